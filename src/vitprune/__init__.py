@@ -1,0 +1,1 @@
+"""Iterative prune-and-finetune training for Vision Transformers."""

@@ -1,0 +1,225 @@
+"""The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls, nothing a user can change
+
+import datasets
+import transformers
+from lightning import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from vitprune import run_folders
+from vitprune.analysis.plots import plot_density
+from vitprune.cli_errors import explain
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.export import export_checkpoint
+from vitprune.export.export import plot_run
+from vitprune.model import ViTClassifier
+from vitprune.pruning import IterativePruning
+from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
+from vitprune.training.exact_resume import ExactResume
+from vitprune.training.guards import StopOnNaN
+from vitprune.training.metrics_csv import MetricsCSV
+from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.throughput import Throughput
+
+DEFAULTS = {
+    "accelerator": "auto",
+    "log_every_n_steps": 10,
+    "use_distributed_sampler": False,  # the data module shards
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,  # the dense model is validated before the first step anyway
+}
+
+
+class PruningTrainer(Trainer):
+    """Lightning's trainer, with one more verb."""
+
+    def export(self, model: ViTClassifier, datamodule: ImageData, ckpt_path: str, output: str | None = None) -> None:
+        """Export the model of a checkpoint to a folder that plain `transformers` loads.
+
+        Args:
+            model: Gives the configuration of the transformer.
+            datamodule: Scores the result.
+            ckpt_path: A training checkpoint.
+            output: The folder; by default `export` in the folder of the run.
+        """
+        checkpoint_path = Path(ckpt_path)
+        run_folder = run_folders.run_of(checkpoint_path) or checkpoint_path.parent
+        folder = Path(output) if output else run_folder / "export"
+        report = export_checkpoint(
+            read_checkpoint(checkpoint_path),
+            model.net.config,
+            datamodule,
+            folder,
+            pruning=next((c for c in self.callbacks if isinstance(c, IterativePruning)), None),
+            run_folder=run_folder,
+            validation_batches=self.limit_val_batches if isinstance(self.limit_val_batches, int) else None,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+        )
+        done = "" if report["finished"] else ", before the final sparsity of its schedule"
+        print(
+            f"exported {checkpoint_path} to {folder}: sparsity {report['sparsity']['prunable']:.2%}{done}, "
+            f"validation accuracy {report['pruned']['accuracy']:.4f}, same logits as the masked model"
+        )
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one message that says what would have been valid."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Raise instead of printing the usage."""
+        raise UsageError(explain(message))
+
+
+class PruningCLI(LightningCLI):
+    """One configuration, five verbs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ViTClassifier,
+            ImageData,
+            trainer_class=PruningTrainer,
+            trainer_defaults=dict(DEFAULTS),
+            seed_everything_default=42,
+            parser_class=Parser,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Name the verbs, and the arguments of each that are no options."""
+        return {**LightningCLI.subcommands(), "export": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add pruning, checkpoints and predictions to model, data and trainer, and link what belongs together."""
+        parser.add_argument("--pruning", type=IterativePruning | None, default=None, help="None trains densely.")
+        parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
+        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand != "export":
+            parser.set_defaults(weights_only=True)  # nothing that a checkpoint contains is executed
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: hyperparameters in a checkpoint must not override the command line."""
+
+    def before_instantiate_classes(self) -> None:
+        """Let the data follow the model's image processor, unless told otherwise."""
+        config = self.config[self.subcommand]
+        if config.data.processor is None:
+            config.data.processor = config.model.pretrained
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add loggers, callbacks and the checkpoint writer of this program."""
+        settings = self._get(self.config_init, "trainer")
+        pruning = self._get(self.config_init, "pruning")
+        callbacks = [pruning] if pruning else []
+        if self.subcommand == "fit":
+            callbacks += [StopOnNaN(), Throughput(), ExactResume()]
+            root = settings["default_root_dir"] or "."
+            kwargs["logger"] = self._loggers(settings["logger"], Path(root))
+            if kwargs["logger"]:
+                callbacks.append(LearningRateMonitor(logging_interval="step"))
+        else:
+            kwargs["logger"] = settings["logger"] or False
+            self.save_config_callback = None
+        if settings["enable_progress_bar"] is not False:
+            callbacks.append(RichProgressBar(leave=False))
+        kwargs["callbacks"] = [*(settings["callbacks"] or []), *callbacks]
+        kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _loggers(self, given: Any, root: Path) -> Any:
+        """Return TensorBoard and CSV in one new folder, or in the one of the run that goes on."""
+        if given not in (None, True):
+            return given
+        version = run_folders.continued_version(os.environ.get(run_folders.CONTINUES))
+        tensorboard = TensorBoardLogger(root, name=run_folders.LOGS, version=version, default_hp_metric=False)
+        return [tensorboard, MetricsCSV(tensorboard.log_dir)]
+
+    def before_fit(self) -> None:
+        """Refuse a checkpoint that cannot be resumed while that is cheap."""
+        path = self.config_init["fit"]["ckpt_path"]
+        if path:
+            read_checkpoint(path)
+
+    def after_fit(self) -> None:
+        """Export the best model at the final sparsity."""
+        if self.trainer.fast_dev_run or not self.trainer.loggers:
+            return
+        checkpoints = next(c for c in self.trainer.callbacks if isinstance(c, RunCheckpoints))
+        best = checkpoints.folder(self.trainer) / "best.ckpt"
+        if self.trainer.is_global_zero and best.exists():
+            self.trainer.export(self.model, self.datamodule, str(best))
+            self._add_figures(best.parent.parent)
+
+    @rank_zero_only
+    def _add_figures(self, run_folder: Path) -> None:
+        pruning = self._get(self.config_init, "pruning")
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                dense = pruning.dense.get("val/accuracy") if pruning else None
+                logger.experiment.add_figure("training", plot_run(run_folder, dense), self.trainer.global_step)
+                if pruning:
+                    sparsities = pruning.measure(self.model).layers
+                    logger.experiment.add_figure("density", plot_density(sparsities), self.trainer.global_step)
+                logger.experiment.flush()
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command line; bad input ends in one message and exit code 2."""
+    _quieten()
+    given = sys.argv
+    try:
+        sys.argv = [given[0], *run_folders.resolve_arguments(given[1:] if args is None else args)]
+        PruningCLI()
+    except UsageError as error:
+        sys.stderr.write(f"vitprune: error: {error}\n")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        sys.stderr.write(f"vitprune: error: {error.strerror}: {error.filename or 'while writing'}\n")
+        sys.exit(1)
+    finally:
+        sys.argv = given
+
+
+UNHELPFUL_WARNINGS = (
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*your dataloader is not resumable.*",  # it is: the data module keeps the position
+    r".*is smaller than the logging interval.*",
+)
+UNHELPFUL_LINES = ("Tip:", "TPU available", "Loading `train_dataloader`", "Seed set to")
+
+
+def _quieten() -> None:
+    """Turn off other libraries' hints that a user of this program cannot act on."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    for message in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(name).addFilter(lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES))

@@ -1,0 +1,305 @@
+"""The data module: splits, loaders, the position in the data, and what happens to a batch on its device."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict, Features, Value
+from datasets import Image as ImageFeature
+from lightning import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from vitprune.data.loading import EpochSampler, LabelledImages, Position, collate
+from vitprune.data.sources import load_source
+from vitprune.data.transforms import (
+    KeyedRandomness,
+    evaluation_transform,
+    load_processor,
+    normalise,
+    output_size,
+    training_transform,
+)
+from vitprune.errors import UsageError
+from vitprune.seeding import seed_for
+
+MAX_WORKERS = 8  # more than this per process gains nothing for 224 px images
+
+
+class ImageData(LightningDataModule):
+    """Labelled images for training and scoring a ViT.
+
+    Args:
+        source: Hub name, image folder, folder of parquet files, or `digits` (embedded). None is enough to predict.
+        processor: Hub name or folder of the model whose image processor (size, crop, mean, std, interpolation) is used;
+            on the command line, the model's own unless set.
+        batch_size: Images in a batch, on each process.
+        num_workers: Processes that decode; by default one a core up to 8, and none for `digits`.
+        image_column: Column of the images, where there are several.
+        label_column: Column of the labels, where there are several.
+        label_names: Names of the classes, in the order of their numbers, where the source has none.
+        image_size: Side of the square that the model sees, in pixels, in place of the processor's.
+        mean: Mean per channel, of values in [0, 1], in place of the processor's.
+        std: Standard deviation per channel, in place of the processor's.
+        validation_fraction: Share of train that is set aside where the source has no validation split, in (0, 1).
+        split_seed: Fixes that share, and the choice of `max_images`, whatever the seed of the run.
+        max_images: Largest number of images per split, for example `{train: 2000, validation: 600}`, chosen at random.
+        crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0, 1].
+        horizontal_flip: Flip every second training image.
+        randaugment: RandAugment operations on a training image, 0 for none (Cubuk et al. 2019).
+        random_erasing: Probability of erasing a rectangle of a training image (Zhong et al. 2017).
+        mixup: Alpha of Mixup, 0 for none (Zhang et al. 2017).
+        cutmix: Alpha of CutMix, 0 for none (Yun et al. 2019). With both, each batch draws one of them.
+        on_bad_image: `error` stops at an image that cannot be read, `skip` leaves it out and reports how many.
+        predict_images: Folder of the images that `predict` labels.
+    """
+
+    def __init__(
+        self,
+        source: str | None = None,
+        processor: str | None = None,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        label_names: list[str] | None = None,
+        image_size: int | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        validation_fraction: float = 0.1,
+        split_seed: int = 42,
+        max_images: dict[str, int] | None = None,
+        crop_scale: tuple[float, float] = (0.5, 1.0),
+        horizontal_flip: bool = True,
+        randaugment: int = 0,
+        random_erasing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        on_bad_image: str = "error",
+        predict_images: str | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise UsageError(f"data.batch_size must be at least 1, not {batch_size}.")
+        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+            raise UsageError(f"data.crop_scale must be two rising numbers in (0, 1], not {list(crop_scale)}.")
+        if not 0 <= random_erasing <= 1:
+            raise UsageError(f"data.random_erasing must be a probability in [0, 1], not {random_erasing}.")
+        if min(mixup, cutmix, randaugment) < 0:
+            raise UsageError("data.mixup, data.cutmix and data.randaugment must not be negative.")
+        if on_bad_image not in ("error", "skip"):
+            raise UsageError(f"data.on_bad_image must be 'error' or 'skip', not {on_bad_image!r}.")
+        self.source, self.processor_name, self.batch_size = source, processor, batch_size
+        self.num_workers = num_workers
+        self.image_column, self.label_column, self.given_label_names = image_column, label_column, label_names
+        self.image_size, self.mean, self.std = image_size, mean, std
+        self.validation_fraction, self.split_seed, self.max_images = validation_fraction, split_seed, max_images or {}
+        self.crop_scale, self.horizontal_flip = crop_scale, horizontal_flip
+        self.randaugment, self.random_erasing, self.mixup, self.cutmix = randaugment, random_erasing, mixup, cutmix
+        self.on_bad_image, self.predict_images = on_bad_image, predict_images
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
+        self.position = Position()
+        self.bad_images = 0
+
+    # ---- what there is
+
+    @cached_property
+    def splits(self) -> DatasetDict:
+        """Splits `train`, `validation` and perhaps `test`, with the columns `image` and `label`."""
+        if self.source is None:
+            raise UsageError("data.source is not set: give a hub name, an image folder, parquet files or 'digits'.")
+        splits = load_source(
+            self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed
+        )
+        unknown = set(self.max_images) - {"train", "validation", "test"}
+        if unknown:
+            raise UsageError(f"data.max_images names {sorted(unknown)}; valid are train, validation and test.")
+        for name, most in self.max_images.items():
+            if name in splits and len(splits[name]) > most:
+                splits[name] = splits[name].shuffle(seed=self.split_seed).select(range(most))
+        return splits
+
+    @cached_property
+    def label_names(self) -> list[str] | None:
+        """Names of the classes in the order of their numbers; None without a source."""
+        if self.source is None:
+            return self.given_label_names
+        found = next(iter(self.splits.values())).features["label"].names
+        if self.given_label_names and len(self.given_label_names) != len(found):
+            raise UsageError(f"data.label_names has {len(self.given_label_names)} names, the data {len(found)} classes.")
+        return self.given_label_names or found
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """The image processor that evaluation follows to the letter, and that an export saves."""
+        if self.processor_name is None:
+            raise UsageError("data.processor is not set: give the hub name or folder of a model.")
+        return load_processor(self.processor_name, self.image_size, self.mean, self.std)
+
+    # ---- loaders
+
+    def setup(self, stage: str) -> None:
+        """Read what can be wrong about the data before anything is trained; start at the beginning."""
+        self.position = Position()
+        if stage == "predict":
+            return
+        needed = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",)}[stage]
+        for split in needed:
+            self._split(split)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return shuffled, augmented batches from the saved position on; an incomplete last batch is left out."""
+        transform = training_transform(
+            self.image_processor, self.crop_scale, self.horizontal_flip, self.randaugment, self.random_erasing
+        )
+        loader = self._loader("train", self._split("train"), transform, shuffle=True)
+        if len(loader) == 0:
+            images = len(self._split("train"))
+            raise UsageError(f"the train split has {images} images, less than a batch of {self.batch_size} a process.")
+        return loader
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation images in their order, as the model's own processor makes them."""
+        return self._evaluation_loader("validation", self._split("validation"))
+
+    def test_dataloader(self) -> DataLoader:
+        """Return the test images; nothing else reads them."""
+        return self._evaluation_loader("test", self._split("test"))
+
+    def predict_dataloader(self) -> DataLoader:
+        """Return the images in the folder `predict_images`; their label is their number in `predict_files`."""
+        return self._evaluation_loader("predict", self._predict_split)
+
+    @cached_property
+    def predict_files(self) -> list[Path]:
+        """The image files in the folder `predict_images` and below, sorted."""
+        folder = Path(self.predict_images or "").expanduser()
+        if not self.predict_images or not folder.is_dir():
+            raise UsageError(f"data.predict_images must be a folder of images, not {self.predict_images!r}.")
+        known = Image.registered_extensions()
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known)
+        if not files:
+            raise UsageError(f"data.predict_images {self.predict_images!r} holds no image files.")
+        return files
+
+    @property
+    def _predict_split(self) -> Dataset:
+        features = Features({"image": ImageFeature(decode=False), "label": Value("int64")})
+        paths = [str(path) for path in self.predict_files]
+        return Dataset.from_dict({"image": paths, "label": list(range(len(paths)))}, features=features)
+
+    def _split(self, name: str) -> Dataset:
+        if name not in self.splits:
+            raise UsageError(f"data.source {self.source!r} has no {name} split; it has {sorted(self.splits)}.")
+        if len(self.splits[name]) == 0:
+            raise UsageError(f"the {name} split of {self.source!r} is empty.")
+        return self.splits[name]
+
+    def _evaluation_loader(self, name: str, images: Dataset) -> DataLoader:
+        return self._loader(name, images, evaluation_transform(self.image_processor), shuffle=False)
+
+    def whole_validation(self) -> DataLoader:
+        """Return the validation images on this process alone, however many there are."""
+        transform = evaluation_transform(self.image_processor)
+        return self._loader("validation", self._split("validation"), transform, shuffle=False, shared=False)
+
+    def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
+        """Take a batch from a loader to a device, as a `Trainer` would."""
+        batch = self.on_before_batch_transfer(batch, 0)
+        return self.on_after_batch_transfer({name: value.to(device) for name, value in batch.items()}, 0)
+
+    def _loader(
+        self, name: str, images: Dataset, transform: Any, shuffle: bool, shared: bool = True
+    ) -> DataLoader:
+        trainer = self.trainer if shared else None
+        sampler = EpochSampler(
+            len(images),
+            seed=self.seed if shuffle else None,
+            batch_size=self.batch_size,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            start=self.position if shuffle else Position(),
+        )
+        workers = self._worker_count()
+        return DataLoader(
+            LabelledImages(images, transform, self.seed, name),
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=shuffle,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=collate,
+            generator=torch.Generator().manual_seed(0),  # or each new iterator would draw from the global generator
+        )
+
+    def _worker_count(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return 0 if self.source == "digits" else min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+
+    # ---- a batch, on its way to the model
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Tensor]:
+        """Stop at an image that could not be read, or count it and go on."""
+        bad = batch.pop("bad_images", [])
+        if bad and self.on_bad_image == "error":
+            raise UsageError(f"{bad[0]}. Set data.on_bad_image to 'skip' to leave such images out.")
+        if "pixel_values" not in batch and bad:
+            raise UsageError(f"no image of a whole batch can be read; the first: {bad[0]}.")
+        self.bad_images += len(bad)
+        return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        """Normalise on the device, and mix images while training. `pixel_values` becomes float32 (B, 3, H, W)."""
+        images, labels = normalise(batch["pixel_values"], self.image_processor), batch["labels"]
+        if (self.mixup or self.cutmix) and self._model_trains():
+            key = seed_for(self.seed, "mix", *self.state_dict().values())
+            with KeyedRandomness(key):
+                images, labels = self._mix(images, labels)
+        return {**batch, "pixel_values": images, "labels": labels}
+
+    def _model_trains(self) -> bool:
+        module = self.trainer and self.trainer.lightning_module
+        return bool(module and module.training)
+
+    @cached_property
+    def _mix(self) -> v2.Transform:
+        classes = len(self.label_names or [])
+        mixes: list[v2.Transform] = []
+        if self.mixup:
+            mixes.append(v2.MixUp(alpha=self.mixup, num_classes=classes))
+        if self.cutmix:
+            mixes.append(v2.CutMix(alpha=self.cutmix, num_classes=classes))
+        return v2.RandomChoice(mixes)
+
+    def teardown(self, stage: str) -> None:
+        """Report what was left out."""
+        if self.bad_images:
+            rank_zero_warn(f"{self.bad_images} unreadable images were skipped.")
+            self.bad_images = 0
+
+    # ---- the position in the data, for an exact resume
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch, and how many of its batches have been used; a finished epoch is the next one's start."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        epoch, batches = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
+        if batches >= self.trainer.num_training_batches:
+            epoch, batches = epoch + 1, 0
+        return {"epoch": epoch, "batches": batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on from that position."""
+        self.position = Position(**state_dict)
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of what the model sees, in pixels."""
+        return output_size(self.image_processor)

@@ -1,0 +1,109 @@
+"""The order in which images are served, and how one is made ready: both functions of (seed, epoch, index) alone.
+
+Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data.distributed import DistributedSampler
+
+from vitprune.data.transforms import KeyedRandomness, decode
+from vitprune.seeding import seed_for
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far training has come: this many batches of this epoch have been used."""
+
+    epoch: int = 0
+    batches: int = 0
+
+
+class EpochSampler(DistributedSampler):
+    """Serve (epoch, index) pairs: this rank's share of a permutation that is a function of (seed, epoch).
+
+    Args:
+        length: Number of images.
+        seed: Seed of the permutations; None serves the images in their own order.
+        batch_size: Images in a batch, to translate a position into images.
+        rank: This process, in [0, world_size).
+        world_size: Number of processes.
+        start: Where to begin: the batches of that epoch before it are left out.
+
+    It is a `DistributedSampler` so that Lightning does not put another one around it. No rank repeats an image to even
+    out the shares: when shuffling, the images beyond an equal share are left out of that epoch.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        seed: int | None,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: Position = Position(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__(range(length), num_replicas=world_size, rank=rank, shuffle=seed is not None)
+        self.length, self.permutation_seed, self.batch_size, self.start = length, seed, batch_size, start
+        self.epoch = start.epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = torch.arange(self.length)
+        if self.permutation_seed is not None:
+            generator = torch.Generator().manual_seed(seed_for(self.permutation_seed, "order", self.epoch))
+            order = torch.randperm(self.length, generator=generator)[: len(self) * self.num_replicas]
+        served = self.start.batches * self.batch_size if self.epoch == self.start.epoch else 0
+        for index in order[self.rank :: self.num_replicas][served:].tolist():
+            yield self.epoch, index
+
+    def __len__(self) -> int:
+        if self.permutation_seed is not None:
+            return self.length // self.num_replicas
+        return len(range(self.rank, self.length, self.num_replicas))
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """What a worker returns for an image that it could not decode; the main process decides what to do about it."""
+
+    message: str
+
+
+class LabelledImages(TorchDataset):
+    """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index)."""
+
+    def __init__(self, images: Dataset, transform: Callable[[Image.Image], Tensor], seed: int, name: str) -> None:
+        self.images, self.transform, self.seed, self.name = images, transform, seed, name
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | BadImage:
+        epoch, index = key
+        row = self.images[index]
+        try:
+            image = decode(row["image"])
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # PIL raises all of these
+            where = row["image"]["path"] or f"row {index}"
+            return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
+        with KeyedRandomness(seed_for(self.seed, "augment", epoch, index)):
+            return self.transform(image), row["label"]
+
+
+def collate(samples: list[tuple[Tensor, int] | BadImage]) -> dict[str, Any]:
+    """Stack what could be decoded: `pixel_values` uint8 (B, 3, H, W), `labels` (B,), `bad_images` messages."""
+    good = [sample for sample in samples if not isinstance(sample, BadImage)]
+    bad = [sample.message for sample in samples if isinstance(sample, BadImage)]
+    batch: dict[str, Any] = {"bad_images": bad}
+    if good:
+        images, labels = zip(*good, strict=True)
+        batch |= {"pixel_values": torch.stack(images), "labels": torch.tensor(labels)}
+    return batch

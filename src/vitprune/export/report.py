@@ -1,0 +1,113 @@
+"""What an export says about itself: `report.json` and the model card."""
+
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
+
+
+def count_flops(net: nn.Module, image_shape: tuple[int, int]) -> int:
+    """Return the floating-point operations of one forward pass of one image, as torch counts them."""
+    image = torch.zeros(1, net.config.num_channels, *image_shape)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(pixel_values=image)
+    return counter.get_total_flops()
+
+
+def describe_environment(command: str, seed: int | None) -> dict[str, Any]:
+    """Return versions, machine, command and seed."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": device,
+        "command": command,
+        "seed": seed,
+    }
+
+
+def command_line() -> str:
+    """Return the command of this process, for people to repeat."""
+    program = Path(sys.argv[0])
+    words = ["vitprune"] if program.name == "vitprune" else ["python", f"{program.parent.name}/{program.name}"]
+    return " ".join([*words, *sys.argv[1:]])
+
+
+CARD = """\
+---
+library_name: transformers
+pipeline_tag: image-classification
+tags: [vit, pruning, sparse, vitprune]
+{base_line}---
+
+# {title}
+
+{sentence}
+
+```
+{command}
+```
+
+| | base | pruned |
+|---|---|---|
+{rows}
+
+```python
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
+model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+```
+
+{rounds}The zeros are stored as zeros: the file is as large as the dense one. All numbers are in `report.json`.
+{plots}"""
+
+
+def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) -> str:
+    """Return the model card of an export, in Markdown."""
+    sparsity = report["sparsity"]["prunable"]
+    done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
+    name = base_name or "a Vision Transformer"
+    return CARD.format(
+        base_line=f"base_model: {base_name}\n" if base_name and "/" in base_name and not base_name.startswith((".", "/")) else "",
+        title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
+        sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
+        f"parameters are zero.{done}",
+        command=report["environment"]["command"],
+        rows="\n".join(_row(*line, report) for line in ROWS),
+        rounds=_rounds_table(report["rounds"]),
+        plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
+    )
+
+
+ROWS = (
+    ("validation accuracy", "accuracy", "{:.2%}"),
+    ("validation loss", "loss", "{:.4f}"),
+    ("parameters", "parameters", "{:,}"),
+    ("of them not zero", "nonzero_parameters", "{:,}"),
+    ("FLOPs, one image", "flops", "{:,}"),
+    ("bytes of weights", "bytes", "{:,}"),
+)
+
+
+def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
+    cells = ["-" if (value := report[side][key]) is None else form.format(value) for side in ("base", "pruned")]
+    return f"| {title} | {cells[0]} | {cells[1]} |"
+
+
+def _rounds_table(rounds: list[dict[str, Any]]) -> str:
+    if not rounds:
+        return ""
+    lines = ["| round | epoch | target | reached | just after pruning | after fine-tuning |", "|---|---|---|---|---|---|"]
+    for done in rounds:
+        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
+        lines.append(
+            f"| {done['round']} | {done['epoch']} | {done['target']:.2%} | {done['sparsity']:.2%} | {' | '.join(scores)} |"
+        )
+    return "\n".join(lines) + "\n\n"

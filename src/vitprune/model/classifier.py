@@ -1,0 +1,158 @@
+"""A Hugging Face Vision Transformer that learns to classify images."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
+
+from vitprune.assets import resolve_pretrained
+from vitprune.errors import UsageError
+from vitprune.model.optimization import parameter_groups, warmup_cosine
+
+
+class ViTClassifier(LightningModule):
+    """Fine-tune an image classifier with AdamW, warm-up and a cosine.
+
+    Args:
+        pretrained: Hub name or folder of an `AutoModelForImageClassification` ViT, or `digits` (embedded).
+        architecture: Instead of `pretrained`, a configuration to build with random weights: `model_type` and the fields
+            of its `transformers` configuration.
+        labels: Names of the data's classes, in order. A classifier of another size is rebuilt.
+        learning_rate: Peak rate of AdamW.
+        weight_decay: Decoupled decay of weight matrices; norms, biases and embeddings of tokens are not decayed.
+        layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
+        warmup_fraction: Share of all steps in which the rate rises, in [0, 1).
+        label_smoothing: In [0, 1).
+        gradient_checkpointing: Trade a second forward pass for memory.
+        compile: Compile the transformer in place with `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        architecture: dict[str, Any] | None = None,
+        labels: list[str] | None = None,
+        learning_rate: float = 1e-4,
+        weight_decay: float = 0.05,
+        layer_decay: float = 1.0,
+        warmup_fraction: float = 0.05,
+        label_smoothing: float = 0.0,
+        gradient_checkpointing: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        if learning_rate <= 0:
+            raise UsageError(f"model.learning_rate must be positive, not {learning_rate}.")
+        for name, value in (("warmup_fraction", warmup_fraction), ("label_smoothing", label_smoothing)):
+            if not 0 <= value < 1:
+                raise UsageError(f"model.{name} must lie in [0, 1), not {value}.")
+        if not 0 < layer_decay <= 1:
+            raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
+        self.save_hyperparameters()
+        self.net = build_net(pretrained, architecture, labels).train()
+        if gradient_checkpointing:
+            self.net.gradient_checkpointing_enable()
+        if compile:
+            self.net.compile()
+        classes = self.net.config.num_labels
+        top5 = min(5, classes)
+        self.train_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.val_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
+        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.test_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Return logits, (B, classes), for normalised images, (B, 3, H, W)."""
+        return self.net(pixel_values=pixel_values).logits
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the cross-entropy; labels are class numbers, (B,), or probabilities, (B, classes)."""
+        logits, labels = self(batch["pixel_values"]), batch["labels"]
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        self.train_accuracy(logits, labels if labels.ndim == 1 else labels.argmax(dim=1))
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log loss, top-1 and top-5 under `val/`."""
+        self._evaluate(batch, "val", self.val_accuracy, self.val_top5)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Log loss, top-1 and top-5 under `test/`."""
+        self._evaluate(batch, "test", self.test_accuracy, self.test_top5)
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return probabilities, (B, classes), and the numbers of the images that they belong to, (B,)."""
+        return {"probabilities": self(batch["pixel_values"]).float().softmax(dim=1), "images": batch["labels"]}
+
+    def _evaluate(self, batch: dict[str, Tensor], stage: str, top1: nn.Module, top5: nn.Module) -> None:
+        logits, labels = self(batch["pixel_values"]), batch["labels"]
+        top1(logits, labels)
+        top5(logits, labels)
+        self.log(f"{stage}/loss", F.cross_entropy(logits, labels), batch_size=len(labels), sync_dist=True)
+        self.log(f"{stage}/accuracy", top1, prog_bar=True)
+        self.log(f"{stage}/top5", top5)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW and a learning rate that follows the optimizer's steps."""
+        hparams = self.hparams
+        groups = parameter_groups(
+            self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"]
+        )
+        optimizer = torch.optim.AdamW(groups, lr=hparams["learning_rate"])
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = warmup_cosine(optimizer, int(hparams["warmup_fraction"] * total), total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another model, naming the first difference."""
+        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        for name in [*ours, *theirs]:
+            if ours.get(name) != theirs.get(name):
+                raise UsageError(
+                    f"the checkpoint is of another model: {name} is {_describe(theirs.get(name))} in the checkpoint "
+                    f"and {_describe(ours.get(name))} here."
+                )
+
+
+def _describe(shape: tuple[int, ...] | None) -> str:
+    return "absent" if shape is None else f"of shape {shape}"
+
+
+def build_net(
+    pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None
+) -> PreTrainedModel:
+    """Load a pretrained ViT, or build one with random weights, with a classifier for these labels.
+
+    Raises:
+        UsageError: If there is no such model, or not exactly one of `pretrained` and `architecture` is given.
+    """
+    if (pretrained is None) == (architecture is None):
+        raise UsageError("give either model.pretrained (a hub name, a folder or 'digits') or model.architecture.")
+    names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
+    if architecture is not None:
+        if "model_type" not in architecture:
+            raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
+        return AutoModelForImageClassification.from_config(AutoConfig.for_model(**architecture, **names))
+    source = resolve_pretrained(str(pretrained))
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if labels and config.num_labels != len(labels):
+            rank_zero_info(f"{pretrained} has {config.num_labels} classes, the data {len(labels)}: new classifier.")
+        return AutoModelForImageClassification.from_pretrained(
+            source, **names, ignore_mismatched_sizes=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"model.pretrained {pretrained!r} could not be loaded: it is no folder with config.json and "
+            f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
+        ) from error

@@ -1,0 +1,56 @@
+"""Optimizer groups and the learning-rate schedule."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from vitprune.model.layers import BLOCK_PATTERN
+
+
+def parameter_groups(
+    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict]:
+    """Group the trainable parameters by weight decay and learning rate.
+
+    Vectors (norms, biases) and the embeddings of class and position are not decayed. With `layer_decay` below 1 the
+    learning rate falls by that factor from each block to the one below it (Clark et al. 2020; Bao et al. 2021).
+
+    Args:
+        model: Its parameters are taken in their order.
+        learning_rate: That of the classifier, per step.
+        weight_decay: Decoupled decay of the weight matrices.
+        layer_decay: In (0, 1]; 1 gives every block the same learning rate.
+    """
+    blocks = [int(found.group(1)) for name, _ in model.named_parameters() if (found := BLOCK_PATTERN.search(name))]
+    depth = max(blocks, default=-1) + 1
+    groups: dict[tuple[float, float], dict] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = weight_decay if parameter.ndim > 1 and "token" not in name and "position" not in name else 0.0
+        rate = learning_rate * layer_decay ** (depth + 1 - _depth_of(name, depth))
+        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def _depth_of(name: str, depth: int) -> int:
+    """Embeddings 0, block b: b + 1, what follows the blocks: depth + 1."""
+    found = BLOCK_PATTERN.search(name)
+    if found:
+        return int(found.group(1)) + 1
+    return 0 if "embeddings" in name else depth + 1
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
+    """Raise the rate linearly over `warmup_steps`, then lower it along half a cosine to 0 at `total_steps`."""
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    return LambdaLR(optimizer, factor)

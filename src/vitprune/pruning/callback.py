@@ -1,0 +1,313 @@
+"""When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
+
+import math
+import os
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from vitprune.errors import UsageError
+from vitprune.model.layers import Layer
+from vitprune.pruning import masks
+from vitprune.pruning.allocation import Allocation, Candidate, Uniform
+from vitprune.pruning.criteria import Criterion, Magnitude, Scoring
+from vitprune.pruning.granularity import Element, Granularity
+from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.probe import announce, validate_now
+from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.selection import keep_highest
+from vitprune.pruning.sparsity import Sparsity, measure
+
+
+@dataclass
+class Round:
+    """What one round did.
+
+    Attributes:
+        round: Its number, from 1.
+        epoch: The epoch in which it pruned.
+        step: The optimizer steps taken before it.
+        target: The sparsity that the schedule asked for.
+        sparsity: The sparsity that was reached, over the prunable weights.
+        pruned: The monitored metric just after pruning; None if it is not monitored.
+        finetuned: The monitored metric at the last validation of the round; None before the first.
+    """
+
+    round: int
+    epoch: int
+    step: int
+    target: float
+    sparsity: float
+    pruned: float | None = None
+    finetuned: float | None = None
+
+
+@final
+class IterativePruning(Callback):
+    """Prune at the start of epochs (or steps), fine-tune with the masks active in between.
+
+    Usable with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end_epoch=8))])`. Masks are attached before
+    the optimizer is built and a checkpoint is restored, they live in the checkpoint, and nothing but `masks.remove` takes
+    them off again. A round is pruned as soon as it is due and not done, so a resume never loses or repeats one.
+
+    Args:
+        schedule: How sparse, when.
+        criterion: Which weights matter; by default `Magnitude()`.
+        granularity: What falls together; by default `Element()`.
+        allocation: How the sparsity is divided among the layers; by default `Uniform()`.
+        layers: What is pruned at all; by default every linear layer but the classifier.
+        monitor: Validation metric that is recorded for each round, also just after pruning (one more pass over the
+            validation data); None for neither.
+        seed: Seed of random scores; by default that of `seed_everything`, or 42.
+
+    Attributes:
+        rounds: What the rounds so far did.
+        dense: The module's validation metrics before the first round.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        criterion: Criterion | None = None,
+        granularity: Granularity | None = None,
+        allocation: Allocation | None = None,
+        layers: LayerSelection | None = None,
+        monitor: str | None = "val/accuracy",
+        seed: int | None = None,
+    ) -> None:
+        self.schedule = schedule
+        self.criterion = criterion or Magnitude()
+        self.granularity = granularity or Element()
+        self.allocation = allocation or Uniform()
+        self.selection = layers or LayerSelection()
+        self.monitor = monitor
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
+        self.layers: list[Layer] = []
+        self.rounds: list[Round] = []
+        self.dense: dict[str, float] = {}
+
+    # ---- before training
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Attach the masks, and refuse what cannot work before anything is trained."""
+        self.layers = self.selection.select(pl_module)
+        for layer in self.layers:
+            self.granularity.check(layer)
+        self.allocation.check(self.layers)
+        masks.attach(self.layers)
+        if stage == "fit":
+            self._check_epochs(trainer)
+            _check_weight_averaging(trainer, self)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the schedule against the number of steps, now that it is known, and score the dense model."""
+        self._check_steps(trainer)
+        if self.monitor and not self.rounds and not self.dense:
+            self.dense = validate_now(trainer, pl_module)
+            if self.dense and self.monitor not in self.dense:
+                raise UsageError(
+                    f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}."
+                )
+            self._log(trainer, self.measure(pl_module).scalars())
+
+    def _check_epochs(self, trainer: Trainer) -> None:
+        end, epochs = self.schedule.end, trainer.max_epochs
+        if self.schedule.unit == "epoch" and epochs not in (-1, None) and end >= epochs:
+            raise UsageError(
+                f"the last pruning round is due at the start of epoch {end} (counted from 0), but training ends after "
+                f"trainer.max_epochs {epochs}: no epoch would be left to fine-tune at the final sparsity. Set max_epochs to "
+                f"at least {end + 1}, or let the schedule end earlier."
+            )
+
+    def _check_steps(self, trainer: Trainer) -> None:
+        end, steps = self.schedule.end, trainer.estimated_stepping_batches
+        if self.schedule.unit == "epoch":
+            end *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        if end >= steps:
+            raise UsageError(
+                f"the last pruning round is due before optimizer step {end}, but training ends after {steps} steps: none "
+                "would be left to fine-tune at the final sparsity. Train longer, or let the schedule end earlier."
+            )
+
+    # ---- while training
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Prune if a round is due that has not been done; decided by state, so no resume can miss it."""
+        position = trainer.current_epoch if self.schedule.unit == "epoch" else trainer.global_step
+        due = self.schedule.rounds_due(position)
+        if due > len(self.rounds):
+            self._report_round(trainer)
+            self._prune(trainer, pl_module, due)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the sparsity in the progress bar."""
+        pl_module.log("sparsity", self.sparsity, prog_bar=True, logger=False)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the metric of the fine-tuned round."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        value = trainer.callback_metrics.get(self.monitor or "")
+        if self.rounds and value is not None:
+            self.rounds[-1].finetuned = float(value)
+        self._log(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the last round, and draw its weights."""
+        self._report_round(trainer)
+        self._log_histograms(trainer)
+
+    # ---- one round
+
+    def measure(self, pl_module: LightningModule) -> Sparsity:
+        """Count the zeros of the module now."""
+        return measure(pl_module, self.layers)
+
+    @property
+    def sparsity(self) -> float:
+        """The sparsity reached so far, over the prunable weights."""
+        return self.rounds[-1].sparsity if self.rounds else 0.0
+
+    @property
+    def target(self) -> float:
+        """The sparsity that the schedule asks for now."""
+        return self.rounds[-1].target if self.rounds else 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last round is done."""
+        return len(self.rounds) >= self.schedule.rounds
+
+    def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
+        """Do round `due`; rounds that were due before it and not done are recorded with it."""
+        self._log_histograms(trainer)
+        target = self.schedule.sparsity(due)
+        update_masks(self.layers, target, due, self.seed, self.criterion, self.granularity, self.allocation)
+        reached = self.measure(pl_module)
+        metrics = validate_now(trainer, pl_module) if self.monitor else {}
+        pruned = metrics.get(self.monitor or "")
+        for number in range(len(self.rounds) + 1, due + 1):
+            self.rounds.append(
+                Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned)
+            )
+        after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
+        self._log(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+
+    def _report_round(self, trainer: Trainer) -> None:
+        """Log and print the round that ends here."""
+        if not self.rounds:
+            return
+        done = self.rounds[-1]
+        if done.finetuned is not None:
+            self._log(trainer, {"round/after_finetuning": done.finetuned})
+        announce(format_round(done, self.schedule.rounds, self.monitor))
+
+    def _log(self, trainer: Trainer, scalars: dict[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, step=trainer.global_step)
+
+    def _log_histograms(self, trainer: Trainer) -> None:
+        """Write the weights that are not zero, layer by layer; zeros would hide the rest."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                for layer in self.layers:
+                    weight = layer.weight.detach().float()
+                    logger.experiment.add_histogram(f"weights/{layer.name}", weight[weight != 0], trainer.global_step)
+
+    # ---- state
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What must not change between a checkpoint and its resume, as plain values."""
+        return {
+            name: _plain(value)
+            for name, value in (
+                ("schedule", self.schedule),
+                ("criterion", self.criterion),
+                ("granularity", self.granularity),
+                ("allocation", self.allocation),
+                ("layers", self.selection),
+                ("seed", self.seed),
+            )
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
+        return {"rounds": [asdict(r) for r in self.rounds], "dense": dict(self.dense), "settings": self.settings}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where the checkpoint stopped.
+
+        Raises:
+            UsageError: If it was written with other settings; the message names the first difference.
+        """
+        for name, ours in self.settings.items():
+            theirs = state_dict["settings"].get(name)
+            if ours != theirs:
+                raise UsageError(
+                    f"the checkpoint was pruned with another pruning.{name}: {theirs} in the checkpoint, {ours} now. "
+                    "Resume with its settings, or start a new run from its export."
+                )
+        self.rounds = [Round(**values) for values in state_dict["rounds"]]
+        self.dense = dict(state_dict["dense"])
+
+
+@torch.no_grad()
+def update_masks(
+    layers: list[Layer],
+    sparsity: float,
+    round: int,
+    seed: int,
+    criterion: Criterion,
+    granularity: Granularity,
+    allocation: Allocation,
+) -> None:
+    """Bring the masks of some layers to a sparsity, in place; what fell before stays fallen.
+
+    Raises:
+        UsageError: If a score is NaN, because a weight is.
+    """
+    candidates = []
+    for layer in layers:
+        scores = granularity.group(criterion.score(layer.weight, Scoring(layer.name, round, seed)), criterion.reduction)
+        if torch.isnan(scores).any():
+            raise UsageError(f"{layer.name} has NaN weights; nothing can be pruned by score.")
+        fallen = ~granularity.group(masks.read(layer), "max")
+        scores[fallen] = -torch.inf
+        size = layer.weight.numel() // scores.numel()
+        candidates.append(Candidate(layer, scores, size, int(torch.count_nonzero(fallen))))
+    for candidate, drop in zip(candidates, allocation.allocate(sparsity, candidates), strict=True):
+        granularity.spread(keep_highest(candidate.scores, drop), masks.read(candidate.layer))
+
+
+def format_round(done: Round, rounds: int, monitor: str | None) -> str:
+    """Return one line about a round, for people."""
+    line = f"round {done.round}/{rounds}  epoch {done.epoch}  target {done.target:.2%}  reached {done.sparsity:.2%}"
+    if done.pruned is None:
+        return line
+    finetuned = "-" if done.finetuned is None else f"{done.finetuned:.4f}"
+    return f"{line}  {monitor} {done.pruned:.4f} after pruning, {finetuned} after fine-tuning"
+
+
+def _plain(value: Any) -> Any:
+    """Describe a configured object by its class and its attributes."""
+    if isinstance(value, Schedule | Criterion | Granularity | Allocation | LayerSelection):
+        return {"class": type(value).__name__, **{k: _plain(v) for k, v in vars(value).items()}}
+    return value
+
+
+def _check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
+    """An average that also averages buffers, or that runs before the masks, would validate with stale masks."""
+    for averaging in trainer.callbacks:
+        if not isinstance(averaging, WeightAveraging):
+            continue
+        if averaging._use_buffers:
+            raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
+        if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
+            raise UsageError(f"{type(averaging).__name__} must stand after IterativePruning in the list of callbacks.")

@@ -1,0 +1,94 @@
+"""Which layers are pruned at all."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from vitprune.errors import UsageError
+from vitprune.model.layers import ROLES, Layer, find_layers
+
+NOT_BY_DEFAULT = ("patch_embed", "classifier")
+
+
+class LayerSelection:
+    """Choose layers by role, block and name.
+
+    Args:
+        roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed, classifier, other. By default
+            all but patch_embed and classifier; with `names`, all.
+        blocks: Only these transformer blocks, counted from 0, or from the end as -1, -2, ...; by default all, and layers
+            outside of the blocks.
+        skip_blocks: Not these transformer blocks.
+        names: Only layers whose name matches one of these patterns (`*` stands for anything). A frozen weight is pruned
+            only if it is named here.
+        exclude: Not the layers whose name matches one of these patterns.
+    """
+
+    def __init__(
+        self,
+        roles: list[str] | None = None,
+        blocks: list[int] | None = None,
+        skip_blocks: list[int] | None = None,
+        names: list[str] | None = None,
+        exclude: list[str] | None = None,
+    ) -> None:
+        unknown = sorted(set(roles or []) - set(ROLES))
+        if unknown:
+            raise UsageError(f"unknown roles {unknown}; valid are {', '.join(ROLES)}.")
+        self.roles, self.blocks, self.skip_blocks = roles, blocks, skip_blocks or []
+        self.names, self.exclude = names, exclude or []
+
+    def select(self, model: nn.Module) -> list[Layer]:
+        """Return the chosen layers of a model, in its order.
+
+        Raises:
+            UsageError: If a block, a pattern or the whole selection matches nothing; the message lists what exists.
+        """
+        layers = find_layers(model)
+        chosen = self._by_role(layers)
+        chosen = self._by_block(chosen, layers)
+        chosen = self._by_name(chosen, layers)
+        if not chosen:
+            raise UsageError(f"the layer selection matches nothing. The model has:\n{_listing(layers)}")
+        return chosen
+
+    def _by_role(self, layers: Sequence[Layer]) -> list[Layer]:
+        if self.roles is not None:
+            return [layer for layer in layers if layer.role in self.roles]
+        return [layer for layer in layers if self.names or layer.role not in NOT_BY_DEFAULT]
+
+    def _by_block(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
+        count = max((layer.block for layer in layers if layer.block is not None), default=-1) + 1
+        wanted = None if self.blocks is None else _resolve_blocks(self.blocks, count, "blocks")
+        skipped = _resolve_blocks(self.skip_blocks, count, "skip_blocks")
+        return [layer for layer in chosen if (wanted is None or layer.block in wanted) and layer.block not in skipped]
+
+    def _by_name(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
+        for pattern in [*(self.names or []), *self.exclude]:
+            if not any(fnmatchcase(layer.name, pattern) for layer in layers):
+                raise UsageError(f"the pattern {pattern!r} matches no layer. The model has:\n{_listing(layers)}")
+        if self.names is None:
+            chosen = [layer for layer in chosen if _trainable(layer)]
+        else:
+            chosen = [layer for layer in chosen if _matches(layer, self.names)]
+        return [layer for layer in chosen if not _matches(layer, self.exclude)]
+
+
+def _trainable(layer: Layer) -> bool:
+    return any(parameter.requires_grad for name, parameter in layer.module.named_parameters() if "weight" in name)
+
+
+def _matches(layer: Layer, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(layer.name, pattern) for pattern in patterns)
+
+
+def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
+    for block in blocks:
+        if not -count <= block < count:
+            raise UsageError(f"{option} names block {block}, but the model has the blocks 0 to {count - 1}.")
+    return {block % count for block in blocks}
+
+
+def _listing(layers: Sequence[Layer]) -> str:
+    return "\n".join(f"  {layer.name}  (role {layer.role})" for layer in layers)

@@ -1,0 +1,90 @@
+"""Score a LightningModule on its validation data in the middle of training, and leave no trace."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor
+from torchmetrics import Metric
+
+
+@torch.no_grad()
+def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """Run the module's own `validation_step` over the validation data and return what it logs, by name.
+
+    Torchmetrics are computed over all batches (and ranks); plain values are averaged, weighted by `batch_size` where the
+    step gives one. Metrics are reset before and after; the mode of every submodule is restored; loggers and other
+    callbacks hear nothing of it.
+    """
+    modes = {name: child.training for name, child in module.named_modules()}
+    collected = _Collector()
+    module.eval()
+    module.log = collected.log  # type: ignore[method-assign]
+    module.log_dict = collected.log_dict  # type: ignore[method-assign]
+    try:
+        for index, batch in enumerate(_batches(trainer)):
+            batch = trainer.precision_plugin.convert_input(batch)
+            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+            with trainer.precision_plugin.val_step_context():
+                module.validation_step(batch, index)
+        return collected.results(trainer)
+    finally:
+        del module.log, module.log_dict
+        collected.reset()
+        for name, child in module.named_modules():
+            child.training = modes[name]
+
+
+def _batches(trainer: Trainer) -> Iterator[Any]:
+    """Yield the batches that a validation epoch would see."""
+    loaders, limits = trainer.val_dataloaders or (), trainer.num_val_batches
+    for loader, limit in zip(loaders if isinstance(loaders, list | tuple) else [loaders], limits, strict=False):
+        yield from itertools.islice(loader, None if limit == float("inf") else int(limit))
+
+
+class _Collector:
+    """Stands in for `LightningModule.log`."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, Metric] = {}
+        self.sums: dict[str, tuple[float, float]] = {}
+
+    def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
+        if isinstance(value, Metric):
+            self.metrics[name] = value
+            return
+        total, weight = self.sums.get(name, (0.0, 0.0))
+        size = float(batch_size or 1)
+        self.sums[name] = (total + float(value) * size, weight + size)
+
+    def log_dict(self, values: dict[str, Any], *_: Any, **options: Any) -> None:
+        for name, value in values.items():
+            self.log(name, value, **options)
+
+    def results(self, trainer: Trainer) -> dict[str, float]:
+        computed = {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        for name, sums in self.sums.items():
+            total, weight = self._over_ranks(trainer, sums)
+            computed[name] = total / weight
+        return computed
+
+    @staticmethod
+    def _over_ranks(trainer: Trainer, sums: tuple[float, float]) -> list[float]:
+        values = torch.tensor(sums, dtype=torch.float64, device=trainer.strategy.root_device)
+        reduced = trainer.strategy.reduce(values, reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        return reduced.tolist()
+
+    def reset(self) -> None:
+        for metric in self.metrics.values():
+            metric.reset()
+
+
+@rank_zero_only
+def announce(line: str) -> None:
+    """Print a line above the progress bar, once."""
+    print(line, flush=True)

@@ -1,0 +1,174 @@
+"""How much, now: absolute sparsities, round by round.
+
+A schedule has rounds 1 to R. Round r is due at the start of epoch (or optimizer step) `begin + (r - 1) * every`; the last
+one is due at `end` and reaches the final sparsity exactly. What lies between is `sparsity_at(x)` with x = r / R.
+"""
+
+from abc import ABC, abstractmethod
+
+from vitprune.errors import UsageError
+
+
+class Schedule(ABC):
+    """Rounds at regular intervals, counted in epochs or in optimizer steps.
+
+    Args:
+        final_sparsity: Sparsity after the last round, in [0, 1).
+        begin_epoch: Epoch at whose start the first round is due.
+        end_epoch: Epoch at whose start the last round is due.
+        every_n_epochs: Epochs from one round to the next; must divide `end_epoch - begin_epoch`.
+        begin_step: As `begin_epoch`, in optimizer steps.
+        end_step: As `end_epoch`, in optimizer steps. Give exactly one of the two.
+        every_n_steps: As `every_n_epochs`, in optimizer steps.
+        initial_sparsity: Sparsity from which the rounds set out, in [0, final_sparsity].
+    """
+
+    def __init__(
+        self,
+        final_sparsity: float,
+        begin_epoch: int = 0,
+        end_epoch: int | None = None,
+        every_n_epochs: int = 1,
+        begin_step: int = 0,
+        end_step: int | None = None,
+        every_n_steps: int = 1,
+        initial_sparsity: float = 0.0,
+    ) -> None:
+        if not 0 <= final_sparsity < 1:
+            raise UsageError(f"final_sparsity must lie in [0, 1), not {final_sparsity}; 0.8 prunes 80 % of the weights.")
+        if not 0 <= initial_sparsity <= final_sparsity:
+            raise UsageError(f"initial_sparsity must lie in [0, final_sparsity {final_sparsity}], not {initial_sparsity}.")
+        if (end_epoch is None) == (end_step is None):
+            raise UsageError("a schedule needs either end_epoch or end_step.")
+        self.final_sparsity, self.initial_sparsity = final_sparsity, initial_sparsity
+        self.unit = "epoch" if end_step is None else "step"
+        self.begin, end, self.every = (
+            (begin_epoch, end_epoch, every_n_epochs) if end_step is None else (begin_step, end_step, every_n_steps)
+        )
+        assert end is not None
+        if not 0 <= self.begin <= end:
+            raise UsageError(f"begin_{self.unit} {self.begin} must lie in [0, end_{self.unit} {end}].")
+        if self.every < 1 or (end - self.begin) % self.every:
+            raise UsageError(
+                f"every_n_{self.unit}s {self.every} must be at least 1 and divide end_{self.unit} - begin_{self.unit} "
+                f"= {end - self.begin}, so that the last round falls on end_{self.unit}."
+            )
+        self.end = end
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds, R >= 1."""
+        return (self.end - self.begin) // self.every + 1
+
+    def rounds_due(self, position: int) -> int:
+        """Return how many rounds are due once epoch (or step) `position` starts, in [0, R]; past the end, R."""
+        if position < self.begin:
+            return 0
+        return min(self.rounds, (position - self.begin) // self.every + 1)
+
+    def sparsity(self, round: int) -> float:
+        """Return the sparsity after a round in [1, R]; after the last, `final_sparsity` to the bit."""
+        return self.final_sparsity if round >= self.rounds else self.sparsity_at(round / self.rounds)
+
+    @abstractmethod
+    def sparsity_at(self, x: float) -> float:
+        """Return the sparsity at the fraction x of the rounds, in (0, 1); must not fall with x."""
+
+
+class Linear(Schedule):
+    """The same number of weights in every round: s(x) = s0 + (s1 - s0) x.
+
+    Example:
+        >>> [round(Linear(0.8, end_epoch=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
+        [0.2, 0.4, 0.6, 0.8]
+    """
+
+    def sparsity_at(self, x: float) -> float:
+        """See the class."""
+        return self.initial_sparsity + (self.final_sparsity - self.initial_sparsity) * x
+
+
+class Cubic(Schedule):
+    """Much at first, little at the end: s(x) = s1 + (s0 - s1) (1 - x)^3 (Zhu and Gupta 2017).
+
+    Example:
+        >>> [round(Cubic(0.8, end_epoch=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
+        [0.463, 0.7, 0.788, 0.8]
+    """
+
+    def sparsity_at(self, x: float) -> float:
+        """See the class."""
+        return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * (1 - x) ** 3
+
+
+class Geometric(Schedule):
+    """The same fraction of what remains in every round: 1 - s(x) = (1 - s0) ((1 - s1) / (1 - s0))^x.
+
+    The schedule of the lottery ticket (Frankle and Carbin 2019).
+
+    Example:
+        >>> [round(Geometric(0.9375, end_epoch=3).sparsity(r), 4) for r in (1, 2, 3, 4)]
+        [0.5, 0.75, 0.875, 0.9375]
+    """
+
+    def sparsity_at(self, x: float) -> float:
+        """See the class."""
+        first, last = 1 - self.initial_sparsity, 1 - self.final_sparsity
+        return 1 - first * (last / first) ** x
+
+
+class OneShot(Schedule):
+    """Everything in one round.
+
+    Args:
+        final_sparsity: In [0, 1).
+        epoch: Epoch at whose start it is due.
+        step: Optimizer step before which it is due, instead.
+    """
+
+    def __init__(self, final_sparsity: float, epoch: int = 0, step: int | None = None) -> None:
+        if step is None:
+            super().__init__(final_sparsity, begin_epoch=epoch, end_epoch=epoch)
+        else:
+            super().__init__(final_sparsity, begin_step=step, end_step=step)
+
+    def sparsity_at(self, x: float) -> float:
+        """Never between two rounds."""
+        return self.final_sparsity
+
+
+class Levels(Schedule):
+    """The sparsities that are listed, one a round, at regular intervals.
+
+    Args:
+        levels: Rising sparsities, each in [0, 1).
+        begin_epoch: Epoch at whose start the first level is due.
+        every_n_epochs: Epochs from one level to the next.
+        begin_step: Optimizer step before which the first level is due, instead; needs `every_n_steps`.
+        every_n_steps: Optimizer steps from one level to the next.
+    """
+
+    def __init__(
+        self,
+        levels: list[float],
+        begin_epoch: int = 0,
+        every_n_epochs: int = 1,
+        begin_step: int = 0,
+        every_n_steps: int | None = None,
+    ) -> None:
+        if not levels or sorted(levels) != list(levels) or not 0 <= levels[0] <= levels[-1] < 1:
+            raise UsageError(f"levels must be rising sparsities in [0, 1), not {levels}.")
+        self.levels = list(levels)
+        gaps = len(levels) - 1
+        if every_n_steps is None:
+            super().__init__(
+                levels[-1], begin_epoch, end_epoch=begin_epoch + gaps * every_n_epochs, every_n_epochs=every_n_epochs
+            )
+        else:
+            super().__init__(
+                levels[-1], begin_step=begin_step, end_step=begin_step + gaps * every_n_steps, every_n_steps=every_n_steps
+            )
+
+    def sparsity_at(self, x: float) -> float:
+        """Return the level of the round at x."""
+        return self.levels[round(x * self.rounds) - 1]

@@ -1,0 +1,66 @@
+"""How sparse a model is: exact zeros, over the prunable weights and over everything."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from vitprune.model.layers import Layer
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Fractions of exact zeros, as the forward pass sees the weights.
+
+    Attributes:
+        prunable: Over the weights of the selected layers.
+        total: Over all parameters of the model.
+        layers: By name of the layer.
+        parameters: Number of parameters of the model.
+        zeros: Number of zeros among them.
+    """
+
+    prunable: float
+    total: float
+    layers: dict[str, float]
+    parameters: int
+    zeros: int
+
+    def scalars(self) -> dict[str, float]:
+        """Return what is logged: `sparsity/prunable`, `sparsity/total`, `sparsity/layer/<name>`."""
+        return {
+            "sparsity/prunable": self.prunable,
+            "sparsity/total": self.total,
+            **{f"sparsity/layer/{name}": value for name, value in self.layers.items()},
+        }
+
+
+@torch.no_grad()
+def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
+    """Count the zeros of a model; `layers` are its prunable ones."""
+    zeros = {layer.name: _zeros(layer.weight) for layer in layers}
+    sizes = {layer.name: layer.weight.numel() for layer in layers}
+    values = list(effective_parameters(model))
+    parameters, all_zeros = sum(value.numel() for value in values), sum(map(_zeros, values))
+    return Sparsity(
+        prunable=sum(zeros.values()) / sum(sizes.values()) if sizes else 0.0,
+        total=all_zeros / parameters,
+        layers={name: zeros[name] / sizes[name] for name in zeros},
+        parameters=parameters,
+        zeros=all_zeros,
+    )
+
+
+def effective_parameters(model: nn.Module) -> Iterator[Tensor]:
+    """Yield every parameter of a model once, the masked ones as the forward pass sees them."""
+    for module in model.modules():
+        if isinstance(module, parametrize.ParametrizationList):
+            yield module()
+        else:
+            yield from module.parameters(recurse=False)
+
+
+def _zeros(value: Tensor) -> int:
+    return value.numel() - int(torch.count_nonzero(value))

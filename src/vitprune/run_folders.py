@@ -1,0 +1,69 @@
+"""Where runs live, and what the words of a command line mean in their terms."""
+
+import os
+from pathlib import Path
+
+from vitprune.errors import UsageError
+
+LOGS = "lightning_logs"
+CONTINUES = "VITPRUNE_CONTINUES"  # folder of the run that this process continues; the processes it launches inherit it
+CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[2] / "configs")
+
+
+def resolve_arguments(arguments: list[str]) -> list[str]:
+    """Return a command line with paths in place of short forms.
+
+    `--config NAME` may be a file in `configs/`; `--ckpt_path last` is the newest run's last checkpoint, and continues in that
+    run's folder; a checkpoint without a configuration brings that of its run.
+    """
+    words = [word for argument in arguments for word in _split_option(argument)]
+    os.environ.pop(CONTINUES, None)
+    for index, word in enumerate(words[:-1]):
+        if word in ("--config", "-c"):
+            words[index + 1] = find_config(words[index + 1])
+        if word == "--ckpt_path" and words[index + 1] == "last":
+            checkpoint = find_last(_option(words, "--trainer.default_root_dir") or ".")
+            os.environ[CONTINUES] = str(run_of(checkpoint))
+            words[index + 1] = str(checkpoint)
+    checkpoint_path = _option(words, "--ckpt_path")
+    if checkpoint_path and not {"--config", "-c"} & set(words):
+        run = run_of(Path(checkpoint_path))
+        if run and (run / "config.yaml").is_file():
+            words[1:1] = ["--config", str(run / "config.yaml")]
+    return words
+
+
+def _split_option(argument: str) -> list[str]:
+    name, equals, value = argument.partition("=")
+    return [name, value] if equals and name in ("--config", "--ckpt_path", "--trainer.default_root_dir") else [argument]
+
+
+def _option(words: list[str], name: str) -> str | None:
+    return next((words[i + 1] for i in range(len(words) - 2, -1, -1) if words[i] == name), None)
+
+
+def find_config(name: str) -> str:
+    """Return the path of a configuration: where it is named, or in `configs/`."""
+    for path in (Path(name), *(folder / name for folder in CONFIG_FOLDERS)):
+        if path.is_file():
+            return str(path)
+    known = sorted({str(p.relative_to(f)) for f in CONFIG_FOLDERS for p in f.rglob("*.yaml")})
+    raise UsageError(f"there is no configuration {name!r}, neither here nor in configs/, which has {', '.join(known)}.")
+
+
+def find_last(root: str) -> Path:
+    """Return the last checkpoint of the newest run under a root folder."""
+    found = list((Path(root) / LOGS).glob("version_*/checkpoints/last.ckpt"))
+    if not found:
+        raise UsageError(f"--ckpt_path last: no run in {Path(root) / LOGS} has saved a checkpoint yet.")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """Return the folder of the run that a checkpoint belongs to; None for a checkpoint that was moved out of it."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else None
+
+
+def continued_version(run_folder: str | None) -> str | None:
+    """Return the name of the run folder that is continued; None starts a new one."""
+    return Path(run_folder).name if run_folder else None

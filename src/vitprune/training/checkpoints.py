@@ -1,0 +1,153 @@
+"""Two checkpoints, `last` and `best`, never torn and always exact."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from vitprune.errors import UsageError
+from vitprune.pruning.callback import IterativePruning
+from vitprune.training.signals import StopSignals
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write beside the target, flush to the disk, then rename: a reader finds the old file or the new one, whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            OSError: If the disk is full, for example; the file that was there before stays.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with scratch.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+class RunCheckpoints(Checkpoint):
+    """Save `last.ckpt` after every epoch (and every few steps), `best.ckpt` when the metric is the best so far.
+
+    `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of the sparse model. Both are
+    saved where the loops can go on exactly: between two optimizer steps, or after an epoch and its validation. SIGTERM and
+    Ctrl-C end the run at the next such point, with exit code 143 or 130.
+
+    Args:
+        monitor: Validation metric, higher = better.
+        every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
+        dirpath: Folder; by default `checkpoints` in the run's folder.
+    """
+
+    def __init__(
+        self, monitor: str = "val/accuracy", every_n_steps: int | None = None, dirpath: str | None = None
+    ) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
+        self.monitor, self.every_n_steps, self.dirpath = monitor, every_n_steps, dirpath
+        self.best_score: float | None = None
+        self._signals = StopSignals()
+        self._steps_before = 0
+        self._validated_at = -1
+
+    def folder(self, trainer: Trainer) -> Path:
+        """Return where the checkpoints of a run are."""
+        if self.dirpath:
+            return Path(self.dirpath)
+        return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen to signals, now that Lightning has set its own handlers."""
+        self._signals.install()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Remember whether this batch takes an optimizer step."""
+        self._steps_before = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save or stop between two steps. After the last batch of an epoch there is a better moment: its end."""
+        if trainer.global_step == self._steps_before or trainer.is_last_batch:
+            return
+        stopping = self._signals.agreed(trainer)
+        if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+            trainer.save_checkpoint(self.folder(trainer) / "last.ckpt", weights_only=False)
+        if stopping:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember which weights the metric is of."""
+        if not trainer.sanity_checking:
+            self._validated_at = trainer.global_step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save `best` if it is, and `last`."""
+        if trainer.fast_dev_run:
+            return
+        score = trainer.callback_metrics.get(self.monitor)
+        fresh = score is not None and self._validated_at == trainer.global_step
+        if fresh and at_final_sparsity(trainer) and (self.best_score is None or float(score) > self.best_score):
+            self.best_score = float(score)
+            trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", weights_only=False)
+        trainer.save_checkpoint(self.folder(trainer) / "last.ckpt", weights_only=False)
+        if self._signals.agreed(trainer):
+            self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        rank_zero_info(
+            f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
+            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with --ckpt_path last"
+        )
+        raise SystemExit(self._signals.exit_code)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop listening."""
+        self._signals.restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Stop listening, also when training broke off."""
+        self._signals.restore()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the best score so far."""
+        self.best_score = state_dict["best_score"]
+
+
+def at_final_sparsity(trainer: Trainer) -> bool:
+    """Return whether every pruning callback of a trainer has done its last round; true without pruning."""
+    return all(c.finished for c in trainer.callbacks if isinstance(c, IterativePruning))  # type: ignore[attr-defined]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint without executing anything in it.
+
+    Raises:
+        UsageError: If there is no such file, or it is torn, foreign or wants to execute code.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"there is no checkpoint {str(path)!r}.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more for bad files
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{str(path)!r} is not a checkpoint that can be loaded safely: {reason}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or "loops" not in checkpoint:
+        raise UsageError(f"{str(path)!r} is not a training checkpoint of this program.")
+    return checkpoint

@@ -1,0 +1,53 @@
+"""Random number generators in the checkpoint, so that a resumed run draws what an undisturbed one would."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+
+class ExactResume(Callback):
+    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when training goes on."""
+
+    def __init__(self) -> None:
+        self._states: list[dict[str, Any]] = []
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Gather the states of all ranks."""
+        states: list[Any] = [generator_states()] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(states, generator_states())
+        checkpoint["generators"] = states
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep them until everything else that may draw numbers is built."""
+        self._states = checkpoint.get("generators", [])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put them back."""
+        if trainer.global_rank < len(self._states):
+            restore_generators(self._states[trainer.global_rank])
+        self._states = []
+
+
+def generator_states() -> dict[str, Any]:
+    """Return the states in types that `torch.load(weights_only=True)` accepts: tensors, numbers, tuples."""
+    algorithm, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": (str(algorithm), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss),
+        "python": random.getstate(),
+    }
+
+
+def restore_generators(states: dict[str, Any]) -> None:
+    """Set every generator to a saved state."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.device_count() == len(states["cuda"]):
+        torch.cuda.set_rng_state_all(states["cuda"])
+    algorithm, keys, position, has_gauss, gauss = states["numpy"]
+    np.random.set_state((algorithm, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    random.setstate(states["python"])

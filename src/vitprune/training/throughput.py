@@ -1,0 +1,48 @@
+"""How fast the run is, and how much of the time it waits for data."""
+
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+
+class Throughput(Callback):
+    """Log `throughput/images_per_s` and `throughput/data_wait` (share of the time between batches, in [0, 1])."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out what happens between epochs."""
+        self._reset()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """A batch is there: the wait is over."""
+        now = time.perf_counter()
+        if self._batch_end is not None:
+            self._waited_s += now - self._batch_end
+            self._elapsed_s += now - self._batch_end
+        self._batch_start = now
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the images, and log where Lightning logs."""
+        self._batch_end = time.perf_counter()
+        self._elapsed_s += self._batch_end - self._batch_start
+        self._images += len(batch["labels"]) * trainer.world_size
+        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0 or trainer.is_last_batch:
+            for logger in trainer.loggers:
+                logger.log_metrics(
+                    {
+                        "throughput/images_per_s": self._images / self._elapsed_s,
+                        "throughput/data_wait": self._waited_s / self._elapsed_s,
+                    },
+                    step=trainer.global_step,
+                )
+            self._reset()
+
+    def _reset(self) -> None:
+        self._batch_end: float | None = None
+        self._batch_start = self._waited_s = self._elapsed_s = 0.0
+        self._images = 0
