@@ -221,5 +221,5 @@ def _quieten() -> None:
     datasets.disable_progress_bars()
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric"):
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).addFilter(lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES))

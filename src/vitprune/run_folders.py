@@ -1,7 +1,10 @@
 """Where runs live, and what the words of a command line mean in their terms."""
 
+import json
 import os
 from pathlib import Path
+
+import yaml
 
 from vitprune.errors import UsageError
 
@@ -29,8 +32,14 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     if checkpoint_path and not {"--config", "-c"} & set(words):
         run = run_of(Path(checkpoint_path))
         if run and (run / "config.yaml").is_file():
-            words[1:1] = ["--config", str(run / "config.yaml")]
+            words[1:1] = ["--config", _config_of(run, fit="fit" in words)]
     return words
+
+
+def _config_of(run: Path, fit: bool) -> str:
+    """Return the configuration of a run; for another verb than fit, without what only fit understands."""
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    return json.dumps({key: value for key, value in settings.items() if fit or key not in ("ckpt_path", "weights_only")})
 
 
 def _split_option(argument: str) -> list[str]:

@@ -16,6 +16,7 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 from vitprune.analysis.plots import plot_density, plot_training
 from vitprune.data import ImageData
 from vitprune.export.report import command_line, count_flops, describe_environment, model_card
+from vitprune.model.classifier import net_from_config
 from vitprune.model.layers import find_layers
 from vitprune.pruning import IterativePruning, masks
 from vitprune.pruning.sparsity import Sparsity, measure
@@ -112,7 +113,7 @@ def export_checkpoint(
 def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrainedModel:
     """Build the inner model of a checkpoint afresh, with its masks, in evaluation mode."""
     state = {k.removeprefix(NET_PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(NET_PREFIX)}
-    net = AutoModelForImageClassification.from_config(config)
+    net = net_from_config(config)
     masks.attach_like(net, state)
     net.load_state_dict(state)
     return net.eval()

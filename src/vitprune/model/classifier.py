@@ -8,7 +8,13 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
-from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModelForImageClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
@@ -141,7 +147,7 @@ def build_net(
     if architecture is not None:
         if "model_type" not in architecture:
             raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
-        return AutoModelForImageClassification.from_config(AutoConfig.for_model(**architecture, **names))
+        return net_from_config(AutoConfig.for_model(**architecture, **names))
     source = resolve_pretrained(str(pretrained))
     try:
         config = AutoConfig.from_pretrained(source)
@@ -156,3 +162,11 @@ def build_net(
             f"model.pretrained {pretrained!r} could not be loaded: it is no folder with config.json and "
             f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
         ) from error
+
+
+def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """Build an image classifier with random weights: the architecture that the config names, or its family's first."""
+    if not config.architectures:
+        family = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(config)]
+        config.architectures = [(family[0] if isinstance(family, tuple) else family).__name__]
+    return AutoModelForImageClassification.from_config(config)

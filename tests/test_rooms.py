@@ -1,0 +1,39 @@
+"""The architecture, as a test: a room imports only from the rooms before it."""
+
+import ast
+from pathlib import Path
+
+import vitprune
+
+SOURCE = Path(vitprune.__file__).parent
+ROOMS = ["errors", "seeding", "assets", "data", "model", "pruning", "training", "analysis", "export"]
+TOP = ["run_folders", "cli_errors", "cli"]  # the command line may use all of them
+ORDER = [*ROOMS, *TOP]
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vitprune"):
+            parts = (node.module or "").split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+    return found
+
+
+def test_rooms_import_only_from_the_rooms_before_them():
+    wrong = []
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        wrong += [f"{path.name} imports {other}" for other in _imports(path) if ORDER.index(other) > ORDER.index(room)]
+    assert not wrong
+    assert {path.name.removesuffix(".py") for path in SOURCE.iterdir() if path.suffix == ".py" or path.is_dir()} - {
+        "__init__",
+        "__pycache__",
+        "py.typed",
+    } == set(ORDER)
+
+
+def test_no_file_is_called_utils_or_helpers():
+    assert not [p for p in SOURCE.rglob("*.py") if p.stem in ("utils", "util", "helpers", "common", "misc")]
