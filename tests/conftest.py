@@ -13,7 +13,7 @@ from transformers import AutoConfig, ViTImageProcessor
 from vitprune.model.classifier import net_from_config
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # more only get in each other's way on models this small
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with DeiT-Tiny and Imagenette is not here")

@@ -208,7 +208,6 @@ UNHELPFUL_WARNINGS = (
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
-    r".*your dataloader is not resumable.*",  # it is: the data module keeps the position
     r".*is smaller than the logging interval.*",
 )
 UNHELPFUL_LINES = ("Tip:", "TPU available", "Loading `train_dataloader`", "Seed set to")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from vitprune.data.loading import EpochSampler, LabelledImages, Position, collate
+from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate
 from vitprune.data.sources import load_source
 from vitprune.data.transforms import (
     KeyedRandomness,
@@ -226,7 +226,7 @@ class ImageData(LightningDataModule):
             start=self.position if shuffle else Position(),
         )
         workers = self._worker_count()
-        return DataLoader(
+        return ResumableLoader(
             LabelledImages(images, transform, self.seed, name),
             batch_size=self.batch_size,
             sampler=sampler,

@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data.distributed import DistributedSampler
 
@@ -68,6 +69,17 @@ class EpochSampler(DistributedSampler):
         if self.permutation_seed is not None:
             return self.length // self.num_replicas
         return len(range(self.rank, self.length, self.num_replicas))
+
+
+class ResumableLoader(DataLoader):
+    """Tells Lightning that training can go on in the middle of an epoch; the position is the data module's."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True)

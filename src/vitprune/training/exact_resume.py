@@ -26,10 +26,25 @@ class ExactResume(Callback):
         self._states = checkpoint.get("generators", [])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put them back."""
+        """Put them back, and start the next epoch if the last one was finished."""
+        leave_finished_epoch(trainer)
         if trainer.global_rank < len(self._states):
             restore_generators(self._states[trainer.global_rank])
         self._states = []
+
+
+def leave_finished_epoch(trainer: Trainer) -> None:
+    """Let a run with `max_steps` go on after a finished epoch as one with `max_epochs` does.
+
+    Lightning takes every resume with `max_steps` for one in the middle of an epoch. After a finished one it would run an
+    empty epoch, and count it, so that the order of the images and the rounds would be one epoch off.
+    """
+    loop = trainer.fit_loop
+    if loop.restarted_on_epoch_end:
+        loop.epoch_progress.increment_completed()
+        loop.reset_restart_stage()
+        loop._restarting = False
+        loop.epoch_loop.restarting = False
 
 
 def generator_states() -> dict[str, Any]:

@@ -1,0 +1,206 @@
+"""The callback on a module that has nothing to do with this package, and what it promises about time."""
+
+import pytest
+import torch
+from lightning import Callback, LightningModule
+from lightning.pytorch.callbacks import EMAWeightAveraging
+
+from tests.conftest import Regression, quiet_trainer, regression_loader
+from vitprune.errors import UsageError
+from vitprune.pruning import Cubic, IterativePruning, LayerSelection, Levels, Linear, OneShot, Random, masks
+
+
+class Watch(Callback):
+    """Note the sparsity of the real weights at every hook that matters."""
+
+    def __init__(self):
+        self.seen = []
+
+    def _note(self, hook, module):
+        weights = [module.first.weight, module.second.weight]
+        zeros = sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
+        self.seen.append((hook, module.trainer.current_epoch, module.trainer.global_step, round(zeros, 4)))
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self._note("step", pl_module)
+
+    def on_validation_end(self, trainer, pl_module):
+        self._note("validation", pl_module)
+
+    def at(self, hook):
+        return [entry[3] for entry in self.seen if entry[0] == hook]
+
+
+def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
+    module, watch = module or Regression(), Watch()
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning, *callbacks, watch], **{"max_epochs": 5, **options})
+    trainer.fit(module, loader or regression_loader(), regression_loader())
+    return module, watch, trainer
+
+
+def test_rounds_in_epochs(tmp_path):
+    pruning = IterativePruning(Levels([0.25, 0.5, 0.75], begin_epoch=1), monitor="val/score")
+    _, watch, _ = fit(tmp_path, pruning)
+    assert watch.at("validation") == [0.0, 0.25, 0.5, 0.75, 0.75]
+    assert watch.at("step") == [0.0] * 4 + [0.25] * 4 + [0.5] * 4 + [0.75] * 8
+    assert [r.epoch for r in pruning.rounds] == [1, 2, 3]
+    assert [r.sparsity for r in pruning.rounds] == [0.25, 0.5, 0.75]
+    assert pruning.finished
+
+
+def test_rounds_in_steps(tmp_path):
+    pruning = IterativePruning(Linear(0.75, begin_step=3, end_step=9, every_n_steps=3), monitor=None)
+    _, watch, _ = fit(tmp_path, pruning, max_epochs=4)
+    assert watch.at("step") == [0.0] * 3 + [0.25] * 3 + [0.5] * 3 + [0.75] * 7
+
+
+def test_steps_are_optimizer_steps_when_gradients_accumulate(tmp_path):
+    pruning = IterativePruning(OneShot(0.5, step=3), monitor=None)
+    _, watch, _ = fit(tmp_path, pruning, accumulate_grad_batches=2)
+    assert watch.at("step") == [0.0] * 6 + [0.5] * 14
+
+
+def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
+    """Just after pruning: before any step at that sparsity. After fine-tuning: the last validation of the round."""
+    pruning = IterativePruning(Levels([0.5, 0.75], begin_epoch=1, every_n_epochs=2), monitor="val/score")
+
+    class Scores(Callback):
+        validated: list = []
+
+        def on_validation_epoch_end(self, trainer, pl_module):
+            self.validated.append(float(trainer.callback_metrics["val/score"]))
+
+    module, _, _ = fit(tmp_path, pruning, callbacks=[scores := Scores()])
+    assert [r.finetuned for r in pruning.rounds] == [scores.validated[2], scores.validated[4]]
+    assert pruning.rounds[0].pruned < scores.validated[0]
+    torch.manual_seed(0)
+    assert set(pruning.dense) == {"val/score"}
+    trainer = quiet_trainer(tmp_path)
+    assert trainer.validate(module, regression_loader(), verbose=False)[0]["val/score"] == pytest.approx(
+        pruning.rounds[-1].finetuned
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode")
+def test_the_extra_validation_leaves_no_trace(tmp_path):
+    """With and without it, training is bit for bit the same; submodules keep their modes."""
+    results = []
+    for monitor in ("val/score", None):
+        torch.manual_seed(0)
+        module = Regression()
+        module.second.eval()  # frozen on purpose by its owner
+        fit(tmp_path, IterativePruning(Cubic(0.8, end_epoch=3), monitor=monitor), module)
+        assert module.first.training
+        assert "log" not in vars(module)
+        results.append(module.state_dict())
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": torch.optim.SGD, "momentum": 0.9, "weight_decay": 0.1},
+        {"optimizer": torch.optim.AdamW, "weight_decay": 0.5},
+    ],
+)
+@pytest.mark.parametrize(
+    "trainer_options",
+    [{}, {"gradient_clip_val": 0.1}, {"accumulate_grad_batches": 3}, {"precision": "bf16-mixed"}],
+)
+def test_masks_hold_through_training(tmp_path, options, trainer_options):
+    pruning = IterativePruning(Cubic(0.7, end_epoch=2), monitor=None)
+    _, watch, _ = fit(tmp_path, pruning, Regression(**options), **trainer_options)
+    assert set(watch.at("step")[-8:]) == {round(round(0.7 * 192) / 192, 4)}
+
+
+def test_masks_stay_on_after_training_and_come_off_on_request(tmp_path):
+    module, _, _ = fit(tmp_path, IterativePruning(OneShot(0.5), monitor=None))
+    assert masks.is_masked(module.first)
+    masks.remove(module)
+    assert type(module.first) is torch.nn.Linear
+    assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_random_masks_depend_on_seed_round_and_name_alone(tmp_path):
+    kept = []
+    for disturb in (0, 17):
+        module = Regression()
+        torch.rand(disturb)
+        fit(tmp_path, IterativePruning(Linear(0.6, end_epoch=2), Random(), monitor=None, seed=7), module)
+        kept.append(module.first.weight != 0)
+    assert torch.equal(*kept)
+
+
+def test_another_seed_gives_other_random_masks(tmp_path):
+    kept = []
+    for seed in (1, 2):
+        module = Regression()
+        fit(tmp_path, IterativePruning(OneShot(0.6), Random(), monitor=None, seed=seed), module)
+        kept.append(module.first.weight != 0)
+    assert not torch.equal(*kept)
+
+
+def test_fit_validate_fit_again(tmp_path):
+    pruning = IterativePruning(OneShot(0.5), monitor="val/score")
+    module, _, trainer = fit(tmp_path, pruning)
+    before = (module.first.weight != 0).clone()
+    trainer.validate(module, regression_loader(), verbose=False)
+    trainer.fit_loop.max_epochs = 7
+    trainer.fit(module, regression_loader(), regression_loader())
+    assert torch.equal(module.first.weight != 0, before)
+    assert len(pruning.rounds) == 1
+
+
+def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path):
+    average = EMAWeightAveraging(decay=0.9, use_buffers=False)
+    _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), callbacks=[average])
+    assert watch.at("validation") == [0.25, 0.5, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_average_that_would_validate_with_stale_masks_is_refused(tmp_path, order):
+    pruning = IterativePruning(OneShot(0.5), monitor=None)
+    average = EMAWeightAveraging(decay=0.9, use_buffers=order == 1)
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning, average][::order], max_epochs=2)
+    with pytest.raises(UsageError, match="use_buffers=False|must stand after"):
+        trainer.fit(Regression(), regression_loader(), regression_loader())
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "message"),
+    [
+        (Linear(0.5, end_epoch=5), {}, "max_epochs 5.*at least 6"),
+        (OneShot(0.5, epoch=9), {}, "max_epochs 5"),
+        (Linear(0.5, end_step=20), {}, "after 20 steps"),
+        (Linear(0.5, end_epoch=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
+        (Linear(0.5, end_step=10), {"accumulate_grad_batches": 2}, "after 10 steps"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_refused_before_training(tmp_path, schedule, options, message):
+    module = Regression()
+    before = module.first.weight.clone()
+    with pytest.raises(UsageError, match=message):
+        fit(tmp_path, IterativePruning(schedule, monitor=None), module, **options)
+    assert torch.equal(module.first.weight, before)
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
+    module = Regression()
+    with pytest.raises(UsageError, match="'val/accuracy' is not among what validation logs: .'val/score'"):
+        fit(tmp_path, IterativePruning(OneShot(0.5)), module)
+
+
+def test_a_pattern_that_matches_nothing_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"matches no layer(.|\n)*first"):
+        fit(tmp_path, IterativePruning(OneShot(0.5), layers=LayerSelection(names=["third"])))
+
+
+def test_without_validation_data_nothing_is_scored(tmp_path):
+    class Blind(Regression):
+        validation_step = LightningModule.validation_step
+
+    pruning = IterativePruning(OneShot(0.5))
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=1)
+    trainer.fit(Blind(), regression_loader())
+    assert (pruning.rounds[0].pruned, pruning.rounds[0].sparsity) == (None, 0.5)

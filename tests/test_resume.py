@@ -1,0 +1,289 @@
+"""Interrupted and resumed = uninterrupted, bit for bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning import Callback, seed_everything
+
+from tests.conftest import TINY, quiet_trainer
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
+from vitprune.pruning import Cubic, Element, IterativePruning, LayerSelection, Linear, Magnitude, Random
+from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
+from vitprune.training.exact_resume import ExactResume
+
+ROOT = Path(__file__).parents[1]
+STEPS = 5  # batches an epoch, below
+
+
+class PowerLoss(Exception):
+    pass
+
+
+class Interrupt(Callback):
+    """End the run without any warning after so many batches, as a power loss would."""
+
+    def __init__(self, after_batches):
+        self.left = after_batches
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if self.left == 0:
+            raise PowerLoss
+        self.left -= 1
+
+
+def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, data_options=None, **options):
+    """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
+    seed_everything(42, workers=True, verbose=False)
+    architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
+    model = ViTClassifier(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
+    data = ImageData(
+        "digits",
+        "digits",
+        batch_size=16,
+        num_workers=workers,
+        max_images={"train": 16 * STEPS + 3, "validation": 40},
+        **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1, **(data_options or {})},
+    )
+    pruning = pruning or IterativePruning(Cubic(0.8, end_epoch=2))
+    trainer = quiet_trainer(
+        folder,
+        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints(folder, options)],
+        enable_checkpointing=True,
+        plugins=[AtomicCheckpointIO()],
+        **{"max_epochs": 4, "gradient_clip_val": 1.0, **options},
+    )
+    try:
+        trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
+    except PowerLoss:
+        return None
+    return {
+        "weights": model.state_dict(),
+        "optimizer": trainer.optimizers[0].state_dict(),
+        "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+        "rounds": pruning.rounds,
+        "dense": pruning.dense,
+        "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+        "steps": (trainer.global_step, trainer.current_epoch),
+        "position": data.state_dict(),
+        "random": (torch.rand(3), np.random.rand(3).tolist(), random.random()),
+    }
+
+
+def checkpoints(folder, options):
+    return RunCheckpoints(dirpath=str(folder), every_n_steps=options.pop("every_n_steps", None))
+
+
+def assert_same(a, b, path=""):
+    assert type(a) is type(b), path
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}[{i}]")
+    else:
+        assert a == b, path
+
+
+STEP_ROUNDS = {"pruning": lambda: IterativePruning(Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random())}
+CASES = {
+    "between epochs": (7, {}),
+    "in the first epoch": (3, {"every_n_steps": 2}),
+    "mid-epoch": (13, {"every_n_steps": 3}),
+    "after a save at the last batch of an epoch": (11, {"every_n_steps": 5}),
+    "just after a round": (6, {"every_n_steps": 1}),
+    "rounds in steps": (8, {"every_n_steps": 2, **STEP_ROUNDS}),
+    "accumulated gradients": (8, {"accumulate_grad_batches": 2, "every_n_steps": 1}),
+    "max_steps, between epochs": (7, {"max_epochs": -1, "max_steps": 18}),
+    "max_steps, mid-epoch": (13, {"max_epochs": -1, "max_steps": 18, "every_n_steps": 3}),
+    "two epochs a validation": (12, {"check_val_every_n_epoch": 2, "every_n_steps": 4}),
+    "bf16": (13, {"precision": "bf16-mixed", "every_n_steps": 3}),
+    "no pruning left": (18, {"every_n_steps": 4}),
+}
+
+
+def build(options):
+    return {k: v() if k == "pruning" else v for k, v in options.items()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
+    after, options = CASES[case]
+    if workers and case not in ("between epochs", "mid-epoch"):
+        pytest.skip("the other cases differ in what happens outside of the workers")
+    undisturbed = run(tmp_path / "undisturbed", workers=workers, **build(options))
+    assert run(tmp_path / "disturbed", after, workers=workers, **build(options)) is None
+    last = tmp_path / "disturbed" / "last.ckpt"
+    random.seed(1)
+    resumed = run(tmp_path / "disturbed", ckpt=str(last), workers=workers, **build(options))
+    assert_same(undisturbed, resumed)
+
+
+def test_interrupted_twice(tmp_path):
+    undisturbed = run(tmp_path / "a")
+    folder, ckpt = tmp_path / "b", None
+    for after in (3, 8, 4):
+        assert run(folder, after, ckpt=ckpt, every_n_steps=2) is None
+        ckpt = str(folder / "last.ckpt")
+    assert_same(undisturbed, run(folder, ckpt=ckpt, every_n_steps=2))
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    assert_same(run(tmp_path / "a", max_epochs=3), run(tmp_path / "b", workers=2, max_epochs=3))
+
+
+def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp_path):
+    result = run(tmp_path, max_epochs=5)
+    best = read_checkpoint(tmp_path / "best.ckpt")
+    rounds = best["callbacks"]["IterativePruning"]["rounds"]
+    assert len(rounds) == 3
+    assert best["callbacks"]["RunCheckpoints"]["best_score"] == rounds[-1]["finetuned"]
+    model = ViTClassifier(**{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")})
+    from vitprune.pruning import masks
+
+    masks.attach(LayerSelection().select(model))
+    model.load_state_dict(best["state_dict"])
+    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"validation": 40})
+    scores = quiet_trainer(tmp_path).validate(model, data, verbose=False)[0]
+    assert scores["val/accuracy"] == rounds[-1]["finetuned"]
+    assert result["rounds"][-1].sparsity == pytest.approx(0.8, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schedule": Cubic(0.7, end_epoch=2)}, "pruning.schedule.*0.8.*0.7"),
+        ({"schedule": Cubic(0.8, end_epoch=2), "criterion": Magnitude(p=2)}, "pruning.criterion"),
+        ({"schedule": Cubic(0.8, end_epoch=2), "criterion": Random()}, "pruning.criterion.*Magnitude.*Random"),
+        ({"schedule": Cubic(0.8, end_epoch=2), "granularity": Element(), "seed": 7}, "pruning.seed"),
+    ],
+)
+def test_a_checkpoint_of_another_pruning_setting_is_refused(tmp_path, change, message):
+    run(tmp_path, 7)
+    with pytest.raises(UsageError, match=message):
+        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), pruning=IterativePruning(**change))
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, monkeypatch):
+    run(tmp_path, 7)
+    monkeypatch.setitem(TINY, "intermediate_size", 48)
+    with pytest.raises(UsageError, match=r"another model: .*fc1.* of shape \(64,.*\(48,"):
+        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"))
+
+
+class TestFiles:
+    def test_a_failed_save_leaves_the_old_file(self, tmp_path, monkeypatch):
+        target = tmp_path / "last.ckpt"
+        AtomicCheckpointIO().save_checkpoint({"a": 1}, target)
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            AtomicCheckpointIO().save_checkpoint({"a": 2}, target)
+        assert torch.load(target) == {"a": 1}
+        assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+    def test_code_in_a_checkpoint_is_not_executed(self, tmp_path):
+        class Malicious:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "executed"),)
+
+        torch.save({"state_dict": {}, "loops": {}, "x": Malicious()}, tmp_path / "bad.ckpt")
+        with pytest.raises(UsageError, match="safely"):
+            read_checkpoint(tmp_path / "bad.ckpt")
+        assert not (tmp_path / "executed").exists()
+
+    @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 torn"])
+    def test_a_torn_or_foreign_file_is_refused(self, tmp_path, content):
+        (tmp_path / "bad.ckpt").write_bytes(content)
+        with pytest.raises(UsageError, match="bad.ckpt"):
+            read_checkpoint(tmp_path / "bad.ckpt")
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(UsageError, match="no checkpoint .*none.ckpt"):
+            read_checkpoint(tmp_path / "none.ckpt")
+
+    def test_other_pickles_are_no_checkpoints(self, tmp_path):
+        torch.save({"weights": 1}, tmp_path / "other.ckpt")
+        with pytest.raises(UsageError, match="not a training checkpoint"):
+            read_checkpoint(tmp_path / "other.ckpt")
+
+
+FAST = [
+    "--trainer.max_epochs=4",
+    "--pruning.schedule.init_args.end_epoch=2",
+    "--data.max_images={train: 640, validation: 60}",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--checkpoint.every_n_steps=3",
+]
+
+
+def start(folder, *arguments):
+    command = [sys.executable, ROOT / "scripts" / "train.py", "fit", "--config", ROOT / "configs" / "iterative.yaml"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*map(str, command), *FAST, f"--trainer.default_root_dir={folder}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def wait_for(path, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def final(folder):
+    return read_checkpoint(folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    process = start(folder)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=lambda v: str(v)
+)
+def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, code):
+    process = start(tmp_path)
+    wait_for(tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt", process)
+    time.sleep(random.Random(str(number)).uniform(0, 0.5))
+    process.send_signal(number)
+    output = process.communicate()[0]
+    assert process.returncode == code, output
+    assert not (tmp_path / "lightning_logs" / "version_0" / "export").exists()
+    resumed = start(tmp_path, "--ckpt_path", "last")
+    output = resumed.communicate()[0]
+    assert resumed.returncode == 0, output
+    assert [p.name for p in (tmp_path / "lightning_logs").iterdir()] == ["version_0"]
+    ours, theirs = final(tmp_path), final(undisturbed)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData"):
+        assert_same(ours[part], theirs[part], part)
+    assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
+    for name in ("config.json", "model.safetensors", "report.json", "README.md", "plots/training.png"):
+        assert (tmp_path / "lightning_logs" / "version_0" / "export" / name).exists(), name
