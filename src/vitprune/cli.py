@@ -10,11 +10,14 @@ from typing import Any
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls, nothing a user can change
 
 import datasets
+import huggingface_hub
 import transformers
+from jsonargparse import ArgumentError
 from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from vitprune import run_folders
@@ -75,11 +78,10 @@ class PruningTrainer(Trainer):
 
 
 class Parser(LightningArgumentParser):
-    """A parser whose errors are one message that says what would have been valid."""
+    """A parser that raises its errors instead of printing its usage, and does not guess at abbreviated options."""
 
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Raise instead of printing the usage."""
-        raise UsageError(explain(message))
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
 
 
 class PruningCLI(LightningCLI):
@@ -123,6 +125,15 @@ class PruningCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
+
+    def instantiate_classes(self) -> None:
+        """Build everything; what a constructor refuses is the user's to mend."""
+        try:
+            super().instantiate_classes()
+        except UsageError:
+            raise
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UsageError(explain(str(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers, callbacks and the checkpoint writer of this program."""
@@ -192,9 +203,10 @@ def main(args: list[str] | None = None) -> None:
     try:
         sys.argv = [given[0], *run_folders.resolve_arguments(given[1:] if args is None else args)]
         PruningCLI()
+    except ArgumentError as error:
+        _fail(explain(str(error)))
     except UsageError as error:
-        sys.stderr.write(f"vitprune: error: {error}\n")
-        sys.exit(2)
+        _fail(str(error))
     except OSError as error:
         if error.errno is None:
             raise
@@ -204,13 +216,18 @@ def main(args: list[str] | None = None) -> None:
         sys.argv = given
 
 
+def _fail(message: str) -> None:
+    sys.stderr.write(f"vitprune: error: {message}\n")
+    sys.exit(2)
+
+
 UNHELPFUL_WARNINGS = (
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*is smaller than the logging interval.*",
 )
-UNHELPFUL_LINES = ("Tip:", "TPU available", "Loading `train_dataloader`", "Seed set to")
+UNHELPFUL_LINES = ("Tip:", "TPU available", "GPU available: False", "Loading `train_dataloader`", "Seed set to")
 
 
 def _quieten() -> None:
@@ -218,6 +235,7 @@ def _quieten() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    huggingface_hub.logging.set_verbosity_error()
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric.utilities.seed"):

@@ -1,5 +1,86 @@
 """Turn the parser's long messages into a short one that lists what would have been valid."""
 
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+
+from lightning import Trainer
+
+from vitprune.data import ImageData
+from vitprune.model import ViTClassifier
+from vitprune.pruning import Allocation, Criterion, Granularity, IterativePruning, LayerSelection, Schedule
+from vitprune.training.checkpoints import RunCheckpoints
+from vitprune.training.predictions import PredictionsCSV
+
+SECTIONS = {
+    "data": ImageData,
+    "model": ViTClassifier,
+    "pruning": IterativePruning,
+    "trainer": Trainer,
+    "checkpoint": RunCheckpoints,
+    "predictions": PredictionsCSV,
+    "layers": LayerSelection,
+}
+AXES = {"schedule": Schedule, "criterion": Criterion, "granularity": Granularity, "allocation": Allocation}
+# lines of the parser's messages that repeat the type system instead of naming the mistake
+NOISE = re.compile(
+    r"Does not validate against|Subtypes:|Errors:|Given value|(Expected a )?<class 'NoneType'>|Expected a <class 'NoneType'>"
+)
+
+
 def explain(message: str) -> str:
-    """x."""
-    return message
+    """Return what is wrong, where, and what would be valid.
+
+    Args:
+        message: As jsonargparse writes it: one line, or a tree of the subtypes that it tried.
+    """
+    keys = ".".join(re.findall(r'Parser key "([^"]+)"', message))
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    reasons = [line for line in lines if line and not NOISE.match(line) and not line.startswith("Parser key")]
+    reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
+    given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
+    if given and reason.startswith("Expected a <class"):
+        reason = f"{reason}, not {given.group(1)}"
+    return f"{keys + ': ' if keys else ''}{reason}{_valid(keys, reason, message)}"
+
+
+def _valid(keys: str, reason: str, message: str) -> str:
+    """Return a sentence about what could have been written in place of the mistake, or nothing."""
+    owner = keys.split(".")[-1]
+    if "dot import path" in reason and owner in AXES:
+        return f". Valid are {', '.join(concrete_names(AXES[owner]))}."
+    unknown = re.search(r"Option '([\w.]+)' is not accepted|arguments: --([\w.]+)|accept option '([\w.]+)'", reason)
+    if not unknown:
+        return ""
+    name = next(group for group in unknown.groups() if group)
+    *path, leaf = f"{keys}.{name}".strip(".").split(".")
+    options = sorted(_options(path, message))
+    close = difflib.get_close_matches(leaf, options, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f".{hint} Valid are {', '.join(options)}."
+
+
+def _options(path: list[str], message: str) -> Iterable[str]:
+    owners = [key for key in path if key in SECTIONS or key in AXES]
+    if not owners:
+        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers"}]
+    if owners[-1] in SECTIONS:
+        return _parameters(SECTIONS[owners[-1]])
+    axis = AXES[owners[-1]]
+    named = [cls for cls in _concrete(axis) if re.search(rf"class_path\W+(\w+\.)*{cls.__name__}\b", message)]
+    return {name for cls in named or _concrete(axis) for name in _parameters(cls)}
+
+
+def _parameters(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name not in ("self", "args", "kwargs")]
+
+
+def _concrete(base: type) -> list[type]:
+    found = [cls for child in base.__subclasses__() for cls in [child, *_concrete(child)]]
+    return [cls for cls in found if not inspect.isabstract(cls)]
+
+
+def concrete_names(base: type) -> list[str]:
+    """Return the names of the classes of an axis that can be configured."""
+    return sorted(cls.__name__ for cls in _concrete(base))

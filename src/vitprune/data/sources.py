@@ -4,8 +4,6 @@ Whatever the source calls them, the result has the columns `image` (undecoded) a
 `train` and `validation`, and `test` where there is one.
 """
 
-from pathlib import Path
-
 import datasets
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
@@ -13,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from vitprune.assets import local_folder
 from vitprune.errors import UsageError
 
 SPLIT_NAMES = {
@@ -64,17 +63,14 @@ def load_source(
 
 def _open(source: str) -> DatasetDict:
     """Load a local folder or a hub data set, with one line of explanation if that is impossible."""
-    folder = Path(source)
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    if looks_local and not folder.expanduser().is_dir():
-        raise UsageError(f"data.source {source!r} is not a folder. Give a folder, a hub name or 'digits'.")
+    folder = local_folder(source, "data.source")
     try:
-        return datasets.load_dataset(str(folder.expanduser()) if folder.expanduser().is_dir() else source)
+        return datasets.load_dataset(str(folder or source))
     except Exception as error:  # the library raises a dozen unrelated types for "not there" and "no network"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "the folder holds no readable images or parquet files" if folder.is_dir() else (
-            "there is no such folder, and the hub has no such data set or cannot be reached"
-        )  # fmt: skip
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        hint = "the hub has no such data set, or cannot be reached"
+        if folder:
+            hint = "the folder holds no readable images or parquet files"
         raise UsageError(f"data.source {source!r} could not be loaded: {hint} ({reason})") from error
 
 

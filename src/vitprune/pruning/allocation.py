@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, Layer
+from vitprune.pruning.layer_selection import listing
 from vitprune.pruning.selection import count_lowest
 
 
@@ -99,8 +100,7 @@ class PerLayer(Allocation):
         """Every key must match a layer, and every layer a key."""
         for key in self.sparsities:
             if not any(self._matches(key, layer) for layer in layers):
-                names = "\n".join(f"  {layer.name}  (role {layer.role})" for layer in layers)
-                raise UsageError(f"PerLayer names {key!r}, which matches none of the pruned layers:\n{names}")
+                raise UsageError(f"PerLayer names {key!r}, which matches none of the pruned layers:\n{listing(layers)}")
         for layer in layers:
             self._sparsity_of(layer)
 

@@ -50,7 +50,7 @@ class LayerSelection:
         chosen = self._by_block(chosen, layers)
         chosen = self._by_name(chosen, layers)
         if not chosen:
-            raise UsageError(f"the layer selection matches nothing. The model has:\n{_listing(layers)}")
+            raise UsageError(f"the layer selection matches nothing. The model has:\n{listing(layers)}")
         return chosen
 
     def _by_role(self, layers: Sequence[Layer]) -> list[Layer]:
@@ -67,7 +67,7 @@ class LayerSelection:
     def _by_name(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
         for pattern in [*(self.names or []), *self.exclude]:
             if not any(fnmatchcase(layer.name, pattern) for layer in layers):
-                raise UsageError(f"the pattern {pattern!r} matches no layer. The model has:\n{_listing(layers)}")
+                raise UsageError(f"the pattern {pattern!r} matches no layer. The model has:\n{listing(layers)}")
         if self.names is None:
             chosen = [layer for layer in chosen if _trainable(layer)]
         else:
@@ -90,5 +90,13 @@ def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
     return {block % count for block in blocks}
 
 
-def _listing(layers: Sequence[Layer]) -> str:
-    return "\n".join(f"  {layer.name}  (role {layer.role})" for layer in layers)
+def listing(layers: Sequence[Layer]) -> str:
+    """Name every layer, those of the same role in different blocks in one line."""
+    blocks: dict[tuple[str, str], list[int]] = {}
+    for layer in layers:
+        name = layer.name if layer.block is None else layer.name.replace(f".{layer.block}.", ".*.", 1)
+        blocks.setdefault((name, layer.role), []).extend([] if layer.block is None else [layer.block])
+    return "\n".join(
+        f"  {name}  (role {role}{f', blocks {min(found)} to {max(found)}' if found else ''})"
+        for (name, role), found in blocks.items()
+    )
