@@ -1,6 +1,5 @@
 """Small models and data that behave like the large ones."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from transformers import AutoConfig, ViTImageProcessor
 
 from vitprune.model.classifier import net_from_config
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub
 torch.set_num_threads(1)  # more only get in each other's way on models this small
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -56,6 +56,7 @@ class PruningTrainer(Trainer):
             datamodule: Scores the result.
             ckpt_path: A training checkpoint.
             output: The folder; by default `export` in the folder of the run.
+
         """
         checkpoint_path = Path(ckpt_path)
         run_folder = run_folders.run_of(checkpoint_path) or checkpoint_path.parent
@@ -238,5 +239,9 @@ def _quieten() -> None:
     huggingface_hub.logging.set_verbosity_error()
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.seed",
+    ):
         logging.getLogger(name).addFilter(lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES))

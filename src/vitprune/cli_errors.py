@@ -25,7 +25,7 @@ SECTIONS = {
 AXES = {"schedule": Schedule, "criterion": Criterion, "granularity": Granularity, "allocation": Allocation}
 # lines of the parser's messages that repeat the type system instead of naming the mistake
 NOISE = re.compile(
-    r"Does not validate against|Subtypes:|Errors:|Given value|(Expected a )?<class 'NoneType'>|Expected a <class 'NoneType'>"
+    r"Does not validate against|Problem with given class_path|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>"
 )
 
 
@@ -34,11 +34,13 @@ def explain(message: str) -> str:
 
     Args:
         message: As jsonargparse writes it: one line, or a tree of the subtypes that it tried.
+
     """
     keys = ".".join(re.findall(r'Parser key "([^"]+)"', message))
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     reasons = [line for line in lines if line and not NOISE.match(line) and not line.startswith("Parser key")]
     reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
+    reason = re.sub(r"Expected a dot import path string: (\S+)", r"'\1' is not known", reason)
     given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
     if given and reason.startswith("Expected a <class"):
         reason = f"{reason}, not {given.group(1)}"
@@ -48,7 +50,7 @@ def explain(message: str) -> str:
 def _valid(keys: str, reason: str, message: str) -> str:
     """Return a sentence about what could have been written in place of the mistake, or nothing."""
     owner = keys.split(".")[-1]
-    if "dot import path" in reason and owner in AXES:
+    if "is not known" in reason and owner in AXES:
         return f". Valid are {', '.join(concrete_names(AXES[owner]))}."
     unknown = re.search(r"Option '([\w.]+)' is not accepted|arguments: --([\w.]+)|accept option '([\w.]+)'", reason)
     if not unknown:
@@ -77,7 +79,8 @@ def _parameters(cls: type) -> list[str]:
 
 
 def _concrete(base: type) -> list[type]:
-    found = [cls for child in base.__subclasses__() for cls in [child, *_concrete(child)]]
+    children: list[type] = base.__subclasses__()
+    found = [*children, *(below for child in children for below in _concrete(child))]
     return [cls for cls in found if not inspect.isabstract(cls)]
 
 

@@ -55,9 +55,17 @@ def find_config(name: str) -> str:
     """Return the path of a configuration: where it is named, or in `configs/`."""
     for path in (Path(name), *(folder / name for folder in CONFIG_FOLDERS)):
         if path.is_file():
+            _check_yaml(path)
             return str(path)
     known = sorted({str(p.relative_to(f)) for f in CONFIG_FOLDERS for p in f.rglob("*.yaml")})
     raise UsageError(f"there is no configuration {name!r}, neither here nor in configs/, which has {', '.join(known)}.")
+
+
+def _check_yaml(path: Path) -> None:
+    try:
+        yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def find_last(root: str) -> Path:

@@ -9,5 +9,6 @@ def seed_for(*key: object) -> int:
     Example:
         >>> seed_for(42, "augment", 3, 17) == seed_for(42, "augment", 3, 17)
         True
+
     """
     return random.Random("/".join(map(str, key))).getrandbits(63)

@@ -21,6 +21,7 @@ def plot_training(
         after_pruning: Accuracy just after each round, by step.
         steps_per_epoch: To translate steps into epochs.
         dense: Accuracy before the first round, drawn as a reference line.
+
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -28,16 +29,12 @@ def plot_training(
         axes.axhline(100 * dense, color="0.6", linewidth=1, label=f"dense, {100 * dense:.1f} %")
     axes.plot(*_line(accuracy, steps_per_epoch), color="black", marker="o", markersize=4, label="after fine-tuning")
     if after_pruning:
-        axes.plot(
-            *_line(after_pruning, steps_per_epoch), color="0.35", linestyle="", marker="v", label="just after pruning"
-        )
+        axes.plot(*_line(after_pruning, steps_per_epoch), color="0.35", linestyle="", marker="v", label="just after pruning")
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     axes.grid(alpha=0.3)
     if sparsity:
         right = axes.twinx()
-        right.step(
-            *_line(sparsity, steps_per_epoch), where="post", color="0.35", linestyle="--", label="sparsity (right axis)"
-        )
+        right.step(*_line(sparsity, steps_per_epoch), where="post", color="0.35", linestyle="--", label="sparsity (right axis)")
         right.set(ylabel="sparsity of the prunable weights (%)", ylim=(0, 100))
     figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize="small")
     return figure
@@ -53,6 +50,7 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
 
     Args:
         sparsities: Sparsity by layer name, in [0, 1].
+
     """
     columns = sorted({_block(name) for name in sparsities})
     rows = sorted({role_of(name) for name in sparsities}, key=_role_order)

@@ -12,6 +12,7 @@ def resolve_pretrained(name: str) -> str:
 
     Raises:
         UsageError: If it is spelt like a path and there is no such folder.
+
     """
     return str(EMBEDDED.get(name) or local_folder(name, "model.pretrained") or name)
 
@@ -21,6 +22,7 @@ def local_folder(name: str, option: str) -> Path | None:
 
     Raises:
         UsageError: If it is spelt like a path and there is no such folder.
+
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -57,6 +57,7 @@ class ImageData(LightningDataModule):
         cutmix: Alpha of CutMix, 0 for none (Yun et al. 2019). With both, each batch draws one of them.
         on_bad_image: `error` stops at an image that cannot be read, `skip` leaves it out and reports how many.
         predict_images: Folder of the images that `predict` labels.
+
     """
 
     def __init__(
@@ -113,9 +114,7 @@ class ImageData(LightningDataModule):
         """Splits `train`, `validation` and perhaps `test`, with the columns `image` and `label`."""
         if self.source is None:
             raise UsageError("data.source is not set: give a hub name, an image folder, parquet files or 'digits'.")
-        splits = load_source(
-            self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed
-        )
+        splits = load_source(self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed)
         unknown = set(self.max_images) - {"train", "validation", "test"}
         if unknown:
             raise UsageError(f"data.max_images names {sorted(unknown)}; valid are train, validation and test.")
@@ -213,12 +212,10 @@ class ImageData(LightningDataModule):
         batch = self.on_before_batch_transfer(batch, 0)
         return self.on_after_batch_transfer({name: value.to(device) for name, value in batch.items()}, 0)
 
-    def _loader(
-        self, name: str, images: Dataset, transform: Any, shuffle: bool, shared: bool = True
-    ) -> DataLoader:
+    def _loader(self, name: str, images: Dataset, transform: Any, shuffle: bool, shared: bool = True) -> DataLoader:
         trainer = self.trainer if shared else None
         sampler = EpochSampler(
-            len(images),
+            images,
             seed=self.seed if shuffle else None,
             batch_size=self.batch_size,
             rank=trainer.global_rank if trainer else 0,

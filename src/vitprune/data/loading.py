@@ -3,7 +3,7 @@
 Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class EpochSampler(DistributedSampler):
     """Serve (epoch, index) pairs: this rank's share of a permutation that is a function of (seed, epoch).
 
     Args:
-        length: Number of images.
+        images: What is served; only its length counts.
         seed: Seed of the permutations; None serves the images in their own order.
         batch_size: Images in a batch, to translate a position into images.
         rank: This process, in [0, world_size).
@@ -40,20 +40,21 @@ class EpochSampler(DistributedSampler):
 
     It is a `DistributedSampler` so that Lightning does not put another one around it. No rank repeats an image to even
     out the shares: when shuffling, the images beyond an equal share are left out of that epoch.
+
     """
 
     def __init__(
         self,
-        length: int,
+        images: Sized,
         *,
         seed: int | None,
         batch_size: int,
         rank: int = 0,
         world_size: int = 1,
-        start: Position = Position(),  # noqa: B008 (frozen)
+        start: Position = Position(),
     ) -> None:
-        super().__init__(range(length), num_replicas=world_size, rank=rank, shuffle=seed is not None)
-        self.length, self.permutation_seed, self.batch_size, self.start = length, seed, batch_size, start
+        super().__init__(images, num_replicas=world_size, rank=rank, shuffle=seed is not None)
+        self.length, self.permutation_seed, self.batch_size, self.start = len(images), seed, batch_size, start
         self.epoch = start.epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

@@ -45,6 +45,7 @@ def load_source(
 
     Raises:
         UsageError: If the source is missing or has no usable image or label column.
+
     """
     raw = _digits() if source == "digits" else _open(source)
     splits = {name: raw[found] for name in SPLIT_NAMES if (found := _find_split(raw, name))}
@@ -78,12 +79,8 @@ def _digits() -> DatasetDict:
     """Scikit-learn's 1797 digits, 8x8 grey values: 1197 to train, 300 to validate, 300 to test, stratified."""
     digits = load_digits()
     images = (digits.images * (255 / 16)).round().astype(np.uint8)  # (N, 8, 8)
-    rest, test = train_test_split(
-        np.arange(len(images)), test_size=300, random_state=DIGITS_SPLIT_SEED, stratify=digits.target
-    )
-    train, validation = train_test_split(
-        rest, test_size=300, random_state=DIGITS_SPLIT_SEED, stratify=digits.target[rest]
-    )
+    rest, test = train_test_split(np.arange(len(images)), test_size=300, random_state=DIGITS_SPLIT_SEED, stratify=digits.target)
+    train, validation = train_test_split(rest, test_size=300, random_state=DIGITS_SPLIT_SEED, stratify=digits.target[rest])
     features = Features({"image": Image(), "label": ClassLabel(names=[str(digit) for digit in range(10)])})
 
     def split(rows: np.ndarray) -> Dataset:
@@ -97,9 +94,7 @@ def _find_split(raw: DatasetDict, name: str) -> str | None:
     return next((alias for alias in SPLIT_NAMES[name] if alias in raw), None)
 
 
-def _normalise(
-    split: Dataset, source: str, name: str, image_column: str | None, label_column: str | None
-) -> Dataset:
+def _normalise(split: Dataset, source: str, name: str, image_column: str | None, label_column: str | None) -> Dataset:
     """Keep the image and the label column, under these names, without decoding an image."""
     image = image_column or _find_image_column(split, source)
     label = label_column or _find_label_column(split, source)

@@ -7,6 +7,7 @@ of it, so that a number scored here is the number that plain `transformers` give
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageOps
@@ -33,8 +34,9 @@ def load_processor(
         image_size: Side of the square that the model sees, in pixels.
         mean: Mean per channel, of values in [0, 1].
         std: Standard deviation per channel, of values in [0, 1].
+
     """
-    given = {"image_mean": mean, "image_std": std}
+    given: dict[str, Any] = {"image_mean": mean, "image_std": std}
     if image_size:
         square = {"height": image_size, "width": image_size}
         given |= {"size": square, "crop_size": square}
@@ -54,6 +56,7 @@ def decode(image: dict) -> Image.Image:
 
     Raises:
         OSError: If the bytes are no complete image.
+
     """
     stream = io.BytesIO(image["bytes"]) if image["bytes"] is not None else Path(image["path"])
     with Image.open(stream) as opened:
@@ -84,6 +87,7 @@ def training_transform(
         horizontal_flip: Flip every second image.
         randaugment: Number of RandAugment operations, 0 for none (Cubuk et al. 2019).
         random_erasing: Probability of erasing a rectangle (Zhong et al. 2017).
+
     """
     interpolation = v2.InterpolationMode.BILINEAR if processor.resample == 2 else v2.InterpolationMode.BICUBIC
     steps: list[Callable] = [

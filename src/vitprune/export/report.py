@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
 
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
 
 
-def count_flops(net: nn.Module, image_shape: tuple[int, int]) -> int:
+def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:
     """Return the floating-point operations of one forward pass of one image, as torch counts them."""
     image = torch.zeros(1, net.config.num_channels, *image_shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -75,7 +75,9 @@ def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) 
     done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
     name = base_name or "a Vision Transformer"
     return CARD.format(
-        base_line=f"base_model: {base_name}\n" if base_name and "/" in base_name and not base_name.startswith((".", "/")) else "",
+        base_line=f"base_model: {base_name}\n"
+        if base_name and "/" in base_name and not base_name.startswith((".", "/"))
+        else "",
         title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
         sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
         f"parameters are zero.{done}",
@@ -104,7 +106,10 @@ def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
 def _rounds_table(rounds: list[dict[str, Any]]) -> str:
     if not rounds:
         return ""
-    lines = ["| round | epoch | target | reached | just after pruning | after fine-tuning |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| round | epoch | target | reached | just after pruning | after fine-tuning |",
+        "|---|---|---|---|---|---|",
+    ]
     for done in rounds:
         scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
         lines.append(

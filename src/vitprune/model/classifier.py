@@ -36,6 +36,7 @@ class ViTClassifier(LightningModule):
         label_smoothing: In [0, 1).
         gradient_checkpointing: Trade a second forward pass for memory.
         compile: Compile the transformer in place with `torch.compile`.
+
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ViTClassifier(LightningModule):
         self.save_hyperparameters()
         self.net = build_net(pretrained, architecture, labels).train()
         if gradient_checkpointing:
-            self.net.gradient_checkpointing_enable()
+            self.net.activation_checkpointing_enable()
         if compile:
             self.net.compile()
         classes = self.net.config.num_labels
@@ -109,9 +110,7 @@ class ViTClassifier(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW and a learning rate that follows the optimizer's steps."""
         hparams = self.hparams
-        groups = parameter_groups(
-            self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"]
-        )
+        groups = parameter_groups(self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"])
         optimizer = torch.optim.AdamW(groups, lr=hparams["learning_rate"])
         total = int(self.trainer.estimated_stepping_batches)
         schedule = warmup_cosine(optimizer, int(hparams["warmup_fraction"] * total), total)
@@ -133,13 +132,12 @@ def _describe(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else f"of shape {shape}"
 
 
-def build_net(
-    pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None
-) -> PreTrainedModel:
+def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
     """Load a pretrained ViT, or build one with random weights, with a classifier for these labels.
 
     Raises:
         UsageError: If there is no such model, or not exactly one of `pretrained` and `architecture` is given.
+
     """
     if (pretrained is None) == (architecture is None):
         raise UsageError("give either model.pretrained (a hub name, a folder or 'digits') or model.architecture.")

@@ -31,6 +31,7 @@ class Layer:
         module: The module that owns `weight`, of shape (out, in) or (out, in, height, width).
         role: One of `ROLES`.
         block: Index of its transformer block; None outside of the blocks.
+
     """
 
     name: str

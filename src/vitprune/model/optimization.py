@@ -9,9 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from vitprune.model.layers import BLOCK_PATTERN
 
 
-def parameter_groups(
-    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
-) -> list[dict]:
+def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict]:
     """Group the trainable parameters by weight decay and learning rate.
 
     Vectors (norms, biases) and the embeddings of class and position are not decayed. With `layer_decay` below 1 the
@@ -22,6 +20,7 @@ def parameter_groups(
         learning_rate: That of the classifier, per step.
         weight_decay: Decoupled decay of the weight matrices.
         layer_decay: In (0, 1]; 1 gives every block the same learning rate.
+
     """
     blocks = [int(found.group(1)) for name, _ in model.named_parameters() if (found := BLOCK_PATTERN.search(name))]
     depth = max(blocks, default=-1) + 1

@@ -4,8 +4,8 @@ from vitprune.pruning.allocation import Allocation, Global, PerLayer, Uniform
 from vitprune.pruning.callback import IterativePruning
 from vitprune.pruning.criteria import Criterion, Magnitude, Random
 from vitprune.pruning.granularity import Column, Element, Granularity, Row
-from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
 from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
 
 __all__ = [
     "Allocation",

@@ -23,6 +23,7 @@ class Candidate:
         scores: Score of each group, (G,), higher = keep; -inf for a group that fell in an earlier round.
         group_size: Weights in one group.
         dropped: Number of groups that fell in earlier rounds.
+
     """
 
     layer: Layer
@@ -41,6 +42,7 @@ class Allocation(ABC):
 
     Args:
         min_density: No layer keeps less than this fraction of its groups, in [0, 1); its share falls to the others.
+
     """
 
     def __init__(self, min_density: float = 0.0) -> None:
@@ -59,9 +61,7 @@ class Allocation(ABC):
         return self.divide(weights_to_drop(sparsity, candidates), candidates, lower, upper)
 
     @abstractmethod
-    def divide(
-        self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]
-    ) -> list[int]:
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """Return the number of groups to drop per candidate, within [lower, upper], that comes to `target` weights."""
 
     def check(self, layers: Sequence[Layer]) -> None:  # noqa: B027 (most have nothing to check)
@@ -71,9 +71,7 @@ class Allocation(ABC):
 class Uniform(Allocation):
     """The same sparsity in every layer: local pruning, as `torch.nn.utils.prune` does layer by layer."""
 
-    def divide(
-        self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]
-    ) -> list[int]:
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""
         weights = sum(c.groups * c.group_size for c in candidates)
         return apportion([c.groups * target / weights for c in candidates], target, candidates, lower, upper)
@@ -87,6 +85,7 @@ class PerLayer(Allocation):
             rises, all layers have the same fraction of theirs. Together they should come to the schedule's final sparsity;
             where they do not, all are scaled until they do.
         min_density: See `Allocation`.
+
     """
 
     def __init__(self, sparsities: dict[str, float], min_density: float = 0.0) -> None:
@@ -104,9 +103,7 @@ class PerLayer(Allocation):
         for layer in layers:
             self._sparsity_of(layer)
 
-    def divide(
-        self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]
-    ) -> list[int]:
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""
         quotas = [self._sparsity_of(candidate.layer) * candidate.groups for candidate in candidates]
         return apportion(quotas, target, candidates, lower, upper)
@@ -129,9 +126,7 @@ class Global(Allocation):
     weights.
     """
 
-    def divide(
-        self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]
-    ) -> list[int]:
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""
         counts: dict[int, int] = {}
         free = list(range(len(candidates)))
@@ -185,6 +180,7 @@ def apportion(
         candidates: Their group sizes.
         lower: Fewest groups per candidate.
         upper: Most groups per candidate.
+
     """
     sizes = [candidate.group_size for candidate in candidates]
 

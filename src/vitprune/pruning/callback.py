@@ -35,6 +35,7 @@ class Round:
         sparsity: The sparsity that was reached, over the prunable weights.
         pruned: The monitored metric just after pruning; None if it is not monitored.
         finetuned: The monitored metric at the last validation of the round; None before the first.
+
     """
 
     round: int
@@ -67,6 +68,7 @@ class IterativePruning(Callback):
     Attributes:
         rounds: What the rounds so far did.
         dense: The module's validation metrics before the first round.
+
     """
 
     def __init__(
@@ -100,18 +102,18 @@ class IterativePruning(Callback):
         self.allocation.check(self.layers)
         masks.attach(self.layers)
         if stage == "fit":
-            self._check_epochs(trainer)
+            if not trainer.fast_dev_run:
+                self._check_epochs(trainer)
             _check_weight_averaging(trainer, self)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
-        self._check_steps(trainer)
+        if not trainer.fast_dev_run:
+            self._check_steps(trainer)
         if self.monitor and not self.rounds and not self.dense:
             self.dense = validate_now(trainer, pl_module)
             if self.dense and self.monitor not in self.dense:
-                raise UsageError(
-                    f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}."
-                )
+                raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
             self._log(trainer, self.measure(pl_module).scalars())
 
     def _check_epochs(self, trainer: Trainer) -> None:
@@ -193,9 +195,7 @@ class IterativePruning(Callback):
         metrics = validate_now(trainer, pl_module) if self.monitor else {}
         pruned = metrics.get(self.monitor or "")
         for number in range(len(self.rounds) + 1, due + 1):
-            self.rounds.append(
-                Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned)
-            )
+            self.rounds.append(Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned))
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
         self._log(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
 
@@ -246,6 +246,7 @@ class IterativePruning(Callback):
 
         Raises:
             UsageError: If it was written with other settings; the message names the first difference.
+
         """
         for name, ours in self.settings.items():
             theirs = state_dict["settings"].get(name)
@@ -272,6 +273,7 @@ def update_masks(
 
     Raises:
         UsageError: If a score is NaN, because a weight is.
+
     """
     candidates = []
     for layer in layers:
@@ -303,7 +305,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
-    """An average that also averages buffers, or that runs before the masks, would validate with stale masks."""
+    """Refuse an average that would validate with stale masks: one over buffers too, or one that runs before the masks."""
     for averaging in trainer.callbacks:
         if not isinstance(averaging, WeightAveraging):
             continue

@@ -19,6 +19,7 @@ class Scoring:
         layer: Name of the layer.
         round: The round that is being pruned, from 1.
         seed: Seed of the run.
+
     """
 
     layer: str
@@ -31,6 +32,7 @@ class Criterion(ABC):
 
     Attributes:
         reduction: How the scores of weights that fall together become the score of their group: `sum` or `max`.
+
     """
 
     reduction: str = "sum"
@@ -48,6 +50,7 @@ class Magnitude(Criterion):
 
     Args:
         p: Order of the norm: 1, 2, any positive number, or inf. Without effect on single weights.
+
     """
 
     def __init__(self, p: float = 1.0) -> None:

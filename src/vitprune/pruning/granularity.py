@@ -13,6 +13,7 @@ class Granularity(ABC):
 
     Attributes:
         group_dims: Number of leading dimensions of `view` that count the groups.
+
     """
 
     group_dims: int = 1
@@ -23,7 +24,7 @@ class Granularity(ABC):
 
     def check(self, layer: Layer) -> None:
         """Raise `UsageError` if this granularity does not fit the layer."""
-        if layer.module.weight.ndim < 2:
+        if layer.weight.ndim < 2:
             raise UsageError(f"{type(self).__name__} needs a weight matrix, and {layer.name} has none.")
 
     def group(self, score: Tensor, reduction: str) -> Tensor:

@@ -23,6 +23,7 @@ class LayerSelection:
         names: Only layers whose name matches one of these patterns (`*` stands for anything). A frozen weight is pruned
             only if it is named here.
         exclude: Not the layers whose name matches one of these patterns.
+
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class LayerSelection:
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches nothing; the message lists what exists.
+
         """
         layers = find_layers(model)
         chosen = self._by_role(layers)

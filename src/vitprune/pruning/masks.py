@@ -27,6 +27,7 @@ class Mask(nn.Module):
 
     Attributes:
         keep: Boolean buffer of the weight's shape, True = keep.
+
     """
 
     keep: Tensor
@@ -49,7 +50,7 @@ def attach(layers: Iterable[Layer]) -> None:
 
 def read(layer: Layer) -> Tensor:
     """Return the mask itself (not a copy) of a layer."""
-    return layer.module.parametrizations["weight"][0].keep  # type: ignore[index, union-attr, return-value]
+    return layer.module.parametrizations["weight"][0].keep  # type: ignore[index, union-attr]
 
 
 def remove(model: nn.Module) -> None:
@@ -64,6 +65,7 @@ def attach_like(model: nn.Module, state: dict[str, Tensor]) -> None:
 
     Raises:
         UsageError: If it has a mask for a layer that the model lacks.
+
     """
     modules = dict(model.named_modules())
     for key in state:
@@ -80,6 +82,7 @@ def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
     Args:
         model_class: The LightningModule that was trained; it must have saved its hyperparameters.
         path: A training checkpoint.
+
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     arguments = {k: v for k, v in checkpoint.get("hyper_parameters", {}).items() if not k.startswith("_")}

@@ -22,8 +22,8 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     modes = {name: child.training for name, child in module.named_modules()}
     collected = _Collector()
     module.eval()
-    module.log = collected.log  # type: ignore[method-assign]
-    module.log_dict = collected.log_dict  # type: ignore[method-assign]
+    module.log = collected.log
+    module.log_dict = collected.log_dict
     try:
         for index, batch in enumerate(_batches(trainer)):
             batch = trainer.precision_plugin.convert_input(batch)

@@ -21,6 +21,7 @@ class Schedule(ABC):
         end_step: As `end_epoch`, in optimizer steps. Give exactly one of the two.
         every_n_steps: As `every_n_epochs`, in optimizer steps.
         initial_sparsity: Sparsity from which the rounds set out, in [0, final_sparsity].
+
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Linear(Schedule):
     Example:
         >>> [round(Linear(0.8, end_epoch=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
         [0.2, 0.4, 0.6, 0.8]
+
     """
 
     def sparsity_at(self, x: float) -> float:
@@ -94,6 +96,7 @@ class Cubic(Schedule):
     Example:
         >>> [round(Cubic(0.8, end_epoch=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
         [0.463, 0.7, 0.788, 0.8]
+
     """
 
     def sparsity_at(self, x: float) -> float:
@@ -109,6 +112,7 @@ class Geometric(Schedule):
     Example:
         >>> [round(Geometric(0.9375, end_epoch=3).sparsity(r), 4) for r in (1, 2, 3, 4)]
         [0.5, 0.75, 0.875, 0.9375]
+
     """
 
     def sparsity_at(self, x: float) -> float:
@@ -124,6 +128,7 @@ class OneShot(Schedule):
         final_sparsity: In [0, 1).
         epoch: Epoch at whose start it is due.
         step: Optimizer step before which it is due, instead.
+
     """
 
     def __init__(self, final_sparsity: float, epoch: int = 0, step: int | None = None) -> None:
@@ -146,6 +151,7 @@ class Levels(Schedule):
         every_n_epochs: Epochs from one level to the next.
         begin_step: Optimizer step before which the first level is due, instead; needs `every_n_steps`.
         every_n_steps: Optimizer steps from one level to the next.
+
     """
 
     def __init__(
@@ -166,7 +172,10 @@ class Levels(Schedule):
             )
         else:
             super().__init__(
-                levels[-1], begin_step=begin_step, end_step=begin_step + gaps * every_n_steps, every_n_steps=every_n_steps
+                levels[-1],
+                begin_step=begin_step,
+                end_step=begin_step + gaps * every_n_steps,
+                every_n_steps=every_n_steps,
             )
 
     def sparsity_at(self, x: float) -> float:

@@ -20,6 +20,7 @@ class Sparsity:
         layers: By name of the layer.
         parameters: Number of parameters of the model.
         zeros: Number of zeros among them.
+
     """
 
     prunable: float

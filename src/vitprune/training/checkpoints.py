@@ -23,6 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Raises:
             OSError: If the disk is full, for example; the file that was there before stays.
+
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,11 +50,10 @@ class RunCheckpoints(Checkpoint):
         monitor: Validation metric, higher = better.
         every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
         dirpath: Folder; by default `checkpoints` in the run's folder.
+
     """
 
-    def __init__(
-        self, monitor: str = "val/accuracy", every_n_steps: int | None = None, dirpath: str | None = None
-    ) -> None:
+    def __init__(self, monitor: str = "val/accuracy", every_n_steps: int | None = None, dirpath: str | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         self.monitor, self.every_n_steps, self.dirpath = monitor, every_n_steps, dirpath
@@ -132,7 +132,7 @@ class RunCheckpoints(Checkpoint):
 
 def at_final_sparsity(trainer: Trainer) -> bool:
     """Return whether every pruning callback of a trainer has done its last round; true without pruning."""
-    return all(c.finished for c in trainer.callbacks if isinstance(c, IterativePruning))  # type: ignore[attr-defined]
+    return all(c.finished for c in trainer.callbacks if isinstance(c, IterativePruning))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -140,6 +140,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     Raises:
         UsageError: If there is no such file, or it is torn, foreign or wants to execute code.
+
     """
     if not Path(path).is_file():
         raise UsageError(f"there is no checkpoint {str(path)!r}.")

@@ -17,6 +17,7 @@ class MetricsCSV(Logger):
 
     Args:
         folder: The run's folder.
+
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -16,6 +16,7 @@ class PredictionsCSV(BasePredictionWriter):
 
     Args:
         output: Path of the file.
+
     """
 
     def __init__(self, output: str = "predictions.csv") -> None:
@@ -30,8 +31,8 @@ class PredictionsCSV(BasePredictionWriter):
         batch_indices: Sequence[Any],
     ) -> None:
         """Write what this process predicted."""
-        names = pl_module.net.config.id2label  # type: ignore[union-attr, attr-defined]
-        files = trainer.datamodule.predict_files  # type: ignore[attr-defined]
+        names = pl_module.net.config.id2label
+        files = trainer.datamodule.predict_files
         target = self.output
         if trainer.world_size > 1:
             target = target.with_stem(f"{target.stem}-{trainer.global_rank}")

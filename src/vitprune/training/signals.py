@@ -12,6 +12,7 @@ class StopSignals:
 
     Attributes:
         received: Number of the first signal, or None.
+
     """
 
     def __init__(self) -> None:

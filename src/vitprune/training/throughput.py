@@ -10,14 +10,16 @@ class Throughput(Callback):
     """Log `throughput/images_per_s` and `throughput/data_wait` (share of the time between batches, in [0, 1])."""
 
     def __init__(self) -> None:
-        self._reset()
+        self._batch_end: float | None = None
+        self._batch_start = self._waited_s = self._elapsed_s = 0.0
+        self._images = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave out what happens between epochs."""
         self._reset()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """A batch is there: the wait is over."""
+        """Stop the wait: a batch is there."""
         now = time.perf_counter()
         if self._batch_end is not None:
             self._waited_s += now - self._batch_end
@@ -43,6 +45,6 @@ class Throughput(Callback):
             self._reset()
 
     def _reset(self) -> None:
-        self._batch_end: float | None = None
-        self._batch_start = self._waited_s = self._elapsed_s = 0.0
+        self._batch_end = None
+        self._waited_s = self._elapsed_s = 0.0
         self._images = 0

@@ -1,0 +1,269 @@
+"""The command line as a user types it."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import SHARED, needs_shared
+from vitprune.cli import main
+from vitprune.training.metrics_csv import read_metrics
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+SMALL = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu", "--data.num_workers=0"]
+DIGITS = ["--data.max_images", "{train: 256, validation: 64}", "--data.batch_size=32"]
+SHORT = [
+    "--trainer.max_epochs=3",
+    "--pruning.schedule.init_args.end_epoch=1",
+    "--pruning.schedule.init_args.every_n_epochs=1",
+]
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    """Return the folder of a short run of iterative.yaml."""
+    root = tmp_path_factory.mktemp("root")
+    main(["fit", "--config", "iterative.yaml", f"--trainer.default_root_dir={root}", *SMALL, *DIGITS, *SHORT])
+    return root / "lightning_logs" / "version_0"
+
+
+class TestWhatARunLeavesBehind:
+    def test_files(self, finished_run):
+        for name in (
+            "config.yaml",
+            "metrics.csv",
+            "checkpoints/last.ckpt",
+            "checkpoints/best.ckpt",
+            "export/config.json",
+            "export/model.safetensors",
+            "export/preprocessor_config.json",
+            "export/README.md",
+            "export/report.json",
+            "export/plots/training.png",
+            "export/plots/density.png",
+        ):
+            assert (finished_run / name).is_file(), name
+
+    def test_tensorboard(self, finished_run):
+        events = EventAccumulator(str(finished_run), size_guidance={"histograms": 0, "images": 0}).Reload()
+        scalars = set(events.Tags()["scalars"])
+        assert {
+            "train/loss",
+            "train/accuracy",
+            "val/loss",
+            "val/accuracy",
+            "val/top5",
+            "sparsity/target",
+            "sparsity/prunable",
+            "sparsity/total",
+            "round/after_pruning",
+            "round/after_finetuning",
+            "throughput/images_per_s",
+            "throughput/data_wait",
+        } <= scalars
+        assert any(name.startswith("lr-") for name in scalars)
+        assert len([name for name in scalars if name.startswith("sparsity/layer/")]) == 36
+        assert len(events.Tags()["histograms"]) == 36
+        assert set(events.Tags()["images"]) == {"training", "density"}
+        assert [e.value for e in events.Scalars("sparsity/prunable")][-1] == pytest.approx(0.8, abs=1e-4)
+        assert len(events.Scalars("round/after_pruning")) == 2
+
+    def test_the_csv_has_the_same_scalars(self, finished_run):
+        curves = read_metrics(finished_run)
+        events = EventAccumulator(str(finished_run)).Reload()
+        for name in ("val/accuracy", "sparsity/prunable", "train/loss"):
+            assert {e.step: pytest.approx(e.value) for e in events.Scalars(name)} == curves[name]
+
+    def test_the_configuration_repeats_the_run(self, finished_run):
+        settings = yaml.safe_load((finished_run / "config.yaml").read_text())
+        assert settings["pruning"]["schedule"]["init_args"]["end_epoch"] == 1
+        assert settings["data"]["max_images"] == {"train": 256, "validation": 64}
+        assert settings["seed_everything"] == 42
+
+    def test_a_line_per_round(self, tmp_path, capsys):
+        main(["fit", "--config", "oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0]])
+        out = capsys.readouterr().out
+        assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
+        assert "exported" in out
+
+
+class TestVerbs:
+    def test_validate_and_test_a_checkpoint_without_naming_its_configuration(self, finished_run, capsys):
+        main(["validate", "--ckpt_path", str(finished_run / "checkpoints" / "last.ckpt")])
+        report = json.loads((finished_run / "export" / "report.json").read_text())
+        last = read_metrics(finished_run)["val/accuracy"]
+        assert f" {last[max(last)]} " in capsys.readouterr().out
+        main(["test", "--ckpt_path", str(finished_run / "checkpoints" / "best.ckpt"), *SMALL])
+        assert "test/accuracy" in capsys.readouterr().out
+        assert report["finished"]
+
+    def test_validate_an_exported_folder(self, finished_run, capsys):
+        export = finished_run / "export"
+        report = json.loads((export / "report.json").read_text())
+        arguments = ["--data.source=digits", f"--model.pretrained={export}", *SMALL, *DIGITS]
+        main(["validate", *arguments])
+        assert f" {report['pruned']['accuracy']} " in capsys.readouterr().out
+
+    @pytest.mark.parametrize("what", ["checkpoint", "export"])
+    def test_predict_a_folder(self, finished_run, tmp_path, what):
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        (tmp_path / "images" / "more").mkdir(parents=True)
+        for i in range(20):
+            folder = tmp_path / "images" / ("more" if i % 2 else "")
+            image = Image.fromarray((digits.images[i] * 15.9).astype("uint8"))
+            image.save(folder / f"{digits.target[i]}-{i}.png")
+        model = {
+            "checkpoint": ["--ckpt_path", str(finished_run / "checkpoints" / "best.ckpt")],
+            "export": ["--model.pretrained", str(finished_run / "export")],
+        }[what]
+        output = tmp_path / "out" / "predictions.csv"
+        main(
+            [
+                "predict",
+                *model,
+                f"--data.predict_images={tmp_path / 'images'}",
+                f"--predictions.output={output}",
+                *SMALL,
+            ]
+        )
+        rows = list(csv.DictReader(output.read_text().splitlines()))
+        assert len(rows) == 20
+        assert sum(Path(row["file"]).stem.split("-")[0] == row["label"] for row in rows) >= 9
+        assert all(0 < float(row["probability"]) <= 1 for row in rows)
+
+    def test_export_says_at_which_sparsity(self, finished_run, tmp_path, capsys):
+        last = finished_run / "checkpoints" / "last.ckpt"
+        main(["export", "--ckpt_path", str(last), "--output", str(tmp_path / "mine"), *SMALL])
+        assert "sparsity 80.00%, validation accuracy" in capsys.readouterr().out
+        assert (tmp_path / "mine" / "model.safetensors").is_file()
+
+    def test_a_run_that_was_stopped_early_exports_on_request_only(self, tmp_path, capsys):
+        arguments = ["--config", "iterative.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS]
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", *arguments, *SHORT, "--model.learning_rate=1e30"])
+        assert stopped.value.code == 2
+        run = tmp_path / "lightning_logs" / "version_0"
+        assert "loss is" in capsys.readouterr().err
+        assert not (run / "export").exists()
+
+
+class TestConfigs:
+    @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+    def test_every_configuration_says_how_to_use_it(self, path):
+        head = path.read_text().split("seed_everything")[0]
+        assert "# Command:   python scripts/train.py fit --config " + path.name in head
+        assert "# Hardware:" in head
+
+    @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+    def test_every_configuration_runs_a_batch(self, path, tmp_path):
+        """Those of a hub run on the embedded model and data instead: every other key is theirs."""
+        hub = "source: digits" not in path.read_text()
+        local = ["--model.pretrained=digits", "--data.source=digits"] if hub else []
+        precision = ["--trainer.precision=32-true"] if hub else []
+        main(["fit", "--config", str(path), *local, *precision, "--trainer.fast_dev_run=true", *SMALL])
+
+    def test_several_configurations_merge_and_the_command_line_wins(self, tmp_path):
+        (tmp_path / "more.yaml").write_text("model: {learning_rate: 0.5}\ntrainer: {max_epochs: 7}\n")
+        arguments = ["--config", "dense.yaml", "--config", str(tmp_path / "more.yaml"), "--trainer.max_epochs=1"]
+        main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS])
+        settings = yaml.safe_load((tmp_path / "lightning_logs" / "version_0" / "config.yaml").read_text())
+        assert (settings["model"]["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
+
+
+ITERATIVE = ["fit", "--config", "iterative.yaml"]
+BAD = {
+    "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean source?"),
+    "unknown section": (["fit", "--config", "{tmp}/section.yaml"], "'foo'. Valid are checkpoint"),
+    "no abbreviations": ([*ITERATIVE, "--trainer.max_epoch=3"], "Did you mean max_epochs?"),
+    "unknown class": ([*ITERATIVE, "--pruning.criterion=Magnitud"], "'Magnitud' is not known. Valid are Magnitude, "),
+    "unknown argument": ([*ITERATIVE, "--pruning.schedule.init_args.final=0.5"], "Valid are begin_epoch, "),
+    "sparsity": ([*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"], "must lie in [0, 1), not 1.5"),
+    "roles": ([*ITERATIVE, "--pruning.layers.roles=[querry]"], "valid are query, key"),
+    "pattern": ([*ITERATIVE, "--pruning.layers.names=[foo]"], "q_proj  (role query, blocks 0 to 5)"),
+    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
+    "type": ([*ITERATIVE, "--trainer.max_epochs=abc"], "trainer.max_epochs: Expected a <class 'int'>, not abc"),
+    "no schedule": (["fit", "--config", "{tmp}/noschedule.yaml"], "required: schedule"),
+    "missing configuration": (["fit", "--config", "nope.yaml"], "which has dense.yaml"),
+    "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
+    "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),
+    "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "cannot be reached"),
+    "missing data": ([*ITERATIVE, "--data.source=/nowhere"], "'/nowhere' is not a folder"),
+    "no model": (["fit", "--data.source=digits"], "either model.pretrained"),
+    "no data": (["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"], "data.source is not set"),
+    "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
+    "no run to continue": ([*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"], "no run in"),
+    "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export'"),
+    "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
+    "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_message(case, tmp_path, capsys):
+    (tmp_path / "section.yaml").write_text("model: {pretrained: digits}\nfoo: 3\n")
+    (tmp_path / "broken.yaml").write_text("model: [\n")
+    (tmp_path / "noschedule.yaml").write_text("model: {pretrained: digits}\npruning: {criterion: Magnitude}\n")
+    arguments, message = BAD[case]
+    with pytest.raises(SystemExit) as stopped:
+        main([a.replace("{tmp}", str(tmp_path)) for a in arguments] + ([] if case == "verb" else ["--trainer.logger=false"]))
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vitprune: error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert len(error) < 1500
+
+
+def test_bad_input_leaves_no_run_behind(tmp_path):
+    with pytest.raises(SystemExit):
+        main([*ITERATIVE, "--trainer.max_epochs=3", f"--trainer.default_root_dir={tmp_path}"])
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+@needs_shared
+@pytest.mark.parametrize("case", ["imagenette"])
+def test_a_real_model_on_real_images(tmp_path, case, capsys):
+    """DeiT-Tiny on a few hundred photographs, two rounds; the export is scored by plain transformers."""
+    from datasets import load_dataset
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    main(
+        [
+            "fit",
+            "--config=imagenette_deit_tiny.yaml",
+            f"--model.pretrained={SHARED / 'models' / 'deit-tiny-imagenette'}",
+            f"--data.source={SHARED / 'imagenette'}",
+            "--data.max_images={train: 96, validation: 48}",
+            "--data.batch_size=16",
+            "--trainer.max_epochs=3",
+            "--pruning.schedule={class_path: Levels, init_args: {levels: [0.3, 0.5]}}",
+            f"--trainer.default_root_dir={tmp_path}",
+            *SMALL[:2],
+            "--data.num_workers=1",
+        ]
+    )
+    export = tmp_path / "lightning_logs" / "version_0" / "export"
+    report = json.loads((export / "report.json").read_text())
+    assert report["sparsity"]["prunable"] == pytest.approx(0.5, abs=1e-5)
+    assert report["base"]["accuracy"] > 0.9
+    assert report["pruned"]["accuracy"] > 0.8
+    model, processor = (c.from_pretrained(export) for c in (AutoModelForImageClassification, AutoImageProcessor))
+    images = load_dataset(str(SHARED / "imagenette"))["validation"].shuffle(seed=42).select(range(48))
+    with torch.no_grad():
+        logits = model(**processor([i.convert("RGB") for i in images["image"]], return_tensors="pt")).logits
+    assert (logits.argmax(1) == torch.tensor(images["label"])).float().mean() == pytest.approx(report["pruned"]["accuracy"])
+
+
+def test_main_leaves_the_interpreter_as_it_was(capsys):
+    before = list(sys.argv)
+    with pytest.raises(SystemExit):
+        main(["fitt"])
+    assert sys.argv == before

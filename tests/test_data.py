@@ -1,0 +1,309 @@
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Image as ImageFeature
+from lightning import Callback
+from PIL import Image
+from transformers import AutoImageProcessor, DeiTImageProcessor, ViTImageProcessor
+
+from tests.conftest import SHARED, needs_shared
+from vitprune.data import ImageData
+from vitprune.data.loading import EpochSampler, Position
+from vitprune.data.sources import load_source
+from vitprune.errors import UsageError
+
+
+def picture(size=(20, 24), seed=0, mode="RGB"):
+    values = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    return Image.fromarray(values).convert(mode)
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """Two classes, nine pictures each, of all kinds."""
+    root = tmp_path / "pictures"
+    for label in ("cat", "dog"):
+        (root / "train" / label).mkdir(parents=True)
+        for i in range(9):
+            mode = ["RGB", "L", "RGBA", "CMYK", "P", "RGB", "1", "LA", "RGB"][i]
+            name = f"{i}.{'jpg' if mode in ('RGB', 'CMYK', 'L') else 'png'}"
+            picture((20 + i, 24), seed=i, mode=mode).save(root / "train" / label / name)
+    return root
+
+
+@pytest.fixture
+def processor(tmp_path):
+    folder = tmp_path / "processor"
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return str(folder)
+
+
+def module(source, processor, **options):
+    return ImageData(str(source), processor, **{"batch_size": 4, "num_workers": 0, **options})
+
+
+class TestSources:
+    def test_digits_are_split_once_and_for_all(self):
+        splits = load_source("digits")
+        assert {name: len(split) for name, split in splits.items()} == {"train": 1197, "validation": 300, "test": 300}
+        seen = [row["image"]["bytes"] + bytes([row["label"]]) for split in splits.values() for row in split]
+        assert len(seen) == 1797
+        assert load_source("digits", seed=7)["test"]["label"] == splits["test"]["label"]
+
+    def test_an_image_folder(self, image_folder, capsys):
+        splits = load_source(str(image_folder), validation_fraction=0.25)
+        assert splits["train"].features["label"].names == ["cat", "dog"]
+        assert {name: len(split) for name, split in splits.items()} == {"train": 13, "validation": 5}
+        again = load_source(str(image_folder), validation_fraction=0.25)
+        assert splits["validation"]["image"] == again["validation"]["image"]
+        paths = [row["image"]["path"] for split in splits.values() for row in split]
+        assert len(set(paths)) == 18
+
+    @pytest.mark.parametrize("kind", ["Image", "struct", "binary"])
+    def test_a_folder_of_parquet_files(self, tmp_path, image_folder, kind):
+        (tmp_path / "parquet").mkdir()
+        data = [(image_folder / "train" / "cat" / f"{i}.jpg").read_bytes() for i in (0, 1, 5)]
+        column = {
+            "Image": ([{"bytes": d, "path": None} for d in data], ImageFeature()),
+            "struct": ([{"bytes": d, "path": None} for d in data], {"bytes": Value("binary"), "path": Value("string")}),
+            "binary": (data, Value("binary")),
+        }[kind]
+        features = Features({"photo": column[1], "class": Value("string")})
+        for split in ("train", "validation"):
+            table = Dataset.from_dict({"photo": column[0], "class": ["b", "a", "b"]}, features=features)
+            table.to_parquet(tmp_path / "parquet" / f"{split}-00000-of-00001.parquet")
+        splits = load_source(str(tmp_path / "parquet"))
+        assert splits["train"].features["label"].names == ["a", "b"]
+        assert splits["validation"]["label"] == [1, 0, 1]
+        assert splits["train"][1]["image"]["bytes"] == data[1]
+
+    def parquet(self, folder, labels, feature=None, **columns):
+        folder.mkdir(exist_ok=True)
+        image = {"bytes": b"", "path": None}
+        features = Features({"image": ImageFeature(), "label": feature or Value("int64")})
+        features |= {name: Value("int64") for name in columns}
+        rows = {"image": [image] * len(labels), "label": labels, **columns}
+        Dataset.from_dict(rows, features=Features(features)).to_parquet(folder / "train-0-of-1.parquet")
+        return str(folder)
+
+    @pytest.mark.parametrize(
+        ("labels", "feature", "message"),
+        [
+            ([0, 1, 5], None, "without gaps"),
+            ([0, -1, 1], None, "without gaps"),
+            ([0, 1, 2], ClassLabel(num_classes=2), "label 2; valid are 0 to 1"),
+            ([0, 1, -1], ClassLabel(num_classes=2), "label -1; valid are 0 to 1"),
+            ([0.5, 1.5], Value("float64"), "integers or strings"),
+        ],
+    )
+    def test_labels_that_cannot_be_learned(self, tmp_path, labels, feature, message):
+        if isinstance(feature, ClassLabel):  # the library checks what it writes itself, so write the table by hand
+            import pyarrow.parquet as pq
+
+            source = self.parquet(tmp_path / "d", [0] * len(labels), feature)
+            path = tmp_path / "d" / "train-0-of-1.parquet"
+            table = pq.read_table(path)
+            pq.write_table(table.set_column(1, "label", [labels]), path)
+        else:
+            source = self.parquet(tmp_path / "d", labels, feature)
+        with pytest.raises(UsageError, match=message):
+            load_source(source)
+
+    def test_columns_are_listed_when_none_fits(self, tmp_path):
+        Dataset.from_dict({"x": [1], "y": [2]}).to_parquet(tmp_path / "train-0.parquet")
+        with pytest.raises(UsageError, match=r"no image column. Its columns are \['x', 'y'\]; name one with"):
+            load_source(str(tmp_path))
+        with pytest.raises(UsageError, match="image_column 'z' is not a column"):
+            load_source(str(tmp_path), image_column="z", label_column="y")
+        with pytest.raises(UsageError, match="holds Value.*, not images"):
+            load_source(str(tmp_path), image_column="x", label_column="y")
+
+    def test_one_of_several_label_columns_is_asked_for(self, tmp_path):
+        source = self.parquet(tmp_path / "d", [0, 1], target=[1, 0])
+        with pytest.raises(UsageError, match=r"several label columns, \['label', 'target'\]"):
+            load_source(source)
+        assert load_source(source, label_column="target", validation_fraction=0.5)["train"].num_rows == 1
+
+    def test_a_missing_folder_and_an_empty_one(self, tmp_path):
+        with pytest.raises(UsageError, match="is not a folder"):
+            load_source(str(tmp_path / "none"))
+        with pytest.raises(UsageError, match="no readable images"):
+            load_source(str(tmp_path))
+
+    def test_a_hub_name_without_network_is_one_line(self, monkeypatch):
+        with pytest.raises(UsageError, match="hub has no such data set, or cannot be reached") as error:
+            load_source("nobody/nothing")
+        assert "\n" not in str(error.value)
+
+
+class TestTransforms:
+    @pytest.mark.parametrize(
+        "reference",
+        [
+            ViTImageProcessor(size={"height": 32, "width": 32}, resample=2),
+            ViTImageProcessor(size={"height": 32, "width": 32}, resample=3, image_mean=[0.4, 0.5, 0.6]),
+            DeiTImageProcessor(size={"height": 40, "width": 40}, crop_size={"height": 32, "width": 32}),
+        ],
+        ids=["bilinear", "bicubic", "crop"],
+    )
+    def test_evaluation_is_what_the_processor_computes(self, tmp_path, image_folder, reference):
+        reference.save_pretrained(tmp_path / "reference")
+        data = module(image_folder, str(tmp_path / "reference"))
+        data.setup("validate")
+        batch = next(iter(data.val_dataloader()))
+        assert batch["pixel_values"].dtype == torch.uint8
+        ours = data.prepare(batch, torch.device("cpu"))["pixel_values"]
+        plain = AutoImageProcessor.from_pretrained(tmp_path / "reference")
+        files = [Image.open(row["image"]["path"]).convert("RGB") for row in data.splits["validation"]][: len(ours)]
+        assert torch.equal(ours, plain(files, return_tensors="pt")["pixel_values"])
+
+    def test_size_mean_and_std_can_be_set(self, image_folder, processor):
+        data = module(image_folder, processor, image_size=8, mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0])
+        data.setup("validate")
+        batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))["pixel_values"]
+        assert batch.shape[1:] == (3, 8, 8)
+        assert data.image_processor.image_mean == (0.1, 0.2, 0.3)
+        assert data.image_shape == (8, 8)
+
+    def test_a_photo_taken_upside_down_is_turned(self, tmp_path, image_folder, processor):
+        photo = picture()
+        exif = Image.Exif()
+        exif[0x0112] = 3  # turned by 180 degrees
+        (image_folder / "train" / "cat" / "0.jpg").unlink()
+        photo.rotate(180).save(image_folder / "train" / "cat" / "0.png", exif=exif)
+        from vitprune.data.transforms import decode
+
+        upright = decode({"bytes": None, "path": str(image_folder / "train" / "cat" / "0.png")})
+        assert np.array_equal(upright, photo)
+
+    def test_augmentation_depends_on_seed_epoch_and_image_alone(self, image_folder, processor):
+        data = module(image_folder, processor, randaugment=2, random_erasing=0.5)
+        data.setup("fit")
+        images = data.train_dataloader().dataset
+        torch.manual_seed(1)
+        first = images[(3, 5)][0]
+        torch.rand(10)
+        state = torch.get_rng_state()
+        assert torch.equal(images[(3, 5)][0], first)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert not torch.equal(images[(4, 5)][0], first)
+
+    @pytest.mark.parametrize("options", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}])
+    def test_mixed_batches_have_soft_labels_only_while_training(self, image_folder, processor, options):
+        from tests.conftest import quiet_trainer
+        from vitprune.model import ViTClassifier
+
+        data = module(image_folder, processor, **options)
+        model = ViTClassifier(architecture={"model_type": "vit", "image_size": 16, "hidden_size": 12}, labels=["a", "b"])
+        shapes = {"train": set(), "val": set()}
+
+        class Watch(Callback):
+            def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+                shapes["train"].add(batch["labels"].ndim)
+
+            def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+                shapes["val"].add(batch["labels"].ndim)
+
+        quiet_trainer(image_folder, max_epochs=1, callbacks=[Watch()]).fit(model, data)
+        assert shapes == {"train": {2}, "val": {1}}
+
+
+class TestBadImages:
+    def test_a_truncated_image_is_named(self, image_folder, processor):
+        bad = image_folder / "train" / "cat" / "0.jpg"
+        bad.write_bytes(bad.read_bytes()[:200])
+        data = module(image_folder, processor)
+        data.setup("fit")
+        batches = [*data.train_dataloader(), *data.val_dataloader()]
+        with pytest.raises(UsageError, match=r"cat/0.jpg of the (train|validation) split is not a readable image"):
+            [data.on_before_batch_transfer(batch, 0) for batch in batches]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_or_skipped_and_counted(self, image_folder, processor, workers):
+        for name in ("0.jpg", "1.jpg"):
+            (image_folder / "train" / "cat" / name).write_bytes(b"no image")
+        data = module(image_folder, processor, on_bad_image="skip", num_workers=workers, batch_size=6)
+        data.setup("fit")
+        images = 0
+        for loader in (data.train_dataloader(), data.val_dataloader()):
+            for batch in loader:
+                images += len(data.on_before_batch_transfer(batch, 0)["labels"])
+        served = 12 + len(data.splits["validation"])
+        assert images == served - data.bad_images
+        assert 1 <= data.bad_images <= 2
+        with pytest.warns(UserWarning, match="unreadable images were skipped"):
+            data.teardown("fit")
+
+    def test_no_class_folder_at_all(self, tmp_path, processor):
+        with pytest.raises(UsageError, match="predict_images must be a folder"):
+            _ = module(None, processor, predict_images=str(tmp_path / "none")).predict_files
+
+
+class TestOrder:
+    def sampler(self, **options):
+        return EpochSampler(**{"images": range(23), "seed": 1, "batch_size": 4, **options})
+
+    def test_every_epoch_is_another_permutation(self):
+        sampler = self.sampler()
+        first = list(sampler)
+        sampler.set_epoch(1)
+        second = list(sampler)
+        assert {i for _, i in first} == {i for _, i in second} == set(range(23))
+        assert [i for _, i in first] != [i for _, i in second]
+        assert {e for e, _ in second} == {1}
+
+    def test_a_position_leaves_out_what_was_served_in_that_epoch_only(self):
+        whole, rest = self.sampler(), self.sampler(start=Position(epoch=2, batches=3))
+        whole.set_epoch(2)
+        assert list(rest) == list(whole)[12:]
+        assert list(rest) == list(whole)[12:]  # iterating has no side effect
+        rest.set_epoch(3)
+        whole.set_epoch(3)
+        assert list(rest) == list(whole)
+
+    @pytest.mark.parametrize("seed", [1, None])
+    def test_ranks_share_without_repeating(self, seed):
+        shares = [[i for _, i in self.sampler(seed=seed, rank=r, world_size=3)] for r in range(3)]
+        everything = [i for share in shares for i in share]
+        assert len(everything) == len(set(everything))
+        assert len(everything) == (21 if seed else 23)
+        assert [len(s) for s in shares] == [len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"crop_scale": (0.8, 0.2)}, "crop_scale"),
+        ({"random_erasing": 1.5}, "probability"),
+        ({"mixup": -1.0}, "negative"),
+        ({"on_bad_image": "ignore"}, "'error' or 'skip'"),
+    ],
+)
+def test_impossible_settings(options, message):
+    with pytest.raises(UsageError, match=message):
+        ImageData("digits", "digits", **options)
+
+
+def test_the_largest_number_of_images_is_a_fixed_choice(processor):
+    first = module("digits", processor, max_images={"train": 50})
+    again = module("digits", processor, max_images={"train": 50})
+    assert first.splits["train"]["image"] == again.splits["train"]["image"]
+    assert len(first.splits["train"]) == 50
+    assert len(first.splits["validation"]) == 300
+
+
+def test_a_source_without_a_test_split_says_so(image_folder, processor):
+    with pytest.raises(UsageError, match=r"no test split; it has \['train', 'validation'\]"):
+        module(image_folder, processor).setup("test")
+
+
+@needs_shared
+def test_imagenette():
+    data = ImageData(str(SHARED / "imagenette"), str(SHARED / "models" / "deit-tiny-imagenette"), batch_size=8)
+    data.setup("fit")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 9469, "validation": 3925}
+    assert len(data.label_names) == 10
+    batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))
+    assert batch["pixel_values"].shape == (8, 3, 224, 224)

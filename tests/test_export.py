@@ -1,0 +1,160 @@
+"""The exported folder is the masked model, for anyone who has never heard of this package."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from transformers import AutoModelForImageClassification
+
+from tests.conftest import quiet_trainer
+from vitprune.data import ImageData
+from vitprune.export import export_checkpoint
+from vitprune.export.export import load_masked, logits
+from vitprune.model import ViTClassifier
+from vitprune.pruning import Cubic, Element, Global, IterativePruning, LayerSelection, Magnitude, OneShot, Row, masks
+from vitprune.training.checkpoints import RunCheckpoints, read_checkpoint
+from vitprune.training.metrics_csv import MetricsCSV
+
+PLAIN = """
+import json, sys, torch
+from transformers import AutoImageProcessor, AutoModelForImageClassification, ViTForImageClassification
+from PIL import Image
+folder, image = sys.argv[1:]
+torch.set_num_threads(1)  # as the test does: another number rounds differently
+processor, model = AutoImageProcessor.from_pretrained(folder), AutoModelForImageClassification.from_pretrained(folder)
+if model.config.model_type == "vit":
+    assert isinstance(ViTForImageClassification.from_pretrained(folder), ViTForImageClassification)
+inputs = processor(Image.open(image).convert("RGB"), return_tensors="pt")
+with torch.no_grad():
+    as_loaded = model(**inputs).logits
+    for parameter in model.parameters():  # a mapped file is not aligned like fresh memory, which moves the last bit
+        parameter.data = parameter.data.clone()
+    out = model(**inputs).logits
+assert torch.allclose(as_loaded, out, atol=1e-6)
+assert not any(name.startswith("vitprune") for name in sys.modules)
+print(json.dumps(out.tolist()))
+"""
+
+
+def train(folder, pretrained, schedule=None, **pruning_options):
+    torch.manual_seed(0)
+    model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)], learning_rate=1e-3)
+    data = ImageData("digits", str(pretrained), batch_size=32, num_workers=0, max_images={"train": 96, "validation": 50})
+    pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
+    callbacks = [pruning, RunCheckpoints(dirpath=str(folder / "checkpoints"))]
+    trainer = quiet_trainer(folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=3, logger=[MetricsCSV(folder)])
+    trainer.fit(model, data)
+    return model, data, pruning
+
+
+def export(folder, model, data, pruning, which="last"):
+    checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
+    return checkpoint, export_checkpoint(
+        checkpoint, model.net.config, data, folder / "export", pruning, run_folder=folder, seed=42
+    )
+
+
+@pytest.fixture
+def exported(tmp_path, pretrained):
+    model, data, pruning = train(tmp_path, pretrained)
+    return tmp_path, data, *export(tmp_path, model, data, pruning)
+
+
+def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path):
+    folder, data, checkpoint, report = exported
+    image = tmp_path / "image.png"
+    Image.effect_noise((30, 20), 80).save(image)
+    command = [sys.executable, "-W", "error", "-c", PLAIN, str(folder / "export"), str(image)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    masked = load_masked(checkpoint, ViTClassifier(checkpoint["hyper_parameters"]["pretrained"]).net.config)
+    pixels = data.image_processor(Image.open(image).convert("RGB"), return_tensors="pt")["pixel_values"]
+    assert json.loads(result.stdout) == logits(masked, pixels).tolist()
+
+
+def test_the_report_counts_what_is_in_the_file(exported):
+    folder, _, checkpoint, report = exported
+    assert report == json.loads((folder / "export" / "report.json").read_text())
+    with safe_open(folder / "export" / "model.safetensors", framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    zeros = sum(int((t == 0).sum()) for t in tensors.values())
+    parameters = sum(t.numel() for t in tensors.values())
+    assert report["verification"] == {"largest_logit_difference": 0.0, "zeros_in_file": zeros, "images": 32}
+    assert report["sparsity"]["total"] == zeros / parameters
+    assert report["pruned"]["nonzero_parameters"] == parameters - zeros
+    assert report["pruned"]["bytes"] == (folder / "export" / "model.safetensors").stat().st_size
+    loaded = AutoModelForImageClassification.from_pretrained(folder / "export")
+    prunable = {name: loaded.get_submodule(name).weight for name in report["sparsity"]["layers"]}
+    assert len(prunable) == 12
+    for name, weight in prunable.items():
+        assert report["sparsity"]["layers"][name] == float((weight == 0).double().mean())
+    assert report["sparsity"]["prunable"] == pytest.approx(0.8, abs=1e-4)
+    assert not any("parametrizations" in name for name in tensors)
+
+
+def test_the_report_has_the_rounds_and_both_scores(exported):
+    _, _, checkpoint, report = exported
+    rounds = checkpoint["callbacks"]["IterativePruning"]["rounds"]
+    assert [r["accuracy_finetuned"] for r in report["rounds"]] == [r["finetuned"] for r in rounds]
+    assert report["pruned"]["accuracy"] == pytest.approx(rounds[-1]["finetuned"])
+    assert report["base"]["accuracy"] is not None
+    assert report["base"]["flops"] == report["pruned"]["flops"] > 0
+    assert report["finished"]
+    assert report["environment"]["versions"]["torch"] == version("torch")
+    assert report["environment"]["seed"] == 42
+
+
+def test_card_and_plots(exported):
+    folder = exported[0] / "export"
+    card = (folder / "README.md").read_text()
+    assert "from_pretrained" in card
+    assert "80.0" in card
+    assert card.startswith("---\nlibrary_name: transformers")
+    for name in ("training", "density"):
+        assert f"plots/{name}.png" in card
+        picture = Image.open(folder / "plots" / f"{name}.png").convert("L")
+        assert min(picture.size) > 200
+        assert len(picture.getcolors(1 << 20)) > 10  # not blank
+
+
+def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
+    model, data, pruning = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
+    _, whole = export(tmp_path, model, data, pruning)
+    pruning.schedule = Cubic(0.8, end_epoch=9)
+    _, report = export(tmp_path, model, data, pruning)
+    assert whole["finished"]
+    assert not report["finished"]
+    assert "had not reached its final sparsity" in (tmp_path / "export" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"granularity": Row(), "criterion": Magnitude(p=2)},
+        {"allocation": Global(), "layers": LayerSelection(names=["*"])},
+        {"granularity": Element(), "layers": LayerSelection(roles=["mlp_in"])},
+    ],
+)
+def test_other_masks_export_as_well(tmp_path, pretrained, options):
+    model, data, pruning = train(tmp_path, pretrained, OneShot(0.6), **options)
+    _, report = export(tmp_path, model, data, pruning, "best")
+    assert report["sparsity"]["prunable"] == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_failed_verification_exports_nothing(tmp_path, pretrained, monkeypatch):
+    model, data, pruning = train(tmp_path, pretrained)
+    remove = masks.remove
+
+    def damaging_remove(net):
+        remove(net)
+        net.classifier.bias.data.add_(1)
+
+    monkeypatch.setattr(masks, "remove", damaging_remove)
+    with pytest.raises(RuntimeError, match="differs from the masked one"):
+        export(tmp_path, model, data, pruning)
+    assert not (tmp_path / "export").exists()

@@ -1,0 +1,153 @@
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import TINY, quiet_trainer, tiny_net
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
+from vitprune.model.layers import find_layers
+from vitprune.model.optimization import parameter_groups, warmup_cosine
+from vitprune.pruning import IterativePruning, Levels
+
+LABELS = [str(d) for d in range(10)]
+
+
+def digits(**options):
+    return ImageData("digits", "digits", **{"max_images": {"train": 128, "validation": 32}, "num_workers": 0, **options})
+
+
+def test_a_pretrained_folder_of_either_family(pretrained, family):
+    model = ViTClassifier(str(pretrained), labels=LABELS)
+    assert model.net.config.model_type == family
+    assert model.net.training
+    assert torch.equal(model.net.classifier.weight, tiny_net(family).classifier.weight)
+    assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_a_classifier_of_another_size_is_rebuilt_and_the_user_told(pretrained, caplog):
+    with caplog.at_level("INFO"):
+        model = ViTClassifier(str(pretrained), labels=["yes", "no"])
+    assert model.net.classifier.out_features == 2
+    assert model.net.config.id2label == {0: "yes", 1: "no"}
+    assert "has 10 classes, the data 2" in caplog.text
+    reference = tiny_net(model.net.config.model_type)
+    for ours, theirs in zip(find_layers(model.net)[:-1], find_layers(reference)[:-1], strict=True):
+        assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_without_labels_the_classes_are_those_of_the_model(pretrained):
+    assert ViTClassifier(str(pretrained)).net.config.num_labels == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "either model.pretrained"),
+        ({"pretrained": "digits", "architecture": {"model_type": "vit"}}, "either model.pretrained"),
+        ({"architecture": {"hidden_size": 8}}, "needs a model_type"),
+        ({"pretrained": "./none"}, "'./none' is not a folder"),
+        ({"pretrained": "nobody/nothing"}, "hub has no such image classifier or cannot be reached"),
+        ({"pretrained": "digits", "learning_rate": 0}, "learning_rate"),
+        ({"pretrained": "digits", "label_smoothing": 1.0}, "label_smoothing"),
+        ({"pretrained": "digits", "warmup_fraction": -0.1}, "warmup_fraction"),
+        ({"pretrained": "digits", "layer_decay": 0}, "layer_decay"),
+    ],
+)
+def test_what_cannot_work_is_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        ViTClassifier(**options)
+
+
+def test_a_folder_that_is_no_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="could not be loaded"):
+        ViTClassifier(str(tmp_path))
+
+
+class TestOptimization:
+    def test_matrices_decay_and_nothing_else(self, family):
+        net = tiny_net(family)
+        names = {id(p): name for name, p in net.named_parameters()}
+        groups = parameter_groups(net, 1e-3, 0.1)
+        decayed = {names[id(p)] for g in groups if g["weight_decay"] for p in g["params"]}
+        assert decayed == {f"{layer.name}.weight" for layer in find_layers(net)}
+        assert sum(len(g["params"]) for g in groups) == len(names)
+
+    def test_the_rate_falls_from_block_to_block(self):
+        net = tiny_net()
+        rates = {}
+        names = {id(p): name for name, p in net.named_parameters()}
+        for group in parameter_groups(net, 1.0, 0.1, layer_decay=0.5):
+            rates |= {names[id(p)]: group["lr"] for p in group["params"]}
+        assert rates["classifier.weight"] == 1.0
+        assert rates["vit.layers.1.mlp.fc1.weight"] == 0.5
+        assert rates["vit.layers.0.mlp.fc1.bias"] == 0.25
+        assert rates["vit.embeddings.cls_token"] == 0.125
+
+    def test_frozen_parameters_are_left_out(self):
+        net = tiny_net()
+        net.vit.embeddings.requires_grad_(False)
+        trained = [p for g in parameter_groups(net, 1e-3, 0.1) for p in g["params"]]
+        assert all(p.requires_grad for p in trained)
+
+    def test_warm_up_and_cosine(self):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = warmup_cosine(optimizer, warmup_steps=3, total_steps=11)
+        rates = []
+        for _ in range(13):
+            rates.append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+        assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+        assert rates[7] == pytest.approx(0.5)
+        assert rates[11:] == pytest.approx([0.0, 0.0])
+        assert rates[3:12] == sorted(rates[3:12], reverse=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_checkpointing": True}, {"label_smoothing": 0.1}])
+def test_it_learns_and_logs(tmp_path, options):
+    torch.manual_seed(0)
+    model = ViTClassifier(
+        architecture={"model_type": "vit", **TINY, "initializer_range": 0.1},
+        labels=LABELS,
+        learning_rate=3e-3,
+        **options,
+    )
+    names = set(model.state_dict())
+    trainer = quiet_trainer(tmp_path, max_epochs=6)
+    trainer.fit(model, digits(batch_size=32, crop_scale=(0.9, 1.0), horizontal_flip=False))
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5"} <= set(logged)
+    assert logged["train/accuracy"] > 0.3
+    assert logged["val/top5"] >= logged["val/accuracy"]
+    assert set(model.state_dict()) == names
+
+
+def test_compiled_in_place_with_masks_that_change(tmp_path):
+    model = ViTClassifier("digits", labels=LABELS, compile=True)
+    names = set(model.state_dict())
+    pruning = IterativePruning(Levels([0.2, 0.4]))
+    trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[pruning])
+    trainer.fit(model, digits(batch_size=32))
+    assert {n.replace("parametrizations.weight.original", "weight") for n in model.state_dict() if "keep" not in n} == names
+    assert pruning.measure(model).prunable == pytest.approx(0.4, abs=1e-4)
+    assert trainer.callback_metrics["val/accuracy"] > 0.9
+
+
+def test_the_embedded_model_knows_its_digits(tmp_path):
+    trainer = quiet_trainer(tmp_path)
+    model, data = ViTClassifier("digits"), ImageData("digits", "digits", num_workers=0)
+    assert trainer.validate(model, data, verbose=False)[0]["val/accuracy"] >= 0.975
+    assert trainer.test(model, data, verbose=False)[0]["test/accuracy"] >= 0.95
+
+
+def test_a_loss_that_is_nan_stops_before_the_weights(tmp_path):
+    from vitprune.training.guards import StopOnNaN
+
+    model = ViTClassifier("digits", labels=LABELS)
+    step = model.training_step
+    model.training_step = lambda batch, batch_idx: step(batch, batch_idx) * (torch.nan if batch_idx == 2 else 1.0)
+    with pytest.raises(UsageError, match=r"loss is nan in epoch 0, batch 2, after optimizer step 2.*last good"):
+        quiet_trainer(tmp_path, callbacks=[StopOnNaN()], max_epochs=1).fit(model, digits(batch_size=16))
+    assert all(p.isfinite().all() for p in model.parameters())
