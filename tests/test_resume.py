@@ -225,6 +225,7 @@ class TestFiles:
 FAST = [
     "--trainer.max_epochs=4",
     "--pruning.schedule.init_args.end_epoch=2",
+    "--pruning.schedule.init_args.every_n_epochs=1",
     "--data.max_images={train: 640, validation: 60}",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",

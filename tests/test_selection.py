@@ -52,11 +52,22 @@ def test_the_bracket_is_exact_on_large_tensors(kind, fraction):
     assert kth_smallest(parts, k) == expected
 
 
+@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("fraction", [0.0, 0.001, 0.5, 0.8, 0.999, 1.0])
+def test_the_mask_of_a_large_tensor_is_that_of_a_stable_sort(kind, fraction):
+    scores = LARGE[kind](torch.Generator().manual_seed(3))
+    drop = round(fraction * len(scores))
+    expected = np.ones(len(scores), dtype=bool)
+    expected[np.argsort(scores.numpy(), kind="stable")[:drop]] = False
+    assert np.array_equal(keep_highest(scores, drop).numpy(), expected)
+
+
 def test_an_unlucky_sample_costs_time_but_no_exactness(monkeypatch):
     scores = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
     expected = scores.sort().values[999]
     monkeypatch.setattr(selection, "_bracket", lambda *_: (5.0, 6.0))
     assert kth_smallest([scores], 1000) == expected
+    assert torch.equal(keep_highest(scores, 1000), scores > expected)
 
 
 def test_no_copy_of_all_scores_is_gathered(monkeypatch):

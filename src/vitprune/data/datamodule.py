@@ -214,8 +214,9 @@ class ImageData(LightningDataModule):
 
     def _loader(self, name: str, images: Dataset, transform: Any, shuffle: bool, shared: bool = True) -> DataLoader:
         trainer = self.trainer if shared else None
+        labelled = LabelledImages(images, transform, self.seed, name)
         sampler = EpochSampler(
-            images,
+            labelled,
             seed=self.seed if shuffle else None,
             batch_size=self.batch_size,
             rank=trainer.global_rank if trainer else 0,
@@ -224,7 +225,7 @@ class ImageData(LightningDataModule):
         )
         workers = self._worker_count()
         return ResumableLoader(
-            LabelledImages(images, transform, self.seed, name),
+            labelled,
             batch_size=self.batch_size,
             sampler=sampler,
             drop_last=shuffle,

@@ -3,7 +3,7 @@
 Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
 """
 
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class EpochSampler(DistributedSampler):
 
     def __init__(
         self,
-        images: Sized,
+        images: "LabelledImages",
         *,
         seed: int | None,
         batch_size: int,

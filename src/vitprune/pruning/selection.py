@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SAMPLE_SIZE = 1 << 20  # of the scores, to bracket the threshold
-SPREAD = 6  # half-width of the bracket, in standard deviations of the sampled rank
+SPREAD = 5  # half-width of the bracket, in standard deviations of the sampled rank
 SMALL = 1 << 16  # below this many scores the bracket costs more than it saves
 
 
@@ -36,7 +35,7 @@ def kth_smallest(scores: Sequence[Tensor], k: int) -> float:
 
 def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[float, float]:
     """Return two scores between which the k-th smallest lies, judged by an evenly spaced sample."""
-    step = max(1, total // SAMPLE_SIZE)
+    step = max(1, round(total ** (1 / 3)))  # of n scores n^(2/3) are sorted, and about as many will lie in the bracket
     sample = torch.cat([score.reshape(-1)[::step] for score in scores]).sort().values
     size = len(sample)
     rank = k / total * size
@@ -48,7 +47,9 @@ def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[float, float
 
 
 def _between(score: Tensor, low: float, high: float) -> Tensor:
-    return score[(score >= low) & (score <= high)]
+    inside = score >= low
+    inside &= score <= high
+    return score[inside.nonzero().squeeze(1)]
 
 
 def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
@@ -59,6 +60,8 @@ def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
     counts = [int(torch.count_nonzero(score < threshold)) for score in scores]
     left = k - sum(counts)
     for index, score in enumerate(scores):
+        if left == 0:
+            break
         ties = min(left, int(torch.count_nonzero(score == threshold)))
         counts[index] += ties
         left -= ties
@@ -67,12 +70,25 @@ def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
 
 def keep_highest(score: Tensor, drop: int) -> Tensor:
     """Return a boolean mask that is False for exactly the `drop` lowest scores, (G,); of equal scores the first fall."""
+    low, high = -torch.inf, torch.inf
+    if len(score) > SMALL and drop:
+        low, high = _bracket([score], drop, len(score))
+    keep, fall = score > high, score < low
+    fallen = int(torch.count_nonzero(fall))
+    undecided = (keep | fall).logical_not_().nonzero().squeeze(1)
+    if not fallen <= drop <= fallen + len(undecided):  # an unlucky sample; never seen, still right
+        keep, fallen = torch.zeros_like(keep), 0
+        undecided = torch.arange(len(score), device=score.device)
+    keep[undecided[_stay(score[undecided], drop - fallen)]] = True
+    return keep
+
+
+def _stay(score: Tensor, drop: int) -> Tensor:
+    """Return `keep_highest` of a short tensor."""
     if drop == 0:
         return torch.ones_like(score, dtype=torch.bool)
-    threshold = kth_smallest([score], drop)
-    keep = score > threshold
-    spared = int(torch.count_nonzero(keep)) - (len(score) - drop)  # negative: ties at the threshold that stay
-    if spared < 0:
-        ties = (score == threshold).nonzero().squeeze(1)
-        keep[ties[spared:]] = True
-    return keep
+    threshold = score.kthvalue(drop).values
+    stay = score > threshold
+    ties = (score == threshold).nonzero().squeeze(1)
+    stay[ties[drop - int(torch.count_nonzero(score < threshold)) :]] = True
+    return stay
