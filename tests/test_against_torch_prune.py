@@ -9,7 +9,7 @@ from torch.nn.utils import prune
 from tests.conftest import tiny_net
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import Column, Element, Global, LayerSelection, Magnitude, Random, Row, Uniform, masks
-from vitprune.pruning.callback import update_masks
+from vitprune.pruning.update import update_masks
 
 SPARSITIES = [0.0, 0.1, 0.333, 0.5, 0.8, 0.97]
 

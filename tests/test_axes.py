@@ -21,8 +21,8 @@ from vitprune.pruning import (
     Uniform,
     masks,
 )
-from vitprune.pruning.callback import update_masks
 from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.update import update_masks
 
 CRITERIA = [Magnitude(), Magnitude(p=2), Magnitude(p=float("inf")), Random()]
 GRANULARITIES = [Element(), Row(), Column()]

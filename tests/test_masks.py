@@ -8,8 +8,8 @@ from torch import nn
 from tests.conftest import tiny_net
 from vitprune.model.layers import Layer
 from vitprune.pruning import Element, Global, LayerSelection, Magnitude, masks
-from vitprune.pruning.callback import update_masks
 from vitprune.pruning.sparsity import measure
+from vitprune.pruning.update import update_masks
 
 
 def masked_net(family="vit", sparsity=0.6):

@@ -19,7 +19,7 @@ from torch.nn.utils import prune
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
 from vitprune.pruning import Element, Global, LayerSelection, Magnitude, masks
-from vitprune.pruning.callback import update_masks
+from vitprune.pruning.update import update_masks
 
 
 def build(pretrained: str | None) -> torch.nn.Module:

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
 from vitprune.pruning import Element, LayerSelection, Magnitude, Uniform, masks
-from vitprune.pruning.callback import update_masks
+from vitprune.pruning.update import update_masks
 
 TINY = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 

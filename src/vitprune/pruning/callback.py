@@ -2,10 +2,9 @@
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, final
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -13,38 +12,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.allocation import Allocation, Candidate, Uniform
-from vitprune.pruning.criteria import Criterion, Magnitude, Scoring
+from vitprune.pruning.allocation import Allocation, Uniform
+from vitprune.pruning.criteria import Criterion, Magnitude
 from vitprune.pruning.granularity import Element, Granularity
+from vitprune.pruning.histograms import log_histograms
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.probe import announce, validate_now
+from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
-from vitprune.pruning.selection import keep_highest
 from vitprune.pruning.sparsity import Sparsity, measure
-
-
-@dataclass
-class Round:
-    """What one round did.
-
-    Attributes:
-        round: Its number, from 1.
-        epoch: The epoch in which it pruned.
-        step: The optimizer steps taken before it.
-        target: The sparsity that the schedule asked for.
-        sparsity: The sparsity that was reached, over the prunable weights.
-        pruned: The monitored metric just after pruning; None if it is not monitored.
-        finetuned: The monitored metric at the last validation of the round; None before the first.
-
-    """
-
-    round: int
-    epoch: int
-    step: int
-    target: float
-    sparsity: float
-    pruned: float | None = None
-    finetuned: float | None = None
+from vitprune.pruning.update import update_masks
 
 
 @final
@@ -206,19 +183,16 @@ class IterativePruning(Callback):
         done = self.rounds[-1]
         if done.finetuned is not None:
             self._log(trainer, {"round/after_finetuning": done.finetuned})
-        announce(format_round(done, self.schedule.rounds, self.monitor))
+        announce(done.line(self.schedule.rounds, self.monitor))
 
     def _log(self, trainer: Trainer, scalars: dict[str, float]) -> None:
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step=trainer.global_step)
 
     def _log_histograms(self, trainer: Trainer) -> None:
-        """Write the weights that are not zero, layer by layer; zeros would hide the rest."""
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                for layer in self.layers:
-                    weight = layer.weight.detach().float()
-                    logger.experiment.add_histogram(f"weights/{layer.name}", weight[weight != 0], trainer.global_step)
+                log_histograms(logger.experiment, self.layers, trainer.global_step)
 
     # ---- state
 
@@ -257,44 +231,6 @@ class IterativePruning(Callback):
                 )
         self.rounds = [Round(**values) for values in state_dict["rounds"]]
         self.dense = dict(state_dict["dense"])
-
-
-@torch.no_grad()
-def update_masks(
-    layers: list[Layer],
-    sparsity: float,
-    round: int,
-    seed: int,
-    criterion: Criterion,
-    granularity: Granularity,
-    allocation: Allocation,
-) -> None:
-    """Bring the masks of some layers to a sparsity, in place; what fell before stays fallen.
-
-    Raises:
-        UsageError: If a score is NaN, because a weight is.
-
-    """
-    candidates = []
-    for layer in layers:
-        scores = granularity.group(criterion.score(layer.weight, Scoring(layer.name, round, seed)), criterion.reduction)
-        if scores.sum().isnan():  # the quickest way to see a single one
-            raise UsageError(f"{layer.name} has NaN weights; nothing can be pruned by score.")
-        fallen = ~granularity.group(masks.read(layer), "max")
-        scores[fallen] = -torch.inf
-        size = layer.weight.numel() // scores.numel()
-        candidates.append(Candidate(layer, scores, size, int(torch.count_nonzero(fallen))))
-    for candidate, drop in zip(candidates, allocation.allocate(sparsity, candidates), strict=True):
-        granularity.spread(keep_highest(candidate.scores, drop), masks.read(candidate.layer))
-
-
-def format_round(done: Round, rounds: int, monitor: str | None) -> str:
-    """Return one line about a round, for people."""
-    line = f"round {done.round}/{rounds}  epoch {done.epoch}  target {done.target:.2%}  reached {done.sparsity:.2%}"
-    if done.pruned is None:
-        return line
-    finetuned = "-" if done.finetuned is None else f"{done.finetuned:.4f}"
-    return f"{line}  {monitor} {done.pruned:.4f} after pruning, {finetuned} after fine-tuning"
 
 
 def _plain(value: Any) -> Any:

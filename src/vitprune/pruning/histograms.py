@@ -1,0 +1,31 @@
+"""Histograms of weights for TensorBoard, in one pass over each weight."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from vitprune.model.layers import Layer
+
+BINS = 64
+
+
+@torch.no_grad()
+def log_histograms(writer: SummaryWriter, layers: Sequence[Layer], step: int) -> None:
+    """Write `weights/<layer>` for each layer: the weights that are not zero; the zeros would hide the rest."""
+    for layer in layers:
+        weight = layer.weight.detach().float().flatten()
+        largest = max(float(weight.abs().max()), torch.finfo(torch.float32).tiny)
+        counts = torch.histc(weight, BINS, -largest, largest)
+        counts[BINS // 2] -= weight.numel() - int(torch.count_nonzero(weight))  # the bin that begins with zero
+        writer.add_histogram_raw(
+            f"weights/{layer.name}",
+            min=-largest,
+            max=largest,
+            num=int(counts.sum()),
+            sum=float(weight.sum()),
+            sum_squares=float(weight.square().sum()),
+            bucket_limits=torch.linspace(-largest, largest, BINS + 1)[1:].tolist(),
+            bucket_counts=counts.tolist(),
+            global_step=step,
+        )

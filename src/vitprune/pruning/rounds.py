@@ -1,0 +1,35 @@
+"""What one round did, for the checkpoint, the report and people."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Round:
+    """What one round did.
+
+    Attributes:
+        round: Its number, from 1.
+        epoch: The epoch in which it pruned.
+        step: The optimizer steps taken before it.
+        target: The sparsity that the schedule asked for.
+        sparsity: The sparsity that was reached, over the prunable weights.
+        pruned: The monitored metric just after pruning; None if it is not monitored.
+        finetuned: The monitored metric at the last validation of the round; None before the first.
+
+    """
+
+    round: int
+    epoch: int
+    step: int
+    target: float
+    sparsity: float
+    pruned: float | None = None
+    finetuned: float | None = None
+
+    def line(self, rounds: int, monitor: str | None) -> str:
+        """Return one line for people; `rounds` is the number of all rounds."""
+        line = f"round {self.round}/{rounds}  epoch {self.epoch}  target {self.target:.2%}  reached {self.sparsity:.2%}"
+        if self.pruned is None:
+            return line
+        finetuned = "-" if self.finetuned is None else f"{self.finetuned:.4f}"
+        return f"{line}  {monitor} {self.pruned:.4f} after pruning, {finetuned} after fine-tuning"
