@@ -152,6 +152,13 @@ def test_fit_validate_fit_again(tmp_path):
     assert len(pruning.rounds) == 1
 
 
+def test_one_callback_prunes_one_model_after_another(tmp_path):
+    pruning = IterativePruning(OneShot(0.5), monitor=None)
+    for _ in range(2):
+        module, _, _ = fit(tmp_path, pruning, max_epochs=1)
+        assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path):
     average = EMAWeightAveraging(decay=0.9, use_buffers=False)
     _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), callbacks=[average])

@@ -103,6 +103,7 @@ def test_the_report_has_the_rounds_and_both_scores(exported):
     assert [r["accuracy_finetuned"] for r in report["rounds"]] == [r["finetuned"] for r in rounds]
     assert report["pruned"]["accuracy"] == pytest.approx(rounds[-1]["finetuned"])
     assert report["base"]["accuracy"] is not None
+    assert report["base"]["nonzero_parameters"] > report["pruned"]["nonzero_parameters"]
     assert report["base"]["flops"] == report["pruned"]["flops"] > 0
     assert report["finished"]
     assert report["environment"]["versions"]["torch"] == version("torch")

@@ -84,7 +84,7 @@ def export_checkpoint(
     loaded = AutoModelForImageClassification.from_pretrained(scratch)
     verification = verify(before, loaded, sample, scratch / "model.safetensors", sparsity)
 
-    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}})
+    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
     scores = score(loaded, data, validation_batches)
     size = (scratch / "model.safetensors").stat().st_size
     common = {"parameters": sparsity.parameters, "flops": count_flops(loaded, data.image_shape)}
@@ -94,7 +94,7 @@ def export_checkpoint(
             "accuracy": state["dense"].get("val/accuracy"),
             "loss": state["dense"].get("val/loss"),
             **common,
-            "nonzero_parameters": None,
+            "nonzero_parameters": None if state["dense_zeros"] is None else sparsity.parameters - state["dense_zeros"],
             "bytes": size,
         },
         "pruned": {**scores, **common, "nonzero_parameters": sparsity.parameters - sparsity.zeros, "bytes": size},

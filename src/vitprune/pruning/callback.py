@@ -45,6 +45,7 @@ class IterativePruning(Callback):
     Attributes:
         rounds: What the rounds so far did.
         dense: The module's validation metrics before the first round.
+        dense_zeros: Exact zeros among its parameters before the first round.
 
     """
 
@@ -68,6 +69,7 @@ class IterativePruning(Callback):
         self.layers: list[Layer] = []
         self.rounds: list[Round] = []
         self.dense: dict[str, float] = {}
+        self.dense_zeros: int | None = None
 
     # ---- before training
 
@@ -77,6 +79,8 @@ class IterativePruning(Callback):
         for layer in self.layers:
             self.granularity.check(layer)
         self.allocation.check(self.layers)
+        if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
+            self.rounds, self.dense, self.dense_zeros = [], {}, None
         masks.attach(self.layers)
         if stage == "fit":
             if not trainer.fast_dev_run:
@@ -87,11 +91,17 @@ class IterativePruning(Callback):
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
         if not trainer.fast_dev_run:
             self._check_steps(trainer)
-        if self.monitor and not self.rounds and not self.dense:
+        if self.dense_zeros is None:
+            self._score_dense(trainer, pl_module)
+
+    def _score_dense(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        dense = self.measure(pl_module)
+        self.dense_zeros = dense.zeros
+        self._log(trainer, {"sparsity/target": 0.0, **dense.scalars()})
+        if self.monitor:
             self.dense = validate_now(trainer, pl_module)
             if self.dense and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
-            self._log(trainer, self.measure(pl_module).scalars())
 
     def _check_epochs(self, trainer: Trainer) -> None:
         end, epochs = self.schedule.end, trainer.max_epochs
@@ -213,7 +223,12 @@ class IterativePruning(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
-        return {"rounds": [asdict(r) for r in self.rounds], "dense": dict(self.dense), "settings": self.settings}
+        return {
+            "rounds": [asdict(r) for r in self.rounds],
+            "dense": dict(self.dense),
+            "dense_zeros": self.dense_zeros,
+            "settings": self.settings,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the checkpoint stopped.
@@ -231,6 +246,7 @@ class IterativePruning(Callback):
                 )
         self.rounds = [Round(**values) for values in state_dict["rounds"]]
         self.dense = dict(state_dict["dense"])
+        self.dense_zeros = state_dict["dense_zeros"]
 
 
 def _plain(value: Any) -> Any:
