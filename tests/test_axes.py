@@ -171,6 +171,18 @@ def round_half_even(value):
     return round(value)
 
 
+@pytest.mark.parametrize("criterion", [Magnitude(), Magnitude(p=float("inf")), Random()], ids=name)
+def test_groups_of_unequal_size_are_treated_alike(criterion):
+    """Rows of the same distribution fall at about the same rate, whether they are long or short."""
+    layers = make_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
+    update_masks(layers, 0.4, 1, 42, criterion, Row(), Global())
+    rates = [float((~masks.read(layer)).float().mean()) for layer in layers]
+    spread = 0.15 if isinstance(criterion, Random) else 1.0  # short rows really differ more in their means
+    assert abs(rates[0] - rates[1]) < spread
+    if criterion.reduction == "max":
+        assert rates[1] > rates[0]  # the largest of few is smaller than the largest of many
+
+
 def test_a_layer_of_tiny_weights_keeps_its_floor_and_the_others_pay():
     layers = make_layers([(10, 10), (10, 10)])
     layers[0].module.parametrizations.weight.original.data.mul_(1e-3)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch import nn
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from vitprune.errors import UsageError
@@ -81,13 +82,34 @@ def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
     )
 
 
+class Noisy(Regression):
+    """Draws from the global generator in every training step."""
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step((nn.functional.dropout(batch[0], 0.3), batch[1]), batch_idx)
+
+
+def test_a_metric_of_the_whole_epoch_is_recorded(tmp_path):
+    class AtTheEnd(Regression):
+        def validation_step(self, batch, batch_idx):
+            self.total = getattr(self, "total", 0.0) + float(self(batch[0]).abs().sum())
+
+        def on_validation_epoch_end(self):
+            self.log("val/total", self.total)
+            self.total = 0.0
+
+    pruning = IterativePruning(OneShot(0.5, epoch=1), monitor="val/total")
+    fit(tmp_path, pruning, AtTheEnd(), max_epochs=2)
+    assert 0 < pruning.rounds[0].pruned != pruning.rounds[0].finetuned
+
+
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")
 def test_the_extra_validation_leaves_no_trace(tmp_path):
     """With and without it, training is bit for bit the same; submodules keep their modes."""
     results = []
     for monitor in ("val/score", None):
         torch.manual_seed(0)
-        module = Regression()
+        module = Noisy()
         module.second.eval()  # frozen on purpose by its owner
         fit(tmp_path, IterativePruning(Cubic(0.8, end_epoch=3), monitor=monitor), module)
         assert module.first.training

@@ -155,6 +155,28 @@ class TestVerbs:
         assert not (run / "export").exists()
 
 
+class TestPlacesOfRuns:
+    def test_last_is_found_under_the_root_of_the_configuration(self, tmp_path, capsys):
+        (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs, max_epochs: 1}}\n")
+        arguments = ["fit", "--config", "dense.yaml", "--config", str(tmp_path / "root.yaml"), *SMALL, *DIGITS]
+        main(arguments)
+        main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
+        assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
+        epochs = read_metrics(tmp_path / "runs" / "lightning_logs" / "version_0")["epoch"]
+        assert max(epochs.values()) == 1
+
+    def test_without_a_logger_nothing_is_left_in_the_working_folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        config = str(CONFIGS[0].parent / "dense.yaml")
+        main(["fit", "--config", config, "--trainer.max_epochs=1", "--trainer.logger=false", *SMALL, *DIGITS])
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+
+    def test_an_average_of_the_weights_from_the_command_line(self, tmp_path):
+        average = "{class_path: EMAWeightAveraging, init_args: {decay: 0.9, use_buffers: false}}"
+        arguments = ["--config=oneshot.yaml", f"--trainer.callbacks=[{average}]", "--trainer.fast_dev_run=true"]
+        main(["fit", *arguments, *SMALL])
+
+
 class TestConfigs:
     @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
     def test_every_configuration_says_how_to_use_it(self, path):
@@ -200,6 +222,9 @@ BAD = {
     "no data": (["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"], "data.source is not set"),
     "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
     "no run to continue": ([*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"], "no run in"),
+    "missing checkpoint to validate": (["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"], "no checkpoint 'no.ckpt'"),
+    "image size": ([*ITERATIVE, "--data.image_size=32"], "sees images of 16 pixels"),
+    "a Trainer's own": ([*ITERATIVE, "--trainer.val_check_interval=1000"], "must be less than or equal"),
     "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export'"),
     "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
     "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),

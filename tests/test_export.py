@@ -13,6 +13,7 @@ from transformers import AutoModelForImageClassification
 
 from tests.conftest import quiet_trainer
 from vitprune.data import ImageData
+from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.export import load_masked, logits
 from vitprune.model import ViTClassifier
@@ -145,6 +146,31 @@ def test_other_masks_export_as_well(tmp_path, pretrained, options):
     model, data, pruning = train(tmp_path, pretrained, OneShot(0.6), **options)
     _, report = export(tmp_path, model, data, pruning, "best")
     assert report["sparsity"]["prunable"] == pytest.approx(0.6, abs=0.02)
+
+
+def test_mixing_images_ends_with_training(tmp_path, pretrained):
+    torch.manual_seed(0)
+    model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)])
+    options = {"max_images": {"train": 64, "validation": 50}, "num_workers": 0, "batch_size": 10}
+    data = ImageData("digits", str(pretrained), mixup=0.8, **options)
+    pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints(dirpath=str(tmp_path / "checkpoints"))
+    quiet_trainer(tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1).fit(model, data)
+    _, report = export(tmp_path, model, data, pruning)
+    assert report["pruned"]["accuracy"] == pytest.approx(pruning.rounds[-1].finetuned)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, pretrained):
+    model, data, pruning = train(tmp_path, pretrained)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="not an export"):
+        export(tmp_path, model, data, pruning)
+    assert (tmp_path / "export" / "thesis.tex").read_text() == "years of work"
+    (tmp_path / "export" / "thesis.tex").unlink()
+    export(tmp_path, model, data, pruning)
+    _, again = export(tmp_path, model, data, pruning)  # an export may be replaced
+    assert again["finished"]
+    assert not list(tmp_path.glob(".export*"))
 
 
 def test_a_failed_verification_exports_nothing(tmp_path, pretrained, monkeypatch):

@@ -41,7 +41,7 @@ class Interrupt(Callback):
         self.left -= 1
 
 
-def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, data_options=None, **options):
+def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, callbacks=(), **options):
     """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
     seed_everything(42, workers=True, verbose=False)
     architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
@@ -52,12 +52,12 @@ def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, data_optio
         batch_size=16,
         num_workers=workers,
         max_images={"train": 16 * STEPS + 3, "validation": 40},
-        **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1, **(data_options or {})},
+        **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1},
     )
     pruning = pruning or IterativePruning(Cubic(0.8, end_epoch=2))
     trainer = quiet_trainer(
         folder,
-        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints(folder, options)],
+        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints(folder, options), *callbacks],
         enable_checkpointing=True,
         plugins=[AtomicCheckpointIO()],
         **{"max_epochs": 4, "gradient_clip_val": 1.0, **options},
@@ -164,6 +164,34 @@ def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp
     assert result["rounds"][-1].sparsity == pytest.approx(0.8, abs=1e-4)
 
 
+def test_weights_that_a_step_ruined_are_not_saved(tmp_path):
+    """A finite loss can have an infinite gradient; the loss would show it only after the save."""
+
+    class Ruin(Callback):
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            if trainer.global_step == 2 * STEPS - 1:  # the last step of the second epoch
+                pl_module.net.classifier.weight.grad.fill_(torch.nan)
+
+    with pytest.raises(UsageError, match=r"is no longer finite in epoch 1.*last good"):
+        run(tmp_path, callbacks=[Ruin()])
+    state = read_checkpoint(tmp_path / "last.ckpt")["state_dict"]
+    assert all(value.isfinite().all() for value in state.values())
+
+
+def test_a_new_folder_gets_the_best_checkpoint_so_far(tmp_path):
+    run(tmp_path / "old", max_epochs=4)
+    best = read_checkpoint(tmp_path / "old" / "best.ckpt")
+    run(tmp_path / "new", ckpt=str(tmp_path / "old" / "last.ckpt"), max_epochs=4)
+    assert_same(read_checkpoint(tmp_path / "new" / "best.ckpt")["state_dict"], best["state_dict"])
+
+
+def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
+    result = run(tmp_path, max_epochs=3, check_val_every_n_epoch=2)
+    best = read_checkpoint(tmp_path / "best.ckpt")
+    assert_same(best["state_dict"], result["weights"])
+    assert best["callbacks"]["RunCheckpoints"]["best_score"] is not None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -230,6 +258,7 @@ FAST = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--checkpoint.every_n_steps=3",
+    "--data.num_workers=1",
 ]
 
 
@@ -243,6 +272,7 @@ def start(folder, *arguments):
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        start_new_session=True,
     )
 
 
@@ -274,7 +304,7 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     process = start(tmp_path)
     wait_for(tmp_path / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt", process)
     time.sleep(random.Random(str(number)).uniform(0, 0.5))
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal does: the data workers hear it, too
     output = process.communicate()[0]
     assert process.returncode == code, output
     assert not (tmp_path / "lightning_logs" / "version_0" / "export").exists()

@@ -68,6 +68,8 @@ def test_an_unlucky_sample_costs_time_but_no_exactness(monkeypatch):
     monkeypatch.setattr(selection, "_bracket", lambda *_: (5.0, 6.0))
     assert kth_smallest([scores], 1000) == expected
     assert torch.equal(keep_highest(scores, 1000), scores > expected)
+    monkeypatch.setattr(selection, "_bracket", lambda *_: (-torch.inf, -torch.inf))
+    assert torch.equal(keep_highest(scores, 1000), scores > expected)
 
 
 def test_no_copy_of_all_scores_is_gathered(monkeypatch):

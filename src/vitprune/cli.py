@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ import datasets
 import huggingface_hub
 import transformers
 from jsonargparse import ArgumentError
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from vitprune import run_folders
 from vitprune.analysis.plots import plot_density
@@ -68,8 +68,8 @@ class PruningTrainer(Trainer):
             folder,
             pruning=next((c for c in self.callbacks if isinstance(c, IterativePruning)), None),
             run_folder=run_folder,
-            validation_batches=self.limit_val_batches if isinstance(self.limit_val_batches, int) else None,
-            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            validation_batches=_batches(self.limit_val_batches, len(datamodule.whole_validation())),
+            seed=datamodule.seed,
         )
         done = "" if report["finished"] else ", before the final sparsity of its schedule"
         print(
@@ -83,6 +83,14 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
+
+
+class Progress(RichProgressBar):
+    """A progress bar of metrics alone."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Leave out the version of the run, which is no metric."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class PruningCLI(LightningCLI):
@@ -122,10 +130,25 @@ class PruningCLI(LightningCLI):
         """Do nothing: hyperparameters in a checkpoint must not override the command line."""
 
     def before_instantiate_classes(self) -> None:
-        """Let the data follow the model's image processor, unless told otherwise."""
+        """Find the checkpoint, and let the data follow the model's image processor, unless told otherwise."""
         config = self.config[self.subcommand]
+        self.continued_run = None
+        if config.ckpt_path == "last":
+            config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))
+            self.continued_run = run_folders.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" else None
+        if config.ckpt_path:
+            read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
+
+    def after_instantiate_classes(self) -> None:
+        """Refuse images of a size that the model cannot see."""
+        expected, given = self.model.net.config.image_size, self.datamodule.image_shape
+        if given not in (expected, (expected, expected)):
+            raise UsageError(
+                f"the model sees images of {expected} pixels, and data.image_size or data.processor make them "
+                f"{given[0]} x {given[1]}."
+            )
 
     def instantiate_classes(self) -> None:
         """Build everything; what a constructor refuses is the user's to mend."""
@@ -149,10 +172,11 @@ class PruningCLI(LightningCLI):
                 callbacks.append(LearningRateMonitor(logging_interval="step"))
         else:
             kwargs["logger"] = settings["logger"] or False
-            self.save_config_callback = None
+        if self.subcommand != "fit" or not kwargs["logger"] or self.continued_run:
+            self.save_config_callback = None  # only a new run with a folder of its own has a configuration to save
         if settings["enable_progress_bar"] is not False:
-            callbacks.append(RichProgressBar(leave=False))
-        kwargs["callbacks"] = [*(settings["callbacks"] or []), *callbacks]
+            callbacks.append(Progress(leave=False))
+        kwargs["callbacks"] = [*callbacks, *_as_list(settings["callbacks"])]  # averages of weights must follow pruning
         kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
@@ -160,37 +184,41 @@ class PruningCLI(LightningCLI):
         """Return TensorBoard and CSV in one new folder, or in the one of the run that goes on."""
         if given not in (None, True):
             return given
-        version = run_folders.continued_version(os.environ.get(run_folders.CONTINUES))
+        version = self.continued_run.name if self.continued_run else None
         tensorboard = TensorBoardLogger(root, name=run_folders.LOGS, version=version, default_hp_metric=False)
         return [tensorboard, MetricsCSV(tensorboard.log_dir)]
-
-    def before_fit(self) -> None:
-        """Refuse a checkpoint that cannot be resumed while that is cheap."""
-        path = self.config_init["fit"]["ckpt_path"]
-        if path:
-            read_checkpoint(path)
 
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""
         if self.trainer.fast_dev_run or not self.trainer.loggers:
             return
         checkpoints = next(c for c in self.trainer.callbacks if isinstance(c, RunCheckpoints))
-        best = checkpoints.folder(self.trainer) / "best.ckpt"
-        if self.trainer.is_global_zero and best.exists():
-            self.trainer.export(self.model, self.datamodule, str(best))
-            self._add_figures(best.parent.parent)
+        best, run_folder = checkpoints.folder(self.trainer) / "best.ckpt", Path(self.trainer.log_dir)
+        if not self.trainer.is_global_zero:
+            return
+        if best.exists():
+            self.trainer.export(self.model, self.datamodule, str(best), output=str(run_folder / "export"))
+            self._add_figures(run_folder)
+        else:
+            print("nothing was exported: no epoch at the final sparsity was validated. To export the last one as it is:")
+            print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 
-    @rank_zero_only
     def _add_figures(self, run_folder: Path) -> None:
         pruning = self._get(self.config_init, "pruning")
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 dense = pruning.dense.get("val/accuracy") if pruning else None
-                logger.experiment.add_figure("training", plot_run(run_folder, dense), self.trainer.global_step)
+                if training := plot_run(run_folder, dense):
+                    logger.experiment.add_figure("training", training, self.trainer.global_step)
                 if pruning:
                     sparsities = pruning.measure(self.model).layers
                     logger.experiment.add_figure("density", plot_density(sparsities), self.trainer.global_step)
                 logger.experiment.flush()
+
+
+def _batches(limit: float, count: int) -> int | None:
+    """Translate `limit_val_batches` (a number, or a fraction if it is a float); None for all, also where it is 0."""
+    return (limit if isinstance(limit, int) else int(limit * count)) or None
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -208,6 +236,10 @@ def main(args: list[str] | None = None) -> None:
         _fail(explain(str(error)))
     except UsageError as error:
         _fail(str(error))
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        if not _raised_by_lightning(error):
+            raise
+        _fail(str(error))
     except OSError as error:
         if error.errno is None:
             raise
@@ -215,6 +247,11 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(1)
     finally:
         sys.argv = given
+
+
+def _raised_by_lightning(error: Exception) -> bool:
+    """Tell a setting of the Trainer that does not fit from a fault of this program."""
+    return f"{os.sep}lightning{os.sep}pytorch{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
 
 
 def _fail(message: str) -> None:

@@ -1,7 +1,6 @@
 """Where runs live, and what the words of a command line mean in their terms."""
 
 import json
-import os
 from pathlib import Path
 
 import yaml
@@ -9,27 +8,22 @@ import yaml
 from vitprune.errors import UsageError
 
 LOGS = "lightning_logs"
-CONTINUES = "VITPRUNE_CONTINUES"  # folder of the run that this process continues; the processes it launches inherit it
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[2] / "configs")
 
 
 def resolve_arguments(arguments: list[str]) -> list[str]:
     """Return a command line with paths in place of short forms.
 
-    `--config NAME` may be a file in `configs/`; `--ckpt_path last` is the newest run's last checkpoint, and continues in that
-    run's folder; a checkpoint without a configuration brings that of its run.
+    `--config NAME` may be a file in `configs/`; a checkpoint without a configuration brings that of its run.
     """
     words = [word for argument in arguments for word in _split_option(argument)]
-    os.environ.pop(CONTINUES, None)
     for index, word in enumerate(words[:-1]):
         if word in ("--config", "-c"):
             words[index + 1] = find_config(words[index + 1])
-        if word == "--ckpt_path" and words[index + 1] == "last":
-            checkpoint = find_last(_option(words, "--trainer.default_root_dir") or ".")
-            os.environ[CONTINUES] = str(run_of(checkpoint))
-            words[index + 1] = str(checkpoint)
     checkpoint_path = _option(words, "--ckpt_path")
     if checkpoint_path and not {"--config", "-c"} & set(words):
+        if checkpoint_path == "last":
+            checkpoint_path = str(find_last(_option(words, "--trainer.default_root_dir") or "."))
         run = run_of(Path(checkpoint_path))
         if run and (run / "config.yaml").is_file():
             words[1:1] = ["--config", _config_of(run, fit="fit" in words)]
@@ -79,8 +73,3 @@ def find_last(root: str) -> Path:
 def run_of(checkpoint: Path) -> Path | None:
     """Return the folder of the run that a checkpoint belongs to; None for a checkpoint that was moved out of it."""
     return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else None
-
-
-def continued_version(run_folder: str | None) -> str | None:
-    """Return the name of the run folder that is continued; None starts a new one."""
-    return Path(run_folder).name if run_folder else None

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate
+from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate, leave_process_group
 from vitprune.data.sources import load_source
 from vitprune.data.transforms import (
     KeyedRandomness,
@@ -105,7 +105,7 @@ class ImageData(LightningDataModule):
         self.on_bad_image, self.predict_images = on_bad_image, predict_images
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
         self.position = Position()
-        self.bad_images = 0
+        self.bad_images: set[str] = set()
 
     # ---- what there is
 
@@ -233,13 +233,17 @@ class ImageData(LightningDataModule):
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate,
+            worker_init_fn=leave_process_group,
             generator=torch.Generator().manual_seed(0),  # or each new iterator would draw from the global generator
         )
 
     def _worker_count(self) -> int:
         if self.num_workers is not None:
             return self.num_workers
-        return 0 if self.source == "digits" else min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+        if self.source == "digits":
+            return 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return min(MAX_WORKERS, cores or 1)
 
     # ---- a batch, on its way to the model
 
@@ -250,7 +254,7 @@ class ImageData(LightningDataModule):
             raise UsageError(f"{bad[0]}. Set data.on_bad_image to 'skip' to leave such images out.")
         if "pixel_values" not in batch and bad:
             raise UsageError(f"no image of a whole batch can be read; the first: {bad[0]}.")
-        self.bad_images += len(bad)
+        self.bad_images |= set(bad)
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
@@ -263,8 +267,9 @@ class ImageData(LightningDataModule):
         return {**batch, "pixel_values": images, "labels": labels}
 
     def _model_trains(self) -> bool:
-        module = self.trainer and self.trainer.lightning_module
-        return bool(module and module.training)
+        """Tell a training batch from one of the validation in between, or of an export afterwards."""
+        trainer = self.trainer
+        return trainer is not None and trainer.training and trainer.lightning_module.training
 
     @cached_property
     def _mix(self) -> v2.Transform:
@@ -279,8 +284,8 @@ class ImageData(LightningDataModule):
     def teardown(self, stage: str) -> None:
         """Report what was left out."""
         if self.bad_images:
-            rank_zero_warn(f"{self.bad_images} unreadable images were skipped.")
-            self.bad_images = 0
+            rank_zero_warn(f"{len(self.bad_images)} unreadable images were skipped, among them: {min(self.bad_images)}.")
+            self.bad_images = set()
 
     # ---- the position in the data, for an exact resume
 

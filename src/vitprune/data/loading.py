@@ -3,6 +3,7 @@
 Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -109,6 +110,11 @@ class LabelledImages(TorchDataset):
             return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
         with KeyedRandomness(seed_for(self.seed, "augment", epoch, index)):
             return self.transform(image), row["label"]
+
+
+def leave_process_group(worker: int) -> None:
+    """Let a worker live through a Ctrl-C or SIGTERM to the whole process group: the main process answers it."""
+    os.setpgrp()
 
 
 def collate(samples: list[tuple[Tensor, int] | BadImage]) -> dict[str, Any]:

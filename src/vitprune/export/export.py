@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
 from vitprune.analysis.plots import plot_density, plot_training
 from vitprune.data import ImageData
+from vitprune.errors import UsageError
 from vitprune.export.report import command_line, count_flops, describe_environment, model_card
 from vitprune.model.classifier import net_from_config
 from vitprune.model.layers import find_layers
@@ -68,9 +70,11 @@ def export_checkpoint(
         What is in `report.json`.
 
     Raises:
+        UsageError: If the folder holds something that is not an export.
         RuntimeError: If the folder does not give the same logits or has another number of zeros than the masked model.
 
     """
+    folder = check_target(folder)
     net = load_masked(checkpoint, config)
     masked_layers = [layer for layer in find_layers(net) if masks.is_masked(layer.module)]
     sparsity = measure(net, masked_layers)
@@ -107,9 +111,31 @@ def export_checkpoint(
     (scratch / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     base_name = checkpoint.get("hyper_parameters", {}).get("pretrained")
     (scratch / "README.md").write_text(model_card(report, base_name, plots))
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    replace_folder(folder, scratch)
     return report
+
+
+def check_target(folder: Path) -> Path:
+    """Return the absolute path of a folder that may be written: new, empty, or an export that may be replaced.
+
+    Raises:
+        UsageError: If it holds anything else.
+
+    """
+    folder = folder.expanduser().resolve()
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "report.json").is_file())):
+        raise UsageError(f"{folder} holds something that is not an export; give a new or an empty folder.")
+    return folder
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Put a finished folder where an older one may be; the older one goes only when the new one is there."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrainedModel:
@@ -162,8 +188,8 @@ def draw(report: dict[str, Any], folder: Path, run_folder: Path | None) -> list[
     """Save the figures of a report; return their paths relative to the export."""
     folder.mkdir()
     figures = {}
-    if run_folder and (run_folder / "metrics.csv").exists():
-        figures["training"] = plot_run(run_folder, report["base"]["accuracy"])
+    if run_folder and (training := plot_run(run_folder, report["base"]["accuracy"])):
+        figures["training"] = training
     if report["sparsity"]["layers"]:
         figures["density"] = plot_density(report["sparsity"]["layers"])
     for name, figure in figures.items():
@@ -171,9 +197,11 @@ def draw(report: dict[str, Any], folder: Path, run_folder: Path | None) -> list[
     return [f"plots/{name}.png" for name in figures]
 
 
-def plot_run(run_folder: Path, dense: float | None) -> Any:
-    """Draw accuracy and sparsity over the epochs of a run from its `metrics.csv`."""
+def plot_run(run_folder: Path, dense: float | None) -> Figure | None:
+    """Draw accuracy and sparsity over the epochs of a run from its `metrics.csv`; None if that has no epochs yet."""
     curves = read_metrics(run_folder)
+    if "epoch" not in curves:
+        return None
     steps_per_epoch = (max(curves["epoch"]) + 1) / (max(curves["epoch"].values()) + 1)
     return plot_training(
         {step + 1: value for step, value in curves.get("val/accuracy", {}).items()},

@@ -65,7 +65,9 @@ processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
 model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
 ```
 
-{rounds}The zeros are stored as zeros: the file is as large as the dense one. All numbers are in `report.json`.
+{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
+little too good; the last row above ends at that epoch. The zeros are stored as zeros: the file is as large as the dense
+one. All numbers are in `report.json`.
 {plots}"""
 
 

@@ -23,6 +23,7 @@ class Candidate:
         scores: Score of each group, (G,), higher = keep; -inf for a group that fell in an earlier round.
         group_size: Weights in one group.
         dropped: Number of groups that fell in earlier rounds.
+        summed: Whether a score is a sum over the group, so that it grows with its size.
 
     """
 
@@ -30,6 +31,7 @@ class Candidate:
     scores: Tensor
     group_size: int
     dropped: int
+    summed: bool
 
     @property
     def groups(self) -> int:
@@ -53,8 +55,8 @@ class Allocation(ABC):
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
         """Return how many groups each candidate has dropped after this round.
 
-        With groups of one size the total is exactly round(sparsity * groups); else it is the nearest number of weights that
-        whole groups, floors and what fell before allow.
+        With groups of one size the total is exactly round(sparsity * groups); else it is near the number of weights that
+        it should be, off by less than the largest group, within what floors and earlier rounds allow.
         """
         lower = [candidate.dropped for candidate in candidates]
         upper = [max(c.dropped, int((1 - self.min_density) * c.groups + 1e-9)) for c in candidates]
@@ -122,7 +124,8 @@ class PerLayer(Allocation):
 class Global(Allocation):
     """One ranking over all layers: the lowest scores fall wherever they are, as in `global_unstructured`.
 
-    Groups of unequal size are ranked by score per weight. Holds the scores of all layers at once: as much memory as the
+    Groups of unequal size are ranked by score per weight where the score is a sum.
+    Holds the scores of all layers at once: as much memory as the
     weights.
     """
 
@@ -157,7 +160,7 @@ def rank(candidates: Sequence[Candidate], target: int) -> list[int]:
     if len(set(sizes)) == 1:
         groups = min(round(target / sizes[0]), sum(candidate.groups for candidate in candidates))
         return count_lowest([candidate.scores for candidate in candidates], groups)
-    scores = torch.cat([c.scores.double() / c.group_size for c in candidates])
+    scores = torch.cat([c.scores.double() / (c.group_size if c.summed else 1) for c in candidates])
     owner = torch.cat([torch.full((c.groups,), i) for i, c in enumerate(candidates)]).to(scores.device)
     order = owner[scores.argsort(stable=True)]
     freed = torch.tensor(sizes, device=scores.device)[order].cumsum(0)

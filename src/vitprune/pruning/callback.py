@@ -37,7 +37,8 @@ class IterativePruning(Callback):
         criterion: Which weights matter; by default `Magnitude()`.
         granularity: What falls together; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`.
-        layers: What is pruned at all; by default every linear layer but the classifier.
+        layers: What is pruned at all; by default every linear and convolutional layer but patch embedding and classifier
+            (of a Hugging Face ViT; layers of other models are pruned whatever they are called).
         monitor: Validation metric that is recorded for each round, also just after pruning (one more pass over the
             validation data); None for neither.
         seed: Seed of random scores; by default that of `seed_everything`, or 42.
@@ -100,7 +101,7 @@ class IterativePruning(Callback):
         self._log(trainer, {"sparsity/target": 0.0, **dense.scalars()})
         if self.monitor:
             self.dense = validate_now(trainer, pl_module)
-            if self.dense and self.monitor not in self.dense:
+            if trainer.val_dataloaders and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
 
     def _check_epochs(self, trainer: Trainer) -> None:
@@ -114,6 +115,8 @@ class IterativePruning(Callback):
 
     def _check_steps(self, trainer: Trainer) -> None:
         end, steps = self.schedule.end, trainer.estimated_stepping_batches
+        if steps == math.inf or trainer.num_training_batches == math.inf:
+            return
         if self.schedule.unit == "epoch":
             end *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
         if end >= steps:

@@ -31,7 +31,8 @@ class Criterion(ABC):
     """A rule that scores single weights.
 
     Attributes:
-        reduction: How the scores of weights that fall together become the score of their group: `sum` or `max`.
+        reduction: How the scores of weights that fall together become the score of their group: `sum`, `max`, or `first`
+            (that of one member stands for all).
 
     """
 
@@ -49,7 +50,7 @@ class Magnitude(Criterion):
     weights.
 
     Args:
-        p: Order of the norm: 1, 2, any positive number, or inf. Without effect on single weights.
+        p: Order of the norm: 1, 2, any positive number, or inf. Single weights rank alike for every p (short of underflow).
 
     """
 
@@ -70,6 +71,8 @@ class Random(Criterion):
     Source: `random_unstructured` and `random_structured` of `torch.nn.utils.prune`. The numbers depend on (seed, round,
     layer) alone, so they are the same on every rank, on every device and after a resume.
     """
+
+    reduction = "first"  # one draw a group: a sum of many would say more about the size of the group than about luck
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return numbers from [0, 1)."""

@@ -33,6 +33,8 @@ class Granularity(ABC):
         members = tuple(range(self.group_dims, view.ndim))
         if not members:
             return view.reshape(-1)
+        if reduction == "first":
+            return view.flatten(self.group_dims)[..., 0].reshape(-1)
         return (view.amax(members) if reduction == "max" else view.sum(members)).reshape(-1)
 
     def spread(self, keep: Tensor, mask: Tensor) -> None:

@@ -15,7 +15,8 @@ def log_histograms(writer: SummaryWriter, layers: Sequence[Layer], step: int) ->
     """Write `weights/<layer>` for each layer: the weights that are not zero; the zeros would hide the rest."""
     for layer in layers:
         weight = layer.weight.detach().float().flatten()
-        largest = max(float(weight.abs().max()), torch.finfo(torch.float32).tiny)
+        weight = weight[weight.isfinite()]
+        largest = max(float(weight.abs().max()) if len(weight) else 0.0, torch.finfo(torch.float32).tiny)
         counts = torch.histc(weight, BINS, -largest, largest)
         counts[BINS // 2] -= weight.numel() - int(torch.count_nonzero(weight))  # the bin that begins with zero
         writer.add_histogram_raw(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -15,6 +16,7 @@ from torchmetrics import Metric
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     """Run the module's own `validation_step` over the validation data and return what it logs, by name.
 
+    What the module logs in `on_validation_epoch_end` counts as well. Several validation loaders are taken as one.
     Torchmetrics are computed over all batches (and ranks); plain values are averaged, weighted by `batch_size` where the
     step gives one. Metrics are reset before and after; the mode of every submodule is restored; loggers and other
     callbacks hear nothing of it.
@@ -25,12 +27,15 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     module.log = collected.log
     module.log_dict = collected.log_dict
     try:
-        for index, batch in enumerate(_batches(trainer)):
-            batch = trainer.precision_plugin.convert_input(batch)
-            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
-            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            with trainer.precision_plugin.val_step_context():
-                module.validation_step(batch, index)
+        with isolate_rng():  # a new iterator draws from the global generators
+            module.on_validation_epoch_start()
+            for index, batch in enumerate(_batches(trainer)):
+                batch = trainer.precision_plugin.convert_input(batch)
+                batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+                batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+                with trainer.precision_plugin.val_step_context():
+                    module.validation_step(batch, index)
+            module.on_validation_epoch_end()
         return collected.results(trainer)
     finally:
         del module.log, module.log_dict

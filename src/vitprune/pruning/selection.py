@@ -77,9 +77,11 @@ def keep_highest(score: Tensor, drop: int) -> Tensor:
     fallen = int(torch.count_nonzero(fall))
     undecided = (keep | fall).logical_not_().nonzero().squeeze(1)
     if not fallen <= drop <= fallen + len(undecided):  # an unlucky sample; never seen, still right
-        keep, fallen = torch.zeros_like(keep), 0
+        low, high, keep, fallen = -torch.inf, torch.inf, torch.zeros_like(keep), 0
         undecided = torch.arange(len(score), device=score.device)
-    keep[undecided[_stay(score[undecided], drop - fallen)]] = True
+    left = drop - fallen
+    stay = slice(left, None) if low == high else _stay(score[undecided], left)  # between equal bounds all are equal
+    keep[undecided[stay]] = True
     return keep
 
 

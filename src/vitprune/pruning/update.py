@@ -46,6 +46,6 @@ def update_masks(
         fallen = ~granularity.group(masks.read(layer), "max")
         scores[fallen] = -torch.inf
         size = layer.weight.numel() // scores.numel()
-        candidates.append(Candidate(layer, scores, size, int(torch.count_nonzero(fallen))))
+        candidates.append(Candidate(layer, scores, size, int(torch.count_nonzero(fallen)), criterion.reduction == "sum"))
     for candidate, drop in zip(candidates, allocation.allocate(sparsity, candidates), strict=True):
         granularity.spread(keep_highest(candidate.scores, drop), masks.read(candidate.layer))

@@ -1,6 +1,7 @@
 """Two checkpoints, `last` and `best`, never torn and always exact."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
 from vitprune.pruning.callback import IterativePruning
+from vitprune.pruning.probe import validate_now
+from vitprune.training.guards import KEPT
 from vitprune.training.signals import StopSignals
 
 
@@ -84,7 +87,7 @@ class RunCheckpoints(Checkpoint):
             return
         stopping = self._signals.agreed(trainer)
         if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
-            trainer.save_checkpoint(self.folder(trainer) / "last.ckpt", weights_only=False)
+            self._save(trainer, "last")
         if stopping:
             self._stop(trainer)
 
@@ -97,19 +100,46 @@ class RunCheckpoints(Checkpoint):
         """Save `best` if it is, and `last`."""
         if trainer.fast_dev_run:
             return
-        score = trainer.callback_metrics.get(self.monitor)
-        fresh = score is not None and self._validated_at == trainer.global_step
-        if fresh and at_final_sparsity(trainer) and (self.best_score is None or float(score) > self.best_score):
-            self.best_score = float(score)
-            trainer.save_checkpoint(self.folder(trainer) / "best.ckpt", weights_only=False)
-        trainer.save_checkpoint(self.folder(trainer) / "last.ckpt", weights_only=False)
+        score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best_score = score
+            self._save(trainer, "best")
+        self._save(trainer, "last")
         if self._signals.agreed(trainer):
             self._stop(trainer)
+
+    def _score(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
+        """Return the metric of these very weights; without any score so far, validate for it if nobody did."""
+        if self._validated_at == trainer.global_step:
+            score = trainer.callback_metrics.get(self.monitor)
+        else:
+            score = validate_now(trainer, pl_module).get(self.monitor) if self.best_score is None else None
+        return None if score is None else float(score)
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        """Save a checkpoint, unless the last step ruined the weights."""
+        for parameter_name, parameter in trainer.lightning_module.named_parameters():
+            if not parameter.isfinite().all():
+                raise UsageError(
+                    f"{parameter_name} is no longer finite in epoch {trainer.current_epoch} after optimizer step "
+                    f"{trainer.global_step}. {KEPT}"
+                )
+        trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Copy the best checkpoint so far from beside the one that is resumed, if the run goes on in a new folder."""
+        target = self.folder(trainer) / "best.ckpt"
+        if self.best_score is None or target.exists() or not trainer.is_global_zero:
+            return
+        source = Path(trainer.ckpt_path).with_name("best.ckpt")
+        if source.exists() and read_checkpoint(source)["callbacks"][type(self).__name__]["best_score"] == self.best_score:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
 
     def _stop(self, trainer: Trainer) -> None:
         rank_zero_info(
             f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
-            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with --ckpt_path last"
+            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last"
         )
         raise SystemExit(self._signals.exit_code)
 

@@ -5,15 +5,19 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 
+KEPT = "The last good checkpoint is kept; try a lower model.learning_rate, trainer.gradient_clip_val 1.0, or look at the data."
+
 
 class StopOnNaN(Callback):
     """End the run at the first loss that is NaN or infinite, before it reaches the weights."""
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Check the loss."""
-        if not loss.isfinite().all():
+        bad = not loss.isfinite().all()
+        if trainer.world_size > 1:  # all ranks stop, or the others would wait for this one
+            bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
+        if bad:
             raise UsageError(
                 f"the loss is {float(loss.detach())} in epoch {trainer.current_epoch}, batch {trainer.fit_loop.batch_idx}, "
-                f"after optimizer step {trainer.global_step}. The last good checkpoint is kept; try a lower "
-                "model.learning_rate, trainer.gradient_clip_val 1.0, or look at the data."
+                f"after optimizer step {trainer.global_step} (rank {trainer.global_rank} of {trainer.world_size}). {KEPT}"
             )

@@ -1,5 +1,6 @@
 """Every logged scalar as one line of a CSV file, which a resumed run goes on writing."""
 
+import contextlib
 import csv
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,17 @@ class MetricsCSV(Logger):
 
 
 def read_metrics(folder: str | Path) -> dict[str, dict[int, float]]:
-    """Read `metrics.csv` of a run as {metric: {step: value}}; the last value of a step counts."""
+    """Read `metrics.csv` of a run as {metric: {step: value}}; the last value of a step counts.
+
+    A line that a power loss tore is left out; a run without the file has no curves.
+    """
     curves: dict[str, dict[int, float]] = {}
-    with (Path(folder) / "metrics.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            curves.setdefault(row["metric"], {})[int(row["step"])] = float(row["value"])
-    return curves
+    path = Path(folder) / "metrics.csv"
+    if not path.exists():
+        return curves
+    with path.open(newline="") as file:
+        for row in csv.reader(file):
+            with contextlib.suppress(ValueError):
+                step, name, value = row
+                curves.setdefault(name, {})[int(step)] = float(value)
+    return {name: curve for name, curve in curves.items() if curve}

@@ -33,7 +33,8 @@ class Throughput(Callback):
         self._batch_end = time.perf_counter()
         self._elapsed_s += self._batch_end - self._batch_start
         self._images += len(batch["labels"]) * trainer.world_size
-        if (trainer.fit_loop.total_batch_idx + 1) % trainer.log_every_n_steps == 0 or trainer.is_last_batch:
+        every = trainer.log_every_n_steps or float("inf")
+        if (trainer.fit_loop.total_batch_idx + 1) % every == 0 or trainer.is_last_batch:
             for logger in trainer.loggers:
                 logger.log_metrics(
                     {
