@@ -171,6 +171,14 @@ class TestPlacesOfRuns:
         main(["fit", "--config", config, "--trainer.max_epochs=1", "--trainer.logger=false", *SMALL, *DIGITS])
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
 
+    def test_images_of_another_size(self, tmp_path):
+        arguments = ["--config=oneshot.yaml", "--data.image_size=32", "--trainer.max_epochs=2", *SMALL, *DIGITS]
+        main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}"])
+        export = tmp_path / "lightning_logs" / "version_0" / "export"
+        assert json.loads((export / "config.json").read_text())["image_size"] == 32
+        assert json.loads((export / "preprocessor_config.json").read_text())["size"] == {"height": 32, "width": 32}
+        assert json.loads((export / "report.json").read_text())["base"]["accuracy"] > 0.5
+
     def test_an_average_of_the_weights_from_the_command_line(self, tmp_path):
         average = "{class_path: EMAWeightAveraging, init_args: {decay: 0.9, use_buffers: false}}"
         arguments = ["--config=oneshot.yaml", f"--trainer.callbacks=[{average}]", "--trainer.fast_dev_run=true"]
@@ -223,7 +231,8 @@ BAD = {
     "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
     "no run to continue": ([*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"], "no run in"),
     "missing checkpoint to validate": (["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"], "no checkpoint 'no.ckpt'"),
-    "image size": ([*ITERATIVE, "--data.image_size=32"], "sees images of 16 pixels"),
+    "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
+    "two image sizes": ([*ITERATIVE, "--data.image_size=32", "--model.image_size=16"], "sees images of 16 pixels"),
     "a Trainer's own": ([*ITERATIVE, "--trainer.val_check_interval=1000"], "must be less than or equal"),
     "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export'"),
     "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),

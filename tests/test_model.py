@@ -65,6 +65,18 @@ def test_a_folder_that_is_no_model(tmp_path):
         ViTClassifier(str(tmp_path))
 
 
+@pytest.mark.parametrize("size", [16, 32, 8])
+def test_position_embeddings_follow_the_image_size(pretrained, family, size):
+    model = ViTClassifier(str(pretrained), image_size=size)
+    assert model(torch.zeros(1, 3, size, size)).isfinite().all()
+    assert model.net.config.image_size == size
+    ours, theirs = (n.base_model.embeddings for n in (model.net, tiny_net(family)))
+    special = theirs.position_embeddings.shape[1] - 4
+    assert torch.equal(ours.position_embeddings[:, :special], theirs.position_embeddings[:, :special])
+    if size == 16:
+        assert torch.equal(ours.position_embeddings, theirs.position_embeddings)
+
+
 class TestOptimization:
     def test_matrices_decay_and_nothing_else(self, family):
         net = tiny_net(family)

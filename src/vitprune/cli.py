@@ -140,6 +140,8 @@ class PruningCLI(LightningCLI):
             read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
+        if config.model.image_size is None:
+            config.model.image_size = config.data.image_size
 
     def after_instantiate_classes(self) -> None:
         """Refuse images of a size that the model cannot see."""

@@ -1,5 +1,7 @@
 """A Hugging Face Vision Transformer that learns to classify images."""
 
+import copy
+import math
 from typing import Any
 
 import torch
@@ -28,6 +30,7 @@ class ViTClassifier(LightningModule):
         pretrained: Hub name or folder of an `AutoModelForImageClassification` ViT, or `digits` (embedded).
         architecture: Instead of `pretrained`, a configuration to build with random weights: `model_type` and the fields
             of its `transformers` configuration.
+        image_size: Side of the images, in pixels, where it is not the model's own: its position embeddings are interpolated.
         labels: Names of the data's classes, in order. A classifier of another size is rebuilt.
         learning_rate: Peak rate of AdamW.
         weight_decay: Decoupled decay of weight matrices; norms, biases and embeddings of tokens are not decayed.
@@ -43,6 +46,7 @@ class ViTClassifier(LightningModule):
         self,
         pretrained: str | None = None,
         architecture: dict[str, Any] | None = None,
+        image_size: int | None = None,
         labels: list[str] | None = None,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.05,
@@ -61,7 +65,8 @@ class ViTClassifier(LightningModule):
         if not 0 < layer_decay <= 1:
             raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
         self.save_hyperparameters()
-        self.net = build_net(pretrained, architecture, labels).train()
+        net = build_net(pretrained, architecture, labels)
+        self.net = (net if image_size in (None, net.config.image_size) else resize(net, image_size)).train()
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
         if compile:
@@ -168,3 +173,32 @@ def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
         family = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(config)]
         config.architectures = [(family[0] if isinstance(family, tuple) else family).__name__]
     return AutoModelForImageClassification.from_config(config)
+
+
+def resize(net: PreTrainedModel, image_size: int) -> PreTrainedModel:
+    """Build the same model for images of another size, its position embeddings interpolated (Dosovitskiy et al. 2020, 3.2).
+
+    Args:
+        net: A ViT for square images, with one position embedding for each patch and one for each special token.
+        image_size: Side of the new images, in pixels; a multiple of the patch size.
+
+    Raises:
+        UsageError: If patches do not fit into that size.
+
+    """
+    patch = net.config.patch_size
+    if image_size <= 0 or image_size % patch:
+        raise UsageError(f"data.image_size must be a multiple of the model's patch size {patch}, not {image_size}.")
+    config = copy.deepcopy(net.config)
+    config.image_size = image_size
+    resized, state = net_from_config(config), net.state_dict()
+    name = next(key for key in state if key.endswith("position_embeddings"))
+    side = image_size // patch
+    special = resized.state_dict()[name].shape[1] - side**2
+    tokens, patches = state[name][:, :special], state[name][:, special:]  # (1, special, D), (1, patches, D)
+    old = math.isqrt(patches.shape[1])
+    grid = patches.reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+    state[name] = torch.cat([tokens, grid.flatten(2).transpose(1, 2)], dim=1)
+    resized.load_state_dict(state)
+    return resized
