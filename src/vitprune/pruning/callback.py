@@ -240,13 +240,12 @@ class IterativePruning(Callback):
             UsageError: If it was written with other settings; the message names the first difference.
 
         """
-        for name, ours in self.settings.items():
-            theirs = state_dict["settings"].get(name)
-            if ours != theirs:
-                raise UsageError(
-                    f"the checkpoint was pruned with another pruning.{name}: {theirs} in the checkpoint, {ours} now. "
-                    "Resume with its settings, or start a new run from its export."
-                )
+        difference = _first_difference(state_dict["settings"], self.settings)
+        if difference:
+            raise UsageError(
+                f"the checkpoint was pruned with another setting: pruning.{difference}. "
+                "Resume with its settings, or start a new run from its export."
+            )
         self.rounds = [Round(**values) for values in state_dict["rounds"]]
         self.dense = dict(state_dict["dense"])
         self.dense_zeros = state_dict["dense_zeros"]
@@ -257,6 +256,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Schedule | Criterion | Granularity | Allocation | LayerSelection):
         return {"class": type(value).__name__, **{k: _plain(v) for k, v in vars(value).items()}}
     return value
+
+
+def _first_difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does."""
+    for name in {**ours, **theirs}:
+        old, new = theirs.get(name), ours.get(name)
+        if isinstance(old, dict) and isinstance(new, dict) and old != new:
+            return f"{name}.{_first_difference(old, new)}"
+        if old != new:
+            return f"{name}: {old} in the checkpoint, {new} now"
+    return ""
 
 
 def _check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
