@@ -33,6 +33,15 @@ def tiny_net(model_type: str = "vit", classes: int = 10, **changes):
     return net_from_config(config).eval()
 
 
+def random_batches(net, images: int = 6, sizes=(4, 2)):
+    """Return what `calibrate` takes: random images and labels for a tiny net."""
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.randn(images, 3, 16, 16, generator=generator)
+    labels = torch.randint(10, (images,), generator=generator)
+    batches = zip(pixels.split(sizes), labels.split(sizes), strict=True)
+    return [(lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y)) for x, y in batches]
+
+
 @pytest.fixture(params=["vit", "deit"])
 def family(request) -> str:
     return request.param

@@ -6,37 +6,83 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.conftest import tiny_net
+from tests.conftest import random_batches, tiny_net
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
+    ERK,
+    LAMP,
+    Branch,
     Column,
+    Combined,
     Element,
+    Fisher,
     Global,
+    Head,
+    HeadDim,
     LayerSelection,
     Magnitude,
+    Movement,
+    Neuron,
+    NofM,
     PerLayer,
     Random,
     Row,
+    SparseGPT,
+    Taylor,
+    Tile,
     Uniform,
+    Wanda,
     masks,
 )
+from vitprune.pruning.calibration import calibrate
+from vitprune.pruning.candidates import Candidate, tie
 from vitprune.pruning.criteria import Scoring
 from vitprune.pruning.update import update_masks
 
-CRITERIA = [Magnitude(), Magnitude(p=2), Magnitude(p=float("inf")), Random()]
-GRANULARITIES = [Element(), Row(), Column()]
+CRITERIA = [
+    Magnitude(),
+    Magnitude(p=2),
+    Magnitude(p=float("inf")),
+    Random(),
+    Taylor(),
+    Taylor(joint=True),
+    Fisher(),
+    Wanda(),
+    Wanda(per_output=False),
+    SparseGPT(),
+    Movement(),
+]
+GRANULARITIES = [
+    Element(),
+    Row(),
+    Column(),
+    Tile(4, 8),
+    NofM(2, 4),
+    NofM(1, 8),
+    Neuron(),
+    Neuron(round_to=8, uniform=True),
+    Head(),
+    Head(uniform=True),
+    HeadDim(),
+    HeadDim(round_to=4, uniform=True),
+    Branch(),
+    Combined([Head(), Neuron()]),
+]
 ALLOCATIONS = [
     Uniform(),
     Uniform(min_density=0.05),
+    ERK(),
     Global(),
     Global(min_density=0.1),
+    Global(normalize=True),
+    LAMP(),
     PerLayer({"query": 0.3, "*mlp*": 0.9, "*": 0.6}),
 ]
 
 
 def name(axis):
-    return f"{type(axis).__name__}{''.join(f'-{v}' for v in vars(axis).values() if not isinstance(v, dict))}"
+    return f"{type(axis).__name__}{''.join(f'-{v}' for v in vars(axis).values() if isinstance(v, int | float))}"
 
 
 def make_layers(shapes, values=None):
@@ -49,25 +95,49 @@ def make_layers(shapes, values=None):
     return layers
 
 
+def statistics_of(criterion, layers, net):
+    """Let a criterion learn from random images, or give it what a training might have taught it."""
+    if criterion.straight_through:
+        return {layer.name: torch.randn(layer.shape) for layer in layers}
+    return calibrate(criterion, layers, random_batches(net)) if criterion.calibrated else {}
+
+
+def pruned(net, granularity, straight_through=False):
+    layers = LayerSelection().select(net, granularity.roles)
+    masks.attach(layers, straight_through=straight_through)
+    for unit in granularity.units(layers):
+        masks.attach(unit.biases, "bias")
+    return layers
+
+
 @pytest.mark.parametrize("criterion", CRITERIA, ids=name)
 class TestEveryCriterion:
-    def test_scores_are_finite_and_shaped_like_the_weight(self, criterion):
-        for weight in (torch.randn(4, 6), torch.zeros(3, 3), torch.randn(4, 3, 2, 2), torch.randn(4, 6).bfloat16()):
-            score = criterion.score(weight, Scoring("x", 1, 42))
-            assert score.shape == weight.shape
-            assert score.isfinite().all()
+    def scored(self, criterion, dtype=torch.float32):
+        layers = LayerSelection(names=["*"]).select(net := tiny_net())  # patches and classifier too
+        masks.attach(layers)
+        statistics = statistics_of(criterion, layers, net)
+        for layer in layers:
+            yield layer.weight.detach().to(dtype), Scoring(layer.name, 1, 42, statistics.get(layer.name))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_scores_are_finite_and_shaped_like_the_weight(self, criterion, dtype):
+        for weight, scoring in self.scored(criterion, dtype):
+            for values in (weight, torch.zeros_like(weight)):
+                score = criterion.score(values, scoring)
+                assert score.shape == weight.shape
+                assert score.isfinite().all()
 
     def test_scores_depend_on_their_inputs_alone(self, criterion):
-        weight = torch.randn(5, 5)
-        first = criterion.score(weight, Scoring("x", 2, 42))
-        torch.rand(100)  # whatever else draws numbers
-        assert torch.equal(criterion.score(weight, Scoring("x", 2, 42)), first)
+        for weight, scoring in self.scored(criterion):
+            first = criterion.score(weight, scoring)
+            torch.rand(100)  # whatever else draws numbers
+            assert torch.equal(criterion.score(weight, scoring), first)
 
-    def test_the_weight_is_left_alone(self, criterion):
-        weight = torch.randn(5, 5)
-        before = weight.clone()
-        criterion.score(weight, Scoring("x", 1, 42)).fill_(-1)
-        assert torch.equal(weight, before)
+    def test_weight_and_statistic_are_left_alone(self, criterion):
+        for weight, scoring in self.scored(criterion):
+            before = criterion.score(weight, scoring).clone()
+            criterion.score(weight, scoring).fill_(-1)
+            assert torch.equal(criterion.score(weight, scoring), before)
 
 
 def test_random_scores_differ_by_layer_round_and_seed():
@@ -77,66 +147,118 @@ def test_random_scores_differ_by_layer_round_and_seed():
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=name)
-@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (5, 3, 2, 2)])
 class TestEveryGranularity:
-    def test_every_weight_is_in_exactly_one_group(self, granularity, shape):
-        groups = granularity.group_count(torch.zeros(shape))
-        seen = torch.zeros(shape)
-        for group in range(groups):
-            keep = torch.zeros(groups, dtype=torch.bool)
-            keep[group] = True
-            mask = torch.zeros(shape, dtype=torch.bool)
-            granularity.spread(keep, mask)
-            seen += mask
-        assert seen.eq(1).all()
+    def test_every_weight_is_in_exactly_one_group(self, granularity, family):
+        layers = pruned(tiny_net(family), granularity)
+        seen = {layer.name: torch.zeros(layer.shape) for layer in layers}
+        for unit in granularity.units(layers):
+            for group in (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups):
+                decision = torch.zeros(unit.groups, dtype=torch.bool)
+                decision[group] = True
+                unit.keep(decision)
+                assert sum(int(masks.read(layer).sum()) for layer in unit.layers) == unit.group_size
+                if unit.groups <= 99:
+                    for layer in unit.layers:
+                        seen[layer.name] += masks.read(layer)
+                assert torch.equal(unit.kept(), decision)
+            if unit.groups <= 99:
+                assert all(seen[layer.name].eq(1).all() for layer in unit.layers)
 
-    def test_a_group_scores_the_sum_of_its_members(self, granularity, shape):
-        score = torch.rand(shape)
-        groups = granularity.group(score, "sum")
-        assert groups.sum() == pytest.approx(score.sum().item(), rel=1e-5)
-        keep = torch.zeros(len(groups), dtype=torch.bool)
-        keep[1] = True
-        mask = torch.zeros(shape, dtype=torch.bool)
-        granularity.spread(keep, mask)
-        assert groups[1] == pytest.approx(score[mask].sum().item(), rel=1e-5)
+    def test_a_group_scores_the_sum_of_its_members(self, granularity):
+        layers = pruned(tiny_net(), granularity)
+        for unit in granularity.units(layers):
+            scores = [torch.rand(layer.shape) for layer in unit.layers]
+            groups = unit.reduce(scores, "sum")
+            decision = torch.zeros(unit.groups, dtype=torch.bool)
+            decision[unit.groups // 2] = True
+            unit.keep(decision)
+            members = [score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)]
+            assert groups[unit.groups // 2] == pytest.approx(torch.cat(members).sum().item(), rel=1e-5)
+            assert unit.reduce(scores, "max")[unit.groups // 2] == torch.cat(members).max()
+            assert unit.reduce(scores, "square")[unit.groups // 2] == pytest.approx(
+                torch.cat(members).sum().item() ** 2, rel=1e-5
+            )
 
 
-@pytest.mark.parametrize("allocation", ALLOCATIONS, ids=name)
-@pytest.mark.parametrize("granularity", GRANULARITIES, ids=name)
-@pytest.mark.parametrize("criterion", CRITERIA, ids=name)
-class TestEveryCombination:
-    def test_rounds_on_a_vit(self, criterion, granularity, allocation):
-        """Totals are exact or nearest, what fell stays fallen, kept scores are no lower, no layer is below its floor."""
-        layers = LayerSelection().select(tiny_net())
-        masks.attach(layers)
-        weights = sum(layer.weight.numel() for layer in layers)
-        largest = max(layer.weight.numel() // granularity.group_count(layer.weight) for layer in layers)
-        before = [masks.read(layer).clone() for layer in layers]
-        for round, sparsity in enumerate((0.0, 0.1, 0.31, 0.6), start=1):
-            update_masks(layers, sparsity, round, 42, criterion, granularity, allocation)
-            fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
-            assert abs(fallen - sparsity * weights) <= (0.5 if isinstance(granularity, Element) else largest)
-            for layer, old in zip(layers, before, strict=True):
-                mask = masks.read(layer)
-                assert not (mask & ~old).any()
-                score = criterion.score(layer.weight, Scoring(layer.name, round, 42))
-                groups, kept = granularity.group(score, criterion.reduction), granularity.group(mask, "max")
-                candidates = granularity.group(old, "max")
-                dropped_now = groups[candidates & ~kept]
-                if len(dropped_now) and kept.any() and not isinstance(criterion, Magnitude):
-                    assert groups[kept].min() >= dropped_now.max()
-                assert mask.float().mean() >= allocation.min_density - 1e-6
-                old.copy_(mask)
+def every_pair():
+    """Every two of the three axes, the third at its default (and a ranking over all layers where it must be)."""
+    triples = [
+        *((criterion, granularity, Global()) for criterion in CRITERIA for granularity in GRANULARITIES),
+        *((Magnitude(), granularity, allocation) for granularity in GRANULARITIES for allocation in ALLOCATIONS),
+        *((criterion, Element(), allocation) for criterion in CRITERIA for allocation in ALLOCATIONS),
+    ]
+    named = {
+        "-".join(map(name, triple)): triple for triple in triples if triple[2].ranks_together or not triple[1].ranked_together
+    }
+    return [pytest.param(*triple, id=key) for key, triple in named.items()]
 
-    def test_bounds(self, criterion, granularity, allocation):
-        layers = make_layers([(8, 8), (8, 8)])
-        if isinstance(allocation, PerLayer):
-            allocation = PerLayer({"*": 0.5})
-        update_masks(layers, 0.0, 1, 42, criterion, granularity, allocation)
-        assert all(masks.read(layer).all() for layer in layers)
-        update_masks(layers, 0.99, 2, 42, criterion, granularity, allocation)
-        kept = sum(int(masks.read(layer).sum()) for layer in layers)
-        assert kept <= max(16, 128 * allocation.min_density * 1.5)
+
+@pytest.mark.parametrize(("criterion", "granularity", "allocation"), every_pair())
+def test_rounds_on_a_vit(criterion, granularity, allocation):
+    """Totals are exact or nearest, what fell stays fallen, kept scores are no lower, floors and patterns hold."""
+    net = tiny_net()
+    layers = pruned(net, granularity, criterion.straight_through)
+    if isinstance(allocation, PerLayer):
+        allocation = PerLayer({"*q_proj": 0.3, "*": 0.6})
+        if "query" not in {layer.role for layer in layers}:
+            allocation = PerLayer({"*": 0.6})
+    statistics = statistics_of(criterion, layers, net)
+    weights = sum(layer.weight.numel() for layer in layers)
+    for round, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
+        before = {layer.name: masks.read(layer).clone() for layer in layers}
+        dense = {layer.name: layer.weight.detach().clone() for layer in layers}
+        update_masks(layers, sparsity, round, 42, criterion, granularity, allocation, statistics)
+        fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
+        candidates = [Candidate(units, None, criterion) for units in tie(granularity.units(layers))]
+        largest = max(candidate.group_size for candidate in candidates)
+        most = sum(
+            min(candidate.droppable, int((1 - allocation.min_density) * candidate.groups)) * candidate.group_size
+            for candidate in candidates
+        )
+        assert abs(fallen - min(sparsity * weights, most)) <= (0.5 if largest == 1 else largest)
+        for unit in granularity.units(layers):
+            check_unit(unit, criterion, allocation, before, dense, statistics, round)
+
+
+def check_unit(unit, criterion, allocation, before, dense, statistics, round):
+    old, kept = unit.reduce([before[layer.name] for layer in unit.layers], "first"), unit.kept()
+    for layer, part in zip(unit.layers, unit.parts, strict=True):  # all members share the fate of the group
+        assert torch.equal(
+            part.view(masks.read(layer)).flatten(unit.group_dims).amin(-1).view(-1)
+            if part.view(masks.read(layer)).ndim > unit.group_dims
+            else kept,
+            kept,
+        )
+    if not criterion.straight_through:
+        assert not (kept & ~old).any()
+    assert kept.float().mean() >= allocation.min_density - 1e-6
+    pools = kept.view(unit.pools, -1)
+    assert pools.sum(1).unique().numel() == 1
+    assert int(pools[0].sum()) >= unit.survivors
+    assert int(pools[0].sum()) % unit.round_to == 0
+    if unit.pattern:
+        assert kept.view(-1, unit.pattern[1]).sum(1).min() >= unit.pattern[0]
+    scores = [criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name))) for x in unit.layers]
+    scores = unit.reduce(scores, criterion.reduction).view(unit.pools, -1)
+    if unit.pattern or (criterion.per_output and unit.rows):
+        scores = scores.view(-1, unit.pattern[1]) if unit.pattern else scores.view(unit.rows, -1)
+    now = (old & ~kept).view_as(scores)
+    for row, falls, stays in zip(scores, now, kept.view_as(scores), strict=True):
+        if unit.pattern and stays.sum() > unit.pattern[0]:
+            continue
+        if falls.any() and stays.any():
+            assert row[stays].min() >= row[falls].max()
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS[:-1], ids=name)
+@pytest.mark.parametrize("granularity", [Element(), Row(), Column()], ids=name)
+def test_bounds(granularity, allocation):
+    layers = make_layers([(8, 8), (8, 8)])
+    update_masks(layers, 0.0, 1, 42, Magnitude(), granularity, allocation)
+    assert all(masks.read(layer).all() for layer in layers)
+    update_masks(layers, 0.99, 2, 42, Magnitude(), granularity, allocation)
+    kept = sum(int(masks.read(layer).sum()) for layer in layers)
+    assert kept <= max(16, 128 * allocation.min_density * 1.5)
 
 
 def test_kept_weights_are_no_smaller_than_dropped_ones():
@@ -198,7 +320,7 @@ def test_per_layer_sparsities_are_reached_with_the_schedule():
 
 def test_nan_weights_are_named():
     layers = make_layers([(4, 4)], lambda w: w.fill_(float("nan")))
-    with pytest.raises(UsageError, match="layer0 has NaN"):
+    with pytest.raises(UsageError, match="layer0: NaN weights"):
         update_masks(layers, 0.5, 1, 42, Magnitude(), Element(), Uniform())
 
 

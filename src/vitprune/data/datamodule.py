@@ -207,6 +207,12 @@ class ImageData(LightningDataModule):
         transform = evaluation_transform(self.image_processor)
         return self._loader("validation", self._split("validation"), transform, shuffle=False, shared=False)
 
+    def calibration_dataloader(self) -> DataLoader:
+        """Return the training images as evaluation sees them; a criterion picks its sample from their data set."""
+        return self._loader(
+            "train", self._split("train"), evaluation_transform(self.image_processor), shuffle=False, shared=False
+        )
+
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
         """Take a batch from a loader to a device, as a `Trainer` would."""
         batch = self.on_before_batch_transfer(batch, 0)

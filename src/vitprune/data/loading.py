@@ -92,7 +92,10 @@ class BadImage:
 
 
 class LabelledImages(TorchDataset):
-    """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index)."""
+    """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index).
+
+    An index alone is one of epoch 0.
+    """
 
     def __init__(self, images: Dataset, transform: Callable[[Image.Image], Tensor], seed: int, name: str) -> None:
         self.images, self.transform, self.seed, self.name = images, transform, seed, name
@@ -100,8 +103,8 @@ class LabelledImages(TorchDataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | BadImage:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, int] | int) -> tuple[Tensor, int] | BadImage:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
         row = self.images[index]
         try:
             image = decode(row["image"])

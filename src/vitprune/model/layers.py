@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 # The first pattern that matches the end of a module's name gives its role. Both generations of names are known: those of
@@ -31,6 +32,7 @@ class Layer:
         module: The module that owns `weight`, of shape (out, in) or (out, in, height, width).
         role: One of `ROLES`.
         block: Index of its transformer block; None outside of the blocks.
+        heads: Number of attention heads of the module that it is a part of; None outside of attention.
 
     """
 
@@ -38,20 +40,47 @@ class Layer:
     module: nn.Module
     role: str
     block: int | None
+    heads: int | None = None
 
     @property
     def weight(self) -> Tensor:
         """The weight as the forward pass sees it."""
         return self.module.weight  # type: ignore[return-value]
 
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the weight, without computing it."""
+        module = self.module
+        if isinstance(module, nn.Conv2d):
+            return torch.Size((module.out_channels, module.in_channels // module.groups, *module.kernel_size))
+        assert isinstance(module, nn.Linear)
+        return torch.Size((module.out_features, module.in_features))
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the module adds a bias."""
+        return self.module.bias is not None
+
 
 def find_layers(model: nn.Module) -> list[Layer]:
     """Return every linear and convolutional layer of a model, in the order of its modules."""
+    modules = dict(model.named_modules())
     return [
-        Layer(name, module, role_of(name), block_of(name))
-        for name, module in model.named_modules()
+        Layer(name, module, role_of(name), block_of(name), _heads_of(name, modules))
+        for name, module in modules.items()
         if isinstance(module, nn.Linear | nn.Conv2d)
     ]
+
+
+def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
+    """Ask the module that a layer is a part of, or the one around that."""
+    parent = name.rpartition(".")[0]
+    for module in (modules.get(parent), modules.get(parent.rpartition(".")[0])):
+        for attribute in ("num_attention_heads", "num_heads"):
+            heads = getattr(module, attribute, None)
+            if isinstance(heads, int):
+                return heads
+    return None
 
 
 def role_of(name: str) -> str:

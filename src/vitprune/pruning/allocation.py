@@ -1,8 +1,7 @@
-"""Where: how many groups each layer drops, so that together they come to the scheduled sparsity."""
+"""Where: how much each layer drops, so that together they come to the scheduled sparsity."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -10,33 +9,9 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, Layer
+from vitprune.pruning.apportion import apportion, rank, weights_to_drop
+from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.layer_selection import listing
-from vitprune.pruning.selection import count_lowest
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A layer that is about to be pruned.
-
-    Attributes:
-        layer: The layer.
-        scores: Score of each group, (G,), higher = keep; -inf for a group that fell in an earlier round.
-        group_size: Weights in one group.
-        dropped: Number of groups that fell in earlier rounds.
-        summed: Whether a score is a sum over the group, so that it grows with its size.
-
-    """
-
-    layer: Layer
-    scores: Tensor
-    group_size: int
-    dropped: int
-    summed: bool
-
-    @property
-    def groups(self) -> int:
-        """G, the number of groups."""
-        return self.scores.numel()
 
 
 class Allocation(ABC):
@@ -45,7 +20,12 @@ class Allocation(ABC):
     Args:
         min_density: No layer keeps less than this fraction of its groups, in [0, 1); its share falls to the others.
 
+    Attributes:
+        ranks_together: Whether it compares scores of different layers, and so holds the scores of all of them at once.
+
     """
+
+    ranks_together: bool = False
 
     def __init__(self, min_density: float = 0.0) -> None:
         if not 0 <= min_density < 1:
@@ -53,18 +33,19 @@ class Allocation(ABC):
         self.min_density = min_density
 
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
-        """Return how many groups each candidate has dropped after this round.
+        """Return how many steps each candidate has dropped after this round.
 
-        With groups of one size the total is exactly round(sparsity * groups); else it is near the number of weights that
-        it should be, off by less than the largest group, within what floors and earlier rounds allow.
+        With steps of one size the total is exactly round(sparsity * steps); else it is near the number of weights that
+        it should be, off by less than the largest step, within what floors and earlier rounds allow.
         """
         lower = [candidate.dropped for candidate in candidates]
-        upper = [max(c.dropped, int((1 - self.min_density) * c.groups + 1e-9)) for c in candidates]
+        floors = [min(c.droppable, int((1 - self.min_density) * c.groups + 1e-9)) for c in candidates]
+        upper = [max(low, floor) for low, floor in zip(lower, floors, strict=True)]
         return self.divide(weights_to_drop(sparsity, candidates), candidates, lower, upper)
 
     @abstractmethod
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
-        """Return the number of groups to drop per candidate, within [lower, upper], that comes to `target` weights."""
+        """Return the number of steps to drop per candidate, within [lower, upper], that comes to `target` weights."""
 
     def check(self, layers: Sequence[Layer]) -> None:  # noqa: B027 (most have nothing to check)
         """Raise `UsageError` if this allocation does not fit these layers."""
@@ -76,7 +57,29 @@ class Uniform(Allocation):
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""
         weights = sum(c.groups * c.group_size for c in candidates)
-        return apportion([c.groups * target / weights for c in candidates], target, candidates, lower, upper)
+        quotas = [c.groups * target / weights for c in candidates]
+        return apportion(lambda x: [x * quota for quota in quotas], target, candidates, lower, upper)
+
+
+class ERK(Allocation):
+    """Densities in proportion to (in + out) / (in * out): large layers lose more (Erdos-Renyi-kernel; Evci et al. 2020).
+
+    Layers whose density would pass 1 stay dense. Of a unit that spans several layers, sums over them count.
+    """
+
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
+        """See the base class."""
+        ratios = [_erdos_renyi_ratio(candidate) for candidate in candidates]
+
+        def shares(x: float) -> list[float]:
+            return [c.groups * (1 - min(1.0, ratio / x)) for c, ratio in zip(candidates, ratios, strict=True)]
+
+        return apportion(shares, target, candidates, lower, upper)
+
+
+def _erdos_renyi_ratio(candidate: Candidate) -> float:
+    shapes = [layer.shape for layer in candidate.layers]
+    return sum(map(sum, shapes)) / sum(shape.numel() for shape in shapes)
 
 
 class PerLayer(Allocation):
@@ -106,9 +109,9 @@ class PerLayer(Allocation):
             self._sparsity_of(layer)
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
-        """See the base class."""
-        quotas = [self._sparsity_of(candidate.layer) * candidate.groups for candidate in candidates]
-        return apportion(quotas, target, candidates, lower, upper)
+        """See the base class; of a unit that spans several layers, the first counts."""
+        quotas = [self._sparsity_of(candidate.layers[0]) * candidate.groups for candidate in candidates]
+        return apportion(lambda x: [x * quota for quota in quotas], target, candidates, lower, upper)
 
     def _sparsity_of(self, layer: Layer) -> float:
         for key, sparsity in self.sparsities.items():
@@ -124,18 +127,40 @@ class PerLayer(Allocation):
 class Global(Allocation):
     """One ranking over all layers: the lowest scores fall wherever they are, as in `global_unstructured`.
 
-    Groups of unequal size are ranked by score per weight where the score is a sum.
-    Holds the scores of all layers at once: as much memory as the
-    weights.
+    Groups of unequal size are ranked by score per weight where the score is a sum. Holds the scores of all layers at once:
+    as much memory as the weights, on every rank.
+
+    Args:
+        min_density: See `Allocation`.
+        normalize: Divide the scores of each layer by their mean first, since magnitudes differ from layer to layer by far.
+
     """
+
+    ranks_together = True
+
+    def __init__(self, min_density: float = 0.0, normalize: bool = False) -> None:
+        super().__init__(min_density)
+        self.normalize = normalize
+
+    def comparable(self, candidate: Candidate) -> Tensor:
+        """Return the scores of a candidate, (G,), such that they can be ranked against those of other layers."""
+        scores = candidate.scores
+        if candidate.summed and candidate.group_size > 1:
+            scores = scores / candidate.group_size
+        if not self.normalize:
+            return scores
+        mean = torch.where(scores.isfinite(), scores, 0).abs().mean()
+        return scores / mean.clamp(min=torch.finfo(scores.dtype).tiny)
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""
+        scores = [self.comparable(candidate) for candidate in candidates]
+        sizes = [candidate.group_size for candidate in candidates]
         counts: dict[int, int] = {}
         free = list(range(len(candidates)))
         while True:  # a layer over its bound is fixed there, and the others are ranked again
-            left = target - sum(counts[i] * candidates[i].group_size for i in counts)
-            ranked = dict(zip(free, rank([candidates[i] for i in free], max(0, left)), strict=True))
+            left = max(0, target - sum(counts[i] * sizes[i] for i in counts))
+            ranked = dict(zip(free, rank([scores[i] for i in free], [sizes[i] for i in free], left), strict=True))
             over = [i for i in free if ranked[i] > upper[i]]
             if not over:
                 counts |= ranked
@@ -144,74 +169,20 @@ class Global(Allocation):
             free = [i for i in free if i not in over]
 
 
-def weights_to_drop(sparsity: float, candidates: Sequence[Candidate]) -> int:
-    """Return the number of weights that the sparsity asks for: whole groups where all have one size."""
-    sizes = {candidate.group_size for candidate in candidates}
-    if len(sizes) == 1:
-        return round(sparsity * sum(candidate.groups for candidate in candidates)) * sizes.pop()
-    return round(sparsity * sum(candidate.groups * candidate.group_size for candidate in candidates))
+class LAMP(Global):
+    """One ranking over all layers, of scores made comparable: each is divided by the sum of those in its layer not below it.
 
-
-def rank(candidates: Sequence[Candidate], target: int) -> list[int]:
-    """Return how many groups of each candidate are among the lowest that come to `target` weights."""
-    if not candidates:
-        return []
-    sizes = [candidate.group_size for candidate in candidates]
-    if len(set(sizes)) == 1:
-        groups = min(round(target / sizes[0]), sum(candidate.groups for candidate in candidates))
-        return count_lowest([candidate.scores for candidate in candidates], groups)
-    scores = torch.cat([c.scores.double() / (c.group_size if c.summed else 1) for c in candidates])
-    owner = torch.cat([torch.full((c.groups,), i) for i, c in enumerate(candidates)]).to(scores.device)
-    order = owner[scores.argsort(stable=True)]
-    freed = torch.tensor(sizes, device=scores.device)[order].cumsum(0)
-    wanted = int((freed - target).abs().argmin()) + 1 if target * 2 > int(freed[0]) else 0
-    return torch.bincount(order[:wanted], minlength=len(candidates)).tolist()
-
-
-def apportion(
-    quotas: Sequence[float],
-    target: int,
-    candidates: Sequence[Candidate],
-    lower: Sequence[int],
-    upper: Sequence[int],
-) -> list[int]:
-    """Round quotas to whole groups that come to `target` weights (largest remainder, Hamilton's method).
-
-    Args:
-        quotas: Groups to drop per candidate, in proportion; scaled until their sum, within the bounds, is the target.
-        target: Weights to drop together.
-        candidates: Their group sizes.
-        lower: Fewest groups per candidate.
-        upper: Most groups per candidate.
-
+    LAMP(u) = s_u^2 / sum of s_v^2 over the v of the same layer with s_v >= s_u, with s = |w| for `Magnitude()` (Lee et al.
+    2021). The highest of every layer has 1, so no layer falls whole. Costs a sort of every layer.
     """
-    sizes = [candidate.group_size for candidate in candidates]
 
-    def bounded(factor: float) -> list[float]:
-        return [min(max(q * factor, low), high) for q, low, high in zip(quotas, lower, upper, strict=True)]
+    def __init__(self, min_density: float = 0.0) -> None:
+        super().__init__(min_density)
 
-    def weights(counts: Sequence[float]) -> float:
-        return sum(count * size for count, size in zip(counts, sizes, strict=True))
-
-    exact = bounded(_solve(lambda factor: weights(bounded(factor)), target))
-    counts = [int(value + 1e-6) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
-    left = target - weights(counts)
-    for i in by_remainder:
-        if counts[i] < upper[i] and 2 * left >= sizes[i]:
-            counts[i] += 1
-            left -= sizes[i]
-    return counts
-
-
-def _solve(weights: Callable[[float], float], target: int) -> float:
-    """Find the factor at which a rising function reaches the target, by bisection; 1 where that is it already."""
-    if abs(weights(1.0) - target) < 0.5:
-        return 1.0
-    low, high = 0.0, 1.0
-    while weights(high) < target and high < 1e12:
-        high *= 2
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if weights(middle) < target else (low, middle)
-    return high
+    def comparable(self, candidate: Candidate) -> Tensor:
+        """See the class."""
+        ordered, places = candidate.scores.double().sort(stable=True)
+        squares = torch.where(ordered.isfinite(), ordered.clamp(min=0).square(), 0)
+        ratios = squares / squares.flip(0).cumsum(0).flip(0).clamp(min=torch.finfo(torch.float64).tiny)
+        ratios = torch.where(ordered.isfinite(), ratios, ordered)
+        return torch.empty_like(ratios).scatter_(0, places, ratios)

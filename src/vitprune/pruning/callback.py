@@ -1,27 +1,33 @@
 """When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
 
-import math
 import os
 from dataclasses import asdict
+from functools import partial
 from typing import Any, final
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.allocation import Allocation, Uniform
-from vitprune.pruning.criteria import Criterion, Magnitude
+from vitprune.pruning.calibration import calibrate_on
+from vitprune.pruning.checks import check_axes, check_epochs, check_regrowth, check_steps, check_weight_averaging
+from vitprune.pruning.criteria import Criterion, Magnitude, Taylor
 from vitprune.pruning.granularity import Element, Granularity
-from vitprune.pruning.histograms import log_histograms
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.probe import announce, validate_now
+from vitprune.pruning.regrow import RigL, reset_changed
+from vitprune.pruning.rewind import Rewind
+from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.settings import describe, first_difference
 from vitprune.pruning.sparsity import Sparsity, measure
-from vitprune.pruning.update import update_masks
+from vitprune.pruning.update import Exchange, update_masks
 
 
 @final
@@ -37,11 +43,14 @@ class IterativePruning(Callback):
         criterion: Which weights matter; by default `Magnitude()`.
         granularity: What falls together; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`.
-        layers: What is pruned at all; by default every linear and convolutional layer but patch embedding and classifier
-            (of a Hugging Face ViT; layers of other models are pruned whatever they are called).
+        layers: What is pruned at all; by default what the granularity is for, else every linear and convolutional layer but
+            patch embedding and classifier (of a Hugging Face ViT; layers of other models whatever they are called).
+        rewind: What goes back to its start after each round; by default nothing.
+        regrow: Whether weights return; by default none do.
+        calibration_images: Training images from which a criterion learns, where it needs to.
         monitor: Validation metric that is recorded for each round, also just after pruning (one more pass over the
             validation data); None for neither.
-        seed: Seed of random scores; by default that of `seed_everything`, or 42.
+        seed: Seed of random scores and of the calibration sample; by default that of `seed_everything`, or 42.
 
     Attributes:
         rounds: What the rounds so far did.
@@ -57,83 +66,96 @@ class IterativePruning(Callback):
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
         layers: LayerSelection | None = None,
+        rewind: Rewind | None = None,
+        regrow: RigL | None = None,
+        calibration_images: int = 256,
         monitor: str | None = "val/accuracy",
         seed: int | None = None,
     ) -> None:
+        if calibration_images < 1:
+            raise UsageError(f"calibration_images must be at least 1, not {calibration_images}.")
         self.schedule = schedule
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
         self.allocation = allocation or Uniform()
         self.selection = layers or LayerSelection()
+        self.rewind, self.regrow, self.calibration_images = rewind, regrow, calibration_images
         self.monitor = monitor
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
+        check_axes(self.schedule, self.criterion, self.granularity, self.allocation)
+        if schedule.observes and monitor is None:
+            raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
         self.layers: list[Layer] = []
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
         self.rounds: list[Round] = []
         self.dense: dict[str, float] = {}
         self.dense_zeros: int | None = None
+        self._learned: dict[str, Tensor] = {}  # what the training has taught the criterion, by layer
+        self._good: dict[str, Tensor] = {}  # the module's state when the schedule last found it good
 
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Attach the masks, and refuse what cannot work before anything is trained."""
-        self.layers = self.selection.select(pl_module)
-        for layer in self.layers:
-            self.granularity.check(layer)
+        self.layers = self.selection.select(pl_module, self.granularity.roles)
+        units = self.granularity.units(self.layers)
         self.allocation.check(self.layers)
+        if self.regrow:
+            check_regrowth(units)
         if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
-            self.rounds, self.dense, self.dense_zeros = [], {}, None
-        masks.attach(self.layers)
+            self._start_afresh()
+        masks.attach(self.layers, straight_through=self.criterion.straight_through)
+        for unit in units:
+            masks.attach(unit.biases, "bias")
+        keeps = [name for name, _ in pl_module.named_buffers() if masks.KEEP_SUFFIX.search("." + name)]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(pl_module, keeps)  # every rank writes its own
         if stage == "fit":
             if not trainer.fast_dev_run:
-                self._check_epochs(trainer)
-            _check_weight_averaging(trainer, self)
+                check_epochs(self.schedule, trainer)
+            check_weight_averaging(trainer, self)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
         if not trainer.fast_dev_run:
-            self._check_steps(trainer)
+            check_steps(self.schedule, trainer)
+        if self.rewind:
+            self.rewind.begin(trainer, self.schedule)
         if self.dense_zeros is None:
             self._score_dense(trainer, pl_module)
 
     def _score_dense(self, trainer: Trainer, pl_module: LightningModule) -> None:
         dense = self.measure(pl_module)
         self.dense_zeros = dense.zeros
-        self._log(trainer, {"sparsity/target": 0.0, **dense.scalars()})
+        log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
         if self.monitor:
             self.dense = validate_now(trainer, pl_module)
-            if trainer.val_dataloaders and self.monitor not in self.dense:
+            if (trainer.val_dataloaders or self.schedule.observes) and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
-
-    def _check_epochs(self, trainer: Trainer) -> None:
-        end, epochs = self.schedule.end, trainer.max_epochs
-        if self.schedule.unit == "epoch" and epochs not in (-1, None) and end >= epochs:
-            raise UsageError(
-                f"the last pruning round is due at the start of epoch {end} (counted from 0), but training ends after "
-                f"trainer.max_epochs {epochs}: no epoch would be left to fine-tune at the final sparsity. Set max_epochs to "
-                f"at least {end + 1}, or let the schedule end earlier."
-            )
-
-    def _check_steps(self, trainer: Trainer) -> None:
-        end, steps = self.schedule.end, trainer.estimated_stepping_batches
-        if steps == math.inf or trainer.num_training_batches == math.inf:
-            return
-        if self.schedule.unit == "epoch":
-            end *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        if end >= steps:
-            raise UsageError(
-                f"the last pruning round is due before optimizer step {end}, but training ends after {steps} steps: none "
-                "would be left to fine-tune at the final sparsity. Train longer, or let the schedule end earlier."
-            )
+        self._keep_good(pl_module)
 
     # ---- while training
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Prune if a round is due that has not been done; decided by state, so no resume can miss it."""
+        if self.rewind:
+            self.rewind.watch(trainer, pl_module)
         position = trainer.current_epoch if self.schedule.unit == "epoch" else trainer.global_step
         due = self.schedule.rounds_due(position)
         if due > len(self.rounds):
             self._report_round(trainer)
             self._prune(trainer, pl_module, due)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Let a criterion that learns from the training see the gradients, as they are before clipping."""
+        if not self.criterion.straight_through:
+            return
+        for layer in self.layers:
+            parameter = masks.original(layer)
+            if parameter.grad is not None:
+                moved = -(parameter.detach() * parameter.grad).float()
+                self._learned[layer.name] = self._learned[layer.name] + moved if layer.name in self._learned else moved
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -148,12 +170,15 @@ class IterativePruning(Callback):
         value = trainer.callback_metrics.get(self.monitor or "")
         if self.rounds and value is not None:
             self.rounds[-1].finetuned = float(value)
-        self._log(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
+            if self.schedule.observe(float(value), self.dense[str(self.monitor)]):
+                self._keep_good(pl_module)
+            trainer.should_stop = trainer.should_stop or self.schedule.ended
+        log_scalars(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last round, and draw its weights."""
         self._report_round(trainer)
-        self._log_histograms(trainer)
+        log_weights(trainer, self.layers)
 
     # ---- one round
 
@@ -173,21 +198,60 @@ class IterativePruning(Callback):
 
     @property
     def finished(self) -> bool:
-        """Whether the last round is done."""
-        return len(self.rounds) >= self.schedule.rounds
+        """Whether the model is at its final sparsity."""
+        return self.schedule.finished(len(self.rounds))
 
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
-        self._log_histograms(trainer)
+        log_weights(trainer, self.layers)
+        if self.schedule.retreating:
+            self._back_to_good(trainer, pl_module)
         target = self.schedule.sparsity(due)
-        update_masks(self.layers, target, due, self.seed, self.criterion, self.granularity, self.allocation)
+        self._update(trainer, pl_module, target, due)
+        if self.rewind:
+            self.rewind.rewind(trainer, pl_module)
         reached = self.measure(pl_module)
         metrics = validate_now(trainer, pl_module) if self.monitor else {}
         pruned = metrics.get(self.monitor or "")
         for number in range(len(self.rounds) + 1, due + 1):
             self.rounds.append(Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned))
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        self._log(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+        log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+
+    def _update(self, trainer: Trainer, pl_module: LightningModule, target: float, due: int) -> None:
+        """Bring the masks to a sparsity."""
+
+        def learn(criterion: Criterion) -> dict[str, Tensor]:
+            return calibrate_on(trainer, pl_module, criterion, self.layers, self.calibration_images, self.seed)
+
+        statistics = learn(self.criterion) if self.criterion.calibrated else self._learned
+        exchange = None
+        if self.regrow:
+            count = partial(self.regrow.exchanged, round=due, rounds=self.schedule.rounds)
+            exchange = Exchange(count, learn(Taylor()))
+        before = {layer.name: masks.read(layer).clone() for layer in self.layers} if self.regrow else {}
+        update_masks(
+            self.layers,
+            target,
+            due,
+            self.seed,
+            self.criterion,
+            self.granularity,
+            self.allocation,
+            statistics={name: masks.whole(value) for name, value in statistics.items()},
+            exchange=exchange,
+        )
+        if self.regrow:
+            reset_changed(self.layers, before, trainer.optimizers)
+
+    def _keep_good(self, pl_module: LightningModule) -> None:
+        if self.schedule.observes:
+            self._good = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
+
+    def _back_to_good(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        pl_module.load_state_dict(self._good)
+        for optimizer in trainer.optimizers:
+            optimizer.state.clear()
 
     def _report_round(self, trainer: Trainer) -> None:
         """Log and print the round that ends here."""
@@ -195,34 +259,16 @@ class IterativePruning(Callback):
             return
         done = self.rounds[-1]
         if done.finetuned is not None:
-            self._log(trainer, {"round/after_finetuning": done.finetuned})
+            log_scalars(trainer, {"round/after_finetuning": done.finetuned})
         announce(done.line(self.schedule.rounds, self.monitor))
-
-    def _log(self, trainer: Trainer, scalars: dict[str, float]) -> None:
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=trainer.global_step)
-
-    def _log_histograms(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                log_histograms(logger.experiment, self.layers, trainer.global_step)
 
     # ---- state
 
     @property
     def settings(self) -> dict[str, Any]:
         """What must not change between a checkpoint and its resume, as plain values."""
-        return {
-            name: _plain(value)
-            for name, value in (
-                ("schedule", self.schedule),
-                ("criterion", self.criterion),
-                ("granularity", self.granularity),
-                ("allocation", self.allocation),
-                ("layers", self.selection),
-                ("seed", self.seed),
-            )
-        }
+        names = ("schedule", "criterion", "granularity", "allocation", "rewind", "regrow", "calibration_images", "seed")
+        return describe({**{name: getattr(self, name) for name in names}, "layers": self.selection})
 
     def state_dict(self) -> dict[str, Any]:
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
@@ -230,7 +276,12 @@ class IterativePruning(Callback):
             "rounds": [asdict(r) for r in self.rounds],
             "dense": dict(self.dense),
             "dense_zeros": self.dense_zeros,
+            "finished": self.finished,
             "settings": self.settings,
+            "schedule": self.schedule.state_dict(),
+            "rewind": self.rewind.state_dict() if self.rewind else {},
+            "learned": self._learned,
+            "good": self._good,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -240,7 +291,7 @@ class IterativePruning(Callback):
             UsageError: If it was written with other settings; the message names the first difference.
 
         """
-        difference = _first_difference(state_dict["settings"], self.settings)
+        difference = first_difference(state_dict["settings"], self.settings)
         if difference:
             raise UsageError(
                 f"the checkpoint was pruned with another setting: pruning.{difference}. "
@@ -249,32 +300,7 @@ class IterativePruning(Callback):
         self.rounds = [Round(**values) for values in state_dict["rounds"]]
         self.dense = dict(state_dict["dense"])
         self.dense_zeros = state_dict["dense_zeros"]
-
-
-def _plain(value: Any) -> Any:
-    """Describe a configured object by its class and its attributes."""
-    if isinstance(value, Schedule | Criterion | Granularity | Allocation | LayerSelection):
-        return {"class": type(value).__name__, **{k: _plain(v) for k, v in vars(value).items()}}
-    return value
-
-
-def _first_difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does."""
-    for name in {**ours, **theirs}:
-        old, new = theirs.get(name), ours.get(name)
-        if isinstance(old, dict) and isinstance(new, dict) and old != new:
-            return f"{name}.{_first_difference(old, new)}"
-        if old != new:
-            return f"{name}: {old} in the checkpoint, {new} now"
-    return ""
-
-
-def _check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
-    """Refuse an average that would validate with stale masks: one over buffers too, or one that runs before the masks."""
-    for averaging in trainer.callbacks:
-        if not isinstance(averaging, WeightAveraging):
-            continue
-        if averaging._use_buffers:
-            raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
-        if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
-            raise UsageError(f"{type(averaging).__name__} must stand after IterativePruning in the list of callbacks.")
+        self.schedule.load_state_dict(state_dict["schedule"])
+        if self.rewind:
+            self.rewind.load_state_dict(state_dict["rewind"])
+        self._learned, self._good = dict(state_dict["learned"]), dict(state_dict["good"])

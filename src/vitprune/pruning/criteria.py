@@ -19,28 +19,72 @@ class Scoring:
         layer: Name of the layer.
         round: The round that is being pruned, from 1.
         seed: Seed of the run.
+        statistic: What the criterion learned about this layer; None if it does not learn.
 
     """
 
     layer: str
     round: int
     seed: int
+    statistic: Tensor | None = None
+
+    @property
+    def learned(self) -> Tensor:
+        """The statistic, of a criterion that needs one.
+
+        Raises:
+            UsageError: If there is none.
+
+        """
+        if self.statistic is None:
+            raise UsageError(f"{self.layer}: this criterion scores what it learned from data, and has seen none.")
+        return self.statistic
 
 
 class Criterion(ABC):
     """A rule that scores single weights.
 
     Attributes:
-        reduction: How the scores of weights that fall together become the score of their group: `sum`, `max`, or `first`
-            (that of one member stands for all).
+        reduction: How the scores of weights that fall together become the score of their group: `sum`, `max`, `first` (that
+            of one member stands for all) or `square` (of the sum).
+        per_output: Whether single weights compete only with those of the same output.
+        calibrated: Whether it learns from a calibration sample, through `observe`.
+        needs_gradients: Whether `observe` needs the gradients of the outputs.
+        straight_through: Whether it learns from every step of the training, through masks that let gradients pass to masked
+            weights, which may come back.
+        mends: Whether it changes the weights that are kept, through `mend`.
 
     """
 
     reduction: str = "sum"
+    per_output: bool = False
+    calibrated: bool = False
+    needs_gradients: bool = False
+    straight_through: bool = False
+    mends: bool = False
 
     @abstractmethod
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
-        """Return a finite float score for each weight; shape, device and order are those of `weight`."""
+        """Return a finite float score for each weight, a tensor of its own; shape, device and order are those of `weight`."""
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """Return what a few images add to the statistic of one layer.
+
+        Args:
+            inputs: What the layer saw, (images, tokens, in).
+            gradients: Gradients of the loss of each image by what the layer returned, (images, tokens, out); empty unless
+                `needs_gradients`.
+
+        """
+        raise NotImplementedError
+
+    def conclude(self, mean: Tensor) -> Tensor:
+        """Return the statistic, from the mean of `observe` over the images (float64)."""
+        return mean.float()
+
+    def mend(self, weight: Tensor, keep: Tensor, scoring: Scoring) -> Tensor:
+        """Return what the weights should become now that only some are kept."""
+        raise NotImplementedError
 
 
 class Magnitude(Criterion):
@@ -78,3 +122,92 @@ class Random(Criterion):
         """Return numbers from [0, 1)."""
         generator = torch.Generator().manual_seed(seed_for(scoring.seed, "score", scoring.round, scoring.layer))
         return torch.rand(weight.shape, generator=generator).to(weight.device)
+
+
+class Taylor(Criterion):
+    """|w g|, the change of the loss to first order if the weight went; g is the mean gradient over a calibration sample.
+
+    Source: Molchanov et al. 2019. Costs a forward and a backward pass over the sample, and memory for one more set of
+    weights in float64 while it gathers.
+
+    Args:
+        joint: Score a group by (sum of w g)^2, the change if all of it went at once, instead of by the sum of |w g|.
+
+    """
+
+    calibrated = True
+    needs_gradients = True
+
+    def __init__(self, joint: bool = False) -> None:
+        self.joint = joint
+        self.reduction = "square" if joint else "sum"
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """(out, in), the gradient of the weight."""
+        return gradients.flatten(0, 1).T @ inputs.flatten(0, 1)
+
+    def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
+        """Return w g if joint, else |w g|."""
+        change = weight * scoring.learned.view_as(weight)
+        return change if self.joint else change.abs_()
+
+
+class Fisher(Criterion):
+    """w^2 E[g^2], the change of the loss to second order with the diagonal of the empirical Fisher matrix for curvature.
+
+    g is the gradient for a single image. Source: Theis et al. 2018; Liu et al. 2021. Costs as `Taylor`.
+    """
+
+    calibrated = True
+    needs_gradients = True
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """(out, in), the squared gradients of the weight, image by image."""
+        total = torch.zeros(gradients.shape[2], inputs.shape[2], dtype=inputs.dtype, device=inputs.device)
+        for gradient, tokens in zip(gradients, inputs, strict=True):
+            total += (gradient.T @ tokens).square_()
+        return total
+
+    def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
+        """Return w^2 E[g^2]."""
+        return weight.square() * scoring.learned.view_as(weight)
+
+
+class Wanda(Criterion):
+    """|w| times the norm of the input that it multiplies, over the tokens of a calibration sample.
+
+    Source: Sun et al. 2023. Costs a forward pass over the sample, and hardly any memory.
+
+    Args:
+        per_output: Single weights compete within their output, as published; else within their layer. Groups of several
+            weights always compete within their layer.
+
+    """
+
+    calibrated = True
+
+    def __init__(self, per_output: bool = True) -> None:
+        self.per_output = per_output
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """(in,), the sum of squares of each input."""
+        return inputs.square().sum((0, 1))
+
+    def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
+        """Return |w| ||x||."""
+        return (weight.abs().flatten(1) * scoring.learned.sqrt()).view_as(weight)
+
+
+class Movement(Criterion):
+    """The sum of -w g over the steps of the training so far: weights that move away from zero stay.
+
+    g is the gradient of the masked weight; it reaches masked weights too (a straight-through mask), so that they go on
+    learning and may come back. Source: Sanh et al. 2020, with masks that change at the rounds of the schedule only. Costs
+    one pass over the weights a step, and one more set of weights in memory and in checkpoints.
+    """
+
+    straight_through = True
+
+    def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
+        """Return the sum."""
+        return scoring.learned.view_as(weight).clone()

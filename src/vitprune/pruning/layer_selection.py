@@ -16,7 +16,7 @@ class LayerSelection:
 
     Args:
         roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed, classifier, other. By default
-            all but patch_embed and classifier; with `names`, all.
+            those of the granularity if it has some; else all but patch_embed and classifier, with `names` all.
         blocks: Only these transformer blocks, counted from 0, or from the end as -1, -2, ...; by default all, and layers
             outside of the blocks.
         skip_blocks: Not these transformer blocks.
@@ -40,24 +40,29 @@ class LayerSelection:
         self.roles, self.blocks, self.skip_blocks = roles, blocks, skip_blocks or []
         self.names, self.exclude = names, exclude or []
 
-    def select(self, model: nn.Module) -> list[Layer]:
+    def select(self, model: nn.Module, roles: Sequence[str] | None = None) -> list[Layer]:
         """Return the chosen layers of a model, in its order.
+
+        Args:
+            model: It is searched for linear and convolutional layers.
+            roles: The roles that are pruned where the selection names none.
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches nothing; the message lists what exists.
 
         """
         layers = find_layers(model)
-        chosen = self._by_role(layers)
+        chosen = self._by_role(layers, roles)
         chosen = self._by_block(chosen, layers)
         chosen = self._by_name(chosen, layers)
         if not chosen:
             raise UsageError(f"the layer selection matches nothing. The model has:\n{listing(layers)}")
         return chosen
 
-    def _by_role(self, layers: Sequence[Layer]) -> list[Layer]:
-        if self.roles is not None:
-            return [layer for layer in layers if layer.role in self.roles]
+    def _by_role(self, layers: Sequence[Layer], default: Sequence[str] | None) -> list[Layer]:
+        roles = default if self.roles is None else self.roles
+        if roles is not None:
+            return [layer for layer in layers if layer.role in roles]
         return [layer for layer in layers if self.names or layer.role not in NOT_BY_DEFAULT]
 
     def _by_block(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:

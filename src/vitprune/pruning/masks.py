@@ -5,59 +5,93 @@ exactly zero. Masks are written in place, so optimizers, DDP and compiled graphs
 so they travel in every checkpoint.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import parametrize
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 
-KEEP_SUFFIX = ".parametrizations.weight.0.keep"
-ORIGINAL_SUFFIX = ".parametrizations.weight.original"
+KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
 Module = TypeVar("Module", bound=LightningModule)
 
 
 class Mask(nn.Module):
-    """The parametrization of one weight.
+    """The parametrization of one weight or bias.
 
     Attributes:
         keep: Boolean buffer of the weight's shape, True = keep.
+        straight_through: Whether masked weights get the gradient that they would have if they were kept.
 
     """
 
     keep: Tensor
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, straight_through: bool = False) -> None:
         super().__init__()
         self.register_buffer("keep", torch.ones_like(weight, dtype=torch.bool))
+        self.straight_through = straight_through
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with exact zeros where it is masked; a product would leave -0.0 and keep NaNs alive."""
-        return torch.where(self.keep, weight, 0.0)
+        if not self.straight_through:
+            return torch.where(self.keep, weight, 0.0)
+        masked = torch.where(self.keep, weight.detach(), 0.0)
+        return masked + (weight - weight.detach())  # adds exactly zero, with the gradient of the identity
 
 
-def attach(layers: Iterable[Layer]) -> None:
-    """Put an all-ones mask on the weight of each layer that has none yet."""
+def attach(layers: Iterable[Layer], parameter: str = "weight", straight_through: bool = False) -> None:
+    """Put an all-ones mask on the weight (or `bias`) of each layer that has none yet."""
     for layer in layers:
-        if not is_masked(layer.module):
-            parametrize.register_parametrization(layer.module, "weight", Mask(layer.module.weight))  # type: ignore[arg-type]
+        if not is_masked(layer.module, parameter):
+            mask = Mask(getattr(layer.module, parameter), straight_through)
+            parametrize.register_parametrization(layer.module, parameter, mask)
 
 
-def read(layer: Layer) -> Tensor:
+def read(layer: Layer, parameter: str = "weight") -> Tensor:
     """Return the mask itself (not a copy) of a layer."""
-    return layer.module.parametrizations["weight"][0].keep  # type: ignore[index, union-attr]
+    return _parametrization(layer.module, parameter)[0].keep
+
+
+def original(layer: Layer) -> nn.Parameter:
+    """Return the parameter behind a masked weight: what the optimizer trains."""
+    return _parametrization(layer.module, "weight").original
+
+
+def weight(layer: Layer) -> Tensor:
+    """Return the weight as the forward pass sees it, whole on every rank also where parameters are sharded."""
+    if not is_masked(layer.module):
+        return whole(layer.weight)
+    return torch.where(read(layer), whole(original(layer)), 0.0)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Gather a tensor that is sharded over ranks; return any other as it is."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+@torch.no_grad()
+def write_weight(layer: Layer, value: Tensor) -> None:
+    """Set the parameter behind a masked weight, in place."""
+    parameter = original(layer)
+    if isinstance(parameter, DTensor):
+        value = distribute_tensor(value, parameter.device_mesh, parameter.placements)
+    parameter.copy_(value)
 
 
 def remove(model: nn.Module) -> None:
     """Make every mask of a model permanent: plain weights with zeros in them. Nothing else changes."""
     for module in list(model.modules()):
-        if is_masked(module):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        for parameter in ("weight", "bias"):
+            if is_masked(module, parameter):
+                parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
 
 
 def attach_like(model: nn.Module, state: dict[str, Tensor]) -> None:
@@ -69,11 +103,12 @@ def attach_like(model: nn.Module, state: dict[str, Tensor]) -> None:
     """
     modules = dict(model.named_modules())
     for key in state:
-        if key.endswith(KEEP_SUFFIX):
-            name = key.removesuffix(KEEP_SUFFIX)
+        found = KEEP_SUFFIX.search(key)
+        if found:
+            name = key[: found.start()]
             if name not in modules:
                 raise UsageError(f"the checkpoint has a mask for {name}, which this model lacks: it is of another model.")
-            attach([Layer(name, modules[name], role="other", block=None)])
+            attach([Layer(name, modules[name], role="other", block=None)], found.group(1))
 
 
 def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
@@ -92,9 +127,11 @@ def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
     return model
 
 
-def is_masked(module: nn.Module) -> bool:
-    """Return whether a module has a mask on its weight."""
-    return parametrize.is_parametrized(module, "weight") and isinstance(
-        module.parametrizations["weight"][0],  # type: ignore[index]
-        Mask,
-    )
+def is_masked(module: nn.Module, parameter: str = "weight") -> bool:
+    """Return whether a module has a mask on its weight (or bias)."""
+    return parametrize.is_parametrized(module, parameter) and isinstance(_parametrization(module, parameter)[0], Mask)
+
+
+def _parametrization(module: nn.Module, parameter: str) -> Any:
+    parametrizations: Any = module.parametrizations
+    return parametrizations[parameter]

@@ -1,7 +1,9 @@
 """Score a LightningModule on its validation data in the middle of training, and leave no trace."""
 
+import copy
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,27 +23,48 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     step gives one. Metrics are reset before and after; the mode of every submodule is restored; loggers and other
     callbacks hear nothing of it.
     """
-    modes = {name: child.training for name, child in module.named_modules()}
     collected = _Collector()
+    with silenced(module, collected), isolate_rng():  # a new iterator draws from the global generators
+        module.on_validation_epoch_start()
+        for index, batch in enumerate(_batches(trainer)):
+            with trainer.precision_plugin.val_step_context():
+                module.validation_step(to_device(trainer, module, batch), index)
+        module.on_validation_epoch_end()
+        return collected.results(trainer)
+
+
+@contextmanager
+def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
+    """Put a module into evaluation mode and let it log into `collected`; its modes and its metrics are as before afterwards."""
+    collected = collected or _Collector()
+    modes = {name: child.training for name, child in module.named_modules()}
+    states = [(child, _state_of(child)) for child in module.modules() if isinstance(child, Metric)]
+    for metric, _ in states:
+        metric.reset()
     module.eval()
     module.log = collected.log
     module.log_dict = collected.log_dict
     try:
-        with isolate_rng():  # a new iterator draws from the global generators
-            module.on_validation_epoch_start()
-            for index, batch in enumerate(_batches(trainer)):
-                batch = trainer.precision_plugin.convert_input(batch)
-                batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
-                batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-                with trainer.precision_plugin.val_step_context():
-                    module.validation_step(batch, index)
-            module.on_validation_epoch_end()
-        return collected.results(trainer)
+        yield
     finally:
         del module.log, module.log_dict
-        collected.reset()
+        for metric, state in states:
+            metric.reset()
+            metric.__dict__.update(state)
         for name, child in module.named_modules():
             child.training = modes[name]
+
+
+def _state_of(metric: Metric) -> dict[str, Any]:
+    """Copy what a metric has accumulated."""
+    return {name: copy.deepcopy(metric.__dict__[name]) for name in (*metric._defaults, "_update_count", "_computed")}
+
+
+def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
+    """Take a batch from a loader to the device, as a Trainer does."""
+    batch = trainer.precision_plugin.convert_input(batch)
+    batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+    return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
 
 def _batches(trainer: Trainer) -> Iterator[Any]:
@@ -73,20 +96,17 @@ class _Collector:
     def results(self, trainer: Trainer) -> dict[str, float]:
         computed = {name: float(metric.compute()) for name, metric in self.metrics.items()}
         for name, sums in self.sums.items():
-            total, weight = self._over_ranks(trainer, sums)
+            values = torch.tensor(sums, dtype=torch.float64, device=trainer.strategy.root_device)
+            total, weight = sum_over_ranks(trainer, values).tolist()
             computed[name] = total / weight
         return computed
 
-    @staticmethod
-    def _over_ranks(trainer: Trainer, sums: tuple[float, float]) -> list[float]:
-        values = torch.tensor(sums, dtype=torch.float64, device=trainer.strategy.root_device)
-        reduced = trainer.strategy.reduce(values, reduce_op="sum")
-        assert isinstance(reduced, Tensor)
-        return reduced.tolist()
 
-    def reset(self) -> None:
-        for metric in self.metrics.values():
-            metric.reset()
+def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks."""
+    reduced = trainer.strategy.reduce(value, reduce_op="sum")
+    assert isinstance(reduced, Tensor)
+    return reduced
 
 
 @rank_zero_only

@@ -5,6 +5,7 @@ one is due at `end` and reaches the final sparsity exactly. What lies between is
 """
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from vitprune.errors import UsageError
 
@@ -67,6 +68,10 @@ class Schedule(ABC):
             return 0
         return min(self.rounds, (position - self.begin) // self.every + 1)
 
+    def finished(self, rounds: int) -> bool:
+        """Return whether the model is at its final sparsity once `rounds` rounds are done."""
+        return rounds >= self.rounds
+
     def sparsity(self, round: int) -> float:
         """Return the sparsity after a round in [1, R]; after the last, `final_sparsity` to the bit."""
         return self.final_sparsity if round >= self.rounds else self.sparsity_at(round / self.rounds)
@@ -74,6 +79,23 @@ class Schedule(ABC):
     @abstractmethod
     def sparsity_at(self, x: float) -> float:
         """Return the sparsity at the fraction x of the rounds, in (0, 1); must not fall with x."""
+
+    # ---- for schedules that follow the metric
+
+    observes: ClassVar[bool] = False  # whether it wants to see the monitored metric after every validation
+    ended: bool = False  # whether training may stop
+    retreating: bool = False  # whether the next round sets out from the last good state
+
+    def observe(self, metric: float, dense: float) -> bool:
+        """Take note of the monitored metric after an epoch of fine-tuning; return whether this is a good state."""
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold beside the settings."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: B027 (most have none)
+        """Take it back."""
 
 
 class Linear(Schedule):

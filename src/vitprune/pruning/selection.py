@@ -94,3 +94,14 @@ def _stay(score: Tensor, drop: int) -> Tensor:
     ties = (score == threshold).nonzero().squeeze(1)
     stay[ties[drop - int(torch.count_nonzero(score < threshold)) :]] = True
     return stay
+
+
+def rank_in_row(scores: Tensor) -> Tensor:
+    """Return the rank of each score in its row, (rows, n), from 0 for the lowest; of equal scores the first ranks lower.
+
+    What has fallen before (-inf) stays at -inf, so that it also ranks below every score of another row.
+    """
+    order = scores.argsort(dim=1, stable=True)
+    places = torch.arange(scores.shape[1], dtype=torch.float32, device=scores.device).expand_as(order)
+    ranks = torch.empty_like(places).scatter_(1, order, places)
+    return ranks.masked_fill_(scores == -torch.inf, -torch.inf)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from vitprune.model.layers import Layer
+from vitprune.pruning import masks
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Sparsity:
 @torch.no_grad()
 def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
     """Count the zeros of a model; `layers` are its prunable ones."""
-    zeros = {layer.name: _zeros(layer.weight) for layer in layers}
-    sizes = {layer.name: layer.weight.numel() for layer in layers}
+    zeros = {layer.name: _zeros(masks.weight(layer)) for layer in layers}
+    sizes = {layer.name: layer.shape.numel() for layer in layers}
     values = list(effective_parameters(model))
     parameters, all_zeros = sum(value.numel() for value in values), sum(map(_zeros, values))
     return Sparsity(

@@ -1,0 +1,150 @@
+"""What a criterion learns from data: a small fixed sample of the training images, never of the validation images."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.data import extract_batch_size
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from vitprune.errors import UsageError
+from vitprune.model.layers import Layer
+from vitprune.pruning import masks
+from vitprune.pruning.criteria import Criterion
+from vitprune.pruning.probe import silenced, sum_over_ranks, to_device
+from vitprune.seeding import seed_for
+
+BATCH_SIZE = 32  # part of the definition of a sample's sums: the same batches on one rank or on many
+
+
+def calibrate(
+    criterion: Criterion,
+    layers: Sequence[Layer],
+    batches: Iterable[tuple[Callable[[], Tensor], int]],
+    reduce: Callable[[Tensor], Tensor] = lambda total: total,
+) -> dict[str, Tensor]:
+    """Return what a criterion learns about each layer, by name; sums are kept in float64 and reduced once.
+
+    Args:
+        criterion: Its `observe` sees every batch.
+        layers: The layers to learn about.
+        batches: For each batch a function that runs the model and returns its mean loss, and its number of images; 0 for a
+            batch that only keeps ranks in step.
+        reduce: Sums a tensor over ranks.
+
+    """
+    sums: dict[str, Tensor] = {}
+    images = 0
+    with _recording(layers) as seen, torch.compiler.set_stance("force_eager"):
+        for loss_of, count in batches:
+            with torch.set_grad_enabled(criterion.needs_gradients):
+                loss = loss_of()
+            outputs = {name: output for name, (_, output) in seen.items()}
+            gradients = dict.fromkeys(seen, torch.empty(0))
+            if criterion.needs_gradients:  # the loss is a mean: its gradient times the images is that of each image
+                found = torch.autograd.grad(loss * count, list(outputs.values()))
+                gradients = dict(zip(outputs, found, strict=True))
+            images += count
+            for layer in layers if count else ():
+                inputs, gradient = _as_tokens(layer.module, seen[layer.name][0], gradients[layer.name], count)
+                observed = criterion.observe(inputs, gradient).double()
+                sums[layer.name] = sums[layer.name].add_(observed) if layer.name in sums else observed
+            seen.clear()
+    total = int(reduce(torch.tensor(float(images), device=masks.read(layers[0]).device)))
+    return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
+
+
+@contextmanager
+def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """Collect input and output of each layer, by name, whenever the model runs."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
+                output.requires_grad_()
+            seen[name] = (inputs[0].detach(), output)
+
+        return hook
+
+    handles = [layer.module.register_forward_hook(record(layer.name)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _as_tokens(module: nn.Module, inputs: Tensor, gradients: Tensor, images: int) -> tuple[Tensor, Tensor]:
+    """Return inputs (images, tokens, in) and gradients (images, tokens, out) in float32; of a convolution the patches."""
+    if isinstance(module, nn.Conv2d):
+        patches = F.unfold(inputs.float(), module.kernel_size, module.dilation, _padding(module), module.stride)
+        inputs, gradients = patches.transpose(1, 2), gradients.flatten(2).transpose(1, 2) if gradients.numel() else gradients
+    inputs = inputs.float().reshape(images, -1, inputs.shape[-1])
+    return inputs, gradients.float().reshape(images, -1, gradients.shape[-1]) if gradients.numel() else gradients
+
+
+def _padding(module: nn.Conv2d) -> tuple[int, ...]:
+    if isinstance(module.padding, str) or module.groups != 1:
+        raise UsageError(f"{module} cannot be calibrated: it has groups, or padding that is not a number.")
+    return module.padding
+
+
+def calibrate_on(
+    trainer: Trainer, module: LightningModule, criterion: Criterion, layers: Sequence[Layer], images: int, seed: int
+) -> dict[str, Tensor]:
+    """Calibrate on the training data of a Trainer: the loss is that of the module's own `training_step`.
+
+    The sample is a function of the seed alone. Each rank sees its share of the batches; the sums are those of one process.
+
+    Args:
+        trainer: Its data module may have `calibration_dataloader()`, with the training images and no augmentation; else the
+            training data are used as they are.
+        module: In evaluation mode meanwhile; it is left as it was.
+        criterion: See `calibrate`.
+        layers: See `calibrate`.
+        images: Size of the sample.
+        seed: Chooses the images.
+
+    """
+    with silenced(module):
+        batches = _losses(trainer, module, _sample(trainer, images, seed))
+        return calibrate(criterion, layers, batches, lambda total: sum_over_ranks(trainer, total))
+
+
+def _sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
+    """Yield this rank's batches, and whether they count: every rank gets as many, as a sharded model needs all to run."""
+    own = getattr(getattr(trainer, "datamodule", None), "calibration_dataloader", None)
+    loader = own() if own else trainer.train_dataloader
+    if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__len__"):
+        raise UsageError(
+            "calibration needs training images that can be picked by number. Give the data module a method "
+            "calibration_dataloader() that returns a DataLoader over such a data set."
+        )
+    generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
+    chosen = torch.randperm(len(loader.dataset), generator=generator)[:images]
+    chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+    rank, ranks = trainer.global_rank, trainer.world_size
+    mine = [chunks[i] if i < len(chunks) else chunks[0] for i in range(rank, math.ceil(len(chunks) / ranks) * ranks, ranks)]
+    batches = DataLoader(loader.dataset, batch_sampler=mine, collate_fn=loader.collate_fn)
+    for index, batch in enumerate(batches):
+        yield batch, rank + index * ranks < len(chunks)
+
+
+def _losses(
+    trainer: Trainer, module: LightningModule, sample: Iterable[tuple[Any, bool]]
+) -> Iterator[tuple[Callable[[], Tensor], int]]:
+    for index, (batch, counts) in enumerate(sample):
+        batch = to_device(trainer, module, batch)
+
+        def loss_of(batch: Any = batch, index: int = index) -> Tensor:
+            with trainer.precision_plugin.train_step_context():
+                output = module.training_step(batch, index)
+            return output["loss"] if isinstance(output, dict) else output
+
+        yield loss_of, extract_batch_size(batch) if counts else 0

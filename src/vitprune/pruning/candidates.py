@@ -1,0 +1,125 @@
+"""What an allocation chooses among: units that lose the same number of groups, in steps that keep them so."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vitprune.model.layers import Layer
+from vitprune.pruning.criteria import Criterion
+from vitprune.pruning.selection import keep_highest, rank_in_row
+from vitprune.pruning.units import Unit
+
+
+class Candidate:
+    """Units that are about to be pruned together.
+
+    A step is the least that can fall: one group of a plain unit; of pools, of tied units or with `round_to`, that many of the
+    lowest groups in each pool. Scores are computed when they are asked for, and freed once the steps have fallen.
+
+    Args:
+        units: One unit, or several that are tied.
+        score: Returns the score of each group of a unit, (G,), higher = keep; -inf for what fell in an earlier round.
+        criterion: The rule behind the scores.
+
+    """
+
+    def __init__(self, units: list[Unit], score: Callable[[Unit], Tensor], criterion: Criterion) -> None:
+        self.units, self.score, self.criterion = units, score, criterion
+        self.per_pool = units[0].groups // units[0].pools
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of all units."""
+        return [layer for unit in self.units for layer in unit.layers]
+
+    @property
+    def _round_to(self) -> int:
+        return self.units[0].round_to
+
+    @cached_property
+    def groups(self) -> int:
+        """G, the number of steps."""
+        return self.per_pool // self._round_to
+
+    @cached_property
+    def group_size(self) -> int:
+        """Weights in one step."""
+        return sum(unit.pools * self._round_to * unit.group_size for unit in self.units)
+
+    @cached_property
+    def droppable(self) -> int:
+        """Most steps that may ever fall."""
+        return min(unit.droppable for unit in self.units) // self._round_to
+
+    @cached_property
+    def dropped(self) -> int:
+        """Steps that fell in earlier rounds, and stay fallen."""
+        if self.criterion.straight_through:
+            return 0
+        unit = self.units[0]
+        fallen = unit.groups - int(torch.count_nonzero(unit.kept()))
+        return fallen // (unit.pools * self._round_to)
+
+    @property
+    def summed(self) -> bool:
+        """Whether a score grows with the size of its group."""
+        return self.criterion.reduction in ("sum", "square")
+
+    @property
+    def plain(self) -> bool:
+        """Whether a step is simply a group."""
+        return len(self.units) == 1 and self.units[0].pools == self._round_to == 1
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """Score of each step, (G,); the sum over its groups."""
+        if self.plain:
+            return self._plain_scores()
+        total: Tensor | None = None
+        for unit in self.units:
+            ordered = self.score(unit).view(unit.pools, self.per_pool).sort(dim=1).values
+            steps = ordered.view(unit.pools, self.groups, self._round_to).sum(dim=(0, 2))
+            total = steps if total is None else total + steps
+        assert total is not None
+        return total
+
+    def _plain_scores(self) -> Tensor:
+        unit = self.units[0]
+        scores = self.score(unit)
+        if unit.pattern:
+            kept, of = unit.pattern
+            ranks = rank_in_row(scores.view(-1, of)).view(-1)
+            scores[ranks >= of - kept] = torch.inf
+        return scores
+
+    def drop(self, steps: int) -> None:
+        """Write the masks in which the lowest `steps` have fallen, and forget the scores."""
+        if self.plain:
+            unit = self.units[0]
+            scores = (
+                rank_in_row(self.scores.view(unit.rows, -1)).view(-1)
+                if self.criterion.per_output and unit.rows
+                else self.scores
+            )
+            unit.keep(keep_highest(scores, steps))
+        else:
+            for unit in self.units:
+                ranks = rank_in_row(self.score(unit).view(unit.pools, self.per_pool))
+                unit.keep((ranks >= steps * self._round_to).view(-1))
+        self.__dict__.pop("scores", None)
+
+    def regrow(self, steps: int, gradients: dict[str, Tensor]) -> None:
+        """Let the fallen groups of a plain unit with the largest gradients return, until only `steps` have fallen."""
+        unit = self.units[0]
+        strength = unit.reduce([gradients[layer.name].view(layer.shape).abs() for layer in unit.layers], "sum")
+        unit.keep(keep_highest(strength.masked_fill(unit.kept(), torch.inf), steps))
+
+
+def tie(units: Iterable[Unit]) -> list[list[Unit]]:
+    """Collect units of the same tie, in order; the others stay alone."""
+    tied: dict[object, list[Unit]] = {}
+    for index, unit in enumerate(units):
+        tied.setdefault(index if unit.tie is None else unit.tie, []).append(unit)
+    return list(tied.values())

@@ -1,0 +1,77 @@
+"""What cannot work, found before anything is trained."""
+
+import math
+from collections.abc import Sequence
+
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+
+from vitprune.errors import UsageError
+from vitprune.pruning.allocation import Allocation
+from vitprune.pruning.criteria import Criterion
+from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.units import Unit
+
+
+def check_axes(schedule: Schedule, criterion: Criterion, granularity: Granularity, allocation: Allocation) -> None:
+    """Raise `UsageError` if these cannot go together."""
+    granularity.check_sparsity(schedule.final_sparsity)
+    if granularity.ranked_together and not allocation.ranks_together:
+        raise UsageError(
+            f"{type(granularity).__name__} drops whole branches, so a sparsity for each layer makes no sense: "
+            "set pruning.allocation to Global."
+        )
+    if criterion.straight_through and schedule.begin == 0:
+        raise UsageError(
+            f"{type(criterion).__name__} scores what training did to the weights: let the first round come after some of it, "
+            f"with begin_{schedule.unit} 1 or later."
+        )
+
+
+def check_regrowth(units: Sequence[Unit]) -> None:
+    """Raise `UsageError` if single groups of these units cannot grow back."""
+    for unit in units:
+        if unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1:
+            raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
+
+
+def check_epochs(schedule: Schedule, trainer: Trainer) -> None:
+    """Raise `UsageError` if training ends before the last round."""
+    end, epochs = schedule.end, trainer.max_epochs
+    if schedule.unit == "epoch" and epochs not in (-1, None) and end >= epochs:
+        raise UsageError(
+            f"the last pruning round is due at the start of epoch {end} (counted from 0), but training ends after "
+            f"trainer.max_epochs {epochs}: no epoch would be left to fine-tune at the final sparsity. Set max_epochs to "
+            f"at least {end + 1}, or let the schedule end earlier."
+        )
+
+
+def check_steps(schedule: Schedule, trainer: Trainer) -> None:
+    """Raise `UsageError` if training ends before the last round, now that the number of steps is known."""
+    end, steps = schedule.end, trainer.estimated_stepping_batches
+    if steps == math.inf or trainer.num_training_batches == math.inf:
+        return
+    if schedule.unit == "epoch":
+        end *= steps_per_epoch(trainer)
+    if end >= steps:
+        raise UsageError(
+            f"the last pruning round is due before optimizer step {end}, but training ends after {steps} steps: none "
+            "would be left to fine-tune at the final sparsity. Train longer, or let the schedule end earlier."
+        )
+
+
+def steps_per_epoch(trainer: Trainer) -> int:
+    """Return the optimizer steps in an epoch."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+
+
+def check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
+    """Refuse an average that would validate with stale masks: one over buffers too, or one that runs before the masks."""
+    for averaging in trainer.callbacks:
+        if not isinstance(averaging, WeightAveraging):
+            continue
+        if averaging._use_buffers:
+            raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
+        if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
+            raise UsageError(f"{type(averaging).__name__} must stand after IterativePruning in the list of callbacks.")

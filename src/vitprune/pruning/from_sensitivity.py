@@ -1,0 +1,71 @@
+"""Where: as a sensitivity scan advises."""
+
+import json
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+from vitprune.errors import UsageError
+from vitprune.model.layers import Layer
+from vitprune.pruning.allocation import Allocation
+from vitprune.pruning.apportion import apportion
+from vitprune.pruning.candidates import Candidate
+
+
+class FromSensitivity(Allocation):
+    """The same drop in accuracy for every layer, as a sensitivity scan measured it: the budget goes where it hurts least.
+
+    Between the sparsities of the scan its drops are interpolated, on the curve that never falls; beyond the last one they
+    rise to the whole accuracy at sparsity 1. The tolerated drop is chosen such that the layers come to the sparsity.
+
+    Args:
+        path: The `sensitivity.json` of a scan.
+        min_density: See `Allocation`.
+
+    """
+
+    def __init__(self, path: str, min_density: float = 0.0) -> None:
+        super().__init__(min_density)
+        self.path = path
+        try:
+            scan = json.loads(Path(path).expanduser().read_text())
+            self.curves = {
+                layer: _curve(scan["dense"], scan["scan"][group])
+                for group, layers in scan["groups"].items()
+                for layer in layers
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"FromSensitivity needs the sensitivity.json of a scan, and {path!r} is none: {error!r}"
+            ) from error
+
+    def check(self, layers: Sequence[Layer]) -> None:
+        """Every layer must have been scanned."""
+        missing = [layer.name for layer in layers if layer.name not in self.curves]
+        if missing:
+            raise UsageError(
+                f"the scan {self.path!r} has no layer {missing[0]}, nor {len(missing) - 1} more of those selected."
+            )
+
+    def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
+        """See the base class; of a unit that spans several layers, the first counts."""
+        own = [(c.groups, self.curves[c.layers[0].name]) for c in candidates]
+        return apportion(lambda x: [groups * _invert(curve, x) for groups, curve in own], target, candidates, lower, upper)
+
+
+def _curve(dense: float, accuracies: dict[str, float]) -> list[tuple[float, float]]:
+    """Return (drop, sparsity), both rising from (0, 0) to (dense, 1)."""
+    points = sorted((float(sparsity), dense - accuracy) for sparsity, accuracy in accuracies.items())
+    drops = accumulate((max(0.0, drop) for _, drop in points), max)
+    return [(0.0, 0.0), *zip(drops, (sparsity for sparsity, _ in points), strict=True), (max(dense, 1e-9), 1.0)]
+
+
+def _invert(curve: Sequence[tuple[float, float]], drop: float) -> float:
+    """Return the largest sparsity whose interpolated drop is within `drop`."""
+    reached = 0.0
+    for (low, sparsity), (high, next_sparsity) in pairwise(curve):
+        if drop >= high:
+            reached = next_sparsity
+        elif drop >= low:
+            return sparsity + (next_sparsity - sparsity) * (drop - low) / (high - low)
+    return reached

@@ -1,0 +1,100 @@
+"""How much, now: as much as the accuracy allows."""
+
+from typing import Any
+
+from vitprune.errors import UsageError
+from vitprune.pruning.schedules import Schedule
+
+
+class AccuracyGuarded(Schedule):
+    """Prune further while the accuracy holds; else fine-tune on; if that does not help go back, and try half the step.
+
+    After each validation that follows a round: within `max_drop` of the dense model, the state is good, and the next epoch
+    prunes `step` more. Below, fine-tuning goes on; after `patience` epochs the last good masks and weights return and the
+    step is halved. Training ends when the step falls below `min_step`, or at `max_sparsity`. The best checkpoint is the
+    sparsest good state. The length of training is not known beforehand: `trainer.max_epochs` is only a limit.
+
+    Args:
+        step: Sparsity added in a round, in (0, 1).
+        max_drop: Tolerated loss of the monitored metric against the dense model, absolute: 0.01 is one point of accuracy.
+        patience: Epochs that a round may take to recover.
+        min_step: Smallest step that is tried, in (0, step].
+        max_sparsity: Sparsity that is enough, in (0, 1).
+        begin_epoch: Epoch at whose start the first round is due.
+
+    """
+
+    observes = True
+
+    def __init__(
+        self,
+        step: float = 0.1,
+        max_drop: float = 0.01,
+        patience: int = 3,
+        min_step: float = 0.01,
+        max_sparsity: float = 0.99,
+        begin_epoch: int = 0,
+    ) -> None:
+        if not 0 < min_step <= step < 1:
+            raise UsageError(f"AccuracyGuarded needs 0 < min_step <= step < 1, not {min_step} and {step}.")
+        if max_drop < 0 or patience < 1:
+            raise UsageError(f"AccuracyGuarded needs max_drop >= 0 and patience >= 1, not {max_drop} and {patience}.")
+        super().__init__(max_sparsity, begin_epoch=begin_epoch, end_epoch=begin_epoch)
+        self.step, self.max_drop, self.patience, self.min_step = step, max_drop, patience, min_step
+        self._targets = [min(step, max_sparsity)]
+        self._good, self._step, self._waited, self._is_good = 0.0, step, 0, False
+
+    @property
+    def rounds(self) -> int:
+        """The rounds so far, and the one that is due next."""
+        return len(self._targets)
+
+    def rounds_due(self, position: int) -> int:
+        """See the base class."""
+        return self.rounds if position >= self.begin else 0
+
+    def sparsity(self, round: int) -> float:
+        """Return the sparsity that was decided for a round."""
+        return self._targets[round - 1]
+
+    def sparsity_at(self, x: float) -> float:
+        """Nothing is planned ahead: the sparsity of the last round."""
+        return self._targets[-1]
+
+    def finished(self, rounds: int) -> bool:
+        """Return whether the state is good: each is a result, until a sparser one is found."""
+        return self._is_good
+
+    def observe(self, metric: float, dense: float) -> bool:
+        """Decide about the next epoch."""
+        self.retreating = False
+        self._is_good = metric >= dense - self.max_drop
+        if self._is_good:
+            self._good, self._waited = self._targets[-1], 0
+        else:
+            self._waited += 1
+            if self._waited < self.patience:
+                return False
+            self._waited, self._step, self.retreating = 0, self._step / 2, True
+        self.ended = self._step < self.min_step or self._good >= self.final_sparsity
+        if not self.ended:
+            self._targets.append(min(self._good + self._step, self.final_sparsity))
+        return self._is_good
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the decisions so far."""
+        return {
+            "targets": list(self._targets),
+            "good": self._good,
+            "step": self._step,
+            "waited": self._waited,
+            "is_good": self._is_good,
+            "ended": self.ended,
+            "retreating": self.retreating,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on deciding from there."""
+        self._targets = list(state_dict["targets"])
+        self._good, self._step, self._waited = state_dict["good"], state_dict["step"], state_dict["waited"]
+        self._is_good, self.ended, self.retreating = (state_dict[name] for name in ("is_good", "ended", "retreating"))

@@ -1,0 +1,22 @@
+"""What rounds leave in the loggers."""
+
+from collections.abc import Sequence
+
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from vitprune.model.layers import Layer
+from vitprune.pruning.histograms import log_histograms
+
+
+def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
+    """Send scalars to every logger, at the present optimizer step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(scalars, step=trainer.global_step)
+
+
+def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
+    """Send histograms of the weights to TensorBoard."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+            log_histograms(logger.experiment, layers, trainer.global_step)

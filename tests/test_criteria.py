@@ -1,0 +1,196 @@
+"""Every criterion against a computation of its formula by brute force, in float64, on a tiny layer."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import random_batches, tiny_net
+from vitprune.model.layers import Layer, find_layers
+from vitprune.pruning import Element, Fisher, LayerSelection, NofM, SparseGPT, Taylor, Uniform, Wanda, masks
+from vitprune.pruning.calibration import calibrate
+from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.update import update_masks
+
+torch.manual_seed(0)
+X = torch.randn(5, 3, 8)  # (images, tokens, in)
+Y = torch.randint(6, (5, 3))
+
+
+class Toy(nn.Module):
+    """A linear layer on tokens; the loss is the mean cross-entropy over images, of the sum over tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 6)
+
+    def loss(self, x, y, weight=None):
+        logits = nn.functional.linear(x, weight, self.linear.bias.to(x)) if weight is not None else self.linear(x)
+        return nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / len(x)
+
+
+@pytest.fixture
+def toy():
+    torch.manual_seed(1)
+    net = Toy()
+    layer = Layer("linear", net.linear, "other", None)
+    masks.attach([layer])
+    return net, layer
+
+
+def learn(criterion, net, layer, sizes):
+    batches = [(lambda x=x, y=y: net.loss(x, y), len(x)) for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)]
+    return calibrate(criterion, [layer], batches)["linear"]
+
+
+def gradients(net, layer):
+    """The gradient of each image's loss, (images, out, in), by autograd in float64."""
+    weight = layer.weight.detach().double()
+    return torch.stack(
+        [
+            torch.autograd.functional.jacobian(lambda w, i=i: net.loss(X[i : i + 1].double(), Y[i : i + 1], w), weight)
+            for i in range(5)
+        ]
+    )
+
+
+@pytest.mark.parametrize("sizes", [[5], [2, 2, 1], [1] * 5])
+class TestFormulas:
+    """And the batches that a sample comes in make no difference."""
+
+    def score(self, criterion, net, layer, sizes):
+        return criterion.score(layer.weight.detach(), Scoring("linear", 1, 42, learn(criterion, net, layer, sizes))).double()
+
+    def test_taylor(self, toy, sizes):
+        net, layer = toy
+        expected = layer.weight.detach().double() * gradients(net, layer).mean(0)
+        torch.testing.assert_close(self.score(Taylor(joint=True), net, layer, sizes), expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(self.score(Taylor(), net, layer, sizes), expected.abs(), rtol=1e-4, atol=1e-6)
+
+    def test_fisher(self, toy, sizes):
+        net, layer = toy
+        expected = layer.weight.detach().double().square() * gradients(net, layer).square().mean(0)
+        torch.testing.assert_close(self.score(Fisher(), net, layer, sizes), expected, rtol=1e-4, atol=1e-8)
+
+    def test_wanda(self, toy, sizes):
+        net, layer = toy
+        expected = layer.weight.detach().double().abs() * X.double().flatten(0, 1).norm(dim=0) / 5**0.5
+        torch.testing.assert_close(self.score(Wanda(), net, layer, sizes), expected, rtol=1e-4, atol=1e-6)
+
+    def test_sparse_gpt(self, toy, sizes):
+        net, layer = toy
+        hessian = damped_hessian()
+        weight = layer.weight.detach().double()
+        conditional = torch.stack([hessian[j:, j:].inverse()[0, 0] for j in range(8)])
+        expected = weight.square() / conditional
+        torch.testing.assert_close(self.score(SparseGPT(), net, layer, sizes), expected, rtol=1e-3, atol=1e-6)
+
+
+def damped_hessian():
+    tokens = X.double().flatten(0, 1)
+    hessian = tokens.T @ tokens / 5
+    return hessian + 0.01 * hessian.diagonal().mean() * torch.eye(8, dtype=torch.float64)
+
+
+def test_gradients_of_masked_weights_are_dense(toy):
+    """What regrowth asks for: the gradient by the weight that a masked place would have."""
+    net, layer = toy
+    masks.read(layer)[:, ::2] = False
+    torch.testing.assert_close(learn(Taylor(), net, layer, [5]).double(), gradients(net, layer).mean(0), rtol=1e-4, atol=1e-6)
+
+
+def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
+    net, layer = toy
+    criterion = SparseGPT()
+    scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
+    keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) > 0.5
+    expected, hessian = layer.weight.detach().double().clone(), damped_hessian()
+    for row, column in itertools.product(range(6), range(8)):  # columns to the left are settled, those to the right adapt
+        if not keep[row, column]:
+            inverse = hessian[column:, column:].inverse()
+            expected[row, column:] -= expected[row, column] / inverse[0, 0] * inverse[0]
+    mended = criterion.mend(layer.weight.detach(), keep, scoring)
+    torch.testing.assert_close(mended.double(), expected * keep, rtol=1e-3, atol=1e-5)
+    inputs = X.flatten(0, 1)
+    dense, cut = layer.weight.detach(), layer.weight.detach() * keep
+    assert (inputs @ (mended - dense).T).square().sum() < (inputs @ (cut - dense).T).square().sum()
+
+
+def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
+    """More columns than are gathered for one update."""
+    torch.manual_seed(0)
+    weight, inputs = torch.randn(4, 300), torch.randn(1, 900, 300)
+    criterion = SparseGPT()
+    factor = criterion.conclude(criterion.observe(inputs, torch.empty(0)).double())
+    keep = torch.rand(4, 300) > 0.5
+    expected = weight.clone()
+    for column in range(300):
+        error = torch.where(keep[:, column], 0, expected[:, column] / factor[column, column])
+        expected[:, column:] -= error.outer(factor[column, column:])
+    mended = criterion.mend(weight, keep, Scoring("x", 1, 42, factor))
+    torch.testing.assert_close(mended, expected * keep, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("granularity", [Element(), NofM(2, 4)], ids=["element", "2:4"])
+def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
+    def error(mend):
+        net = tiny_net(initializer_range=0.2)
+        layers = LayerSelection().select(net)
+        masks.attach(layers)
+        batches = random_batches(net, 64, [64])
+        with torch.no_grad():
+            before = net(pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))).logits
+        criterion = SparseGPT()
+        statistics = calibrate(criterion, layers, batches)
+        if not mend:
+            criterion.mends = False
+        update_masks(layers, 0.5, 1, 42, criterion, granularity, Uniform(), statistics)
+        assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
+        with torch.no_grad():
+            after = net(pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))).logits
+        return float((after - before).square().mean())
+
+    assert error(mend=True) < 0.9 * error(mend=False)
+
+
+def test_wanda_compares_within_outputs_as_published_or_within_the_layer(toy):
+    net, layer = toy
+    statistics = {"linear": learn(Wanda(), net, layer, [5])}
+    update_masks([layer], 0.5, 1, 42, Wanda(), Element(), Uniform(), statistics)
+    assert masks.read(layer).sum(1).tolist() == [4] * 6
+    masks.read(layer).fill_(True)
+    update_masks([layer], 0.5, 1, 42, Wanda(per_output=False), Element(), Uniform(), statistics)
+    assert masks.read(layer).sum() == 24
+    assert masks.read(layer).sum(1).unique().numel() > 1
+
+
+def test_calibration_takes_a_convolution_by_its_patches():
+    net = tiny_net()
+    patches = next(layer for layer in find_layers(net) if layer.role == "patch_embed")
+    masks.attach([patches])
+    batches = random_batches(net)
+    learned = calibrate(Taylor(), [patches], batches)[patches.name].view(patches.shape)
+    net.zero_grad()
+    (sum(loss() * count for loss, count in batches) / 6).backward()
+    torch.testing.assert_close(learned, masks.original(patches).grad, rtol=1e-3, atol=1e-6)
+
+
+def test_calibration_leaves_no_gradients_and_no_hooks():
+    net = tiny_net()
+    layers = LayerSelection().select(net)
+    masks.attach(layers)
+    calibrate(Fisher(), layers, random_batches(net))
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_calibration_does_without_trainable_parameters():
+    net = tiny_net()
+    layers = LayerSelection().select(net)
+    masks.attach(layers)
+    expected = calibrate(Fisher(), layers, random_batches(net))
+    net.requires_grad_(False)
+    frozen = calibrate(Fisher(), layers, random_batches(net))
+    for name in expected:
+        torch.testing.assert_close(frozen[name], expected[name])
