@@ -213,7 +213,7 @@ BAD = {
     "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean source?"),
     "unknown section": (["fit", "--config", "{tmp}/section.yaml"], "'foo'. Valid are checkpoint"),
     "no abbreviations": ([*ITERATIVE, "--trainer.max_epoch=3"], "Did you mean max_epochs?"),
-    "unknown class": ([*ITERATIVE, "--pruning.criterion=Magnitud"], "'Magnitud' is not known. Valid are Magnitude, "),
+    "unknown class": ([*ITERATIVE, "--pruning.criterion=Magnitud"], "'Magnitud' is not known. Valid are Fisher, Magnitude, "),
     "unknown argument": ([*ITERATIVE, "--pruning.schedule.init_args.final=0.5"], "Valid are begin_epoch, "),
     "sparsity": ([*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"], "must lie in [0, 1), not 1.5"),
     "roles": ([*ITERATIVE, "--pruning.layers.roles=[querry]"], "valid are query, key"),

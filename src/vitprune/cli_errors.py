@@ -9,7 +9,16 @@ from lightning import Trainer
 
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
-from vitprune.pruning import Allocation, Criterion, Granularity, IterativePruning, LayerSelection, Schedule
+from vitprune.pruning import (
+    Allocation,
+    Criterion,
+    Granularity,
+    IterativePruning,
+    LayerSelection,
+    Rewind,
+    RigL,
+    Schedule,
+)
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.predictions import PredictionsCSV
 
@@ -21,8 +30,16 @@ SECTIONS = {
     "checkpoint": RunCheckpoints,
     "predictions": PredictionsCSV,
     "layers": LayerSelection,
+    "regrow": RigL,
 }
-AXES = {"schedule": Schedule, "criterion": Criterion, "granularity": Granularity, "allocation": Allocation}
+AXES = {
+    "schedule": Schedule,
+    "criterion": Criterion,
+    "granularity": Granularity,
+    "granularities": Granularity,
+    "allocation": Allocation,
+    "rewind": Rewind,
+}
 # lines of the parser's messages that repeat the type system instead of naming the mistake
 NOISE = re.compile(
     r"Does not validate against|Problem with given class_path|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>"
@@ -66,7 +83,7 @@ def _valid(keys: str, reason: str, message: str) -> str:
 def _options(path: list[str], message: str) -> Iterable[str]:
     owners = [key for key in path if key in SECTIONS or key in AXES]
     if not owners:
-        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers"}]
+        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers", "regrow"}]
     if owners[-1] in SECTIONS:
         return _parameters(SECTIONS[owners[-1]])
     axis = AXES[owners[-1]]

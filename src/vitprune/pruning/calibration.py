@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -112,7 +113,7 @@ def calibrate_on(
         seed: Chooses the images.
 
     """
-    with silenced(module):
+    with silenced(module), isolate_rng():  # a new iterator draws from the global generators
         batches = _losses(trainer, module, _sample(trainer, images, seed))
         return calibrate(criterion, layers, batches, lambda total: sum_over_ranks(trainer, total))
 

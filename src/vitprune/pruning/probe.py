@@ -85,6 +85,7 @@ class _Collector:
         if isinstance(value, Metric):
             self.metrics[name] = value
             return
+        value = value.detach() if isinstance(value, Tensor) else value
         total, weight = self.sums.get(name, (0.0, 0.0))
         size = float(batch_size or 1)
         self.sums[name] = (total + float(value) * size, weight + size)

@@ -1,0 +1,191 @@
+"""Groups that span layers: what falls together, what survives, and that the network does not notice the rest."""
+
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import tiny_net
+from vitprune.errors import UsageError
+from vitprune.model.layers import Layer, find_layers
+from vitprune.pruning import (
+    Branch,
+    Combined,
+    Element,
+    Global,
+    Head,
+    HeadDim,
+    IterativePruning,
+    LayerSelection,
+    Magnitude,
+    Neuron,
+    NofM,
+    OneShot,
+    Random,
+    Tile,
+    Uniform,
+    masks,
+)
+from vitprune.pruning.update import update_masks
+
+
+def prune(net, granularity, sparsity, allocation=None, criterion=None, round=1):
+    layers = LayerSelection().select(net, granularity.roles)
+    masks.attach(layers)
+    for unit in granularity.units(layers):
+        masks.attach(unit.biases, "bias")
+    update_masks(layers, sparsity, round, 42, criterion or Magnitude(), granularity, allocation or Uniform())
+    return {(layer.block, layer.role): masks.read(layer) for layer in layers}
+
+
+def test_a_neuron_is_a_row_and_a_column(family):
+    keep = prune(tiny_net(family), Neuron(), 0.25)
+    for block in (0, 1):
+        rows, columns = keep[block, "mlp_in"], keep[block, "mlp_out"]
+        assert torch.equal(rows.all(1), rows.any(1))
+        assert torch.equal(rows.all(1), columns.all(0))
+        assert torch.equal(columns.all(0), columns.any(0))
+        assert rows.all(1).sum() == 48
+
+
+def test_a_head_is_rows_and_columns_of_four_layers(family):
+    keep = prune(tiny_net(family), Head(), 0.5)
+    for block in (0, 1):
+        heads = keep[block, "query"].view(2, 16, 32).all(2).all(1)
+        assert heads.sum() == 1
+        for role in ("query", "key", "value"):
+            assert torch.equal(keep[block, role], heads.repeat_interleave(16)[:, None].expand(32, 32))
+        assert torch.equal(keep[block, "attn_out"], heads.repeat_interleave(16).expand(32, 32))
+
+
+def test_the_weakest_head_is_the_one_that_falls():
+    net = tiny_net()
+    for layer in find_layers(net):
+        if layer.role in ("query", "key", "value"):
+            layer.module.weight.data[16 * layer.block : 16 * layer.block + 16] *= 0.1
+    keep = prune(net, Head(), 0.5)
+    assert [bool(keep[block, "query"][16 * block].any()) for block in (0, 1)] == [False, False]
+
+
+def test_head_dimensions_fall_in_equal_numbers_from_every_head():
+    keep = prune(tiny_net(), HeadDim(), 0.25)
+    for block in (0, 1):
+        for first, second in (("query", "key"), ("value", "attn_out")):
+            rows = keep[block, first].all(1)
+            assert rows.view(2, 16).sum(1).tolist() == [12, 12]
+            assert torch.equal(rows, keep[block, second].all(1) if second == "key" else keep[block, second].all(0))
+        assert not torch.equal(keep[block, "query"], keep[block, "value"])  # each kind chooses for itself
+
+
+@pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
+def test_uniform_keeps_as_many_everywhere(allocation):
+    net = tiny_net()
+    for layer in find_layers(net):
+        layer.module.weight.data *= 1 + 5 * (layer.block or 0)  # a ranking over layers would empty the first block
+    keep = prune(net, HeadDim(uniform=True), 0.5, allocation)
+    assert {int(mask.any(1).sum()) for (_, role), mask in keep.items() if role != "attn_out"} == {16}
+    keep = prune(net, Neuron(uniform=True, round_to=8), 0.4, allocation)
+    assert [int(keep[block, "mlp_in"].any(1).sum()) for block in (0, 1)] == [40, 40]
+
+
+def test_round_to_keeps_multiples():
+    net = tiny_net()
+    for layer in find_layers(net):
+        layer.module.weight.data *= 1 + (layer.block or 0)
+    keep = prune(net, Neuron(round_to=8), 0.55, Global())
+    counts = [int(keep[block, "mlp_in"].any(1).sum()) for block in (0, 1)]
+    assert all(count % 8 == 0 for count in counts)
+    assert counts[0] < counts[1]
+    assert abs(sum(counts) - 0.45 * 128) <= 8
+
+
+@pytest.mark.parametrize("granularity", [Neuron(), Head(), HeadDim(), Neuron(round_to=8)], ids=str)
+def test_something_survives_in_every_layer(granularity):
+    keep = prune(tiny_net(), granularity, 0.99, Global(), Random())
+    for mask in keep.values():
+        assert mask.any()
+
+
+def test_a_branch_becomes_the_identity(family):
+    net = tiny_net(family)
+    for layer in find_layers(net):
+        nn.init.normal_(layer.module.bias)
+    keep = prune(net, Branch(), 0.5, Global())
+    fallen = {key for key, mask in keep.items() if not mask.any()}
+    assert fallen
+    assert all(mask.any() == mask.all() for mask in keep.values())
+    for layer in find_layers(net):
+        if (layer.block, layer.role) in fallen:
+            assert not layer.module.bias.any()
+            assert not layer.module(torch.randn(3, layer.shape[1])).any()
+        else:
+            assert layer.module.bias.all()
+    masks.remove(net)
+    assert not any("parametrizations" in name for name in net.state_dict())
+
+
+def test_heads_and_neurons_at_once():
+    keep = prune(tiny_net(), Combined([Head(), Neuron()]), 0.5)
+    assert len(keep) == 12
+    assert all(mask.float().mean() == 0.5 for mask in keep.values())
+
+
+def test_a_scheduled_sparsity_is_met_in_every_round_of_n_of_m():
+    net = tiny_net()
+    for round, sparsity in enumerate((0.1, 0.3, 0.5), start=1):
+        keep = prune(net, NofM(2, 4), sparsity, Global(), round=round)
+        total = torch.cat([mask.flatten() for mask in keep.values()])
+        assert int((~total).sum()) == round_to_even(sparsity * total.numel())
+        assert total.view(-1, 4).sum(1).min() >= 2
+    assert total.view(-1, 4).sum(1).max() == 2
+
+
+def round_to_even(value):
+    return round(value)
+
+
+def test_two_of_four_is_what_sparse_tensor_cores_take():
+    """By the rules of the packed format in torch itself."""
+    from torch.sparse._semi_structured_conversions import sparse_semi_structured_from_dense_cutlass as pack
+    from torch.sparse._semi_structured_conversions import sparse_semi_structured_to_dense_cutlass as unpack
+
+    net = tiny_net(hidden_size=64, intermediate_size=128)
+    prune(net, NofM(2, 4), 0.5)
+    for layer in LayerSelection().select(net):
+        weight = layer.weight.detach().half()
+        assert torch.equal(unpack(*pack(weight)), weight)
+
+
+def test_tiles_are_rectangles():
+    net = tiny_net()
+    for mask in prune(net, Tile(8, 4), 0.5).values():
+        tiles = mask.view(len(mask) // 8, 8, -1, 4)
+        assert torch.equal(tiles.all(3).all(1), tiles.any(3).any(1))
+
+
+def toy_layer(out=6, inputs=6, role="query", heads=None):
+    layer = Layer("toy", nn.Linear(inputs, out), role, 0, heads)
+    masks.attach([layer])
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: NofM(4, 4), "1 <= n < m"),
+        (lambda: Tile(0, 4), "positive"),
+        (lambda: Neuron(round_to=0), "at least 1"),
+        (lambda: NofM(2, 4).units([toy_layer()]), "does not divide the 6 inputs of toy"),
+        (lambda: Tile(4, 2).units([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
+        (lambda: IterativePruning(OneShot(0.8), granularity=NofM(2, 4)), "fixes the final sparsity at 0.5, not 0.8"),
+        (lambda: IterativePruning(OneShot(0.5), granularity=Branch()), "set pruning.allocation to Global"),
+        (lambda: Neuron(round_to=24).units(LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())), "24.*64 groups"),
+        (lambda: Neuron().units(LayerSelection(roles=["mlp_in"]).select(tiny_net())), "block 0 lacks mlp_out"),
+        (lambda: Head().units(LayerSelection().select(tiny_net())), "fc1 has the role mlp_in"),
+        (lambda: Head().units([toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]), "toy has none"),
+        (lambda: Combined([Element(), Head()]), "roles of their own"),
+        (lambda: Combined([Head(), HeadDim()]), "each role once"),
+    ],
+)
+def test_impossible_settings_say_why(build, message):
+    with pytest.raises(UsageError, match=message):
+        build()
