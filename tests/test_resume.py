@@ -17,7 +17,25 @@ from tests.conftest import TINY, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
-from vitprune.pruning import Cubic, Element, IterativePruning, LayerSelection, Linear, Magnitude, Random
+from vitprune.pruning import (
+    AccuracyGuarded,
+    Combined,
+    Cubic,
+    Element,
+    Fisher,
+    Head,
+    IterativePruning,
+    LayerSelection,
+    LearningRate,
+    Linear,
+    Magnitude,
+    Movement,
+    Neuron,
+    Random,
+    RigL,
+    SparseGPT,
+    Weights,
+)
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from vitprune.training.exact_resume import ExactResume
 
@@ -99,6 +117,14 @@ def assert_same(a, b, path=""):
         assert a == b, path
 
 
+def method(schedule=None, **options):
+    return {"pruning": lambda: IterativePruning(schedule() if schedule else Cubic(0.6, end_epoch=2), **options)}
+
+
+def guarded():
+    return AccuracyGuarded(step=0.4, max_drop=0.0, patience=1, min_step=0.05)
+
+
 STEP_ROUNDS = {"pruning": lambda: IterativePruning(Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random())}
 CASES = {
     "between epochs": (7, {}),
@@ -113,6 +139,13 @@ CASES = {
     "two epochs a validation": (12, {"check_val_every_n_epoch": 2, "every_n_steps": 4}),
     "bf16": (13, {"precision": "bf16-mixed", "every_n_steps": 3}),
     "no pruning left": (18, {"every_n_steps": 4}),
+    "gradients of a sample": (8, {"every_n_steps": 3, **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()]))}),
+    "weights that are mended": (7, {**method(criterion=SparseGPT(), calibration_images=40)}),
+    "movement": (12, {"every_n_steps": 4, **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), criterion=Movement())}),
+    "learning rate rewound": (13, {"every_n_steps": 3, **method(rewind=LearningRate())}),
+    "weights rewound": (8, {"every_n_steps": 2, **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), rewind=Weights(3))}),
+    "regrowth": (8, {"every_n_steps": 3, **method(regrow=RigL(0.4))}),
+    "guarded": (13, {"every_n_steps": 3, "max_epochs": 8, **method(guarded, monitor="val/loss")}),  # it falls: never good
 }
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from vitprune.errors import UsageError
 from vitprune.pruning.schedules import Schedule
 
+STATE = ("targets", "good", "step", "waited", "is_good", "retreating")
+
 
 class AccuracyGuarded(Schedule):
     """Prune further while the accuracy holds; else fine-tune on; if that does not help go back, and try half the step.
@@ -42,7 +44,8 @@ class AccuracyGuarded(Schedule):
         super().__init__(max_sparsity, begin_epoch=begin_epoch, end_epoch=begin_epoch)
         self.step, self.max_drop, self.patience, self.min_step = step, max_drop, patience, min_step
         self._targets = [min(step, max_sparsity)]
-        self._good, self._step, self._waited, self._is_good = 0.0, step, 0, False
+        self._good, self._step, self._waited = 0.0, step, 0
+        self._is_good = self._retreating = False
 
     @property
     def rounds(self) -> int:
@@ -65,9 +68,19 @@ class AccuracyGuarded(Schedule):
         """Return whether the state is good: each is a result, until a sparser one is found."""
         return self._is_good
 
+    @property
+    def ended(self) -> bool:
+        """Whether no step is left to try."""
+        return self._step < self.min_step or self._good >= self.final_sparsity
+
+    @property
+    def retreating(self) -> bool:
+        """Whether the last round was given up."""
+        return self._retreating
+
     def observe(self, metric: float, dense: float) -> bool:
         """Decide about the next epoch."""
-        self.retreating = False
+        self._retreating = False
         self._is_good = metric >= dense - self.max_drop
         if self._is_good:
             self._good, self._waited = self._targets[-1], 0
@@ -75,26 +88,17 @@ class AccuracyGuarded(Schedule):
             self._waited += 1
             if self._waited < self.patience:
                 return False
-            self._waited, self._step, self.retreating = 0, self._step / 2, True
-        self.ended = self._step < self.min_step or self._good >= self.final_sparsity
+            self._waited, self._step, self._retreating = 0, self._step / 2, True
         if not self.ended:
             self._targets.append(min(self._good + self._step, self.final_sparsity))
         return self._is_good
 
     def state_dict(self) -> dict[str, Any]:
         """Return the decisions so far."""
-        return {
-            "targets": list(self._targets),
-            "good": self._good,
-            "step": self._step,
-            "waited": self._waited,
-            "is_good": self._is_good,
-            "ended": self.ended,
-            "retreating": self.retreating,
-        }
+        return {name: getattr(self, f"_{name}") for name in STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on deciding from there."""
-        self._targets = list(state_dict["targets"])
-        self._good, self._step, self._waited = state_dict["good"], state_dict["step"], state_dict["waited"]
-        self._is_good, self.ended, self.retreating = (state_dict[name] for name in ("is_good", "ended", "retreating"))
+        for name in STATE:
+            setattr(self, f"_{name}", state_dict[name])
+        self._targets = list(self._targets)

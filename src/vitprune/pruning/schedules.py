@@ -83,8 +83,16 @@ class Schedule(ABC):
     # ---- for schedules that follow the metric
 
     observes: ClassVar[bool] = False  # whether it wants to see the monitored metric after every validation
-    ended: bool = False  # whether training may stop
-    retreating: bool = False  # whether the next round sets out from the last good state
+
+    @property
+    def ended(self) -> bool:
+        """Whether training may stop."""
+        return False
+
+    @property
+    def retreating(self) -> bool:
+        """Whether the next round sets out from the last good state."""
+        return False
 
     def observe(self, metric: float, dense: float) -> bool:
         """Take note of the monitored metric after an epoch of fine-tuning; return whether this is a good state."""
