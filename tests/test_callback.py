@@ -33,6 +33,7 @@ class Watch(Callback):
 
 
 def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
+    torch.manual_seed(0)
     module, watch = module or Regression(), Watch()
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, *callbacks, watch], **{"max_epochs": 5, **options})
     trainer.fit(module, loader or regression_loader(), regression_loader())

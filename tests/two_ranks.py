@@ -1,23 +1,76 @@
-"""Run by torchrun from test_ranks.py: train on every rank, leave each rank's masks and what it saw."""
+"""Run by torchrun from test_ranks.py: train on every rank, leave each rank's masks and what it saw.
+
+Several settings share one start of the processes, which takes longer than the training.
+"""
 
 import sys
 from pathlib import Path
 
 import torch
 from lightning import Callback, seed_everything
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 from tests.conftest import TINY, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
-from vitprune.pruning import Column, Element, Global, IterativePruning, Linear, Magnitude, Random, Uniform, masks
+from vitprune.pruning import (
+    LAMP,
+    AccuracyGuarded,
+    Branch,
+    Column,
+    Combined,
+    Element,
+    Fisher,
+    Global,
+    Head,
+    HeadDim,
+    IterativePruning,
+    LearningRate,
+    Linear,
+    Magnitude,
+    Movement,
+    Neuron,
+    NofM,
+    OneShot,
+    Random,
+    RigL,
+    Row,
+    SparseGPT,
+    Taylor,
+    Tile,
+    Uniform,
+    Wanda,
+    Weights,
+    masks,
+)
+from vitprune.pruning.sharding import whole
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
+
+def rounds(final_sparsity=0.6, begin_epoch=0):
+    return Linear(final_sparsity, begin_epoch=begin_epoch, end_epoch=2)
+
+
 SETTINGS = {
-    "magnitude": lambda: {"criterion": Magnitude(), "allocation": Global()},
-    "random": lambda: {"criterion": Random(), "allocation": Uniform()},
-    "columns": lambda: {"criterion": Magnitude(p=2), "granularity": Column(), "allocation": Global(min_density=0.1)},
-    "random elements": lambda: {"criterion": Random(), "granularity": Element(), "allocation": Global()},
+    "magnitude": lambda: IterativePruning(rounds(), Magnitude(), allocation=Global()),
+    "columns": lambda: IterativePruning(rounds(), Magnitude(p=2), Column(), Global(min_density=0.1)),
+    "random": lambda: IterativePruning(rounds(), Random(), allocation=Uniform()),
+    "random rows": lambda: IterativePruning(rounds(), Random(), Row(), Global()),
+    "taylor": lambda: IterativePruning(rounds(), Taylor(), Combined([HeadDim(), Neuron()])),
+    "taylor, jointly": lambda: IterativePruning(rounds(), Taylor(joint=True), Branch(), Global()),
+    "fisher": lambda: IterativePruning(rounds(), Fisher(), Combined([Head(), Neuron(round_to=8)]), LAMP()),
+    "wanda": lambda: IterativePruning(rounds(0.5), Wanda(), NofM(2, 4)),
+    "sparse gpt": lambda: IterativePruning(rounds(), SparseGPT(), allocation=Global(normalize=True)),
+    "movement": lambda: IterativePruning(rounds(begin_epoch=1), Movement(), Tile(8, 8)),
+    "regrowth": lambda: IterativePruning(rounds(), regrow=RigL(0.4), rewind=LearningRate()),
+    "rewound": lambda: IterativePruning(rounds(begin_epoch=1), Wanda(), Element(), rewind=Weights(2)),
+    "guarded": lambda: IterativePruning(AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/loss"),
+    # the first round alone depends on nothing but the pretrained weights and the sample
+    **{
+        f"first round, {type(criterion).__name__}": lambda criterion=criterion: IterativePruning(OneShot(0.5), criterion)
+        for criterion in (Magnitude(), Taylor(), Fisher(), Wanda(), SparseGPT())
+    },
 }
 
 
@@ -30,32 +83,45 @@ class Rounds(Callback):
     def on_train_epoch_start(self, trainer, pl_module):
         torch.rand(1 + 10 * trainer.global_rank)
 
-    def on_train_epoch_end(self, trainer, pl_module):
-        pruning = next(c for c in trainer.callbacks if isinstance(c, IterativePruning))
-        self.masks.append({layer.name: masks.read(layer).clone() for layer in pruning.layers})
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if batch_idx == 0:
+            pruning = next(c for c in trainer.callbacks if isinstance(c, IterativePruning))
+            self.masks.append({layer.name: masks.read(layer).clone() for layer in pruning.layers})
 
 
-def main(folder, setting, world_size):
+def strategy_of(name):
+    if name != "fsdp":
+        return name
+    return ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=False)
+
+
+def main(folder, setting, strategy="auto", ckpt=None, epochs=4):
     seed_everything(42, verbose=False)
     architecture = {"model_type": "vit", **TINY, "initializer_range": 0.1}
     model = ViTClassifier(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
     data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 99, "validation": 41})
-    pruning, rounds = IterativePruning(Linear(0.75, end_epoch=2), **SETTINGS[setting]()), Rounds()
+    pruning, seen = SETTINGS[setting](), Rounds()
+    if setting.startswith("first round"):
+        epochs = 1
     trainer = quiet_trainer(
         folder,
-        callbacks=[pruning, ExactResume(), RunCheckpoints(dirpath=str(folder)), rounds],
+        callbacks=[pruning, ExactResume(), RunCheckpoints(dirpath=str(folder)), seen],
         enable_checkpointing=True,
         plugins=[AtomicCheckpointIO()],
-        max_epochs=4,
-        devices=world_size,
-        strategy="ddp" if world_size > 1 else "auto",
+        max_epochs=epochs,
+        devices=1 if strategy == "auto" else 2,
+        strategy=strategy_of(strategy),
         use_distributed_sampler=False,
     )
-    trainer.fit(model, data)
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    result = {"masks": rounds.masks, "weights": weights, "rounds": [vars(r) for r in pruning.rounds], "dense": pruning.dense}
+    trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
+    weights = {name: whole(value).clone() for name, value in model.state_dict().items()}
+    result = {"masks": seen.masks, "weights": weights, "rounds": [vars(r) for r in pruning.rounds], "dense": pruning.dense}
+    Path(folder).mkdir(exist_ok=True)
     torch.save(result, Path(folder) / f"rank{trainer.global_rank}.pt")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    root, strategy = Path(sys.argv[1]), sys.argv[2]
+    for setting in sys.argv[3:]:
+        main(root / setting, setting, strategy)
+    torch.distributed.destroy_process_group()

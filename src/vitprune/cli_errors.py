@@ -9,6 +9,7 @@ from lightning import Trainer
 
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
+from vitprune.model.distillation import Distillation
 from vitprune.pruning import (
     Allocation,
     Criterion,
@@ -31,6 +32,7 @@ SECTIONS = {
     "predictions": PredictionsCSV,
     "layers": LayerSelection,
     "regrow": RigL,
+    "distillation": Distillation,
 }
 AXES = {
     "schedule": Schedule,
@@ -83,7 +85,7 @@ def _valid(keys: str, reason: str, message: str) -> str:
 def _options(path: list[str], message: str) -> Iterable[str]:
     owners = [key for key in path if key in SECTIONS or key in AXES]
     if not owners:
-        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers", "regrow"}]
+        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers", "regrow", "distillation"}]
     if owners[-1] in SECTIONS:
         return _parameters(SECTIONS[owners[-1]])
     axis = AXES[owners[-1]]

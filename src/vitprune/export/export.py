@@ -93,7 +93,7 @@ def export_checkpoint(
     size = (scratch / "model.safetensors").stat().st_size
     common = {"parameters": sparsity.parameters, "flops": count_flops(loaded, data.image_shape)}
     report = {
-        "finished": pruning is None or len(state["rounds"]) >= pruning.schedule.rounds,
+        "finished": pruning is None or state["finished"],
         "base": {
             "accuracy": state["dense"].get("val/accuracy"),
             "loss": state["dense"].get("val/loss"),

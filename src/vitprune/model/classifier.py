@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torchmetrics.classification import MulticlassAccuracy
 from transformers import (
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
@@ -20,6 +21,8 @@ from transformers import (
 
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
+from vitprune.model.distillation import Distillation
+from vitprune.model.layers import blocks
 from vitprune.model.optimization import parameter_groups, warmup_cosine
 
 
@@ -39,6 +42,7 @@ class ViTClassifier(LightningModule):
         label_smoothing: In [0, 1).
         gradient_checkpointing: Trade a second forward pass for memory.
         compile: Compile the transformer in place with `torch.compile`.
+        distillation: A teacher to learn from beside the labels; by default none.
 
     """
 
@@ -55,6 +59,7 @@ class ViTClassifier(LightningModule):
         label_smoothing: float = 0.0,
         gradient_checkpointing: bool = False,
         compile: bool = False,
+        distillation: Distillation | None = None,
     ) -> None:
         super().__init__()
         if learning_rate <= 0:
@@ -64,7 +69,8 @@ class ViTClassifier(LightningModule):
                 raise UsageError(f"model.{name} must lie in [0, 1), not {value}.")
         if not 0 < layer_decay <= 1:
             raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["distillation"])
+        self.distillation = distillation
         net = build_net(pretrained, architecture, labels)
         self.net = (net if image_size in (None, net.config.image_size) else resize(net, image_size)).train()
         if gradient_checkpointing:
@@ -79,14 +85,36 @@ class ViTClassifier(LightningModule):
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
 
+    def setup(self, stage: str) -> None:
+        """Load the teacher."""
+        if stage == "fit" and self.distillation:
+            size = self.net.config.image_size
+            teacher = build_net(self.distillation.teacher or self.hparams["pretrained"], None, None)
+            if teacher.config.image_size != size:
+                teacher = resize(teacher, size)
+            self.distillation.begin(teacher, self.net, self.trainer)
+
+    def configure_model(self) -> None:
+        """Shard the parameters over ranks, block by block, if the strategy is `ModelParallelStrategy` (FSDP2)."""
+        if self.device_mesh is None or isinstance(self.net, FSDPModule):
+            return
+        mesh = self.device_mesh["data_parallel"]
+        for part in (*blocks(self.net), self.net):
+            fully_shard(part, mesh=mesh)
+
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Return logits, (B, classes), for normalised images, (B, 3, H, W)."""
         return self.net(pixel_values=pixel_values).logits
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the cross-entropy; labels are class numbers, (B,), or probabilities, (B, classes)."""
-        logits, labels = self(batch["pixel_values"]), batch["labels"]
+        pixels, labels = batch["pixel_values"], batch["labels"]
+        hidden = {"output_hidden_states": True} if self.distillation and self.distillation.wants_hidden_states else {}
+        outputs = self.net(pixel_values=pixels, **hidden)
+        logits = outputs.logits
         loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        if self.distillation:
+            loss = self.distillation.loss(pixels, outputs, loss)
         self.train_accuracy(logits, labels if labels.ndim == 1 else labels.argmax(dim=1))
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, prog_bar=True)

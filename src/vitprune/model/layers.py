@@ -83,6 +83,11 @@ def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
     return None
 
 
+def blocks(model: nn.Module) -> list[nn.Module]:
+    """Return the transformer blocks of a model, in order."""
+    return [module for name, module in model.named_modules() if re.search(rf"{BLOCK_PATTERN.pattern}$", f"{name}.")]
+
+
 def role_of(name: str) -> str:
     """Return the role of a layer of this name, one of `ROLES`."""
     return next((role for role, end in ROLE_PATTERNS.items() if re.search(rf"(^|\.){end}$", name)), OTHER_ROLE)

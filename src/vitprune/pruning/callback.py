@@ -26,6 +26,7 @@ from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.settings import describe, first_difference
+from vitprune.pruning.sharding import place, restore, snapshot, whole
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import Exchange, update_masks
 
@@ -122,6 +123,8 @@ class IterativePruning(Callback):
             check_steps(self.schedule, trainer)
         if self.rewind:
             self.rewind.begin(trainer, self.schedule)
+        for layer in self.layers if self._learned else ():
+            self._learned[layer.name] = place(self._learned[layer.name], masks.original(layer))
         if self.dense_zeros is None:
             self._score_dense(trainer, pl_module)
 
@@ -238,7 +241,7 @@ class IterativePruning(Callback):
             self.criterion,
             self.granularity,
             self.allocation,
-            statistics={name: masks.whole(value) for name, value in statistics.items()},
+            statistics={name: whole(value) for name, value in statistics.items()},
             exchange=exchange,
         )
         if self.regrow:
@@ -246,10 +249,10 @@ class IterativePruning(Callback):
 
     def _keep_good(self, pl_module: LightningModule) -> None:
         if self.schedule.observes:
-            self._good = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
+            self._good = snapshot(pl_module.state_dict())
 
     def _back_to_good(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        pl_module.load_state_dict(self._good)
+        restore(pl_module.state_dict(), self._good)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
 
@@ -280,7 +283,7 @@ class IterativePruning(Callback):
             "settings": self.settings,
             "schedule": self.schedule.state_dict(),
             "rewind": self.rewind.state_dict() if self.rewind else {},
-            "learned": self._learned,
+            "learned": snapshot(self._learned),
             "good": self._good,
         }
 

@@ -6,15 +6,25 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from vitprune.model.layers import Layer
+from vitprune.pruning import masks
 
 BINS = 64
 
 
 @torch.no_grad()
-def log_histograms(writer: SummaryWriter, layers: Sequence[Layer], step: int) -> None:
-    """Write `weights/<layer>` for each layer: the weights that are not zero; the zeros would hide the rest."""
+def log_histograms(writer: SummaryWriter | None, layers: Sequence[Layer], step: int) -> None:
+    """Write `weights/<layer>` for each layer: the weights that are not zero; the zeros would hide the rest.
+
+    Args:
+        writer: None on every rank but the first.
+        layers: Layers with masks.
+        step: Optimizer steps so far.
+
+    """
     for layer in layers:
-        weight = layer.weight.detach().float().flatten()
+        weight = masks.weight(layer).float().flatten()  # on every rank: it may have to be gathered
+        if writer is None:
+            continue
         weight = weight[weight.isfinite()]
         largest = max(float(weight.abs().max()) if len(weight) else 0.0, torch.finfo(torch.float32).tiny)
         counts = torch.histc(weight, BINS, -largest, largest)

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import parametrize
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
+from vitprune.pruning.sharding import place, whole
 
 KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
 Module = TypeVar("Module", bound=LightningModule)
@@ -72,18 +72,11 @@ def weight(layer: Layer) -> Tensor:
     return torch.where(read(layer), whole(original(layer)), 0.0)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Gather a tensor that is sharded over ranks; return any other as it is."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
 @torch.no_grad()
 def write_weight(layer: Layer, value: Tensor) -> None:
     """Set the parameter behind a masked weight, in place."""
     parameter = original(layer)
-    if isinstance(parameter, DTensor):
-        value = distribute_tensor(value, parameter.device_mesh, parameter.placements)
-    parameter.copy_(value)
+    parameter.copy_(place(value, parameter))
 
 
 def remove(model: nn.Module) -> None:

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
+from vitprune.pruning.sharding import place
 
 
 class RigL:
@@ -45,8 +46,8 @@ def reset_changed(layers: list[Layer], before: dict[str, Tensor], optimizers: li
     for layer in layers:
         keep, parameter = masks.read(layer), masks.original(layer)
         changed = keep ^ before[layer.name]
-        parameter.masked_fill_(keep & changed, 0.0)
+        parameter.mul_(place((~(keep & changed)).to(parameter.dtype), parameter))
         for optimizer in optimizers:
             for value in optimizer.state.get(parameter, {}).values():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    value.masked_fill_(changed, 0.0)
+                    value.mul_(place((~changed).to(value.dtype), value))

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -14,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from vitprune.errors import UsageError
 from vitprune.pruning.checks import steps_per_epoch
 from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.sharding import restore, snapshot
 
 
 class Rewind(ABC):
@@ -101,13 +101,11 @@ class Weights(LearningRate):
     def watch(self, trainer: Trainer, module: LightningModule) -> None:
         """Keep the parameters when it is time."""
         if not self._early and trainer.global_step >= self.step:
-            self._early = {name: parameter.detach().cpu().clone() for name, parameter in module.named_parameters()}
+            self._early = snapshot(dict(module.named_parameters()))
 
-    @torch.no_grad()
     def rewind(self, trainer: Trainer, module: LightningModule) -> None:
         """Put them back; masks hide those that fell."""
-        for name, parameter in module.named_parameters():
-            parameter.copy_(self._early[name])
+        restore(dict(module.named_parameters()), self._early)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
 

@@ -18,5 +18,5 @@ def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
 def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
     """Send histograms of the weights to TensorBoard."""
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-            log_histograms(logger.experiment, layers, trainer.global_step)
+        if isinstance(logger, TensorBoardLogger):
+            log_histograms(logger.experiment if trainer.is_global_zero else None, layers, trainer.global_step)

@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
+from vitprune.pruning.sharding import whole
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ def effective_parameters(model: nn.Module) -> Iterator[Tensor]:
     """Yield every parameter of a model once, the masked ones as the forward pass sees them."""
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList):
-            yield module()
+            yield module[0](whole(module.original))
         else:
-            yield from module.parameters(recurse=False)
+            yield from map(whole, module.parameters(recurse=False))
 
 
 def _zeros(value: Tensor) -> int:

@@ -13,6 +13,7 @@ from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.candidates import Candidate, tie
 from vitprune.pruning.criteria import Criterion, Scoring
 from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.sharding import whole
 from vitprune.pruning.units import Unit
 
 
@@ -81,5 +82,5 @@ def update_masks(
             candidate.drop(steps + exchange.count(candidate.groups - steps))
             candidate.regrow(steps, exchange.gradients)
     for layer in layers if criterion.mends else ():
-        weight = torch.where(before[layer.name], masks.whole(masks.original(layer)), 0.0)
+        weight = torch.where(before[layer.name], whole(masks.original(layer)), 0.0)
         masks.write_weight(layer, criterion.mend(weight, masks.read(layer), scoring(layer)))

@@ -61,6 +61,7 @@ class RunCheckpoints(Checkpoint):
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         self.monitor, self.every_n_steps, self.dirpath = monitor, every_n_steps, dirpath
         self.best_score: float | None = None
+        self.best_sparsity = 0.0
         self._signals = StopSignals()
         self._steps_before = 0
         self._validated_at = -1
@@ -101,8 +102,9 @@ class RunCheckpoints(Checkpoint):
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
-        if score is not None and (self.best_score is None or score > self.best_score):
-            self.best_score = score
+        sparsity = sum(c.target for c in trainer.callbacks if isinstance(c, IterativePruning))
+        if score is not None and (self.best_score is None or (sparsity, score) > (self.best_sparsity, self.best_score)):
+            self.best_score, self.best_sparsity = score, sparsity
             self._save(trainer, "best")
         self._save(trainer, "last")
         if self._signals.agreed(trainer):
@@ -152,12 +154,12 @@ class RunCheckpoints(Checkpoint):
         self._signals.restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
-        return {"best_score": self.best_score}
+        """Return the best score so far, and its sparsity."""
+        return {"best_score": self.best_score, "best_sparsity": self.best_sparsity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with the best score so far."""
-        self.best_score = state_dict["best_score"]
+        self.best_score, self.best_sparsity = state_dict["best_score"], state_dict["best_sparsity"]
 
 
 def at_final_sparsity(trainer: Trainer) -> bool:

@@ -1,0 +1,86 @@
+"""Learning from a teacher."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tests.conftest import quiet_trainer, tiny_net
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
+from vitprune.model.distillation import Distillation
+from vitprune.pruning import IterativePruning, OneShot
+from vitprune.pruning.probe import silenced
+from vitprune.training.checkpoints import read_checkpoint
+
+
+def fit(tmp_path, distillation, pretrained="digits", **options):
+    model = ViTClassifier(pretrained, labels=[str(d) for d in range(10)], distillation=distillation)
+    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16})
+    trainer = quiet_trainer(tmp_path, **{"max_epochs": 1, **options})
+    trainer.fit(model, data)
+    return model, trainer
+
+
+@pytest.mark.parametrize("hidden_weight", [0.0, 0.5])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
+    distillation = Distillation(weight=0.3, temperature=4.0, hidden_weight=hidden_weight)
+    model, trainer = fit(tmp_path, distillation, precision=precision)
+    pixels, labels = torch.rand(4, 3, 16, 16), torch.tensor([1, 2, 3, 4])
+    with trainer.precision_plugin.forward_context(), silenced(model):
+        pixels = pixels.to(next(model.parameters()).dtype)
+        loss = model.training_step({"pixel_values": pixels, "labels": labels}, 0)
+        ours = model.net(pixel_values=pixels, output_hidden_states=True)
+        theirs = distillation._net(pixel_values=pixels, output_hidden_states=True)
+        p, q = ((x.logits.float() / 4).softmax(1) for x in (theirs, ours))
+        expected = 0.7 * F.cross_entropy(ours.logits, labels) + 0.3 * 16 * (p * (p / q).log()).sum(1).mean()
+        errors = [
+            (a - b).square().mean() / b.square().mean() for a, b in zip(ours.hidden_states, theirs.hidden_states, strict=True)
+        ]
+        expected = expected + hidden_weight * sum(errors[1:]) / 6
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=2e-2 if "bf16" in precision else 1e-4)
+
+
+def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
+    distillation = Distillation()
+    model = ViTClassifier("digits", distillation=distillation, learning_rate=1e-2)
+    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16})
+    trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[IterativePruning(OneShot(0.5))])
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = read_checkpoint(tmp_path / "a.ckpt")
+    assert set(checkpoint["state_dict"]) == set(model.state_dict())
+    assert not any("teacher" in name or "distillation" in name for name in checkpoint["state_dict"])
+    dense = ViTClassifier("digits").net.state_dict()
+    for name, value in distillation._net.state_dict().items():
+        assert torch.equal(value, dense[name])
+    assert not distillation._net.training
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in distillation._net.parameters())
+
+
+def test_it_runs_the_teacher_once_a_batch(tmp_path):
+    distillation = Distillation()
+    model, _ = fit(tmp_path, distillation)
+    calls = []
+    distillation._net.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    with silenced(model):
+        model.training_step({"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0)
+    assert calls == [False]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda folder: Distillation(weight=0), "weight must lie"),
+        (lambda folder: Distillation(temperature=0), "positive temperature"),
+        (lambda folder: Distillation(teacher="nowhere"), "'nowhere' could not be loaded"),
+        (lambda folder: Distillation(teacher=str(folder)), "teacher .* has num_labels 7, the model 10"),
+        (lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1), "hidden_size 32, the model 64"),
+    ],
+)
+def test_a_teacher_that_does_not_fit_is_refused(tmp_path, build, message):
+    tiny_net(classes=7).save_pretrained(tmp_path)
+    tiny_net(classes=10).save_pretrained(tmp_path / "10")
+    with pytest.raises(UsageError, match=message):
+        fit(tmp_path, build(tmp_path))
