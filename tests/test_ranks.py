@@ -1,4 +1,4 @@
-"""Two processes hold the same masks at every round."""
+"""Two processes hold the same masks at every round, with DDP and with FSDP2, and they are those of one process."""
 
 import os
 import subprocess
@@ -8,37 +8,74 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.two_ranks import SETTINGS
+from tests.two_ranks import CROSSED, SETTINGS
 from tests.two_ranks import main as train
 from vitprune.training.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
+STRATEGIES = ["ddp", "fsdp"]
 
 
-def on_two_ranks(folder, setting):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1"}
-    arguments = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "-m", "tests.two_ranks", str(folder), setting, "2"]
-    result = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    command += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "-m", "tests.two_ranks", str(folder)]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500)
+    if result.returncode:
+        pytest.exit(result.stderr[-3000:])  # once, not for every test
+    return folder
 
 
+def load(folder, rank=0):
+    return torch.load(folder / f"rank{rank}.pt")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_both_ranks_have_the_same_masks_at_every_round(tmp_path, setting):
-    first, second = on_two_ranks(tmp_path, setting)
-    assert len(first["masks"]) == 4
+def test_both_ranks_have_the_same_masks_at_every_round(runs, setting, strategy):
+    first, second = (load(runs / strategy / setting, rank) for rank in range(2))
+    assert len(first["masks"]) == (1 if setting.startswith("first round") else 3)
     for ours, theirs in zip(first["masks"], second["masks"], strict=True):
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert all(torch.equal(first["weights"][n], second["weights"][n]) for n in first["weights"] if "accuracy" not in n)
     assert first["rounds"] == second["rounds"]
-    assert first["rounds"][-1]["sparsity"] == pytest.approx(0.75, abs=0.02)
-    generators = read_checkpoint(tmp_path / "last.ckpt")["generators"]
+    assert first["rounds"][0]["sparsity"] > 0.1
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if "random" in name or "first round" in name])
+def test_they_are_the_masks_of_one_process(runs, setting, tmp_path):
+    """Of scores that do not depend on the training, which two ranks share between them."""
+    train(tmp_path, setting)
+    single = load(tmp_path)
+    for strategy in STRATEGIES:
+        both = load(runs / strategy / setting)
+        for ours, theirs in zip(both["masks"], single["masks"], strict=True):
+            differ = sum(int((ours[name] ^ theirs[name]).sum()) for name in ours)
+            assert differ <= (2 if "first round" in setting else 0)  # scores that tie within rounding
+        assert single["dense"] == pytest.approx(both["dense"])
+
+
+@pytest.mark.parametrize("setting", CROSSED)
+@pytest.mark.parametrize(("strategy", "other"), [("ddp", "fsdp"), ("fsdp", "ddp")])
+def test_a_checkpoint_of_either_strategy_is_resumed_by_the_other(runs, strategy, other, setting):
+    undisturbed, crossed = load(runs / strategy / setting), load(runs / f"{strategy}, then {other}" / setting)
+    for ours, theirs in zip(undisturbed["masks"][1:], crossed["masks"], strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for name, weight in undisturbed["weights"].items():
+        torch.testing.assert_close(crossed["weights"][name], weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_checkpoint_of_two_processes_is_resumed_by_one(runs, strategy, tmp_path):
+    train(tmp_path, "movement", ckpt=runs / strategy / "movement" / "first.ckpt")
+    single, both = load(tmp_path), load(runs / strategy / "movement")
+    assert all(torch.equal(both["masks"][1][name], single["masks"][0][name]) for name in both["masks"][1])
+    assert single["rounds"][-1]["sparsity"] == pytest.approx(0.6, abs=0.01)
+
+
+def test_each_rank_has_its_own_random_numbers_in_the_checkpoint(runs):
+    generators = read_checkpoint(runs / "ddp" / "random" / "last.ckpt")["generators"]
     assert len(generators) == 2
     assert not torch.equal(generators[0]["torch"], generators[1]["torch"])
-    if setting.startswith("random"):  # magnitudes depend on the batches, which two ranks share between them
-        train(tmp_path / "single", setting, 1)
-        single = torch.load(tmp_path / "single" / "rank0.pt")
-        for ours, theirs in zip(first["masks"], single["masks"], strict=True):
-            assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-        assert single["dense"] == pytest.approx(first["dense"])

@@ -3,6 +3,7 @@
 Several settings share one start of the processes, which takes longer than the training.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -74,6 +75,9 @@ SETTINGS = {
 }
 
 
+CROSSED = ["magnitude", "movement", "rewound"]  # resumed with the other strategy, too
+
+
 class Rounds(Callback):
     """Keep the masks of every epoch, and disturb the random numbers of the second rank."""
 
@@ -82,6 +86,9 @@ class Rounds(Callback):
 
     def on_train_epoch_start(self, trainer, pl_module):
         torch.rand(1 + 10 * trainer.global_rank)
+        folder = Path(trainer.default_root_dir)
+        if trainer.current_epoch == 1 and trainer.is_global_zero and (folder / "last.ckpt").exists():
+            shutil.copy(folder / "last.ckpt", folder / "first.ckpt")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if batch_idx == 0:
@@ -95,11 +102,11 @@ def strategy_of(name):
     return ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=False)
 
 
-def main(folder, setting, strategy="auto", ckpt=None, epochs=4):
+def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
     seed_everything(42, verbose=False)
     architecture = {"model_type": "vit", **TINY, "initializer_range": 0.1}
     model = ViTClassifier(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 99, "validation": 41})
+    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": 21})
     pruning, seen = SETTINGS[setting](), Rounds()
     if setting.startswith("first round"):
         epochs = 1
@@ -121,7 +128,10 @@ def main(folder, setting, strategy="auto", ckpt=None, epochs=4):
 
 
 if __name__ == "__main__":
-    root, strategy = Path(sys.argv[1]), sys.argv[2]
-    for setting in sys.argv[3:]:
-        main(root / setting, setting, strategy)
+    root = Path(sys.argv[1])
+    for strategy, other in (("ddp", "fsdp"), ("fsdp", "ddp")):
+        for setting in SETTINGS:
+            main(root / strategy / setting, setting, strategy)
+        for setting in CROSSED:
+            main(root / f"{strategy}, then {other}" / setting, setting, other, root / strategy / setting / "first.ckpt")
     torch.distributed.destroy_process_group()

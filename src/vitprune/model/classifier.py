@@ -150,7 +150,9 @@ class ViTClassifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model, naming the first difference."""
+        """Refuse a checkpoint of another model, naming the first difference; a sharded model is loaded already."""
+        if "state_dict" not in checkpoint:
+            return
         ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         for name in [*ours, *theirs]:

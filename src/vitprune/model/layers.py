@@ -59,7 +59,7 @@ class Layer:
     @property
     def has_bias(self) -> bool:
         """Whether the module adds a bias."""
-        return self.module.bias is not None
+        return any("bias" in name for name, _ in self.module.named_parameters())  # under a mask it has another name
 
 
 def find_layers(model: nn.Module) -> list[Layer]:

@@ -1,11 +1,10 @@
 """When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
 
 import os
-from dataclasses import asdict
 from functools import partial
 from typing import Any, final
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -21,18 +20,18 @@ from vitprune.pruning.granularity import Element, Granularity
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.probe import announce, validate_now
 from vitprune.pruning.regrow import RigL, reset_changed
+from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
-from vitprune.pruning.settings import describe, first_difference
 from vitprune.pruning.sharding import place, restore, snapshot, whole
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import Exchange, update_masks
 
 
 @final
-class IterativePruning(Callback):
+class IterativePruning(ResumablePruning):
     """Prune at the start of epochs (or steps), fine-tune with the masks active in between.
 
     Usable with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end_epoch=8))])`. Masks are attached before
@@ -87,14 +86,7 @@ class IterativePruning(Callback):
         if schedule.observes and monitor is None:
             raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
         self.layers: list[Layer] = []
-        self._start_afresh()
-
-    def _start_afresh(self) -> None:
-        self.rounds: list[Round] = []
-        self.dense: dict[str, float] = {}
-        self.dense_zeros: int | None = None
-        self._learned: dict[str, Tensor] = {}  # what the training has taught the criterion, by layer
-        self._good: dict[str, Tensor] = {}  # the module's state when the schedule last found it good
+        self.start_afresh()
 
     # ---- before training
 
@@ -106,7 +98,7 @@ class IterativePruning(Callback):
         if self.regrow:
             check_regrowth(units)
         if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
-            self._start_afresh()
+            self.start_afresh()
         masks.attach(self.layers, straight_through=self.criterion.straight_through)
         for unit in units:
             masks.attach(unit.biases, "bias")
@@ -123,8 +115,8 @@ class IterativePruning(Callback):
             check_steps(self.schedule, trainer)
         if self.rewind:
             self.rewind.begin(trainer, self.schedule)
-        for layer in self.layers if self._learned else ():
-            self._learned[layer.name] = place(self._learned[layer.name], masks.original(layer))
+        where = {layer.name: masks.original(layer) for layer in self.layers}
+        self.learned = {name: place(value, where[name]) for name, value in self.learned.items()}
         if self.dense_zeros is None:
             self._score_dense(trainer, pl_module)
 
@@ -134,9 +126,10 @@ class IterativePruning(Callback):
         log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
         if self.monitor:
             self.dense = validate_now(trainer, pl_module)
-            if (trainer.val_dataloaders or self.schedule.observes) and self.monitor not in self.dense:
+            if (trainer.enable_validation or self.schedule.observes) and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
-        self._keep_good(pl_module)
+        if self.schedule.observes:
+            self.good = snapshot(pl_module.state_dict())
 
     # ---- while training
 
@@ -158,7 +151,7 @@ class IterativePruning(Callback):
             parameter = masks.original(layer)
             if parameter.grad is not None:
                 moved = -(parameter.detach() * parameter.grad).float()
-                self._learned[layer.name] = self._learned[layer.name] + moved if layer.name in self._learned else moved
+                self.learned[layer.name] = self.learned.get(layer.name, 0) + moved
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -173,8 +166,8 @@ class IterativePruning(Callback):
         value = trainer.callback_metrics.get(self.monitor or "")
         if self.rounds and value is not None:
             self.rounds[-1].finetuned = float(value)
-            if self.schedule.observe(float(value), self.dense[str(self.monitor)]):
-                self._keep_good(pl_module)
+            if self.schedule.observes and self.schedule.observe(float(value), self.dense[str(self.monitor)]):
+                self.good = snapshot(pl_module.state_dict())
             trainer.should_stop = trainer.should_stop or self.schedule.ended
         log_scalars(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
 
@@ -199,11 +192,6 @@ class IterativePruning(Callback):
         """The sparsity that the schedule asks for now."""
         return self.rounds[-1].target if self.rounds else 0.0
 
-    @property
-    def finished(self) -> bool:
-        """Whether the model is at its final sparsity."""
-        return self.schedule.finished(len(self.rounds))
-
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
         log_weights(trainer, self.layers)
@@ -227,7 +215,7 @@ class IterativePruning(Callback):
         def learn(criterion: Criterion) -> dict[str, Tensor]:
             return calibrate_on(trainer, pl_module, criterion, self.layers, self.calibration_images, self.seed)
 
-        statistics = learn(self.criterion) if self.criterion.calibrated else self._learned
+        statistics = learn(self.criterion) if self.criterion.calibrated else self.learned
         exchange = None
         if self.regrow:
             count = partial(self.regrow.exchanged, round=due, rounds=self.schedule.rounds)
@@ -247,12 +235,8 @@ class IterativePruning(Callback):
         if self.regrow:
             reset_changed(self.layers, before, trainer.optimizers)
 
-    def _keep_good(self, pl_module: LightningModule) -> None:
-        if self.schedule.observes:
-            self._good = snapshot(pl_module.state_dict())
-
     def _back_to_good(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        restore(pl_module.state_dict(), self._good)
+        restore(pl_module.state_dict(), self.good)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
 
@@ -264,46 +248,3 @@ class IterativePruning(Callback):
         if done.finetuned is not None:
             log_scalars(trainer, {"round/after_finetuning": done.finetuned})
         announce(done.line(self.schedule.rounds, self.monitor))
-
-    # ---- state
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What must not change between a checkpoint and its resume, as plain values."""
-        names = ("schedule", "criterion", "granularity", "allocation", "rewind", "regrow", "calibration_images", "seed")
-        return describe({**{name: getattr(self, name) for name in names}, "layers": self.selection})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
-        return {
-            "rounds": [asdict(r) for r in self.rounds],
-            "dense": dict(self.dense),
-            "dense_zeros": self.dense_zeros,
-            "finished": self.finished,
-            "settings": self.settings,
-            "schedule": self.schedule.state_dict(),
-            "rewind": self.rewind.state_dict() if self.rewind else {},
-            "learned": snapshot(self._learned),
-            "good": self._good,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint stopped.
-
-        Raises:
-            UsageError: If it was written with other settings; the message names the first difference.
-
-        """
-        difference = first_difference(state_dict["settings"], self.settings)
-        if difference:
-            raise UsageError(
-                f"the checkpoint was pruned with another setting: pruning.{difference}. "
-                "Resume with its settings, or start a new run from its export."
-            )
-        self.rounds = [Round(**values) for values in state_dict["rounds"]]
-        self.dense = dict(state_dict["dense"])
-        self.dense_zeros = state_dict["dense_zeros"]
-        self.schedule.load_state_dict(state_dict["schedule"])
-        if self.rewind:
-            self.rewind.load_state_dict(state_dict["rewind"])
-        self._learned, self._good = dict(state_dict["learned"]), dict(state_dict["good"])

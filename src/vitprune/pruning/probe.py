@@ -69,6 +69,8 @@ def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
 
 def _batches(trainer: Trainer) -> Iterator[Any]:
     """Yield the batches that a validation epoch would see."""
+    if trainer.enable_validation:
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()  # not done yet where the first epochs are not validated
     loaders, limits = trainer.val_dataloaders or (), trainer.num_val_batches
     for loader, limit in zip(loaders if isinstance(loaders, list | tuple) else [loaders], limits, strict=False):
         yield from itertools.islice(loader, None if limit == float("inf") else int(limit))

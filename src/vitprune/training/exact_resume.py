@@ -1,4 +1,4 @@
-"""Random number generators in the checkpoint, so that a resumed run draws what an undisturbed one would."""
+"""What a checkpoint must hold beside what Lightning puts there, so that a resumed run does what an undisturbed one would."""
 
 import random
 from typing import Any
@@ -7,9 +7,14 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vitprune.training.optimizer_names import to_names, to_numbers
+
 
 class ExactResume(Callback):
-    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when training goes on."""
+    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when training goes on.
+
+    Optimizer states are saved by name of the parameter; see `optimizer_names`.
+    """
 
     def __init__(self) -> None:
         self._states: list[dict[str, Any]] = []
@@ -20,10 +25,13 @@ class ExactResume(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, generator_states())
         checkpoint["generators"] = states
+        checkpoint["optimizer_states"] = to_names(trainer, pl_module, checkpoint["optimizer_states"])
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep them until everything else that may draw numbers is built."""
         self._states = checkpoint.get("generators", [])
+        if trainer.state.fn == "fit":
+            checkpoint["optimizer_states"] = to_numbers(trainer, checkpoint["optimizer_states"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put them back, and start the next epoch if the last one was finished."""
