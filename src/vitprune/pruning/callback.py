@@ -25,7 +25,7 @@ from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
-from vitprune.pruning.sharding import place, restore, snapshot, whole
+from vitprune.pruning.sharding import place, reshard, restore, snapshot, whole
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import Exchange, update_masks
 
@@ -194,6 +194,7 @@ class IterativePruning(ResumablePruning):
 
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
+        reshard(pl_module)
         log_weights(trainer, self.layers)
         if self.schedule.retreating:
             self._back_to_good(trainer, pl_module)

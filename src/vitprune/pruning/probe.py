@@ -13,6 +13,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torchmetrics import Metric
 
+from vitprune.pruning.sharding import reshard
+
 
 @torch.no_grad()
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
@@ -48,6 +50,7 @@ def silenced(module: LightningModule, collected: "_Collector | None" = None) -> 
         yield
     finally:
         del module.log, module.log_dict
+        reshard(module)
         for metric, state in states:
             metric.reset()
             metric.__dict__.update(state)

@@ -1,7 +1,8 @@
 """Tensors that are spread over ranks (FSDP2), and what is whole on each."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
@@ -27,3 +28,10 @@ def restore(tensors: dict[str, Tensor], values: dict[str, Tensor]) -> None:
     """Copy a snapshot back, in place."""
     for name, tensor in tensors.items():
         tensor.copy_(place(values[name], tensor))
+
+
+def reshard(model: nn.Module) -> None:
+    """Give up gathered parameters: after a forward pass alone the outermost are still copies, and writes would be lost."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
