@@ -29,12 +29,14 @@ from vitprune.export import export_checkpoint
 from vitprune.export.export import plot_run
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
+from vitprune.study import batch_limit
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.metrics_csv import MetricsCSV
 from vitprune.training.predictions import PredictionsCSV
 from vitprune.training.throughput import Throughput
+from vitprune.verbs import MEASURING, MeasuringTrainer
 
 DEFAULTS = {
     "accelerator": "auto",
@@ -45,8 +47,8 @@ DEFAULTS = {
 }
 
 
-class PruningTrainer(Trainer):
-    """Lightning's trainer, with one more verb."""
+class PruningTrainer(MeasuringTrainer):
+    """Lightning's trainer, with more verbs."""
 
     def export(self, model: ViTClassifier, datamodule: ImageData, ckpt_path: str, output: str | None = None) -> None:
         """Export the model of a checkpoint to a folder that plain `transformers` loads.
@@ -68,7 +70,7 @@ class PruningTrainer(Trainer):
             folder,
             pruning=next((c for c in self.callbacks if isinstance(c, IterativePruning)), None),
             run_folder=run_folder,
-            validation_batches=_batches(self.limit_val_batches, len(datamodule.whole_validation())),
+            validation_batches=batch_limit(self.limit_val_batches, len(datamodule.whole_validation())),
             seed=datamodule.seed,
         )
         done = "" if report["finished"] else ", before the final sparsity of its schedule"
@@ -111,7 +113,7 @@ class PruningCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Name the verbs, and the arguments of each that are no options."""
-        return {**LightningCLI.subcommands(), "export": {"model", "datamodule"}}
+        return {**LightningCLI.subcommands(), **{verb: {"model", "datamodule"} for verb in ("export", *MEASURING)}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add pruning, checkpoints and predictions to model, data and trainer, and link what belongs together."""
@@ -122,8 +124,11 @@ class PruningCLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand != "export":
+        if subcommand in LightningCLI.subcommands():
             parser.set_defaults(weights_only=True)  # nothing that a checkpoint contains is executed
+        if subcommand in MEASURING:  # they prune at once, to sparsities of their own
+            once = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
+            parser.set_defaults({"pruning": {"schedule": once}})
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -216,11 +221,6 @@ class PruningCLI(LightningCLI):
                     sparsities = pruning.measure(self.model).layers
                     logger.experiment.add_figure("density", plot_density(sparsities), self.trainer.global_step)
                 logger.experiment.flush()
-
-
-def _batches(limit: float, count: int) -> int | None:
-    """Translate `limit_val_batches` (a number, or a fraction if it is a float); None for all, also where it is 0."""
-    return (limit if isinstance(limit, int) else int(limit * count)) or None
 
 
 def _as_list(value: Any) -> list[Any]:

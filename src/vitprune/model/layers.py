@@ -1,6 +1,7 @@
 """The only file that knows how Hugging Face names the parts of a Vision Transformer."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ ROLE_PATTERNS = {
 OTHER_ROLE = "other"  # any other linear or convolutional layer
 ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
 BLOCK_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?)\.(\d+)\.")
+EMBEDDINGS_PATTERN = re.compile(r"(?:^|\.)embeddings\.$")
 
 
 @dataclass(frozen=True)
@@ -97,3 +99,19 @@ def block_of(name: str) -> int | None:
     """Return the index of the block that a layer of this name is in; None outside of the blocks."""
     found = BLOCK_PATTERN.search(name)
     return int(found.group(1)) if found else None
+
+
+def find_stages(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the embeddings and the blocks of a transformer by name, in the order in which they run one after another."""
+    named = [(f"{name}.", module) for name, module in model.named_modules()]
+    blocks = [(name, module) for name, module in named if (found := BLOCK_PATTERN.search(name)) and found.end() == len(name)]
+    embeddings = [(name, module) for name, module in named if EMBEDDINGS_PATTERN.search(name)]
+    return dict(embeddings[:1] + blocks)
+
+
+def stages_before(layer: Layer, stages: Iterable[str]) -> int:
+    """Return how many of the stages of a model (see `find_stages`) a layer cannot influence, because they run before it."""
+    names = list(stages)
+    if layer.role == "classifier":
+        return len(names)
+    return next((index for index, name in enumerate(names) if layer.name.startswith(name)), 0)

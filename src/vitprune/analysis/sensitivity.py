@@ -1,0 +1,137 @@
+"""What pruning one layer, block or role costs, without retraining."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from matplotlib.figure import Figure
+
+from vitprune.analysis.curves import Panels, plot_curves, plot_drop_map
+from vitprune.analysis.measure import DENSE, Measurement, Score
+from vitprune.analysis.one_shot import Method
+from vitprune.errors import UsageError
+from vitprune.model.layers import ROLES, Layer, block_of, role_of
+
+BY = ("layer", "block", "role")
+OUTSIDE = "outside of the blocks"
+RESULT = "sensitivity.json"
+
+
+def group_layers(layers: Sequence[Layer], by: str) -> dict[str, list[Layer]]:
+    """Return the groups that are pruned one at a time: every layer, the layers of every block, or those of every role."""
+    if by not in BY:
+        raise UsageError(f"sensitivity goes by {', '.join(BY)}, not by {by!r}.")
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        block = OUTSIDE if layer.block is None else f"block {layer.block}"
+        groups.setdefault({"layer": layer.name, "block": block, "role": layer.role}[by], []).append(layer)
+    return groups
+
+
+def plan(
+    groups: Mapping[str, Sequence[Layer]], sparsities: Sequence[float], method: Method, seed: int
+) -> dict[tuple[str, float], Measurement]:
+    """Return what has to be measured, by group and sparsity."""
+    return {
+        (name, sparsity): Measurement(f"{name} at {sparsity}", layers, sparsity, method, seed)
+        for name, layers in groups.items()
+        for sparsity in sparsities
+    }
+
+
+def summarize(
+    groups: Mapping[str, Sequence[Layer]],
+    plan: Mapping[tuple[str, float], Measurement],
+    scores: Mapping[str, Score],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what goes into `sensitivity.json`: accuracy and loss by group and sparsity."""
+    scan: dict[str, dict[str, float]] = {name: {} for name in groups}
+    loss: dict[str, dict[str, float]] = {name: {} for name in groups}
+    for (name, sparsity), measurement in plan.items():
+        scan[name][str(sparsity)] = scores[measurement.key].accuracy
+        loss[name][str(sparsity)] = scores[measurement.key].loss
+    return {
+        "metric": "accuracy",
+        "dense": scores[DENSE].accuracy,
+        "images": scores[DENSE].images,
+        "criterion": settings["method"]["criterion"]["class"],
+        "granularity": settings["method"]["granularity"]["class"],
+        "by": settings["by"],
+        "scan": scan,
+        "groups": {name: [layer.name for layer in layers] for name, layers in groups.items()},
+        "loss": {"dense": scores[DENSE].loss, "scan": loss},
+        "settings": settings,
+    }
+
+
+def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
+    """Write `sensitivity.json`, `.csv` and `.yaml` and the figures into a folder; return the figures by name."""
+    with (folder / "sensitivity.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("group", "layers", "sparsity", "accuracy", "accuracy_lost", "loss"))
+        for name, curve in result["scan"].items():
+            for sparsity, accuracy in curve.items():
+                loss, count = result["loss"]["scan"][name][sparsity], len(result["groups"][name])
+                writer.writerow((name, count, sparsity, accuracy, result["dense"] - accuracy, loss))
+    figures = draw(result)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+    path = folder / RESULT
+    allocation = {"class_path": "FromSensitivity", "init_args": {"path": str(path.resolve())}}
+    (folder / "sensitivity.yaml").write_text(yaml.safe_dump({"pruning": {"allocation": allocation}}))
+    path.write_text(json.dumps(result, indent=2) + "\n")  # last: its presence says that all is there
+    return figures
+
+
+def draw(result: dict[str, Any]) -> dict[str, Figure]:
+    """Return the figures of a scan: `drop_map`, and curves; of a scan by layer, curves by role and by block."""
+    dense = result["dense"]
+    if result["by"] != "layer":
+        panels = {f"pruning one {result['by']}": curves_of(result)}
+        return {"drop_map": plot_drop_map(panels, dense, ""), "curves": plot_curves(panels, dense)}
+    by_role = in_panels(result, "role")
+    return {
+        "drop_map": plot_drop_map(by_role, dense, "block"),
+        "by_role": plot_curves(by_role, dense),
+        "by_block": plot_curves(in_panels(result, "block"), dense),
+    }
+
+
+def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:
+    """Return the curve of each group."""
+    return {name: {float(s): [value] for s, value in curve.items()} for name, curve in result["scan"].items()}
+
+
+def in_panels(result: dict[str, Any], panel: str) -> Panels:
+    """Sort the curves of a scan by layer into a panel for each role (or block), labelled by block (or role)."""
+    panels: dict[str, dict[str, dict[float, list[float]]]] = {}
+    for name, curve in sorted(curves_of(result).items(), key=lambda item: _place(item[0], panel)):
+        block, role = block_of(name), role_of(name)
+        if block is None:
+            title, label = OUTSIDE, role
+        else:
+            title, label = (role, f"block {block}") if panel == "role" else (f"block {block}", role)
+        panels.setdefault(title, {})[label] = curve
+    return panels
+
+
+def _place(name: str, panel: str) -> tuple[bool, int, int]:
+    block, role = block_of(name), ROLES.index(role_of(name))
+    order = (role, block or 0) if panel == "role" else (block or 0, role)
+    return (block is None, *order)
+
+
+def check_sparsities(sparsities: Sequence[float]) -> list[float]:
+    """Return sparsities in rising order, each once.
+
+    Raises:
+        UsageError: If there is none, or one is not in (0, 1).
+
+    """
+    if not sparsities or not all(0 < sparsity < 1 for sparsity in sparsities):
+        raise UsageError(f"sparsities must lie between 0 and 1, not {list(sparsities)}.")
+    return sorted(set(sparsities))

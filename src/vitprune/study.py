@@ -1,0 +1,118 @@
+"""Where and on how many processes a model is measured, and where the results go."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Fabric, Trainer
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from vitprune import run_folders
+from vitprune.analysis.journal import Journal, read_settings
+from vitprune.analysis.measure import Measurement, Score, ValidationBatches, measure
+from vitprune.data import ImageData
+from vitprune.model import ViTClassifier
+from vitprune.pruning import masks
+from vitprune.training.checkpoints import read_checkpoint
+
+
+class Study:
+    """Measurements of one model that share a folder, which an interrupted one finds again.
+
+    Args:
+        trainer: Says which devices, precision and batches.
+        verb: Name of the study: the folder of its results is called so, and `<verb>.json` in it is written last.
+        model: The model.
+        data: Has the validation images.
+        settings: What is measured, as plain values.
+        images_in_memory: Images that are kept in memory at a time.
+        output: Folder of the results; by default `<verb>` in the folder of the checkpoint's run, or in that of an unfinished
+            study with the same settings, or in a new one.
+        ckpt_path: A training checkpoint whose weights are measured.
+
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        verb: str,
+        model: ViTClassifier,
+        data: ImageData,
+        settings: dict[str, Any],
+        images_in_memory: int,
+        output: str | None,
+        ckpt_path: str | None,
+    ) -> None:
+        self.fabric = launch(trainer)
+        if ckpt_path:
+            load_weights(model, ckpt_path)
+        self.net = self.fabric.to_device(model.net.eval())
+        limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
+        self.batches = ValidationBatches(data, self.fabric.device, images_in_memory, limit)
+        images = {name: getattr(data, name) for name in ("source", "max_images", "split_seed", "image_size", "batch_size")}
+        precision, chunk = str(trainer.precision), self.batches.size
+        self.settings = {
+            **{"verb": verb, "model": model.hparams["pretrained"], "ckpt_path": ckpt_path, **settings},
+            **{"data": {**images, "batches": self.batches.count, "batches_in_memory": chunk}, "precision": precision},
+        }
+        root = Path(trainer.default_root_dir)
+        self.folder = Path(self.fabric.broadcast(str(find_folder(verb, self.settings, root, output, ckpt_path))))
+        self.journal = Journal(self.folder, self.fabric.global_rank)
+        self.journal.open(self.settings)
+        self._show_progress = trainer.progress_bar_callback is not None
+
+    def measure(self, measurements: Sequence[Measurement]) -> dict[str, Score]:
+        """Return the score of every measurement, and of the dense model; only what was not done before is done."""
+        return measure(self.net, measurements, self.batches, self.journal, self.fabric, self._show_progress)
+
+    def show(self, figures: Mapping[str, Figure]) -> None:
+        """Put figures into TensorBoard, and say where everything is."""
+        with SummaryWriter(str(self.folder)) as writer:
+            for name, figure in figures.items():
+                writer.add_figure(f"{self.settings['verb']}/{name}", figure)
+        print(f"results are in {self.folder}")
+
+
+def launch(trainer: Trainer) -> Fabric:
+    """Return a Fabric on the devices of a trainer, its processes started."""
+    device = trainer.strategy.root_device.type
+    fabric = Fabric(
+        accelerator=device,
+        devices=trainer.num_devices if device == "cpu" else trainer.device_ids,
+        num_nodes=trainer.num_nodes,
+        strategy="ddp" if trainer.world_size > 1 else "auto",
+        precision=trainer.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
+    """Give a model the weights and masks of a training checkpoint."""
+    checkpoint = read_checkpoint(ckpt_path)
+    masks.attach_like(model, checkpoint["state_dict"])
+    model.on_load_checkpoint(checkpoint)
+    model.load_state_dict(checkpoint["state_dict"])
+
+
+def find_folder(verb: str, settings: dict[str, Any], root: Path, output: str | None, ckpt_path: str | None) -> Path:
+    """Return the folder of the results; see `Study`."""
+    if output:
+        return Path(output)
+    run = run_folders.run_of(Path(ckpt_path)) if ckpt_path else None
+    if run:
+        return run / verb
+    logs = root / run_folders.LOGS
+    versions = {int(path.name[8:]): path / verb for path in logs.glob("version_*") if path.name[8:].isdigit()}
+    for version in sorted(versions, reverse=True):
+        folder = versions[version]
+        if read_settings(folder) == settings and not (folder / f"{verb}.json").exists():
+            print(f"going on in {folder}")
+            return folder
+    return logs / f"version_{max(versions, default=-1) + 1}" / verb
+
+
+def batch_limit(limit: float, count: int) -> int | None:
+    """Translate `limit_val_batches` (a number, or a fraction if it is a float); None for all, also where it is 0."""
+    return (limit if isinstance(limit, int) else int(limit * count)) or None

@@ -1,0 +1,66 @@
+"""The verbs beside Lightning's own that measure what pruning does: `sensitivity`."""
+
+from collections.abc import Sequence
+
+from lightning import Trainer
+
+from vitprune.analysis import sensitivity
+from vitprune.analysis.one_shot import Method
+from vitprune.data import ImageData
+from vitprune.model import ViTClassifier
+from vitprune.model.layers import Layer
+from vitprune.pruning import IterativePruning, LayerSelection
+from vitprune.study import Study
+
+MEASURING = ("sensitivity",)
+TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+class MeasuringTrainer(Trainer):
+    """Lightning's trainer, with verbs that prune a model, look, and leave it as it was."""
+
+    def sensitivity(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        by: str = "layer",
+        sparsities: list[float] = TENTHS,  # noqa: B006 (never changed)
+        images_in_memory: int = 256,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Prune one layer, block or role at a time, without retraining, and score the model on the validation images.
+
+        Criterion, granularity, layers and seed are those of `pruning`. An interrupted scan goes on when the same command is
+        given again.
+
+        Args:
+            model: The model.
+            datamodule: Has the validation images; `data.max_images` takes a fixed part of them.
+            by: What is pruned at a time: `layer`, `block` or `role`.
+            sparsities: Of what is pruned at a time, each in (0, 1).
+            images_in_memory: Images whose hidden states at every block are kept at a time.
+            output: Folder of the results; by default `sensitivity` in the folder of the checkpoint's run or in a new one.
+            ckpt_path: A training checkpoint whose weights are scanned, in place of the pretrained ones.
+
+        """
+        sparsities = sensitivity.check_sparsities(sparsities)
+        method, layers, seed = self._pruning(model)
+        groups = sensitivity.group_layers(layers, by)
+        method.check(layers)
+        settings = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers], "seed": seed}
+        settings |= {"method": method.describe()}
+        plan = sensitivity.plan(groups, sparsities, method, seed)
+        study = Study(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
+        scores = study.measure(list(plan.values()))
+        if study.fabric.is_global_zero:
+            result = sensitivity.summarize(groups, plan, scores, study.settings)
+            study.show(sensitivity.save(result, study.folder))
+
+    def _pruning(self, model: ViTClassifier) -> tuple[Method, Sequence[Layer], int]:
+        """Return method, layers and seed that `pruning` asks for, or the defaults."""
+        pruning = next((c for c in self.callbacks if isinstance(c, IterativePruning)), None)
+        if pruning is None:
+            return Method(), LayerSelection().select(model), 42
+        method = Method(pruning.criterion, pruning.granularity, pruning.allocation)
+        return method, pruning.selection.select(model), pruning.seed
