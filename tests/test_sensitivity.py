@@ -115,7 +115,7 @@ class TestScan:
         quick = scan(net, tmp_path / "quick", layers, by, method)
         naive = scan(net, tmp_path / "naive", layers, by, method, reuse_prefix=False)
         assert quick == naive
-        assert len(set(score.loss for score in quick.values())) > len(quick) // 2
+        assert len({score.loss for score in quick.values()}) > len(quick) // 2
 
     def test_scores_are_those_of_a_model_pruned_by_hand(self, tmp_path):
         net = tiny_net(initializer_range=0.3)

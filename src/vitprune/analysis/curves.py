@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,6 @@ from matplotlib.figure import Figure
 Panels = Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "x", "P", "*")
-PANELS_IN_A_ROW = 4
 
 
 def plot_curves(panels: Panels, dense: float, xlabel: str = "sparsity (%)") -> Figure:
@@ -31,14 +31,12 @@ def plot_curves(panels: Panels, dense: float, xlabel: str = "sparsity (%)") -> F
         for label, curve in panel.items():
             _curve(axes, curve, dense, label, labels.index(label), len(labels))
         axes.set_title(title, fontsize="medium")
-        axes.set_ylim(bottom=min(axes.get_ylim()[0], 0))
         axes.grid(alpha=0.3)
     figure.supxlabel(xlabel, fontsize="medium")
     figure.supylabel("accuracy (%)", fontsize="medium")
     handles = {text: handle for axes in grid for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    if not set(panels) >= set(labels):  # panels of one curve each say in their title what it is
-        columns = min(len(handles), 8 if len(panels) > 2 else 3)
-        figure.legend(handles.values(), handles, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
+    columns = min(len(handles), 8 if len(panels) > 2 else 3)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
     return figure
 
 
@@ -46,9 +44,13 @@ def _curve(axes: Axes, curve: Mapping[float, Sequence[float]], dense: float, lab
     points = {0.0: [dense], **curve}
     x = sorted(points)
     values = [[100 * value for value in points[sparsity]] for sparsity in x]
-    style = {"color": "black", "linestyle": LINES[index % 4], "marker": MARKERS[index % 8]}
+    style: dict[str, Any] = {"color": "black", "linestyle": LINES[index % 4], "marker": MARKERS[index % 8]}
     if count > len(MARKERS):  # too many to tell apart one by one: their order shows as a shade
-        style = {"color": matplotlib.colormaps["viridis_r"](index / (count - 1)), "linestyle": "-", "marker": "."}
+        style: dict[str, Any] = {
+            "color": matplotlib.colormaps["viridis_r"](index / (count - 1)),
+            "linestyle": "-",
+            "marker": ".",
+        }
     axes.plot([100 * s for s in x], [np.mean(v) for v in values], markersize=3.5, linewidth=1.2, label=label, **style)
     if max(map(len, values)) > 1:
         axes.fill_between([100 * s for s in x], [min(v) for v in values], [max(v) for v in values], color="0.5", alpha=0.35)
@@ -65,7 +67,7 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
     """
     columns = sorted({sparsity for panel in panels.values() for curve in panel.values() for sparsity in curve})
     most_rows = max(len(panel) for panel in panels.values())
-    figure, grid = _panels(len(panels), 1.2 + 0.36 * len(columns), 0.9 + 0.26 * most_rows, in_a_row=3)
+    figure, grid = _panels(len(panels), 1.2 + 0.36 * len(columns), 0.9 + 0.26 * most_rows)
     drops = {
         title: np.array([[100 * (dense - np.mean(curve.get(s, [np.nan]))) for s in columns] for curve in panel.values()])
         for title, panel in panels.items()
@@ -85,8 +87,8 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
     return figure
 
 
-def _panels(count: int, width: float, height: float, in_a_row: int = PANELS_IN_A_ROW) -> tuple[Figure, list[Axes]]:
-    columns = min(count, in_a_row)
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    columns = min(count, 4 if count > 9 else 3)
     rows = math.ceil(count / columns)
     size = (max(5.5, width * columns + 1), max(3.6, height * rows + 0.9))
     figure = Figure(figsize=size, layout="constrained")

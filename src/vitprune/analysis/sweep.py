@@ -1,0 +1,91 @@
+"""Accuracy against sparsity of several methods, pruned at once, without fine-tuning."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from vitprune.analysis.curves import plot_curves
+from vitprune.analysis.measure import DENSE, Measurement, Score
+from vitprune.analysis.one_shot import Method
+from vitprune.errors import UsageError
+from vitprune.model.layers import Layer
+from vitprune.pruning import Element, Magnitude, Random, Row
+
+RESULT = "sweep.json"
+
+
+def usual_methods() -> dict[str, Method]:
+    """Return the four local methods of `torch.nn.utils.prune` under their names there."""
+    return {
+        "random_unstructured": Method(Random(), Element()),
+        "l1_unstructured": Method(Magnitude(p=1), Element()),
+        "random_structured": Method(Random(), Row()),
+        "l1_structured": Method(Magnitude(p=1), Row()),
+    }
+
+
+def plan(
+    methods: Mapping[str, Method], sparsities: Sequence[float], layers: Sequence[Layer], seeds: Sequence[int]
+) -> dict[tuple[str, float, int], Measurement]:
+    """Return what has to be measured, by method, sparsity and seed; one seed will do for what does not depend on it."""
+    for name, method in methods.items():
+        if not re.fullmatch(r"[\w.+-]+", name):
+            raise UsageError(f"the name of a method becomes that of a file, so {name!r} should be letters, digits, _ + - .")
+        method.check(layers)
+    return {
+        (name, sparsity, seed): Measurement(f"{name} at {sparsity}, seed {seed}", layers, sparsity, method, seed)
+        for name, method in methods.items()
+        for sparsity in sparsities
+        for seed in (seeds if method.random else seeds[:1])
+    }
+
+
+def summarize(
+    plan: Mapping[tuple[str, float, int], Measurement], scores: Mapping[str, Score], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what goes into `sweep.json`: accuracies and losses, one for each seed, by method and sparsity."""
+    methods: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (name, sparsity, _), measurement in plan.items():
+        curves, score = methods.setdefault(name, {"accuracy": {}, "loss": {}}), scores[measurement.key]
+        curves["accuracy"].setdefault(str(sparsity), []).append(score.accuracy)
+        curves["loss"].setdefault(str(sparsity), []).append(score.loss)
+    dense = scores[DENSE]
+    return {
+        "metric": "accuracy",
+        "dense": dense.accuracy,
+        "dense_loss": dense.loss,
+        "images": dense.images,
+        "methods": methods,
+        "settings": settings,
+    }
+
+
+def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
+    """Write `sweep.json`, `sweep.csv` and the figures into a folder; return the figures by name."""
+    with (folder / "sweep.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("method", "sparsity", "seed", "accuracy", "loss"))
+        for name, curves in result["methods"].items():
+            for sparsity, accuracies in curves["accuracy"].items():
+                rows = zip(result["settings"]["seeds"], accuracies, curves["loss"][sparsity], strict=False)
+                writer.writerows((name, sparsity, *row) for row in rows)
+    figures = draw(result)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+    (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n")  # last: its presence says that all is there
+    return figures
+
+
+def draw(result: dict[str, Any]) -> dict[str, Figure]:
+    """Return the figures of a sweep: `sweep` with all methods, and one for each under its name."""
+    curves = {
+        name: {float(sparsity): values for sparsity, values in method["accuracy"].items()}
+        for name, method in result["methods"].items()
+    }
+    together = plot_curves({"one-shot, without fine-tuning": curves}, result["dense"])
+    return {"sweep": together} | {name: plot_curves({name: {name: c}}, result["dense"]) for name, c in curves.items()}
