@@ -1,5 +1,6 @@
 """A scan: equal to the naive one, resumable, and leaving no trace on the model."""
 
+import copy
 import csv
 import json
 from pathlib import Path
@@ -10,10 +11,11 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning import Fabric
+from lightning import Callback, Fabric
 from PIL import Image
 
-from tests.conftest import tiny_net
+from tests.conftest import TINY, quiet_trainer, tiny_net
+from tests.test_axes import CRITERIA, GRANULARITIES
 from tests.test_cli import SMALL
 from vitprune.analysis import sensitivity
 from vitprune.analysis.journal import Journal
@@ -21,9 +23,29 @@ from vitprune.analysis.measure import DENSE, measure
 from vitprune.analysis.one_shot import Method, pruned
 from vitprune.analysis.replay import Batch, record, replay
 from vitprune.cli import main
+from vitprune.data import ImageData
 from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers, find_stages, stages_before
-from vitprune.pruning import Column, Element, LayerSelection, Magnitude, Random, Row, masks
+from vitprune.pruning import (
+    Branch,
+    Column,
+    Combined,
+    Element,
+    Global,
+    Head,
+    LayerSelection,
+    Magnitude,
+    Movement,
+    Neuron,
+    NofM,
+    Random,
+    Row,
+    Uniform,
+    Wanda,
+    masks,
+)
+from vitprune.pruning.calibration import calibrate_on
 
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]
 
@@ -46,7 +68,7 @@ class ThreeBatches:
 
 
 def scan(net, folder, layers, by="layer", method=METHODS[0], **options):
-    groups = sensitivity.group_layers(layers, by)
+    groups = sensitivity.group_layers(layers, by, method.granularity)
     plan = sensitivity.plan(groups, [0.3, 0.8], method, seed=1)
     journal = Journal(folder)
     journal.open({"by": by})
@@ -104,6 +126,69 @@ class TestRestoration:
         with pytest.raises(KeyboardInterrupt), pruned(find_layers(net), 0.5, METHODS[0], 0):
             raise KeyboardInterrupt
         assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """Return a tiny classifier, its data, and each criterion after it has learned from them what it needs."""
+    model = ViTClassifier(architecture={"model_type": "vit", **TINY, "initializer_range": 0.3}, labels=list("0123456789"))
+    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 64, "validation": 24})
+    methods = [Method(criterion) for criterion in CRITERIA if not criterion.straight_through]
+    for method in methods:
+        method.learn(model, data, LayerSelection().select(model), images=32, seed=1)
+    return model, data, methods
+
+
+class TestEveryMethod:
+    @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+    def test_prunes_one_group_and_restores_it(self, learned, granularity):
+        model, _, methods = learned
+        layers = LayerSelection().select(model, granularity.roles)
+        sparsity = {str(NofM(1, 8)): 0.875, str(Branch()): 0.9}.get(str(granularity), 0.5)
+        allocation = Global() if granularity.ranked_together else Uniform()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        for group in list(sensitivity.group_layers(layers, "layer", granularity).values())[:3]:
+            for learned_method in methods:
+                method = Method(learned_method.criterion, granularity, allocation)
+                method.statistics = learned_method.statistics
+                method.check(layers, [sparsity])
+                with pruned(group, sparsity, method, 0):
+                    zeros = sum(int((layer.weight == 0).sum()) for layer in group)
+                    weights = sum(layer.weight.numel() for layer in group)
+                    others = [layer for layer in layers if layer.name not in {member.name for member in group}]
+                    assert all(torch.equal(o.weight, before[f"{o.name}.weight"]) for o in others)
+                assert zeros >= sparsity * weights * 0.99 - 1
+                after = model.state_dict()
+                assert set(after) == set(before)
+                assert all(torch.equal(after[name], before[name]) for name in before)
+
+    def test_what_was_learned_is_what_a_run_learns(self, learned, tmp_path):
+        model, data, methods = learned
+        criterion = next(m for m in methods if isinstance(m.criterion, Wanda)).criterion
+        mine = next(m for m in methods if m.criterion is criterion).statistics
+        seen = {}
+
+        class Spy(Callback):
+            def on_train_start(self, trainer, pl_module):
+                layers = LayerSelection().select(pl_module)
+                masks.attach(layers)
+                seen.update(calibrate_on(trainer, pl_module, criterion, layers, 32, 1))
+
+        quiet_trainer(tmp_path, callbacks=[Spy()], max_steps=1, limit_val_batches=0).fit(copy.deepcopy(model).train(), data)
+        assert set(seen) == set(mine)
+        assert all(torch.allclose(seen[name], mine[name], rtol=1e-5) for name in mine)
+
+    def test_what_only_works_while_training_is_refused(self):
+        with pytest.raises(UsageError, match="Movement scores what training did"):
+            Method(Movement()).check(find_layers(tiny_net()), [0.5])
+
+    def test_layers_that_fall_together_are_one_group(self):
+        layers = LayerSelection().select(tiny_net(), Combined([Head(), Neuron()]).roles)
+        groups = sensitivity.group_layers(layers, "layer", Combined([Head(), Neuron()]))
+        assert [len(members) for members in groups.values()] == [4, 4, 2, 2]
+        assert set(groups) == {"block 0 attention", "block 0 mlp", "block 1 attention", "block 1 mlp"}
+        by_role = sensitivity.group_layers(layers, "role", Combined([Head(), Neuron()]))
+        assert {name: len(members) for name, members in by_role.items()} == {"attention": 8, "mlp": 4}
 
 
 class TestScan:

@@ -1,6 +1,6 @@
 """The verbs beside Lightning's own that measure what pruning does."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from lightning import Trainer
 
@@ -9,8 +9,7 @@ from vitprune.analysis.one_shot import Method
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
-from vitprune.model.layers import Layer
-from vitprune.pruning import IterativePruning, LayerSelection
+from vitprune.pruning import IterativePruning, OneShot
 from vitprune.study import Study
 
 MEASURING = ("sensitivity", "sweep")
@@ -46,13 +45,16 @@ class MeasuringTrainer(Trainer):
 
         """
         sparsities = sensitivity.check_sparsities(sparsities)
-        method, layers, seed = self._pruning(model)
-        groups = sensitivity.group_layers(layers, by)
-        method.check(layers)
-        settings = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers], "seed": seed}
-        settings |= {"method": method.describe()}
-        plan = sensitivity.plan(groups, sparsities, method, seed)
+        pruning = self._pruning()
+        method = Method(pruning.criterion, pruning.granularity, pruning.allocation)
+        layers = pruning.selection.select(model, method.granularity.roles)
+        method.check(layers, sparsities)
+        groups = sensitivity.group_layers(layers, by, method.granularity)
+        plan = sensitivity.plan(groups, sparsities, method, pruning.seed)
+        settings: dict[str, Any] = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers]}
+        settings |= {"method": method.describe(), "seed": pruning.seed}
         study = Study(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
+        method.learn(model, datamodule, layers, pruning.calibration_images, pruning.seed)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             result = sensitivity.summarize(groups, plan, scores, study.settings)
@@ -88,20 +90,20 @@ class MeasuringTrainer(Trainer):
             raise UsageError(f"sweep needs at least one seed, not {seeds}.")
         methods = methods or sweep.usual_methods()
         sparsities = sensitivity.check_sparsities(sparsities)
-        _, layers, seed = self._pruning(model)
-        plan = sweep.plan(methods, sparsities, layers, range(seed, seed + seeds))
-        settings = {"sparsities": sparsities, "layers": [layer.name for layer in layers]}
-        settings["seeds"] = list(range(seed, seed + seeds))
+        pruning = self._pruning()
+        layers = {name: pruning.selection.select(model, m.granularity.roles) for name, m in methods.items()}
+        used = list(range(pruning.seed, pruning.seed + seeds))
+        plan = sweep.plan(methods, sparsities, layers, used)
+        settings: dict[str, Any] = {"sparsities": sparsities, "seeds": used}
+        settings["layers"] = {name: [layer.name for layer in chosen] for name, chosen in layers.items()}
         settings["methods"] = {name: method.describe() for name, method in methods.items()}
         study = Study(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
+        for name, method in methods.items():
+            method.learn(model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             study.show(sweep.save(sweep.summarize(plan, scores, study.settings), study.folder))
 
-    def _pruning(self, model: ViTClassifier) -> tuple[Method, Sequence[Layer], int]:
-        """Return method, layers and seed that `pruning` asks for, or the defaults."""
-        pruning = next((c for c in self.callbacks if isinstance(c, IterativePruning)), None)
-        if pruning is None:
-            return Method(), LayerSelection().select(model), 42
-        method = Method(pruning.criterion, pruning.granularity, pruning.allocation)
-        return method, pruning.selection.select(model), pruning.seed
+    def _pruning(self) -> IterativePruning:
+        """Return the callback, whose schedule plays no part here."""
+        return next((c for c in self.callbacks if isinstance(c, IterativePruning)), IterativePruning(OneShot(0.5)))

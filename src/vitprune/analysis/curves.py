@@ -46,7 +46,7 @@ def _curve(axes: Axes, curve: Mapping[float, Sequence[float]], dense: float, lab
     values = [[100 * value for value in points[sparsity]] for sparsity in x]
     style: dict[str, Any] = {"color": "black", "linestyle": LINES[index % 4], "marker": MARKERS[index % 8]}
     if count > len(MARKERS):  # too many to tell apart one by one: their order shows as a shade
-        style: dict[str, Any] = {
+        style = {
             "color": matplotlib.colormaps["viridis_r"](index / (count - 1)),
             "linestyle": "-",
             "marker": ".",

@@ -1,15 +1,25 @@
-"""Prune for the length of a measurement: the one place where this room touches a model."""
+"""Prune for the length of a measurement: the one place where this room changes a model."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor
 from torch.nn.utils import parametrize
+from torch.utils.data import DataLoader
 
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import Allocation, Criterion, Element, Granularity, Magnitude, Random, Uniform, masks
+from vitprune.pruning import Allocation, Criterion, Element, Granularity, Magnitude, OneShot, Random, Uniform, masks
+from vitprune.pruning.calibration import BATCH_SIZE, calibrate
+from vitprune.pruning.checks import check_axes
+from vitprune.pruning.settings import describe
 from vitprune.pruning.update import update_masks
+from vitprune.seeding import seed_for
 
 
 class Method:
@@ -19,6 +29,9 @@ class Method:
         criterion: Which weights matter; by default `Magnitude()`.
         granularity: What falls together; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`.
+
+    Attributes:
+        statistics: What the criterion learned from data, by name of the layer; see `learn`.
 
     """
 
@@ -31,12 +44,16 @@ class Method:
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
         self.allocation = allocation or Uniform()
+        self.statistics: dict[str, Tensor] = {}
 
-    def check(self, layers: Sequence[Layer]) -> None:
-        """Raise `UsageError` if this method does not fit these layers."""
-        for layer in layers:
-            self.granularity.check(layer)
+    def check(self, layers: Sequence[Layer], sparsities: Sequence[float]) -> None:
+        """Raise `UsageError` if this method does not fit these layers and sparsities, or works only while training."""
+        if self.criterion.straight_through:
+            raise UsageError(f"{type(self.criterion).__name__} scores what training did to the weights; there is none here.")
+        self.granularity.units(layers)
         self.allocation.check(layers)
+        for sparsity in sparsities:
+            check_axes(OneShot(sparsity), self.criterion, self.granularity, self.allocation)
 
     @property
     def random(self) -> bool:
@@ -45,26 +62,54 @@ class Method:
 
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""
-        axes = {"criterion": self.criterion, "granularity": self.granularity, "allocation": self.allocation}
-        return {name: {"class": type(axis).__name__, **vars(axis)} for name, axis in axes.items()}
+        return {name: describe(getattr(self, name)) for name in ("criterion", "granularity", "allocation")}
+
+    def learn(self, model: LightningModule, data: ImageData, layers: Sequence[Layer], images: int, seed: int) -> None:
+        """Let the criterion learn about the dense layers, if it does, from the sample that a run of this seed takes.
+
+        Every process sees the whole sample, so all learn the same. The loss is the cross-entropy.
+        """
+        if not self.criterion.calibrated:
+            return
+        model.eval()
+        with attached(layers):
+            self.statistics = calibrate(self.criterion, layers, _losses(model, data, images, seed))
+
+
+def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
+    loader = data.calibration_dataloader()
+    generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
+    chosen = torch.randperm(len(data.splits["train"]), generator=generator)[:images]
+    chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+    sample = DataLoader(loader.dataset, batch_sampler=chunks, collate_fn=loader.collate_fn)
+    for batch in sample:
+        prepared = data.prepare(batch, model.device)
+        pixels, labels = prepared["pixel_values"], prepared["labels"]
+        yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels)
 
 
 @contextmanager
 def pruned(layers: Sequence[Layer], sparsity: float, method: Method, seed: int) -> Iterator[None]:
-    """Prune layers at once to a sparsity, in [0, 1); afterwards every weight and mask is what it was, bit for bit."""
-    fresh = [layer for layer in layers if not masks.is_masked(layer.module)]
-    masks.attach(fresh)
-    before = [{name: value.clone() for name, value in layer.module.state_dict().items()} for layer in layers]
+    """Prune layers at once to a sparsity, in [0, 1); afterwards every weight, bias and mask is what it was, bit for bit."""
+    biases = [layer for unit in method.granularity.units(layers) for layer in unit.biases]
+    with attached(layers), attached(biases, "bias"):
+        before = [{name: value.clone() for name, value in layer.module.state_dict().items()} for layer in layers]
+        try:
+            axes = (method.criterion, method.granularity, method.allocation)
+            update_masks(layers, sparsity, 1, seed, *axes, statistics=method.statistics)
+            yield
+        finally:
+            for layer, state in zip(layers, before, strict=True):
+                layer.module.load_state_dict(state)
+
+
+@contextmanager
+def attached(layers: Sequence[Layer], parameter: str = "weight") -> Iterator[None]:
+    """Put masks where there are none, for a while; only an all-ones mask may be taken off again."""
+    fresh = [layer for layer in layers if not masks.is_masked(layer.module, parameter)]
+    masks.attach(fresh, parameter)
     try:
-        update_masks(layers, sparsity, 1, seed, method.criterion, method.granularity, method.allocation)
         yield
     finally:
-        for layer, state in zip(layers, before, strict=True):
-            layer.module.load_state_dict(state)
         for layer in fresh:
-            parametrize.remove_parametrizations(layer.module, "weight", leave_parametrized=False)
-
-
-def plain_weights(layers: Sequence[Layer]) -> dict[str, torch.Tensor]:
-    """Return a copy of the weights as the forward pass sees them, by layer name."""
-    return {layer.name: layer.weight.detach().clone() for layer in layers}
+            parametrize.remove_parametrizations(layer.module, parameter, leave_parametrized=False)

@@ -13,22 +13,38 @@ from vitprune.analysis.curves import Panels, plot_curves, plot_drop_map
 from vitprune.analysis.measure import DENSE, Measurement, Score
 from vitprune.analysis.one_shot import Method
 from vitprune.errors import UsageError
-from vitprune.model.layers import ROLES, Layer, block_of, role_of
+from vitprune.model.layers import Layer
+from vitprune.pruning import Granularity
+from vitprune.pruning.coupled import ATTENTION, MLP
 
 BY = ("layer", "block", "role")
 OUTSIDE = "outside of the blocks"
 RESULT = "sensitivity.json"
 
 
-def group_layers(layers: Sequence[Layer], by: str) -> dict[str, list[Layer]]:
-    """Return the groups that are pruned one at a time: every layer, the layers of every block, or those of every role."""
+def group_layers(layers: Sequence[Layer], by: str, granularity: Granularity) -> dict[str, list[Layer]]:
+    """Return the groups that are pruned one at a time: every layer, the layers of every block, or those of every role.
+
+    Layers that the granularity prunes together, those of attention or of an MLP, count as one layer and as one role.
+    """
     if by not in BY:
         raise UsageError(f"sensitivity goes by {', '.join(BY)}, not by {by!r}.")
     groups: dict[str, list[Layer]] = {}
-    for layer in layers:
-        block = OUTSIDE if layer.block is None else f"block {layer.block}"
-        groups.setdefault({"layer": layer.name, "block": block, "role": layer.role}[by], []).append(layer)
+    for unit in granularity.units(layers):
+        place = place_of(unit.layers)
+        name = unit.layers[0].name if len(unit.layers) == 1 else f"{place['block']} {place['role']}"
+        groups.setdefault({"layer": name, **place}[by], []).extend(unit.layers)
     return groups
+
+
+def place_of(layers: Sequence[Layer]) -> dict[str, str]:
+    """Return where layers that are pruned together are, in words: their `block`, and their `role` or branch."""
+    block, roles = layers[0].block, {layer.role for layer in layers}
+    branch = "attention" if roles <= set(ATTENTION) else "mlp" if roles <= set(MLP) else "all"
+    return {
+        "block": OUTSIDE if block is None else f"block {block}",
+        "role": branch if len(roles) > 1 else layers[0].role,
+    }
 
 
 def plan(
@@ -63,6 +79,7 @@ def summarize(
         "by": settings["by"],
         "scan": scan,
         "groups": {name: [layer.name for layer in layers] for name, layers in groups.items()},
+        "places": {name: place_of(layers) for name, layers in groups.items()},
         "loss": {"dense": scores[DENSE].loss, "scan": loss},
         "settings": settings,
     }
@@ -108,21 +125,14 @@ def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:
 
 def in_panels(result: dict[str, Any], panel: str) -> Panels:
     """Sort the curves of a scan by layer into a panel for each role (or block), labelled by block (or role)."""
+    label = {"role": "block", "block": "role"}[panel]
     panels: dict[str, dict[str, dict[float, list[float]]]] = {}
-    for name, curve in sorted(curves_of(result).items(), key=lambda item: _place(item[0], panel)):
-        block, role = block_of(name), role_of(name)
-        if block is None:
-            title, label = OUTSIDE, role
-        else:
-            title, label = (role, f"block {block}") if panel == "role" else (f"block {block}", role)
-        panels.setdefault(title, {})[label] = curve
-    return panels
-
-
-def _place(name: str, panel: str) -> tuple[bool, int, int]:
-    block, role = block_of(name), ROLES.index(role_of(name))
-    order = (role, block or 0) if panel == "role" else (block or 0, role)
-    return (block is None, *order)
+    for name, curve in curves_of(result).items():
+        place = result["places"][name]
+        outside = place["block"] == OUTSIDE
+        title = OUTSIDE if outside else place[panel]
+        panels.setdefault(title, {})[place["role" if outside else label]] = curve
+    return dict(sorted(panels.items(), key=lambda item: item[0] == OUTSIDE))
 
 
 def check_sparsities(sparsities: Sequence[float]) -> list[float]:

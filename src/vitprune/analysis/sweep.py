@@ -30,15 +30,15 @@ def usual_methods() -> dict[str, Method]:
 
 
 def plan(
-    methods: Mapping[str, Method], sparsities: Sequence[float], layers: Sequence[Layer], seeds: Sequence[int]
+    methods: Mapping[str, Method], sparsities: Sequence[float], layers: Mapping[str, Sequence[Layer]], seeds: Sequence[int]
 ) -> dict[tuple[str, float, int], Measurement]:
     """Return what has to be measured, by method, sparsity and seed; one seed will do for what does not depend on it."""
     for name, method in methods.items():
         if not re.fullmatch(r"[\w.+-]+", name):
             raise UsageError(f"the name of a method becomes that of a file, so {name!r} should be letters, digits, _ + - .")
-        method.check(layers)
+        method.check(layers[name], sparsities)
     return {
-        (name, sparsity, seed): Measurement(f"{name} at {sparsity}, seed {seed}", layers, sparsity, method, seed)
+        (name, sparsity, seed): Measurement(f"{name} at {sparsity}, seed {seed}", layers[name], sparsity, method, seed)
         for name, method in methods.items()
         for sparsity in sparsities
         for seed in (seeds if method.random else seeds[:1])
