@@ -68,10 +68,15 @@ class Study:
 
     def show(self, figures: Mapping[str, Figure]) -> None:
         """Put figures into TensorBoard, and say where everything is."""
-        with SummaryWriter(str(self.folder)) as writer:
-            for name, figure in figures.items():
-                writer.add_figure(f"{self.settings['verb']}/{name}", figure)
-        print(f"results are in {self.folder}")
+        show(self.folder, self.settings["verb"], figures)
+
+
+def show(folder: Path, verb: str, figures: Mapping[str, Figure]) -> None:
+    """Put figures into TensorBoard, and say where everything is."""
+    with SummaryWriter(str(folder)) as writer:
+        for name, figure in figures.items():
+            writer.add_figure(f"{verb}/{name}", figure)
+    print(f"results are in {folder}")
 
 
 def launch(trainer: Trainer) -> Fabric:

@@ -1,18 +1,21 @@
 """The verbs beside Lightning's own that measure what pruning does."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
 
-from vitprune.analysis import sensitivity, sweep
-from vitprune.analysis.one_shot import Method
+from vitprune.analysis import histograms, sensitivity, sweep
+from vitprune.analysis.one_shot import Method, pruned
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
-from vitprune.pruning import IterativePruning, OneShot
-from vitprune.study import Study
+from vitprune.model.layers import find_layers
+from vitprune.pruning import IterativePruning, LayerSelection, OneShot
+from vitprune.study import Study, find_folder, load_weights, show
 
-MEASURING = ("sensitivity", "sweep")
+MEASURING = ("sensitivity", "sweep", "histograms")
+CLASSIFIER = ["*classifier"]
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
@@ -103,6 +106,51 @@ class MeasuringTrainer(Trainer):
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             study.show(sweep.save(sweep.summarize(plan, scores, study.settings), study.folder))
+
+    def histograms(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        names: list[str] = CLASSIFIER,
+        sparsity: float = 0.5,
+        methods: dict[str, Method] | None = None,
+        finetuned: str | None = None,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Draw the weights of some layers before pruning, after each method at one sparsity, and after fine-tuning.
+
+        Args:
+            model: The model.
+            datamodule: Gives the classes, and what a criterion learns from.
+            names: The layers, by name; `*` stands for anything. These are pruned and drawn, a figure for each.
+            sparsity: Of these layers, in (0, 1).
+            methods: Criterion, granularity and allocation by name; by default random and L1, unstructured and structured.
+            finetuned: Folder of the same model after pruning and fine-tuning, the export of a run, say.
+            output: Folder of the results; by default `histograms` in the folder of the checkpoint's run or in a new one.
+            ckpt_path: A training checkpoint whose weights are drawn, in place of the pretrained ones.
+
+        """
+        sensitivity.check_sparsities([sparsity])
+        methods = methods or sweep.usual_methods()
+        if ckpt_path:
+            load_weights(model, ckpt_path)
+        layers = LayerSelection(names=names).select(model.eval())
+        after = {layer.name: layer for layer in find_layers(ViTClassifier(finetuned))} if finetuned else {}
+        states = {layer.name: {"before": layer.weight.detach().clone()} for layer in layers}
+        pruning = self._pruning()
+        for name, method in methods.items():
+            method.check(layers, [sparsity])
+            method.learn(model, datamodule, layers, pruning.calibration_images, pruning.seed)
+            with pruned(layers, sparsity, method, pruning.seed):
+                for layer in layers:
+                    states[layer.name][name] = layer.weight.detach().clone()
+        for name in states:
+            if name in after:
+                states[name]["after fine-tuning"] = after[name].weight.detach()
+        folder = find_folder("histograms", {}, Path(self.default_root_dir), output, ckpt_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        show(folder, "histograms", histograms.save({name: histograms.count(s) for name, s in states.items()}, folder))
 
     def _pruning(self) -> IterativePruning:
         """Return the callback, whose schedule plays no part here."""
