@@ -20,7 +20,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vitprune import run_folders
+from vitprune import folder_commands, run_folders
 from vitprune.analysis.plots import plot_density
 from vitprune.cli_errors import explain
 from vitprune.data import ImageData
@@ -232,7 +232,11 @@ def main(args: list[str] | None = None) -> None:
     _quieten()
     given = sys.argv
     try:
-        sys.argv = [given[0], *run_folders.resolve_arguments(given[1:] if args is None else args)]
+        words = given[1:] if args is None else args
+        if words and words[0] in folder_commands.COMMANDS:
+            sys.argv = [given[0], *words]
+            return folder_commands.run(words[0], words[1:])
+        sys.argv = [given[0], *run_folders.resolve_arguments(words)]
         PruningCLI()
     except ArgumentError as error:
         _fail(explain(str(error)))

@@ -7,7 +7,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Log `throughput/images_per_s` and `throughput/data_wait` (share of the time between batches, in [0, 1])."""
+    """Log `throughput/images_per_s` and `throughput/data_wait` (share of the time between batches, in [0, 1]).
+
+    And `throughput/images_seen`, from the first step of the run, however often it was resumed.
+    """
 
     def __init__(self) -> None:
         self._batch_end: float | None = None
@@ -32,7 +35,8 @@ class Throughput(Callback):
         """Count the images, and log where Lightning logs."""
         self._batch_end = time.perf_counter()
         self._elapsed_s += self._batch_end - self._batch_start
-        self._images += len(batch["labels"]) * trainer.world_size
+        images = len(batch["labels"]) * trainer.world_size
+        self._images += images
         every = trainer.log_every_n_steps or float("inf")
         if (trainer.fit_loop.total_batch_idx + 1) % every == 0 or trainer.is_last_batch:
             for logger in trainer.loggers:
@@ -40,6 +44,7 @@ class Throughput(Callback):
                     {
                         "throughput/images_per_s": self._images / self._elapsed_s,
                         "throughput/data_wait": self._waited_s / self._elapsed_s,
+                        "throughput/images_seen": images * trainer.accumulate_grad_batches * trainer.global_step,
                     },
                     step=trainer.global_step,
                 )

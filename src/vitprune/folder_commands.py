@@ -1,0 +1,73 @@
+"""The commands that take folders: they need no configuration, so they are dispatched before LightningCLI."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from vitprune.analysis import compare as comparison
+from vitprune.cli_errors import explain
+from vitprune.errors import UsageError
+from vitprune.study import show
+
+WIDTH = 140  # columns, also where the output is no terminal
+
+
+def compare(folders: list[str], output: str | None = None) -> None:
+    """Put finished runs, and sweeps, into one table and one figure.
+
+    Args:
+        folders: Of runs (lightning_logs/version_N) and of sweeps.
+        output: Folder for compare.csv and compare.png; by default `compare` beside the first folder.
+
+    """
+    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    rows = [row for path in paths for row in comparison.read_folder(path)]
+    columns = ("run", "kind", "images seen", "sparsity", "of all", "dense", "just pruned", "in the end", "GFLOPs", "latency ms")
+    table = Table(*columns)
+    for row in rows:
+        percentages = (row.sparsity, row.sparsity_total, row.accuracy_dense, row.accuracy_pruned, row.accuracy)
+        cells = [_cell(row.images_seen, "{:,}"), *(_cell(value, "{:.2%}") for value in percentages)]
+        gflops = None if row.flops is None else row.flops / 1e9
+        table.add_row(row.name, row.kind, *cells, _cell(gflops, "{:.3f}"), _cell(row.latency_ms, "{:.2f}"))
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table)
+    for difference in comparison.differences(rows):
+        print(f"not a fair comparison: {difference}.")
+    target = Path(output) if output else paths[0].parent / "compare"
+    show(target, "compare", {"compare": comparison.save(rows, target)})
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"compare": compare}
+
+
+def run(name: str, arguments: list[str]) -> None:
+    """Run one of `COMMANDS`.
+
+    Raises:
+        UsageError: If an argument is unknown or has an impossible value.
+
+    """
+    command = COMMANDS[name]
+    options = [option for option in inspect.signature(command).parameters if option != "folders"]
+    parser = ArgumentParser(prog=f"vitprune {name}", description=_purpose(command), exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("folders", nargs="+", type=str, help="Folders that vitprune has written.")
+    parser.add_function_arguments(command, skip={"folders"})
+    try:
+        settings = parser.parse_args(arguments)
+    except ArgumentError as error:
+        reason = explain(str(error)).split(". Valid are ")[0]
+        raise UsageError(f"{name}: {reason}. It takes folders and --{', --'.join(options)}.") from error
+    command(**settings.as_dict())
+
+
+def _purpose(command: Callable[..., None]) -> str:
+    return (inspect.getdoc(command) or "").splitlines()[0]
