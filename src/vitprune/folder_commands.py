@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vitprune.analysis import compare as comparison
+from vitprune.analysis.report import write_report
 from vitprune.cli_errors import explain
 from vitprune.errors import UsageError
 from vitprune.study import show
@@ -42,11 +43,30 @@ def compare(folders: list[str], output: str | None = None) -> None:
     show(target, "compare", {"compare": comparison.save(rows, target)})
 
 
+def report(folders: list[str], output: str | None = None, images: int = 1000) -> None:
+    """Write a page of HTML about each finished run, one self-contained file.
+
+    Args:
+        folders: Of runs (lightning_logs/version_N).
+        output: The file, of a single run; by default report.html in the folder of the run.
+        images: Classify about so many validation images with the dense and the pruned model, to find what pruning confuses; 0
+            leaves that out.
+
+    """
+    if images < 0 or (output and len(folders) > 1):
+        raise UsageError("report: --images must not be negative, and --output is for a single run.")
+    for folder in folders:
+        run = Path(folder).expanduser().resolve()
+        target = Path(output) if output else run / "report.html"
+        write_report(run, target, images)
+        print(f"the report is {target}")
+
+
 def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"compare": compare}
+COMMANDS: dict[str, Callable[..., None]] = {"compare": compare, "report": report}
 
 
 def run(name: str, arguments: list[str]) -> None:

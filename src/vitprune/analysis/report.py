@@ -1,0 +1,183 @@
+"""Everything about one run on one page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoModelForImageClassification, PreTrainedModel
+
+from vitprune.analysis import histograms, sensitivity
+from vitprune.analysis.confusion import Predictions, predict
+from vitprune.analysis.heads import head_densities, plot_heads
+from vitprune.analysis.page import Page
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.model.classifier import build_net
+from vitprune.model.layers import ROLES, find_layers
+
+NEEDED = ("config.yaml", "export/report.json", "export/model.safetensors", "export/config.json")
+SETTINGS = {
+    "model": ("pretrained", "architecture", "learning_rate", "weight_decay", "layer_decay", "label_smoothing"),
+    "data": ("source", "batch_size", "max_images", "image_size"),
+    "trainer": ("max_epochs", "max_steps", "precision", "gradient_clip_val", "accumulate_grad_batches"),
+}
+MOST_CLASSES = 12
+
+
+def write_report(run: Path, target: Path, images: int) -> None:
+    """Write the report of a run as one file of HTML.
+
+    Args:
+        run: Folder of a finished run.
+        target: The file.
+        images: Classify about so many validation images with the dense and the pruned model; 0 leaves that out.
+
+    Raises:
+        UsageError: If the folder lacks a file; the message names it.
+
+    """
+    missing = [name for name in NEEDED if not (run / name).is_file()]
+    if missing:
+        raise UsageError(f"{run} has no {missing[0]}: report takes the folder of a finished run, with {', '.join(NEEDED)}.")
+    config, report = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / NEEDED[1]).read_text())
+    net = AutoModelForImageClassification.from_pretrained(run / "export").eval()
+    page = Page(f"{_model_name(config)}, pruned", _lead(report))
+    _numbers(page, report)
+    _training(page, run, report)
+    _density(page, run, net)
+    _histograms(page, net)
+    _sensitivity(page, run)
+    if images:
+        _confusion(page, config, net, images)
+    _settings(page, config, report)
+    target.write_text(page.html())
+
+
+def _model_name(config: dict[str, Any]) -> str:
+    return Path(config["model"]["pretrained"] or config["model"]["architecture"]["model_type"]).name
+
+
+def _lead(report: dict[str, Any]) -> str:
+    sparsity, before, after = report["sparsity"], report["base"]["accuracy"], report["pruned"]["accuracy"]
+    dense = "" if before is None else f", from {before:.2%}"
+    return (
+        f"{sparsity['prunable']:.2%} of the prunable weights and {sparsity['total']:.2%} of all parameters are zero; "
+        f"validation accuracy {after:.2%}{dense}."
+    )
+
+
+def _numbers(page: Page, report: dict[str, Any]) -> None:
+    page.heading("Before and after")
+    forms = {"accuracy": "{:.2%}", "loss": "{:.4f}"}
+    names = {"accuracy": "validation accuracy", "loss": "validation loss", "nonzero_parameters": "parameters not zero"}
+    names |= {"parameters": "parameters", "flops": "FLOPs of an image", "bytes": "bytes of weights"}
+    sides = (report["base"], report["pruned"])
+    rows = [
+        (text, *("-" if side[key] is None else forms.get(key, "{:,}").format(side[key]) for side in sides))
+        for key, text in names.items()
+    ]
+    page.table(("", "dense", "pruned"), rows)
+    if "benchmark" not in report:
+        page.paragraph("Latency was not measured; `vitprune benchmark` on the export does, and this page then shows it.")
+        return
+    columns = ("latency_ms", "images_per_s", "measured_speedup", "theoretical_speedup")
+    rows = [(m["name"], *(f"{m[column]:.2f}" for column in columns)) for m in report["benchmark"]["models"]]
+    page.table(("model", "latency (ms)", "images/s", "speed-up", "speed-up by FLOPs"), rows)
+
+
+def _training(page: Page, run: Path, report: dict[str, Any]) -> None:
+    page.heading("Over time")
+    plot = run / "export" / "plots" / "training.png"
+    if plot.is_file():
+        page.picture(plot, "validation accuracy and sparsity over the epochs")
+    header = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
+    rows = []
+    for done in report["rounds"]:
+        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
+        rows.append((str(done["round"]), str(done["epoch"]), f"{done['target']:.2%}", f"{done['sparsity']:.2%}", *scores))
+    if rows:
+        page.table(header, rows)
+
+
+def _density(page: Page, run: Path, net: PreTrainedModel) -> None:
+    page.heading("Where the weights are")
+    plot = run / "export" / "plots" / "density.png"
+    if plot.is_file():
+        page.picture(plot, "density of each layer, roles by blocks")
+    if densities := head_densities(find_layers(net)):
+        page.figure(plot_heads(densities), "density of each attention head, heads by blocks")
+
+
+def _histograms(page: Page, net: PreTrainedModel) -> None:
+    page.heading("How the weights are distributed")
+    by_role: dict[str, list[torch.Tensor]] = {}
+    for layer in find_layers(net):
+        by_role.setdefault(layer.role, []).append(layer.weight.detach().flatten())
+    weights = {role: torch.cat(by_role[role]) for role in ROLES if role in by_role}
+    figure = histograms.plot_histograms("pruned model", {r: histograms.count({r: w})[r] for r, w in weights.items()})
+    page.figure(figure, "histograms of the weights that are not zero, a panel for each role")
+
+
+def _sensitivity(page: Page, run: Path) -> None:
+    path = run / "sensitivity" / sensitivity.RESULT
+    if not path.is_file():
+        return
+    result = json.loads(path.read_text())
+    page.heading(f"Sensitivity by {result['by']}")
+    page.paragraph(f"What pruning one {result['by']} costs, without retraining, on {result['images']} validation images.")
+    for name, figure in sensitivity.draw(result).items():
+        page.figure(figure, f"sensitivity: {name.replace('_', ' ')}")
+
+
+def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, images: int) -> None:
+    page.heading("What pruning confuses")
+    try:
+        data = ImageData(**config["data"])
+        dense = build_net(config["model"]["pretrained"], None, data.label_names)
+        found = predict(dense, net, data, images)
+    except UsageError as error:
+        page.paragraph(f"Not known: the dense model or the data cannot be read here ({error})")
+        return
+    page.paragraph(
+        f"The dense model, before any fine-tuning, against the pruned one on {len(found.labels)} validation images; the "
+        "classes that lost most come first."
+    )
+    _confusion_tables(page, found)
+
+
+def _confusion_tables(page: Page, found: Predictions) -> None:
+    changes = found.class_changes()[:MOST_CLASSES]
+    rows = [(c.name, str(c.images), f"{c.dense:.1%}", f"{c.pruned:.1%}", f"{c.pruned - c.dense:+.1%}") for c in changes]
+    page.table(("class", "images", "dense", "pruned", "change"), rows)
+    confusions = found.new_confusions()[:MOST_CLASSES]
+    if confusions:
+        page.paragraph("Images that only the pruned model gets wrong:")
+        page.table(("class", "taken for", "images"), [(label, guess, str(count)) for label, guess, count in confusions])
+    else:
+        page.paragraph("The pruned model gets no image wrong that the dense one got right.")
+
+
+def _settings(page: Page, config: dict[str, Any], report: dict[str, Any]) -> None:
+    page.heading("Settings")
+    chosen = [
+        (f"{section}.{name}", config[section][name])
+        for section, names in SETTINGS.items()
+        for name in names
+        if config[section].get(name) is not None
+    ]
+    chosen += [(f"pruning.{name}", value) for name, value in (config.get("pruning") or {}).items() if value is not None]
+    page.facts([("command", report["environment"]["command"]), *((name, _plain(value)) for name, value in chosen)])
+    versions = ", ".join(f"{name} {version}" for name, version in report["environment"]["versions"].items())
+    page.paragraph(f"Seed {report['environment']['seed']}; {report['environment']['device']}; {versions}.")
+
+
+def _plain(value: Any) -> str:
+    """Write a configured object as its class and what was set."""
+    if not isinstance(value, dict):
+        return str(value)
+    options = value.get("init_args", {} if "class_path" in value else value)
+    given = ", ".join(f"{name} {_plain(option)}" for name, option in options.items() if option not in (None, []))
+    kind = value.get("class_path", "").rpartition(".")[2]
+    return f"{kind} ({given})" if kind and given else kind or given
