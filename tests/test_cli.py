@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from tests.conftest import SHARED, needs_shared
 from vitprune.cli import main
 from vitprune.training.metrics_csv import read_metrics
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(CONFIG_FOLDER.rglob("*.yaml"))
 SMALL = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu", "--data.num_workers=0"]
 DIGITS = ["--data.max_images", "{train: 256, validation: 64}", "--data.batch_size=32"]
 SHORT = [
@@ -185,11 +187,16 @@ class TestPlacesOfRuns:
         main(["fit", *arguments, *SMALL])
 
 
+def verb_of(path):
+    return re.search(r"^# Command:   python scripts/train.py (\w+) --config", path.read_text(), re.MULTILINE).group(1)
+
+
 class TestConfigs:
     @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
     def test_every_configuration_says_how_to_use_it(self, path):
         head = path.read_text().split("seed_everything")[0]
-        assert "# Command:   python scripts/train.py fit --config " + path.name in head
+        assert f"--config {path.relative_to(CONFIG_FOLDER)}\n" in head
+        assert verb_of(path) in {"fit", "sensitivity", "sweep", "histograms"}
         assert "# Hardware:" in head
 
     @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
@@ -197,8 +204,15 @@ class TestConfigs:
         """Those of a hub run on the embedded model and data instead: every other key is theirs."""
         hub = "source: digits" not in path.read_text()
         local = ["--model.pretrained=digits", "--data.source=digits"] if hub else []
-        precision = ["--trainer.precision=32-true"] if hub else []
-        main(["fit", "--config", str(path), *local, *precision, "--trainer.fast_dev_run=true", *SMALL])
+        arguments = ["--config", str(path), *local, *SMALL]
+        verb = verb_of(path)
+        if verb == "fit":
+            precision = ["--trainer.precision=32-true"] if hub else []
+            main(["fit", *arguments, *precision, "--trainer.fast_dev_run=true"])
+        else:
+            fewer = [] if verb == "histograms" else ["--sparsities=[0.5]"]
+            main([verb, *arguments, *fewer, "--data.max_images={validation: 4}", f"--output={tmp_path}"])
+            assert list(tmp_path.glob("*.png"))
 
     def test_several_configurations_merge_and_the_command_line_wins(self, tmp_path):
         (tmp_path / "more.yaml").write_text("model: {learning_rate: 0.5}\ntrainer: {max_epochs: 7}\n")
@@ -221,7 +235,7 @@ BAD = {
     "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
     "type": ([*ITERATIVE, "--trainer.max_epochs=abc"], "trainer.max_epochs: Expected a <class 'int'>, not abc"),
     "no schedule": (["fit", "--config", "{tmp}/noschedule.yaml"], "required: schedule"),
-    "missing configuration": (["fit", "--config", "nope.yaml"], "which has dense.yaml"),
+    "missing configuration": (["fit", "--config", "nope.yaml"], "dense.yaml, imagenet_vit_base.yaml"),
     "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
     "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),
     "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "cannot be reached"),
@@ -234,7 +248,7 @@ BAD = {
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
     "two image sizes": ([*ITERATIVE, "--data.image_size=32", "--model.image_size=16"], "sees images of 16 pixels"),
     "a Trainer's own": ([*ITERATIVE, "--trainer.val_check_interval=1000"], "must be less than or equal"),
-    "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export'"),
+    "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export', 'sensitivity'"),
     "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
     "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
 }

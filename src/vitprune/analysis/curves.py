@@ -67,7 +67,7 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
     """
     columns = sorted({sparsity for panel in panels.values() for curve in panel.values() for sparsity in curve})
     most_rows = max(len(panel) for panel in panels.values())
-    figure, grid = _panels(len(panels), 1.2 + 0.36 * len(columns), 0.9 + 0.26 * most_rows)
+    figure, grid = _panels(len(panels), max(2.2, 1.2 + 0.36 * len(columns)), 0.9 + 0.26 * most_rows)
     drops = {
         title: np.array([[100 * (dense - np.mean(curve.get(s, [np.nan]))) for s in columns] for curve in panel.values()])
         for title, panel in panels.items()
@@ -83,7 +83,7 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
             axes.text(column, row, f"{drop:.0f}", ha="center", va="center", color=color, fontsize="x-small")
     figure.supxlabel("sparsity (%)", fontsize="medium")
     figure.supylabel(ylabel, fontsize="medium")
-    figure.colorbar(image, ax=grid, label="accuracy lost (points)", fraction=0.03)
+    figure.colorbar(image, ax=figure.axes, label="accuracy lost (points)", fraction=0.03)
     return figure
 
 

@@ -14,7 +14,7 @@ INPUT_ROLES = ("query", "key", "value")
 
 @torch.no_grad()
 def head_densities(layers: Iterable[Layer]) -> dict[int, list[float]]:
-    """Return the share of weights that are not zero in each head, by block: rows of query, key and value, columns of the output."""
+    """Return the share of weights that are not zero in each head, by block: rows of q, k and v, columns of the output."""
     kept: dict[int, list[Tensor]] = {}
     for layer in layers:
         if layer.block is None or not layer.heads:

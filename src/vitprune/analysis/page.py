@@ -25,7 +25,7 @@ table.words td:first-child { white-space: nowrap; color: #555; }
 table.words td { overflow-wrap: anywhere; }
 figure { margin: .75rem 0; overflow-x: auto; }
 figure img { display: block; max-width: 100%; height: auto; }
-@media (max-width: 40rem) { figure img { max-width: none; width: auto; height: auto; min-width: 100%; max-height: 30rem; } }
+@media (max-width: 40rem) { figure img { max-width: none; width: 38rem; } }
 @media print { main { max-width: none; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
 """
 
