@@ -3,6 +3,9 @@
 import copy
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,7 @@ from vitprune.pruning import (
     Column,
     Combined,
     Element,
+    FromSensitivity,
     Global,
     Head,
     LayerSelection,
@@ -47,6 +51,7 @@ from vitprune.pruning import (
 )
 from vitprune.pruning.calibration import calibrate_on
 
+ROOT = Path(__file__).parents[1]
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]
 
 
@@ -267,7 +272,17 @@ class TestCommand:
         fragment = yaml.safe_load((folder / "sensitivity.yaml").read_text())
         allocation = fragment["pruning"]["allocation"]
         assert allocation["class_path"] == "FromSensitivity"
-        assert json.loads(Path(allocation["init_args"]["path"]).read_text())["by"] == "layer"
+        layers = LayerSelection().select(ViTClassifier("digits"))
+        FromSensitivity(**allocation["init_args"]).check(layers)
+        main(
+            [
+                "fit",
+                "--config=oneshot.yaml",
+                f"--config={folder / 'sensitivity.yaml'}",
+                *ARGUMENTS,
+                "--trainer.fast_dev_run=true",
+            ]
+        )
 
     @pytest.mark.parametrize("name", ["drop_map", "by_role", "by_block"])
     def test_figures_are_not_blank(self, folder, name):
@@ -314,6 +329,20 @@ def assert_not_blank(path):
     assert min(image.shape) > 200
     assert image.std() > 5
     assert (image < 128).mean() > 0.001
+
+
+def test_two_processes_share_the_work_and_find_the_same(folder, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    command += ["--rdzv-endpoint=127.0.0.1:0", str(ROOT / "scripts" / "train.py"), "sensitivity", *ARGUMENTS]
+    command += ["--sparsities=[0.5,0.9]", "--trainer.devices=2", f"--output={tmp_path}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    single, shared = (json.loads((path / "sensitivity.json").read_text()) for path in (folder, tmp_path))
+    assert shared["scan"] == single["scan"]
+    assert shared["loss"] == single["loss"]
+    shares = [len((tmp_path / f"progress-{rank}.jsonl").read_text().splitlines()) for rank in range(2)]
+    assert shares == [1 + 36, 1 + 36]
 
 
 def test_dense_is_measured_too(tmp_path):

@@ -1,0 +1,267 @@
+"""Sweeps, histograms, comparisons and reports, as a user asks for them."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.conftest import tiny_net
+from tests.test_sensitivity import ARGUMENTS, assert_not_blank
+from vitprune.analysis import histograms
+from vitprune.analysis.confusion import Predictions
+from vitprune.analysis.heads import head_densities
+from vitprune.cli import main
+from vitprune.model.layers import find_layers
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FIT = ["--data.max_images={train: 128, validation: 64}", "--data.batch_size=32", "--trainer.max_epochs=2"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Return a folder with a one-shot run, an iterative run with a scan, and a sweep."""
+    root = tmp_path_factory.mktemp("root")
+    small = [*ARGUMENTS, *FIT, f"--trainer.default_root_dir={root}"]
+    main(["fit", "--config=oneshot.yaml", *small])
+    levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every_n_epochs: 1}}"
+    main(["fit", "--config=iterative.yaml", *small, "--trainer.max_epochs=3", f"--pruning.schedule={levels}"])
+    runs = root / "lightning_logs"
+    last = runs / "version_1" / "checkpoints" / "last.ckpt"
+    scan = ["--by=block", "--sparsities=[0.9]", f"--ckpt_path={last}"]
+    main(["sensitivity", *ARGUMENTS, "--data.batch_size=32", *scan])
+    methods = "{a: {criterion: Random}, b: {criterion: Magnitude, granularity: Row}}"
+    main(["sweep", *small[:-2], small[-1], "--sparsities=[0.9,0.3]", "--seeds=2", f"--methods={methods}"])
+    return runs
+
+
+class TestSweep:
+    def test_numbers(self, root):
+        result = json.loads((root / "version_2" / "sweep" / "sweep.json").read_text())
+        assert {name: sorted(m["accuracy"]) for name, m in result["methods"].items()} == {
+            "a": ["0.3", "0.9"],
+            "b": ["0.3", "0.9"],
+        }
+        assert [len(v) for v in result["methods"]["a"]["accuracy"].values()] == [2, 2]
+        assert [len(v) for v in result["methods"]["b"]["accuracy"].values()] == [1, 1]
+        rows = rows_of(root / "version_2" / "sweep" / "sweep.csv")
+        assert len(rows) == 2 * 2 + 2
+        assert {row["seed"] for row in rows} == {"42", "43"}
+        for row in rows:
+            assert float(row["accuracy"]) in result["methods"][row["method"]]["accuracy"][row["sparsity"]]
+
+    @pytest.mark.parametrize("name", ["sweep", "a", "b"])
+    def test_figures_are_not_blank_and_in_tensorboard(self, root, name):
+        folder = root / "version_2" / "sweep"
+        assert_not_blank(folder / f"{name}.png")
+        assert f"sweep/{name}" in EventAccumulator(str(folder)).Reload().Tags()["images"]
+
+    @pytest.mark.parametrize(
+        ("extra", "message"),
+        [
+            ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Valid are"),
+            ("--methods={a/b: {criterion: Magnitude}}", "becomes that of a file"),
+            ("--methods={a: {criterion: Movement}}", "Movement scores what training did"),
+            ("--seeds=0", "at least one seed"),
+        ],
+    )
+    def test_bad_input(self, tmp_path, capsys, extra, message):
+        with pytest.raises(SystemExit):
+            main(["sweep", *ARGUMENTS, f"--output={tmp_path}", extra])
+        assert message in capsys.readouterr().err
+
+
+class TestHistograms:
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(0, 500), st.integers(1, 500), st.floats(1e-3, 1e3))
+    def test_counts_and_zeros_come_to_all_weights(self, zeros, others, scale):
+        weight = scale * torch.randn(others, generator=torch.Generator().manual_seed(others))
+        weight[weight == 0] = scale
+        before = torch.cat([weight, torch.full((zeros,), scale)])
+        after = torch.cat([weight, torch.zeros(zeros)])
+        found = histograms.count({"before": before, "after": after})
+        assert found["before"].weights == found["after"].weights == zeros + others
+        assert (found["before"].zeros, found["after"].zeros) == (0, zeros)
+        assert np.array_equal(found["before"].edges, found["after"].edges)
+
+    def test_command(self, root, tmp_path):
+        export = root / "version_0" / "export"
+        layer = "net.vit.layers.5.mlp.fc2"
+        main(
+            ["histograms", *ARGUMENTS, f"--names=[{layer}]", "--sparsity=0.25", f"--finetuned={export}", f"--output={tmp_path}"]
+        )
+        rows = rows_of(tmp_path / "histograms.csv")
+        states = {row["state"]: 0 for row in rows}
+        zeros = {row["state"]: int(row["weights"]) for row in rows if row["low"] == row["high"]}
+        for row in rows:
+            states[row["state"]] += int(row["weights"])
+        assert set(states.values()) == {64 * 128}
+        assert zeros["before"] == 0
+        assert zeros["l1_unstructured"] == zeros["random_structured"] == 64 * 128 // 4
+        assert zeros["after fine-tuning"] == pytest.approx(0.8 * 64 * 128, abs=1)  # the total over the layers is exact
+        assert_not_blank(tmp_path / f"{layer}.png")
+
+
+class TestCompare:
+    def test_table_and_figure(self, root, tmp_path, capsys):
+        main(["compare", *(str(root / f"version_{i}") for i in range(3)), f"--output={tmp_path}"])
+        rows = rows_of(tmp_path / "compare.csv")
+        assert [row["kind"] for row in rows] == ["one-shot", "iterative", *["no fine-tuning"] * 4]
+        for row, version, epochs in zip(rows, (0, 1), (2, 3), strict=False):
+            report = json.loads((root / f"version_{version}" / "export" / "report.json").read_text())
+            assert float(row["accuracy"]) == report["pruned"]["accuracy"]
+            assert float(row["sparsity"]) == report["sparsity"]["prunable"]
+            assert int(row["images_seen"]) == 128 * epochs
+        assert float(rows[0]["accuracy_pruned"]) < float(rows[0]["accuracy_dense"])
+        assert rows[1]["accuracy_pruned"] == ""
+        assert_not_blank(tmp_path / "compare.png")
+        out = capsys.readouterr().out
+        assert "unequal budgets: 256, 384 images seen" in out
+        assert "different images" not in out
+
+    def test_latency_is_taken_from_a_benchmark(self, root, tmp_path):
+        run = tmp_path / "run"
+        shutil.copytree(root / "version_0", run)
+        report = json.loads((run / "export" / "report.json").read_text())
+        report["benchmark"] = {"models": [{"name": "dense", "latency_ms": 9.0}, {"name": "export", "latency_ms": 4.5}]}
+        (run / "export" / "report.json").write_text(json.dumps(report))
+        main(["compare", str(run), str(root / "version_1"), f"--output={tmp_path}"])
+        assert [row["latency_ms"] for row in rows_of(tmp_path / "compare.csv")] == ["4.5", ""]
+
+    @pytest.mark.parametrize("command", ["compare", "report"])
+    def test_a_folder_that_is_no_run(self, tmp_path, capsys, command):
+        with pytest.raises(SystemExit) as stopped:
+            main([command, str(tmp_path)])
+        assert stopped.value.code == 2
+        error = capsys.readouterr().err
+        assert f"{tmp_path} has no " in error
+        assert "export/report.json" in error
+
+    def test_an_unknown_option(self, tmp_path, capsys):
+        with pytest.raises(SystemExit):
+            main(["compare", str(tmp_path), "--outputs=x"])
+        assert "--output" in capsys.readouterr().err
+
+
+class Page(HTMLParser):
+    """Collects headings and whatever refers to something outside, and checks that tags are balanced."""
+
+    VOID = {"meta", "img", "br", "link"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.headings, self.references, self.images = [], [], [], 0
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.references += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        self.images += tag == "img"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("h1", "h2"):
+            self.headings.append(data)
+
+
+class TestReport:
+    def test_it_is_whole_and_self_contained(self, root):
+        page = Page(report_of(root))
+        assert page.headings == [
+            "digits, pruned",
+            "Before and after",
+            "Over time",
+            "Where the weights are",
+            "How the weights are distributed",
+            "Sensitivity by block",
+            "What pruning confuses",
+            "Settings",
+        ]
+        assert page.images == 6
+        assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+        assert not re.search(r"url\(|@import|<script|<link", report_of(root))
+
+    def test_it_says_what_the_run_was(self, root):
+        text = report_of(root)
+        report = json.loads((root / "version_1" / "export" / "report.json").read_text())
+        assert f"{report['pruned']['accuracy']:.2%}" in text
+        assert f"{report['pruned']['nonzero_parameters']:,}" in text
+        assert "Levels (levels [0.4, 0.7]" in text
+
+    def test_without_data_it_says_what_is_missing(self, root, tmp_path):
+        run = tmp_path / "run"
+        shutil.copytree(root / "version_1", run)
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        config["data"]["source"] = "/nowhere"
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        main(["report", str(run)])
+        assert "Not known: the dense model or the data cannot be read here" in (run / "report.html").read_text()
+
+    @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
+    @pytest.mark.parametrize("width", [1280, 500])
+    def test_a_browser_shows_it_without_the_page_scrolling_sideways(self, root, tmp_path, width):
+        source = report_of(root)
+        probe = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth + ', ' + \
+            [...document.images].filter(i => i.complete && i.naturalWidth > 0).length + ' images'</script>"
+        path = tmp_path / "report.html"
+        path.write_text(source.replace("</body>", f"{probe}</body>"))
+        command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
+        command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000", "--dump-dom"]
+        command += [f"--screenshot={tmp_path / 'page.png'}"]
+        dom = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
+        scrolled, inner, images = map(int, re.search(r"<title>(\d+) of (\d+), (\d+) images", dom).groups())
+        assert scrolled <= inner == width
+        assert images == 6
+        shown = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
+        assert shown.shape == (2000, width)
+        assert shown.std() > 20
+
+
+def report_of(root) -> str:
+    """Return the report of the iterative run, written once."""
+    path = root / "version_1" / "report.html"
+    if not path.exists():
+        main(["report", str(path.parent), "--images=64"])
+    return path.read_text()
+
+
+def test_confusion_counts_only_what_pruning_did():
+    found = Predictions([0, 0, 0, 1, 1], [0, 0, 1, 1, 0], [1, 1, 1, 1, 1], ["cat", "dog"])
+    assert [(c.name, c.images, c.dense, c.pruned) for c in found.class_changes()] == [
+        ("cat", 3, 2 / 3, 0.0),
+        ("dog", 2, 0.5, 1.0),
+    ]
+    assert found.new_confusions() == [("cat", "dog", 2)]
+
+
+def test_density_of_heads():
+    net = tiny_net()
+    attention = net.vit.layers[1].attention
+    with torch.no_grad():
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+            projection.weight[16:] = 0  # the second of two heads
+        attention.o_proj.weight[:, 16:] = 0
+        attention.q_proj.weight[0] = 0
+    densities = head_densities(find_layers(net))
+    assert densities[0] == [1.0, 1.0]
+    assert densities[1] == pytest.approx([1 - 32 / (4 * 16 * 32), 0.0])
