@@ -1,6 +1,6 @@
 """Run a transformer from its middle: what comes before a change gives what it gave before."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +27,12 @@ class Batch:
 
 def record(net: nn.Module, stages: Sequence[nn.Module], batch: Batch) -> Tensor:
     """Return the logits of a batch, (B, classes), and keep in it what each stage returns on the way."""
-    batch.outputs.clear()
-    hooks = [stage.register_forward_hook(lambda _, __, output: batch.outputs.append(output)) for stage in stages]
+    batch.outputs = [None] * len(stages)
+
+    def keep(index: int) -> Callable[..., None]:
+        return lambda _, __, output: batch.outputs.__setitem__(index, output)
+
+    hooks = [stage.register_forward_hook(keep(index)) for index, stage in enumerate(stages)]
     try:
         return net(pixel_values=batch.images).logits
     finally:

@@ -103,10 +103,9 @@ def block_of(name: str) -> int | None:
 
 def find_stages(model: nn.Module) -> dict[str, nn.Module]:
     """Return the embeddings and the blocks of a transformer by name, in the order in which they run one after another."""
-    named = [(f"{name}.", module) for name, module in model.named_modules()]
-    blocks = [(name, module) for name, module in named if (found := BLOCK_PATTERN.search(name)) and found.end() == len(name)]
-    embeddings = [(name, module) for name, module in named if EMBEDDINGS_PATTERN.search(name)]
-    return dict(embeddings[:1] + blocks)
+    names = {module: f"{name}." for name, module in model.named_modules()}
+    embeddings = [module for module, name in names.items() if EMBEDDINGS_PATTERN.search(name)]
+    return {names[module]: module for module in (*embeddings[:1], *blocks(model))}
 
 
 def stages_before(layer: Layer, stages: Iterable[str]) -> int:
