@@ -231,15 +231,15 @@ def main(args: list[str] | None = None) -> None:
     """Run a command line; bad input ends in one message and exit code 2."""
     _quieten()
     given = sys.argv
+    words = given[1:] if args is None else args
     try:
-        words = given[1:] if args is None else args
         if words and words[0] in folder_commands.COMMANDS:
             sys.argv = [given[0], *words]
             return folder_commands.run(words[0], words[1:])
         sys.argv = [given[0], *run_folders.resolve_arguments(words)]
         PruningCLI()
     except ArgumentError as error:
-        _fail(explain(str(error)))
+        _fail(explain(str(error), verb=words[0] if words else ""))
     except UsageError as error:
         _fail(str(error))
     except (ValueError, TypeError, MisconfigurationException) as error:

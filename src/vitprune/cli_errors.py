@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lightning import Trainer
 
@@ -22,6 +22,7 @@ from vitprune.pruning import (
 )
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.predictions import PredictionsCSV
+from vitprune.verbs import MEASURING, MeasuringTrainer
 
 SECTIONS = {
     "data": ImageData,
@@ -48,11 +49,12 @@ NOISE = re.compile(
 )
 
 
-def explain(message: str) -> str:
+def explain(message: str, verb: str = "") -> str:
     """Return what is wrong, where, and what would be valid.
 
     Args:
         message: As jsonargparse writes it: one line, or a tree of the subtypes that it tried.
+        verb: What was to be done; some verbs have options of their own.
 
     """
     keys = ".".join(re.findall(r'Parser key "([^"]+)"', message))
@@ -63,10 +65,10 @@ def explain(message: str) -> str:
     given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
     if given and reason.startswith("Expected a <class"):
         reason = f"{reason}, not {given.group(1)}"
-    return f"{keys + ': ' if keys else ''}{reason}{_valid(keys, reason, message)}"
+    return f"{keys + ': ' if keys else ''}{reason}{_valid(keys, reason, message, verb)}"
 
 
-def _valid(keys: str, reason: str, message: str) -> str:
+def _valid(keys: str, reason: str, message: str, verb: str) -> str:
     """Return a sentence about what could have been written in place of the mistake, or nothing."""
     owner = keys.split(".")[-1]
     if "is not known" in reason and owner in AXES:
@@ -76,16 +78,17 @@ def _valid(keys: str, reason: str, message: str) -> str:
         return ""
     name = next(group for group in unknown.groups() if group)
     *path, leaf = f"{keys}.{name}".strip(".").split(".")
-    options = sorted(_options(path, message))
+    options = sorted(_options(path, message, verb))
     close = difflib.get_close_matches(leaf, options, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f".{hint} Valid are {', '.join(options)}."
 
 
-def _options(path: list[str], message: str) -> Iterable[str]:
+def _options(path: list[str], message: str, verb: str) -> Iterable[str]:
     owners = [key for key in path if key in SECTIONS or key in AXES]
     if not owners:
-        return ["seed_everything", "ckpt_path", *SECTIONS.keys() - {"layers", "regrow", "distillation"}]
+        own = _parameters(getattr(MeasuringTrainer, verb)) if verb in MEASURING else []
+        return {"seed_everything", "ckpt_path", *own, *SECTIONS} - {"datamodule", "layers", "regrow", "distillation"}
     if owners[-1] in SECTIONS:
         return _parameters(SECTIONS[owners[-1]])
     axis = AXES[owners[-1]]
@@ -93,7 +96,7 @@ def _options(path: list[str], message: str) -> Iterable[str]:
     return {name for cls in named or _concrete(axis) for name in _parameters(cls)}
 
 
-def _parameters(cls: type) -> list[str]:
+def _parameters(cls: Callable[..., object]) -> list[str]:
     return [name for name in inspect.signature(cls).parameters if name not in ("self", "args", "kwargs")]
 
 
