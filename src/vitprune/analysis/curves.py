@@ -28,8 +28,9 @@ def plot_curves(panels: Panels, dense: float, xlabel: str = "sparsity (%)") -> F
     labels = list(dict.fromkeys(label for panel in panels.values() for label in panel))
     for axes, (title, panel) in zip(grid, panels.items(), strict=True):
         axes.axhline(100 * dense, color="0.6", linewidth=1, label=f"dense, {100 * dense:.1f} %")
-        for label, curve in panel.items():
-            _curve(axes, curve, dense, label, labels.index(label), len(labels))
+        for number, (label, curve) in enumerate(panel.items()):
+            shade = number / (len(panel) - 1) if len(panel) > len(MARKERS) else None
+            _curve(axes, curve, dense, label, labels.index(label), shade)
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
     figure.supxlabel(xlabel, fontsize="medium")
@@ -40,17 +41,15 @@ def plot_curves(panels: Panels, dense: float, xlabel: str = "sparsity (%)") -> F
     return figure
 
 
-def _curve(axes: Axes, curve: Mapping[float, Sequence[float]], dense: float, label: str, index: int, count: int) -> None:
+def _curve(
+    axes: Axes, curve: Mapping[float, Sequence[float]], dense: float, label: str, index: int, shade: float | None
+) -> None:
     points = {0.0: [dense], **curve}
     x = sorted(points)
     values = [[100 * value for value in points[sparsity]] for sparsity in x]
     style: dict[str, Any] = {"color": "black", "linestyle": LINES[index % 4], "marker": MARKERS[index % 8]}
-    if count > len(MARKERS):  # too many to tell apart one by one: their order shows as a shade
-        style = {
-            "color": matplotlib.colormaps["viridis_r"](index / (count - 1)),
-            "linestyle": "-",
-            "marker": ".",
-        }
+    if shade is not None:  # too many to tell apart one by one: their order shows as a shade
+        style = {"color": matplotlib.colormaps["viridis_r"](shade), "linestyle": "-", "marker": "."}
     axes.plot([100 * s for s in x], [np.mean(v) for v in values], markersize=3.5, linewidth=1.2, label=label, **style)
     if max(map(len, values)) > 1:
         axes.fill_between([100 * s for s in x], [min(v) for v in values], [max(v) for v in values], color="0.5", alpha=0.35)
@@ -67,7 +66,7 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
     """
     columns = sorted({sparsity for panel in panels.values() for curve in panel.values() for sparsity in curve})
     most_rows = max(len(panel) for panel in panels.values())
-    figure, grid = _panels(len(panels), max(2.2, 1.2 + 0.36 * len(columns)), 0.9 + 0.26 * most_rows)
+    figure, grid = _panels(len(panels), max(2.2, 1.6 + 0.36 * len(columns)), 0.9 + 0.26 * most_rows, sharey=False)
     drops = {
         title: np.array([[100 * (dense - np.mean(curve.get(s, [np.nan]))) for s in columns] for curve in panel.values()])
         for title, panel in panels.items()
@@ -87,12 +86,12 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
     return figure
 
 
-def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, width: float, height: float, sharey: bool = True) -> tuple[Figure, list[Axes]]:
     columns = min(count, 4 if count > 9 else 3)
     rows = math.ceil(count / columns)
     size = (max(5.5, width * columns + 1), max(3.6, height * rows + 0.9))
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).flatten()
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey).flatten()
     for axes in grid[count:]:
         axes.set_axis_off()
     return figure, list(grid[:count])

@@ -69,12 +69,19 @@ def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[st
     return figures
 
 
-def plot_histograms(layer: str, states: Mapping[str, Histogram]) -> Figure:
-    """Draw the weights of a layer that are not zero, a panel for each state, with its share of zeros in words."""
+def plot_histograms(layer: str, states: Mapping[str, Histogram], same_axes: bool = True) -> Figure:
+    """Draw the weights of a layer that are not zero, a panel for each state, with its share of zeros in words.
+
+    Args:
+        layer: Title.
+        states: What to draw, a panel for each.
+        same_axes: Whether all panels have the same axes.
+
+    """
     columns = min(len(states), 3)
     rows = -(-len(states) // columns)
     figure = Figure(figsize=(max(4.5, 3.2 * columns), 2.4 * rows + 0.7), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flatten()
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=same_axes, sharey=same_axes).flatten()
     for axes, (state, histogram) in zip(grid, states.items(), strict=False):
         axes.bar(histogram.edges[:-1], histogram.counts, np.diff(histogram.edges), align="edge", color="0.35")
         axes.set_title(f"{state}\n{histogram.zeros / histogram.weights:.1%} are zero", fontsize="medium")

@@ -80,7 +80,7 @@ def _numbers(page: Page, report: dict[str, Any]) -> None:
     ]
     page.table(("", "dense", "pruned"), rows)
     if "benchmark" not in report:
-        page.paragraph("Latency was not measured; `vitprune benchmark` on the export does, and this page then shows it.")
+        page.paragraph("Latency was not measured; the command benchmark does that on the export, and this page then shows it.")
         return
     columns = ("latency_ms", "images_per_s", "measured_speedup", "theoretical_speedup")
     rows = [(m["name"], *(f"{m[column]:.2f}" for column in columns)) for m in report["benchmark"]["models"]]
@@ -116,7 +116,8 @@ def _histograms(page: Page, net: PreTrainedModel) -> None:
     for layer in find_layers(net):
         by_role.setdefault(layer.role, []).append(layer.weight.detach().flatten())
     weights = {role: torch.cat(by_role[role]) for role in ROLES if role in by_role}
-    figure = histograms.plot_histograms("pruned model", {r: histograms.count({r: w})[r] for r, w in weights.items()})
+    counted = {role: histograms.count({role: weight})[role] for role, weight in weights.items()}
+    figure = histograms.plot_histograms("pruned model", counted, same_axes=False)
     page.figure(figure, "histograms of the weights that are not zero, a panel for each role")
 
 
