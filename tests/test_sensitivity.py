@@ -332,6 +332,24 @@ def assert_not_blank(path):
     assert (image < 128).mean() > 0.001
 
 
+def test_every_panel_of_a_figure_has_its_own_rows_and_curves():
+    layers = LayerSelection(["query", "mlp_in", "patch_embed", "classifier"]).select(tiny_net(num_hidden_layers=9))
+    names = [layer.name for layer in layers]
+    result = {
+        "dense": 0.9,
+        "by": "layer",
+        "scan": {name: {"0.5": 0.8, "0.9": 0.1} for name in names},
+        "places": {layer.name: sensitivity.place_of([layer]) for layer in layers},
+    }
+    figures = sensitivity.draw(result)
+    panels = {axes.get_title(): axes for axes in figures["drop_map"].axes}
+    for title, rows in (("query", 9), ("mlp_in", 9), (sensitivity.OUTSIDE, 2)):
+        assert len(panels[title].get_yticklabels()) == rows
+        assert np.allclose(panels[title].images[0].get_array(), [[10, 80]] * rows)
+    curves = {axes.get_title(): len(axes.lines) - 1 for axes in figures["by_block"].axes if axes.get_title()}
+    assert curves == {**{f"block {i}": 2 for i in range(9)}, sensitivity.OUTSIDE: 2}
+
+
 def test_two_processes_share_the_work_and_find_the_same(folder, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     command += ["--rdzv-endpoint=127.0.0.1:0", str(ROOT / "scripts" / "train.py"), "sensitivity", *ARGUMENTS]
