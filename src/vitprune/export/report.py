@@ -39,82 +39,10 @@ def command_line() -> str:
     return " ".join([*words, *sys.argv[1:]])
 
 
-CARD = """\
----
-library_name: transformers
-pipeline_tag: image-classification
-tags: [vit, pruning, sparse, vitprune]
-{base_line}---
-
-# {title}
-
-{sentence}
-
-```
-{command}
-```
-
-| | base | pruned |
-|---|---|---|
-{rows}
-
-```python
-from transformers import AutoImageProcessor, AutoModelForImageClassification
-
-processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
-model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
-```
-
-{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
-little too good; the last row above ends at that epoch. The zeros are stored as zeros: the file is as large as the dense
-one. All numbers are in `report.json`.
-{plots}"""
-
-
-def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) -> str:
-    """Return the model card of an export, in Markdown."""
-    sparsity = report["sparsity"]["prunable"]
-    done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
-    name = base_name or "a Vision Transformer"
-    return CARD.format(
-        base_line=f"base_model: {base_name}\n"
-        if base_name and "/" in base_name and not base_name.startswith((".", "/"))
-        else "",
-        title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
-        sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
-        f"parameters are zero.{done}",
-        command=report["environment"]["command"],
-        rows="\n".join(_row(*line, report) for line in ROWS),
-        rounds=_rounds_table(report["rounds"]),
-        plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
-    )
-
-
-ROWS = (
-    ("validation accuracy", "accuracy", "{:.2%}"),
-    ("validation loss", "loss", "{:.4f}"),
-    ("parameters", "parameters", "{:,}"),
-    ("of them not zero", "nonzero_parameters", "{:,}"),
-    ("FLOPs, one image", "flops", "{:,}"),
-    ("bytes of weights", "bytes", "{:,}"),
-)
-
-
-def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
-    cells = ["-" if (value := report[side][key]) is None else form.format(value) for side in ("base", "pruned")]
-    return f"| {title} | {cells[0]} | {cells[1]} |"
-
-
-def _rounds_table(rounds: list[dict[str, Any]]) -> str:
-    if not rounds:
-        return ""
-    lines = [
-        "| round | epoch | target | reached | just after pruning | after fine-tuning |",
-        "|---|---|---|---|---|---|",
-    ]
-    for done in rounds:
-        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
-        lines.append(
-            f"| {done['round']} | {done['epoch']} | {done['target']:.2%} | {done['sparsity']:.2%} | {' | '.join(scores)} |"
-        )
-    return "\n".join(lines) + "\n\n"
+def describe_round(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what the report says about a pruning round, from the state of the callback."""
+    return {
+        **{key: values[key] for key in ("round", "epoch", "step", "target", "sparsity")},
+        "accuracy_pruned": values["pruned"],
+        "accuracy_finetuned": values["finetuned"],
+    }
