@@ -20,7 +20,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vitprune import run_folders
+from vitprune import folder_commands, run_folders
 from vitprune.analysis.plots import plot_density
 from vitprune.cli_errors import explain
 from vitprune.data import ImageData
@@ -29,6 +29,7 @@ from vitprune.export import export_checkpoint
 from vitprune.export.export import Choices
 from vitprune.export.figures import plot_run
 from vitprune.export.formats import parse_formats
+from vitprune.export.report import summarize
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
@@ -86,12 +87,7 @@ class PruningTrainer(Trainer):
             seed=datamodule.seed,
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
-        done = "" if report["finished"] else ", before the final sparsity of its schedule"
-        print(
-            f"exported {checkpoint_path} to {folder}: sparsity {report['sparsity']['prunable']:.2%}{done}, "
-            f"{report['pruned']['parameters'] / report['base']['parameters']:.0%} of the parameters, "
-            f"validation accuracy {report['pruned']['accuracy']:.4f}, same logits as the masked model"
-        )
+        print(f"exported {checkpoint_path} to {folder}: {summarize(report)}")
 
 
 class Parser(LightningArgumentParser):
@@ -250,7 +246,11 @@ def main(args: list[str] | None = None) -> None:
     _quieten()
     given = sys.argv
     try:
-        sys.argv = [given[0], *run_folders.resolve_arguments(given[1:] if args is None else args)]
+        words = given[1:] if args is None else args
+        if words and words[0] in folder_commands.COMMANDS:
+            sys.argv = [given[0], *words]
+            return folder_commands.run(words[0], words[1:])
+        sys.argv = [given[0], *run_folders.resolve_arguments(words)]
         PruningCLI()
     except ArgumentError as error:
         _fail(explain(str(error)))

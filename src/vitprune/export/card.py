@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from vitprune.export.shrinkage import REASONS
+from vitprune.export.usage import USAGE
+
 CARD = """\
 ---
 library_name: transformers
@@ -29,9 +32,12 @@ processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
 model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
 ```
 
-{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
-little too good; the last row above ends at that epoch. The zeros are stored as zeros: the file is as large as the dense
-one. All numbers are in `report.json`.
+{usage}{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
+little too good; the last row above ends at that epoch.
+
+{shrunk}
+
+All numbers are in `report.json`.
 {plots}"""
 
 
@@ -49,9 +55,36 @@ def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) 
         f"parameters are zero.{done}",
         command=report["environment"]["command"],
         rows="\n".join(_row(*line, report) for line in ROWS),
+        usage="".join(USAGE[name] for name in _other_ways(report)),
         rounds=_rounds_table(report["rounds"]),
+        shrunk=_shrunk(report),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
     )
+
+
+def _other_ways(report: dict[str, Any]) -> list[str]:
+    return [*(["load_pruned"] if report["shrunk"].get("dropped_by_load_pruned") else []), *report["formats"]]
+
+
+def _shrunk(report: dict[str, Any]) -> str:
+    """Return a paragraph about what was dropped and what stays."""
+    shrunk = report["shrunk"]
+    if "after" not in shrunk:
+        return f"Zeros are stored as zeros: nothing was dropped ({shrunk['reason'].rstrip('.')})."
+    lines = [f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: {_widths(shrunk)}."]
+    if any(shrunk["stayed"].values()):
+        lines.append("What stays in the file as zeros, and why:\n")
+    lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in shrunk["stayed"].items() if zeros]
+    return "\n".join(lines)
+
+
+def _widths(shrunk: dict[str, Any]) -> str:
+    changes = [
+        f"{name.replace('_', ' ')} {before} to {shrunk['after'][name]}"
+        for name, before in shrunk["before"].items()
+        if shrunk["after"][name] != before
+    ]
+    return ", ".join(changes) or "all widths are as they were"
 
 
 ROWS = (

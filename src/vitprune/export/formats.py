@@ -7,12 +7,15 @@ from typing import Any
 import torch
 
 from vitprune.errors import UsageError
-from vitprune.export import pt2
+from vitprune.export import compressed, onnx, pt2, semi_structured
 from vitprune.export.exported import Exported
 
 STOCK = "hf"  # always there
 FORMATS: dict[str, Callable[[Exported], dict[str, Any]]] = {
     "pt2": pt2.write,
+    "onnx": onnx.write,
+    "compressed": compressed.write,
+    "semi_structured": semi_structured.write,
 }
 EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime")}  # packages that a format needs, by the name of the extra
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -46,3 +46,17 @@ def describe_round(values: dict[str, Any]) -> dict[str, Any]:
         "accuracy_pruned": values["pruned"],
         "accuracy_finetuned": values["finetuned"],
     }
+
+
+def summarize(report: dict[str, Any]) -> str:
+    """Return what is worth saying about an export, a line for it and one for each further format."""
+    done = "" if report["finished"] else ", before the final sparsity of its schedule"
+    pruned = report["pruned"]
+    lines = [
+        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.4f}, "
+        f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters, logits as of the masked model"
+    ]
+    for name, result in report["formats"].items():
+        facts = [f"{value:,} bytes" if key == "bytes" else f"{key} {value}" for key, value in result.items()]
+        lines.append(f"  {name}: {result.get('note') or ', '.join(facts)}")
+    return "\n".join(lines)
