@@ -10,7 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import count, describe, shrink_as_asked
 from vitprune.export.verify import logits
-from vitprune.model.layers import BLOCK_ROLES, NARROW_FAMILIES, Widths, find_blocks, read_widths
+from vitprune.model.blocks import BLOCK_ROLES, NARROW_FAMILIES, Widths, find_blocks, read_widths
 
 HEADS, HEAD_DIM, NEURONS, BLOCKS = 2, 8, 12, 3
 STREAM = 16

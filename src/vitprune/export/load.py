@@ -7,8 +7,8 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from vitprune.errors import UsageError
 from vitprune.export import compressed
 from vitprune.export.shrink import shrink
+from vitprune.model.blocks import NARROW_FAMILIES
 from vitprune.model.classifier import net_from_config
-from vitprune.model.layers import NARROW_FAMILIES
 
 WEIGHTS = "model.safetensors"
 

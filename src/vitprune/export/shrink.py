@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.export.affine import Affine
-from vitprune.model.classifier import net_from_config
-from vitprune.model.layers import (
+from vitprune.model.blocks import (
     BLOCK_ROLES,
     Block,
     Widths,
@@ -23,6 +22,7 @@ from vitprune.model.layers import (
     read_widths,
     with_widths,
 )
+from vitprune.model.classifier import net_from_config
 
 Weights = dict[str, Affine]  # of one block, by role
 

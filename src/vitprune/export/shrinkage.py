@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from vitprune.errors import UsageError
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import PROOF_IMAGES, logits
-from vitprune.model.layers import find_blocks, read_widths
+from vitprune.model.blocks import find_blocks, read_widths
 
 MODES = ("auto", "required", "off")
 ROUNDING = 1e-10  # of a logit in float64, relative to the largest logit where that is above 1
