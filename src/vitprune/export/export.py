@@ -1,16 +1,13 @@
 """Remove the masks, drop what can be dropped, prove that the logits stayed, and save a folder that stands on its own."""
 
-import itertools
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
@@ -18,9 +15,10 @@ from vitprune.data import ImageData
 from vitprune.export.card import model_card
 from vitprune.export.exported import Exported
 from vitprune.export.figures import draw
-from vitprune.export.folder import check_target, replace_folder
+from vitprune.export.folder import check_target, written_at_once
 from vitprune.export.formats import DTYPES, FORMATS
-from vitprune.export.report import command_line, count_flops, describe_environment, describe_round
+from vitprune.export.report import command_line, count_flops, describe_environment, describe_run
+from vitprune.export.score import score
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import shrink_as_asked
 from vitprune.export.verify import TOLERANCE, Verification, logits, verify
@@ -86,53 +84,84 @@ def export_checkpoint(
     net = load_masked(checkpoint, config)
     sparsity = measure(net, [layer for layer in find_layers(net) if masks.is_masked(layer.module)])
     images = data.prepare(next(iter(data.whole_validation())), torch.device("cpu"))["pixel_values"]
+    with written_at_once(folder) as scratch:
+        written = write_weights(net, sparsity.zeros, scratch, images, choices)
+        data.image_processor.save_pretrained(scratch)
+        formats = {name: FORMATS[name](written.exported) for name in choices.formats}
+        report = {
+            **describe_run(checkpoint, pruning, sparsity.parameters),
+            "sparsity": {"prunable": sparsity.prunable, "total": sparsity.total, "layers": sparsity.layers},
+            "shrunk": written.shrunk,
+            "formats": formats,
+            "verification": vars(written.verification),
+            "environment": describe_environment(command_line(), seed),
+        }
+        flops = count_flops(net, data.image_shape)
+        report["base"] |= {"parameters": sparsity.parameters, "flops": flops, "bytes": written.base_bytes}
+        final = measure(written.loaded)
+        report["pruned"] = {
+            **score(written.loaded, data, validation_batches),
+            "parameters": final.parameters,
+            "nonzero_parameters": final.parameters - final.zeros,
+            "flops": count_flops(written.loaded, data.image_shape),
+            "bytes": size_of(scratch),
+        }
+        plots = draw(report, scratch / "plots", run_folder)
+        (scratch / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        base_name = checkpoint.get("hyper_parameters", {}).get("pretrained")
+        (scratch / "README.md").write_text(model_card(report, base_name, plots))
+    return report
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write_weights` did.
+
+    Attributes:
+        exported: For the other formats.
+        loaded: The folder, loaded by plain `transformers`, in float32.
+        verification: How it compares with the masked model.
+        shrunk: What was dropped and what stayed.
+        base_bytes: Bytes of the same weights in float32 with nothing dropped.
+
+    """
+
+    exported: Exported
+    loaded: PreTrainedModel
+    verification: Verification
+    shrunk: dict[str, Any]
+    base_bytes: int
+
+
+def write_weights(net: PreTrainedModel, zeros: int, folder: Path, images: Tensor, choices: Choices) -> Written:
+    """Remove the masks and save what is left: first as it is, bit for bit, then as small as asked for.
+
+    Args:
+        net: The masked model; its masks are removed.
+        zeros: The number of zeros in it.
+        folder: Where to write.
+        images: To compare on, (B, channels, height, width).
+        choices: Shrinking and type of the weights.
+
+    Raises:
+        UsageError: If it cannot be shrunk as asked.
+        RuntimeError: If the logits or the zeros are not those of the masked model.
+
+    """
     before = logits(net, images)
     masks.remove(net)
-    scratch = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    loaded, verification = save_and_verify(net, scratch, images, before, tolerance=0.0)
-    if verification.zeros_in_file != sparsity.zeros:
-        raise RuntimeError(f"{verification.zeros_in_file} zeros in the file instead of {sparsity.zeros}. Nothing was exported.")
-    base = {"parameters": sparsity.parameters, "flops": count_flops(net, data.image_shape), "bytes": size_of(scratch)}
+    loaded, verification = save_and_verify(net, folder, images, before, tolerance=0.0)
+    if verification.zeros_in_file != zeros:
+        raise RuntimeError(f"{verification.zeros_in_file} zeros in the file instead of {zeros}. Nothing was exported.")
+    base_bytes = size_of(folder)
     small, shrunk = shrink_as_asked(net, choices.shrink, images)
     if small is not net:
-        loaded, verification = save_and_verify(small, scratch, images, before, TOLERANCE)
+        loaded, verification = save_and_verify(small, folder, images, before, TOLERANCE)
+    smallest = shrink(small, ragged=True) if "after" in shrunk else small
     if choices.dtype != "float32":
-        loaded, verification = save_and_verify(small.to(DTYPES[choices.dtype]), scratch, images, before, math.inf)
-    data.image_processor.save_pretrained(scratch)
-    exported = Exported(small, shrink(small, ragged=True) if "after" in shrunk else small, images, before, scratch)
-    formats = {name: FORMATS[name](exported) for name in choices.formats}
-
-    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
-    final = measure(loaded)
-    report = {
-        "finished": pruning is None or state["finished"],
-        "base": {
-            "accuracy": state["dense"].get("val/accuracy"),
-            "loss": state["dense"].get("val/loss"),
-            **base,
-            "nonzero_parameters": None if state["dense_zeros"] is None else sparsity.parameters - state["dense_zeros"],
-        },
-        "pruned": {
-            **score(loaded, data, validation_batches),
-            "parameters": final.parameters,
-            "flops": count_flops(loaded, data.image_shape),
-            "bytes": size_of(scratch),
-            "nonzero_parameters": final.parameters - final.zeros,
-        },
-        "sparsity": {"prunable": sparsity.prunable, "total": sparsity.total, "layers": sparsity.layers},
-        "shrunk": shrunk,
-        "formats": formats,
-        "rounds": [describe_round(values) for values in state["rounds"]],
-        "verification": vars(verification),
-        "environment": describe_environment(command_line(), seed),
-    }
-    plots = draw(report, scratch / "plots", run_folder)
-    (scratch / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    base_name = checkpoint.get("hyper_parameters", {}).get("pretrained")
-    (scratch / "README.md").write_text(model_card(report, base_name, plots))
-    replace_folder(folder, scratch)
-    return report
+        smallest.to(DTYPES[choices.dtype])
+        loaded, verification = save_and_verify(small.to(DTYPES[choices.dtype]), folder, images, before, math.inf)
+    return Written(Exported(small, smallest, images, before, folder), loaded, verification, shrunk, base_bytes)
 
 
 def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrainedModel:
@@ -156,19 +185,3 @@ def save_and_verify(
 def size_of(folder: Path) -> int:
     """Return the bytes of the weights in a folder."""
     return (folder / WEIGHTS).stat().st_size
-
-
-@torch.no_grad()
-def score(net: PreTrainedModel, data: ImageData, batches: int | None) -> dict[str, float]:
-    """Return accuracy and loss on the validation split."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net.to(device)
-    correct, loss, images = 0, 0.0, 0
-    for batch in itertools.islice(data.whole_validation(), batches):
-        batch = data.prepare(batch, device)
-        scores, labels = logits(net, batch["pixel_values"]), batch["labels"]
-        correct += int((scores.argmax(dim=1) == labels).sum())
-        loss += float(F.cross_entropy(scores, labels, reduction="sum"))
-        images += len(labels)
-    net.cpu()
-    return {"accuracy": correct / images, "loss": loss / images}

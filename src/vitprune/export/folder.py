@@ -1,6 +1,8 @@
 """The folder of an export: it appears whole or not at all."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vitprune.errors import UsageError
@@ -17,6 +19,18 @@ def check_target(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "report.json").is_file())):
         raise UsageError(f"{folder} holds something that is not an export; give a new or an empty folder.")
     return folder
+
+
+@contextmanager
+def written_at_once(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to that becomes `folder` when all went well, and goes away otherwise."""
+    scratch = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        yield scratch
+        replace_folder(folder, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def replace_folder(folder: Path, new: Path) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from vitprune.pruning import IterativePruning
+
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
 
 
@@ -39,12 +41,24 @@ def command_line() -> str:
     return " ".join([*words, *sys.argv[1:]])
 
 
-def describe_round(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what the report says about a pruning round, from the state of the callback."""
+def describe_run(checkpoint: dict[str, Any], pruning: IterativePruning | None, parameters: int) -> dict[str, Any]:
+    """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
+    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
     return {
-        **{key: values[key] for key in ("round", "epoch", "step", "target", "sparsity")},
-        "accuracy_pruned": values["pruned"],
-        "accuracy_finetuned": values["finetuned"],
+        "finished": pruning is None or state["finished"],
+        "base": {
+            "accuracy": state["dense"].get("val/accuracy"),
+            "loss": state["dense"].get("val/loss"),
+            "nonzero_parameters": None if state["dense_zeros"] is None else parameters - state["dense_zeros"],
+        },
+        "rounds": [
+            {
+                **{key: values[key] for key in ("round", "epoch", "step", "target", "sparsity")},
+                "accuracy_pruned": values["pruned"],
+                "accuracy_finetuned": values["finetuned"],
+            }
+            for values in state["rounds"]
+        ],
     }
 
 
