@@ -12,6 +12,7 @@ from tests.conftest import tiny_net
 from vitprune.cli import main
 from vitprune.export.benchmark import race, spread
 from vitprune.export.contenders import Contender
+from vitprune.export.report import count_flops
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import describe
 from vitprune.model.blocks import find_blocks
@@ -43,6 +44,14 @@ def test_every_round_has_every_model_and_starts_with_another():
 def test_spread_is_the_distance_of_the_quartiles():
     assert spread([3.0]) == 0
     assert spread(range(1, 8)) == 4
+
+
+def test_flops_include_attention():
+    tokens, width, neurons, patches, classes = 5, 32, 64, 4, 10
+    linear = 2 * tokens * width * (4 * width + 2 * neurons)
+    attention = 2 * 2 * tokens * tokens * width
+    ends = 2 * patches * width * 3 * 8 * 8 + 2 * width * classes
+    assert count_flops(tiny_net(), (16, 16)) == 2 * (linear + attention) + ends
 
 
 @pytest.fixture

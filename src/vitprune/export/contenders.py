@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def contenders_of(folder: Path, setting: Setting) -> Iterator[Contender]:
         yield contender(f"{folder.name}, load_pruned", smallest, setting, size)
     if (file := folder / onnx.FILE).is_file() and setting.device == "cpu":
         facts = contender(f"{folder.name}, ONNX Runtime", smallest, setting, file.stat().st_size)
-        yield Contender(**{**vars(facts), "run": onnx.Runtime(file)})
+        yield replace(facts, run=onnx.Runtime(file))
     if setting.device == "cuda" and not semi_structured.missing_gpu() and setting.dtype != torch.float32:
         sparse = load_stock(folder).to("cuda", setting.dtype)
         if semi_structured.find_convertible(sparse)[0]:
