@@ -38,6 +38,7 @@ def close(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
 def test_a_program_for_torch_alone(exported):
     report = pt2.write(exported)
     program = torch.export.load(exported.folder / "model.pt2").module()
