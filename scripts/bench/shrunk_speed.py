@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 from vitprune.export import onnx, semi_structured
 from vitprune.export.benchmark import describe_machine, race
 from vitprune.export.benchmark_report import print_table
-from vitprune.export.contenders import Contender, Setting, contender
+from vitprune.export.contenders import Contender, Setting, can_run_sparse, contender
 from vitprune.export.exported import Exported
 from vitprune.export.formats import DTYPES
 from vitprune.export.shrink import shrink
@@ -67,12 +67,10 @@ def contenders(name: str, setting: Setting, folder: Path) -> Iterator[Contender]
     yield shrunk
     if setting.device == "cpu":
         yield replace(shrunk, name=f"{name}, shrunk, ONNX Runtime", run=onnx.Runtime(folder / onnx.FILE))
-    elif missing := semi_structured.missing_gpu():
-        print(f"2:4: {missing}")
+    elif can_run_sparse(setting):
+        yield contender(f"{name}, 2:4", two_of_four(build(name)), setting, None, sparse=True)
     else:
-        sparse = contender(f"{name}, 2:4", two_of_four(build(name)), setting, None)
-        semi_structured.convert(sparse.run.net)
-        yield sparse
+        print(f"no 2:4: {semi_structured.missing_gpu() or 'float32'}")
 
 
 def main() -> None:

@@ -118,6 +118,9 @@ class PruningCLI(LightningCLI):
             parser_class=Parser,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
+            parser_kwargs={
+                "description": f"Prune Vision Transformers. Also: vitprune {'|'.join(folder_commands.COMMANDS)} FOLDER ..."
+            },
         )
 
     @staticmethod

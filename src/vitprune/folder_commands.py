@@ -53,7 +53,7 @@ def benchmark(
         torch.set_num_threads(threads)
     setting = Setting(device, DTYPES[dtype], compile)
     paths = [Path(folder).expanduser().resolve() for folder in folders]
-    found = [one for path in paths for one in contenders_of(path, setting)]
+    found = [one for path in paths for one in contenders_of(path, _short_name(path, paths), setting)]
     dense = load_stock(Path(base)) if base else dense_of(paths[0])
     found.insert(0, contender("dense", dense, setting, None))
     speeds = race(found, batch_size, repeats, device)
@@ -63,7 +63,14 @@ def benchmark(
         print(f"benchmark.csv and benchmark.png are in {target}")
 
 
+def _short_name(folder: Path, others: list[Path]) -> str:
+    """Return the name of a folder, with that of the one around it if others are called the same."""
+    alike = sum(other.name == folder.name for other in others) > 1
+    return f"{folder.parent.name}/{folder.name}" if alike else folder.name
+
+
 COMMANDS: dict[str, Callable[..., None]] = {"benchmark": benchmark}
+HELP = f"Without a configuration: {', '.join(f'vitprune {name} FOLDER ...' for name in COMMANDS)}"
 
 
 def run(name: str, arguments: list[str]) -> None:

@@ -52,9 +52,9 @@ def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) 
         else "",
         title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
         sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
-        f"parameters are zero.{done}",
+        f"parameters were set to zero.{done}",
         command=report["environment"]["command"],
-        rows="\n".join(_row(*line, report) for line in ROWS),
+        rows="\n".join([*(_row(*line, report) for line in ROWS), *_other_sizes(report)]),
         usage="".join(USAGE[name] for name in _other_ways(report)),
         rounds=_rounds_table(report["rounds"]),
         shrunk=_shrunk(report),
@@ -100,6 +100,10 @@ ROWS = (
 def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
     cells = ["-" if (value := report[side][key]) is None else form.format(value) for side in ("base", "pruned")]
     return f"| {title} | {cells[0]} | {cells[1]} |"
+
+
+def _other_sizes(report: dict[str, Any]) -> list[str]:
+    return [f"| bytes as {name} | - | {facts['bytes']:,} |" for name, facts in report["formats"].items() if "bytes" in facts]
 
 
 def _rounds_table(rounds: list[dict[str, Any]]) -> str:

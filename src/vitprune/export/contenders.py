@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,27 +69,32 @@ def dense_of(folder: Path) -> PreTrainedModel:
     return net_from_config(with_widths(net.config, widths, before["blocks"]))
 
 
-def contenders_of(folder: Path, setting: Setting) -> Iterator[Contender]:
+def contenders_of(folder: Path, name: str, setting: Setting) -> Iterator[Contender]:
     """Yield a folder as plain `transformers` loads it, and in the forms that can differ from that in speed here."""
     stock, smallest = load_stock(folder), load_pruned(folder)
-    size = next((path.stat().st_size for path in [folder / WEIGHTS] if path.is_file()), None)
-    yield contender(folder.name, stock, setting, size)
+    size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else None
+    yield contender(name, stock, setting, size)
     if count(smallest) < count(stock):
-        yield contender(f"{folder.name}, load_pruned", smallest, setting, size)
-    if (file := folder / onnx.FILE).is_file() and setting.device == "cpu":
-        facts = contender(f"{folder.name}, ONNX Runtime", smallest, setting, file.stat().st_size)
+        yield contender(f"{name}, load_pruned", smallest, setting, size)
+    if (file := folder / onnx.FILE).is_file() and find_spec("onnxruntime") and setting.device == "cpu":
+        facts = contender(f"{name}, ONNX Runtime", smallest, setting, file.stat().st_size)
         yield replace(facts, run=onnx.Runtime(file))
-    if setting.device == "cuda" and not semi_structured.missing_gpu() and setting.dtype != torch.float32:
-        sparse = load_stock(folder).to("cuda", setting.dtype)
-        if semi_structured.find_convertible(sparse)[0]:
-            yield contender(f"{folder.name}, 2:4", semi_structured.convert(sparse), setting, size)
+    sparse = load_stock(folder)
+    if semi_structured.find_convertible(sparse)[0] and can_run_sparse(setting):
+        yield contender(f"{name}, 2:4", sparse, setting, size, sparse=True)
 
 
-def contender(name: str, net: PreTrainedModel, setting: Setting, size: int | None) -> Contender:
-    """Let a model take part."""
+def can_run_sparse(setting: Setting) -> bool:
+    """Return whether 2:4 kernels can run."""
+    return setting.device == "cuda" and setting.dtype != torch.float32 and not semi_structured.missing_gpu()
+
+
+def contender(name: str, net: PreTrainedModel, setting: Setting, size: int | None, sparse: bool = False) -> Contender:
+    """Let a model take part, with 2:4 kernels if it is `sparse`."""
     shape = image_shape(net.config)
     flops = count_flops(net.float().cpu(), shape[1:])
-    model = Logits(net.to(setting.device, setting.dtype)).eval()
+    net.to(setting.device, setting.dtype)
+    model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:
         model.compile()
     return Contender(name, model, shape, flops, count(net), size)

@@ -84,6 +84,7 @@ def export_checkpoint(
     net = load_masked(checkpoint, config)
     sparsity = measure(net, [layer for layer in find_layers(net) if masks.is_masked(layer.module)])
     images = data.prepare(next(iter(data.whole_validation())), torch.device("cpu"))["pixel_values"]
+    base_flops = count_flops(net, data.image_shape)
     with written_at_once(folder) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
         data.image_processor.save_pretrained(scratch)
@@ -96,8 +97,7 @@ def export_checkpoint(
             "verification": vars(written.verification),
             "environment": describe_environment(command_line(), seed),
         }
-        flops = count_flops(net, data.image_shape)
-        report["base"] |= {"parameters": sparsity.parameters, "flops": flops, "bytes": written.base_bytes}
+        report["base"] |= {"parameters": sparsity.parameters, "flops": base_flops, "bytes": written.base_bytes}
         final = measure(written.loaded)
         report["pruned"] = {
             **score(written.loaded, data, validation_batches),

@@ -36,4 +36,4 @@ class Logits(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """(B, channels, height, width) -> (B, classes), float32."""
-        return self.net(pixel_values=pixel_values).logits.float()
+        return self.net(pixel_values=pixel_values.to(self.net.dtype)).logits.float()

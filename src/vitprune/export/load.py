@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 
 from vitprune.errors import UsageError
@@ -35,11 +36,17 @@ def load_stock(folder: Path) -> PreTrainedModel:
     """Load the model of a folder as plain `transformers` does; see `load_pruned`."""
     if not (folder / "config.json").is_file():
         raise UsageError(f"{str(folder)!r} is not an export: it has no config.json.")
-    if (folder / WEIGHTS).is_file():
-        return AutoModelForImageClassification.from_pretrained(folder)
-    if not (folder / compressed.FILE).is_file():
+    if not (folder / WEIGHTS).is_file() and not (folder / compressed.FILE).is_file():
         raise UsageError(f"{str(folder)!r} is not an export: it has neither {WEIGHTS} nor {compressed.FILE}.")
-    state = compressed.restore(folder / compressed.FILE)
-    net = net_from_config(AutoConfig.from_pretrained(folder)).to(next(iter(state.values())).dtype)
+    try:
+        if (folder / WEIGHTS).is_file():
+            return AutoModelForImageClassification.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        state = compressed.restore(folder / compressed.FILE)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UsageError(
+            f"{str(folder)!r} holds no image classifier that can be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    net = net_from_config(config).to(next(iter(state.values())).dtype)
     net.load_state_dict(state)
     return net.eval()

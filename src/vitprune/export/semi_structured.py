@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.export.exported import Exported
+from vitprune.export.load import load_stock
 from vitprune.export.verify import agreement, logits
 from vitprune.model.layers import find_layers
 
@@ -36,15 +37,9 @@ def write(exported: Exported) -> dict[str, Any]:
     report = {"layers": layers, "dense_layers": refused}
     if missing := missing_gpu():
         return {**report, "converted": False, "note": f"{missing}: 2:4 was not tried, the dense weights work everywhere"}
-    dtype = exported.net.dtype
-    net, images = exported.net.to("cuda", torch.bfloat16), exported.images.cuda()
-    weights = {name: net.get_submodule(name).weight for name in layers}
+    net, images = load_stock(exported.folder).to("cuda", torch.bfloat16), exported.images.to("cuda", torch.bfloat16)
     dense = logits(net, images).float()
-    converted = agreement(dense, logits(convert(net), images).float())
-    for name, weight in weights.items():
-        net.get_submodule(name).weight = weight
-    net.to("cpu", dtype)
-    return {**report, "converted": True, **converted}
+    return {**report, "converted": True, **agreement(dense, logits(convert(net), images).float())}
 
 
 def convert(net: PreTrainedModel) -> PreTrainedModel:
