@@ -147,6 +147,30 @@ class TestVerbs:
         assert "sparsity 80.00%, validation accuracy" in capsys.readouterr().out
         assert (tmp_path / "mine" / "model.safetensors").is_file()
 
+    def test_export_of_the_folder_of_a_run(self, finished_run, tmp_path, capsys):
+        arguments = ["export", "--ckpt_path", str(finished_run), f"--output={tmp_path / 'mine'}", *SMALL]
+        main([*arguments, "--formats=hf,compressed", "--dtype", "bfloat16"])
+        assert "best.ckpt" in capsys.readouterr().out
+        report = json.loads((tmp_path / "mine" / "report.json").read_text())
+        compressed = report["formats"]["compressed"]
+        assert compressed["bytes"] == (tmp_path / "mine" / "model.compressed.safetensors").stat().st_size
+        assert compressed["bytes"] < report["pruned"]["bytes"] < 0.55 * report["base"]["bytes"]
+        assert "restore" in (tmp_path / "mine" / "README.md").read_text()
+        assert 0 < report["verification"]["largest_logit_difference"] < 0.5
+        for choice, message in {
+            "--formats=hf,tflite": "'tflite' is not known. Valid are hf, pt2, onnx, compressed, semi_structured",
+            "--formats=semi_structured": "no layer is 2:4 sparse",
+            "--shrink=required": "no whole head, dimension of a head, neuron or branch",
+            "--shrink=always": "shrink",
+        }.items():
+            with pytest.raises(SystemExit) as stopped:
+                main([*arguments, choice])
+            error = capsys.readouterr().err
+            assert stopped.value.code == 2
+            assert error.startswith("vitprune: error: ")
+            assert message in error
+            assert report == json.loads((tmp_path / "mine" / "report.json").read_text())  # the old one is still there
+
     def test_a_run_that_was_stopped_early_exports_on_request_only(self, tmp_path, capsys):
         arguments = ["--config", "iterative.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS]
         with pytest.raises(SystemExit) as stopped:

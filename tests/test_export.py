@@ -11,52 +11,80 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoModelForImageClassification
 
+import vitprune
 from tests.conftest import quiet_trainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
-from vitprune.export.export import load_masked, logits
+from vitprune.export.export import Choices, load_masked
+from vitprune.export.shrinkage import count
+from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
-from vitprune.pruning import Cubic, Element, Global, IterativePruning, LayerSelection, Magnitude, OneShot, Row, masks
+from vitprune.pruning import (
+    Branch,
+    Combined,
+    Cubic,
+    Element,
+    Global,
+    Head,
+    HeadDim,
+    IterativePruning,
+    LayerSelection,
+    Magnitude,
+    Neuron,
+    OneShot,
+    Row,
+    Uniform,
+    masks,
+)
 from vitprune.training.checkpoints import RunCheckpoints, read_checkpoint
 from vitprune.training.metrics_csv import MetricsCSV
 
 PLAIN = """
-import json, sys, torch
+import json, os, sys, torch
+sys.modules["vitprune"] = None  # as if it were not installed
 from transformers import AutoImageProcessor, AutoModelForImageClassification, ViTForImageClassification
 from PIL import Image
-folder, image = sys.argv[1:]
 torch.set_num_threads(1)  # as the test does: another number rounds differently
-processor, model = AutoImageProcessor.from_pretrained(folder), AutoModelForImageClassification.from_pretrained(folder)
-if model.config.model_type == "vit":
-    assert isinstance(ViTForImageClassification.from_pretrained(folder), ViTForImageClassification)
-inputs = processor(Image.open(image).convert("RGB"), return_tensors="pt")
-with torch.no_grad():
-    as_loaded = model(**inputs).logits
-    for parameter in model.parameters():  # a mapped file is not aligned like fresh memory, which moves the last bit
-        parameter.data = parameter.data.clone()
-    out = model(**inputs).logits
-assert torch.allclose(as_loaded, out, atol=1e-6)
-assert not any(name.startswith("vitprune") for name in sys.modules)
-print(json.dumps(out.tolist()))
+image, *folders = sys.argv[1:]
+all_logits = []
+for folder in folders:
+    processor, model = AutoImageProcessor.from_pretrained(folder), AutoModelForImageClassification.from_pretrained(folder)
+    if model.config.model_type == "vit":
+        assert isinstance(ViTForImageClassification.from_pretrained(folder), ViTForImageClassification)
+    inputs = processor(Image.open(image).convert("RGB"), return_tensors="pt")
+    with torch.no_grad():
+        as_loaded = model(**inputs).logits
+        for parameter in model.parameters():  # a mapped file is not aligned like fresh memory, which moves the last bit
+            parameter.data = parameter.data.clone()
+        out = model(**inputs).logits
+        if os.path.exists(program := folder + "/model.pt2"):
+            assert torch.allclose(torch.export.load(program).module()(inputs["pixel_values"]), out, atol=1e-5)
+    assert torch.allclose(as_loaded, out, atol=1e-6)
+    all_logits.append(out.tolist())
+print(json.dumps(all_logits))
 """
+UNEVEN = Combined([Head(), Neuron()])
 
 
-def train(folder, pretrained, schedule=None, **pruning_options):
+def train(folder, pretrained, schedule=None, max_epochs=3, **pruning_options):
     torch.manual_seed(0)
     model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)], learning_rate=1e-3)
     data = ImageData("digits", str(pretrained), batch_size=32, num_workers=0, max_images={"train": 96, "validation": 50})
     pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
     callbacks = [pruning, RunCheckpoints(dirpath=str(folder / "checkpoints"))]
-    trainer = quiet_trainer(folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=3, logger=[MetricsCSV(folder)])
+    trainer = quiet_trainer(
+        folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=max_epochs, logger=[MetricsCSV(folder)]
+    )
     trainer.fit(model, data)
     return model, data, pruning
 
 
-def export(folder, model, data, pruning, which="last"):
+def export(folder, model, data, pruning, which="last", **choices):
     checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
+    chosen = Choices(**choices)
     return checkpoint, export_checkpoint(
-        checkpoint, model.net.config, data, folder / "export", pruning, run_folder=folder, seed=42
+        checkpoint, model.net.config, data, folder / "export", pruning, run_folder=folder, seed=42, choices=chosen
     )
 
 
@@ -66,16 +94,23 @@ def exported(tmp_path, pretrained):
     return tmp_path, data, *export(tmp_path, model, data, pruning)
 
 
-def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path):
+def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path, pretrained):
     folder, data, checkpoint, report = exported
+    structured = tmp_path / "structured"
+    model, _, pruning = train(structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN)
+    structured_checkpoint, structured_report = export(structured, model, data, pruning, formats=["pt2"])
     image = tmp_path / "image.png"
     Image.effect_noise((30, 20), 80).save(image)
-    command = [sys.executable, "-W", "error", "-c", PLAIN, str(folder / "export"), str(image)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    folders = [str(folder / "export"), str(structured / "export")]
+    result = subprocess.run([sys.executable, "-W", "error", "-c", PLAIN, str(image), *folders], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    masked = load_masked(checkpoint, ViTClassifier(checkpoint["hyper_parameters"]["pretrained"]).net.config)
     pixels = data.image_processor(Image.open(image).convert("RGB"), return_tensors="pt")["pixel_values"]
-    assert json.loads(result.stdout) == logits(masked, pixels).tolist()
+    same, close = json.loads(result.stdout)
+    assert same == logits(load_masked(checkpoint, model.net.config), pixels).tolist()
+    expected = logits(load_masked(structured_checkpoint, model.net.config), pixels)
+    torch.testing.assert_close(torch.tensor(close), expected, rtol=0, atol=1e-5)
+    assert structured_report["shrunk"]["dropped_parameters"] > 0
+    assert structured_report["pruned"]["parameters"] < structured_report["base"]["parameters"]
 
 
 def test_the_report_counts_what_is_in_the_file(exported):
@@ -126,12 +161,43 @@ def test_card_and_plots(exported):
 
 def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
     model, data, pruning = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
-    _, whole = export(tmp_path, model, data, pruning)
-    pruning.schedule = Cubic(0.8, end_epoch=9)
-    _, report = export(tmp_path, model, data, pruning)
+    checkpoint, whole = export(tmp_path, model, data, pruning)
+    checkpoint["callbacks"]["IterativePruning"]["finished"] = False  # as in the checkpoint of an earlier epoch
+    report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export", pruning)
     assert whole["finished"]
     assert not report["finished"]
     assert "had not reached its final sparsity" in (tmp_path / "export" / "README.md").read_text()
+
+
+STRUCTURED = {
+    "heads and neurons": (Combined([Head(uniform=True), Neuron(uniform=True)]), {"heads": 1, "neurons": 32}),
+    "dimensions and neurons": (Combined([HeadDim(uniform=True), Neuron(uniform=True)]), {"head_dim": 8, "neurons": 32}),
+    "branches": (Branch(), {}),
+}
+
+
+@pytest.mark.parametrize("case", STRUCTURED)
+def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
+    granularity, widths = STRUCTURED[case]
+    allocation = Uniform() if widths else Global()
+    model, data, pruning = train(tmp_path, pretrained, OneShot(0.5), 1, granularity=granularity, allocation=allocation)
+    _, report = export(tmp_path, model, data, pruning, shrink="required" if widths else "auto")
+    shrunk = report["shrunk"]
+    assert shrunk["before"] == {"blocks": 2, "heads": 2, "head_dim": 16, "neurons": 64}
+    assert shrunk["largest_logit_difference_float64"] < 1e-10
+    assert report["verification"]["largest_logit_difference"] < 1e-5
+    if widths:
+        assert shrunk["after"] == {**shrunk["before"], **widths}
+        assert report["sparsity"]["prunable"] == 0.5
+        assert not any(shrunk["stayed"].values())
+    assert shrunk["dropped_parameters"] + shrunk["dropped_by_load_pruned"] > 0
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
+    smallest = vitprune.load_pruned(tmp_path / "export")
+    assert count(loaded) == report["pruned"]["parameters"] == report["base"]["parameters"] - shrunk["dropped_parameters"]
+    assert count(smallest) == count(loaded) - shrunk["dropped_by_load_pruned"]
+    assert report["pruned"]["flops"] < report["base"]["flops"] or not widths
+    images = next(iter(data.whole_validation()))["pixel_values"].float()
+    torch.testing.assert_close(logits(smallest, images), logits(loaded, images), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls, nothing a user can change
 
@@ -26,7 +26,10 @@ from vitprune.cli_errors import explain
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
-from vitprune.export.export import plot_run
+from vitprune.export.export import Choices
+from vitprune.export.figures import plot_run
+from vitprune.export.formats import parse_formats
+from vitprune.export.report import summarize
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.study import batch_limit
@@ -50,14 +53,26 @@ DEFAULTS = {
 class PruningTrainer(MeasuringTrainer):
     """Lightning's trainer, with more verbs."""
 
-    def export(self, model: ViTClassifier, datamodule: ImageData, ckpt_path: str, output: str | None = None) -> None:
+    def export(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        ckpt_path: str,
+        output: str | None = None,
+        formats: str = "hf",
+        shrink: Literal["auto", "required", "off"] = "auto",
+        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    ) -> None:
         """Export the model of a checkpoint to a folder that plain `transformers` loads.
 
         Args:
             model: Gives the configuration of the transformer.
             datamodule: Scores the result.
-            ckpt_path: A training checkpoint.
+            ckpt_path: A training checkpoint, or the folder of a run.
             output: The folder; by default `export` in the folder of the run.
+            formats: What else to write, separated by commas: pt2, onnx, compressed, semi_structured. hf is always there.
+            shrink: Drop what can be dropped exactly, refuse to leave dead structure behind, or drop nothing.
+            dtype: Of the stored weights.
 
         """
         checkpoint_path = Path(ckpt_path)
@@ -72,12 +87,9 @@ class PruningTrainer(MeasuringTrainer):
             run_folder=run_folder,
             validation_batches=batch_limit(self.limit_val_batches, len(datamodule.whole_validation())),
             seed=datamodule.seed,
+            choices=Choices(parse_formats(formats), shrink, dtype),
         )
-        done = "" if report["finished"] else ", before the final sparsity of its schedule"
-        print(
-            f"exported {checkpoint_path} to {folder}: sparsity {report['sparsity']['prunable']:.2%}{done}, "
-            f"validation accuracy {report['pruned']['accuracy']:.4f}, same logits as the masked model"
-        )
+        print(f"exported {checkpoint_path} to {folder}: {summarize(report)}")
 
 
 class Parser(LightningArgumentParser):
@@ -108,6 +120,9 @@ class PruningCLI(LightningCLI):
             parser_class=Parser,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
+            parser_kwargs={
+                "description": f"Prune Vision Transformers. Also: vitprune {'|'.join(folder_commands.COMMANDS)} FOLDER ..."
+            },
         )
 
     @staticmethod
@@ -143,6 +158,8 @@ class PruningCLI(LightningCLI):
             self.continued_run = run_folders.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" else None
         if config.ckpt_path:
             read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
+        if self.subcommand == "export":
+            parse_formats(config.formats)
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
         if config.model.image_size is None:

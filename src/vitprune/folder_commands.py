@@ -3,7 +3,9 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +14,66 @@ from vitprune.analysis import compare as comparison
 from vitprune.analysis.report import write_report
 from vitprune.cli_errors import explain
 from vitprune.errors import UsageError
+from vitprune.export.benchmark import describe_machine, race
+from vitprune.export.benchmark_report import print_table, save
+from vitprune.export.contenders import Setting, contender, contenders_of, dense_of
+from vitprune.export.formats import DTYPES
+from vitprune.export.load import load_stock
 from vitprune.study import show
 
 WIDTH = 140  # columns, also where the output is no terminal
+
+
+def benchmark(
+    folders: list[str],
+    base: str | None = None,
+    batch_size: int = 16,
+    repeats: int = 10,
+    threads: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    compile: bool = False,
+    output: str | None = None,
+) -> None:
+    """Measure latency and throughput of exported folders against the dense model.
+
+    Args:
+        folders: Exports, each as plain transformers loads it and in what other formats it has.
+        base: Folder of the dense model; by default the architecture that the first export came from.
+        batch_size: Of the throughput; latency is of a batch of one.
+        repeats: Rounds after the warm-up, in each of which every model runs once.
+        threads: Of torch and ONNX Runtime; as many as torch takes by default.
+        device: auto is the GPU if there is one.
+        dtype: What to compute in.
+        compile: Use torch.compile.
+        output: Folder for benchmark.csv and benchmark.png; by default the first folder that vitprune has exported.
+
+    """
+    for name, value in {"batch_size": batch_size, "repeats": repeats, "threads": threads}.items():
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} must be at least 1, not {value}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: there is no CUDA GPU.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if threads:
+        torch.set_num_threads(threads)
+    setting = Setting(device, DTYPES[dtype], compile)
+    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    found = [one for path in paths for one in contenders_of(path, _short_name(path, paths), setting)]
+    dense = load_stock(Path(base)) if base else dense_of(paths[0])
+    found.insert(0, contender("dense", dense, setting, None))
+    speeds = race(found, batch_size, repeats, device)
+    conditions = {"batch_size": batch_size, "repeats": repeats, **describe_machine(setting)}
+    print_table(speeds, conditions)
+    if target := save(speeds, conditions, paths, Path(output) if output else None):
+        print(f"benchmark.csv and benchmark.png are in {target}")
+
+
+def _short_name(folder: Path, others: list[Path]) -> str:
+    """Return the name of a folder, with that of the one around it if others are called the same."""
+    alike = sum(other.name == folder.name for other in others) > 1
+    return f"{folder.parent.name}/{folder.name}" if alike else folder.name
 
 
 def compare(folders: list[str], output: str | None = None) -> None:
@@ -66,7 +125,8 @@ def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"compare": compare, "report": report}
+COMMANDS: dict[str, Callable[..., None]] = {"benchmark": benchmark, "compare": compare, "report": report}
+HELP = f"Without a configuration: {', '.join(f'vitprune {name} FOLDER ...' for name in COMMANDS)}"
 
 
 def run(name: str, arguments: list[str]) -> None:

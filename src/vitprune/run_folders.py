@@ -14,12 +14,16 @@ CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[2] / "configs")
 def resolve_arguments(arguments: list[str]) -> list[str]:
     """Return a command line with paths in place of short forms.
 
-    `--config NAME` may be a file in `configs/`; a checkpoint without a configuration brings that of its run.
+    `--config NAME` may be a file in `configs/`; `--ckpt_path` may be the folder of a run, which means its best checkpoint or,
+    for fit, its last; a checkpoint without a configuration brings that of its run.
     """
     words = [word for argument in arguments for word in _split_option(argument)]
     for index, word in enumerate(words[:-1]):
         if word in ("--config", "-c"):
             words[index + 1] = find_config(words[index + 1])
+    for index, word in enumerate(words[:-1]):
+        if word == "--ckpt_path" and (Path(words[index + 1]) / "checkpoints").is_dir():
+            words[index + 1] = str(checkpoint_of(Path(words[index + 1]), "last" if "fit" in words else "best"))
     checkpoint_path = _option(words, "--ckpt_path")
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
@@ -68,6 +72,12 @@ def find_last(root: str) -> Path:
     if not found:
         raise UsageError(f"--ckpt_path last: no run in {Path(root) / LOGS} has saved a checkpoint yet.")
     return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def checkpoint_of(run: Path, name: str) -> Path:
+    """Return a checkpoint of a run, the last one if there is none of that name."""
+    wanted = run / "checkpoints" / f"{name}.ckpt"
+    return wanted if wanted.is_file() else wanted.with_name("last.ckpt")
 
 
 def run_of(checkpoint: Path) -> Path | None:

@@ -85,7 +85,7 @@ def _read_run(folder: Path) -> Row:
         accuracy_pruned=rounds[0]["accuracy_pruned"] if len(rounds) == 1 else None,
         accuracy=report["pruned"]["accuracy"],
         flops=report["pruned"]["flops"],
-        latency_ms=_latency(report),
+        latency_ms=_latency(report, folder),
     )
 
 
@@ -114,10 +114,10 @@ def _data(data: dict[str, Any]) -> str:
     return f"{Path(data['source']).name}, {f'{most} images' if most else 'all images'}"
 
 
-def _latency(report: dict[str, Any]) -> float | None:
-    """Return what `benchmark` measured for this export, unless it is not clear which of several it was."""
-    found = [m for m in report.get("benchmark", {}).get("models", []) if m["name"] == REPORT.parent.name]
-    return found[0]["latency_ms"] if len(found) == 1 else None
+def _latency(report: dict[str, Any], folder: Path) -> float | None:
+    """Return what `benchmark` measured for this export; it adds the name of the run where there were several."""
+    names = (REPORT.parent.name, f"{folder.name}/{REPORT.parent.name}")
+    return next((m["latency_ms"] for m in report.get("benchmark", {}).get("models", []) if m["name"] in names), None)
 
 
 def differences(rows: Sequence[Row]) -> list[str]:

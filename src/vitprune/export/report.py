@@ -10,13 +10,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from vitprune.export.attention import eager_attention
+from vitprune.pruning import IterativePruning
+
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
 
 
 def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:
     """Return the floating-point operations of one forward pass of one image, as torch counts them."""
     image = torch.zeros(1, net.config.num_channels, *image_shape)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with eager_attention(net), FlopCounterMode(display=False) as counter, torch.no_grad():  # it misses CPU kernels of attention
         net(pixel_values=image)
     return counter.get_total_flops()
 
@@ -39,82 +42,36 @@ def command_line() -> str:
     return " ".join([*words, *sys.argv[1:]])
 
 
-CARD = """\
----
-library_name: transformers
-pipeline_tag: image-classification
-tags: [vit, pruning, sparse, vitprune]
-{base_line}---
-
-# {title}
-
-{sentence}
-
-```
-{command}
-```
-
-| | base | pruned |
-|---|---|---|
-{rows}
-
-```python
-from transformers import AutoImageProcessor, AutoModelForImageClassification
-
-processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
-model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
-```
-
-{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
-little too good; the last row above ends at that epoch. The zeros are stored as zeros: the file is as large as the dense
-one. All numbers are in `report.json`.
-{plots}"""
+def describe_run(checkpoint: dict[str, Any], pruning: IterativePruning | None, parameters: int) -> dict[str, Any]:
+    """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
+    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
+    return {
+        "finished": pruning is None or state["finished"],
+        "base": {
+            "accuracy": state["dense"].get("val/accuracy"),
+            "loss": state["dense"].get("val/loss"),
+            "nonzero_parameters": None if state["dense_zeros"] is None else parameters - state["dense_zeros"],
+        },
+        "rounds": [
+            {
+                **{key: values[key] for key in ("round", "epoch", "step", "target", "sparsity")},
+                "accuracy_pruned": values["pruned"],
+                "accuracy_finetuned": values["finetuned"],
+            }
+            for values in state["rounds"]
+        ],
+    }
 
 
-def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) -> str:
-    """Return the model card of an export, in Markdown."""
-    sparsity = report["sparsity"]["prunable"]
-    done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
-    name = base_name or "a Vision Transformer"
-    return CARD.format(
-        base_line=f"base_model: {base_name}\n"
-        if base_name and "/" in base_name and not base_name.startswith((".", "/"))
-        else "",
-        title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
-        sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
-        f"parameters are zero.{done}",
-        command=report["environment"]["command"],
-        rows="\n".join(_row(*line, report) for line in ROWS),
-        rounds=_rounds_table(report["rounds"]),
-        plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
-    )
-
-
-ROWS = (
-    ("validation accuracy", "accuracy", "{:.2%}"),
-    ("validation loss", "loss", "{:.4f}"),
-    ("parameters", "parameters", "{:,}"),
-    ("of them not zero", "nonzero_parameters", "{:,}"),
-    ("FLOPs, one image", "flops", "{:,}"),
-    ("bytes of weights", "bytes", "{:,}"),
-)
-
-
-def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
-    cells = ["-" if (value := report[side][key]) is None else form.format(value) for side in ("base", "pruned")]
-    return f"| {title} | {cells[0]} | {cells[1]} |"
-
-
-def _rounds_table(rounds: list[dict[str, Any]]) -> str:
-    if not rounds:
-        return ""
+def summarize(report: dict[str, Any]) -> str:
+    """Return what is worth saying about an export, a line for it and one for each further format."""
+    done = "" if report["finished"] else ", before the final sparsity of its schedule"
+    pruned = report["pruned"]
     lines = [
-        "| round | epoch | target | reached | just after pruning | after fine-tuning |",
-        "|---|---|---|---|---|---|",
+        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.4f}, "
+        f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters, logits as of the masked model"
     ]
-    for done in rounds:
-        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
-        lines.append(
-            f"| {done['round']} | {done['epoch']} | {done['target']:.2%} | {done['sparsity']:.2%} | {' | '.join(scores)} |"
-        )
-    return "\n".join(lines) + "\n\n"
+    for name, result in report["formats"].items():
+        facts = [f"{value:,} bytes" if key == "bytes" else f"{key} {value}" for key, value in result.items()]
+        lines.append(f"  {name}: {result.get('note') or ', '.join(facts)}")
+    return "\n".join(lines)

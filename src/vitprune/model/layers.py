@@ -1,4 +1,4 @@
-"""The only file that knows how Hugging Face names the parts of a Vision Transformer."""
+"""With `blocks.py` the only file that knows how Hugging Face names the parts of a Vision Transformer."""
 
 import re
 from collections.abc import Iterable

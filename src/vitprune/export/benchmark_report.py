@@ -1,0 +1,73 @@
+"""What a benchmark leaves behind: a table, `benchmark.csv`, `benchmark.png`, and an entry in `report.json`."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vitprune.analysis.speed_plot import plot_speedups
+from vitprune.export.benchmark import Speed
+
+REPORT = "report.json"
+WIDTH = 120  # columns, also where the output is no terminal
+
+
+def print_table(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
+    """Print the results, medians with the distance between the quartiles."""
+    table = Table(caption=", ".join(f"{name} {value}" for name, value in conditions.items()))
+    columns = ("", "latency ms", "images/s", "speed-up", "by FLOPs", "GFLOPs", "M params", "MB")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "" else "right")
+    for speed in speeds:
+        table.add_row(
+            speed.name,
+            f"{speed.latency_ms:.2f} ± {speed.latency_spread_ms:.2f}",
+            f"{speed.images_per_s:.1f} ± {speed.images_per_s_spread:.1f}",
+            f"{speed.measured_speedup:.2f}",
+            f"{speed.theoretical_speedup:.2f}",
+            f"{speed.flops / 1e9:.3f}",
+            f"{speed.parameters / 1e6:.2f}",
+            "-" if speed.bytes is None else f"{speed.bytes / 1e6:.1f}",
+        )
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table)
+
+
+def save(speeds: Sequence[Speed], conditions: dict[str, Any], folders: Sequence[Path], output: Path | None) -> Path | None:
+    """Save the results.
+
+    Args:
+        speeds: Of all models.
+        conditions: How they were measured.
+        folders: Those that vitprune has exported get the results into their report.
+        output: For `benchmark.csv` and `benchmark.png`; the first such folder if None.
+
+    Returns:
+        The folder of the files; None if there is none to put them in.
+
+    """
+    exports = [folder for folder in folders if (folder / REPORT).is_file()]
+    for folder in exports:
+        report = json.loads((folder / REPORT).read_text())
+        report["benchmark"] = {**conditions, "models": [vars(speed) for speed in speeds]}
+        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    target = output or next(iter(exports), None)
+    if target is None:
+        return None
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / "benchmark.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, vars(speeds[0]).keys())
+        rows.writeheader()
+        rows.writerows(vars(speed) for speed in speeds)
+    figure = plot_speedups(
+        [speed.name for speed in speeds],
+        [speed.theoretical_speedup for speed in speeds],
+        [speed.measured_speedup for speed in speeds],
+    )
+    figure.savefig(target / "benchmark.png", dpi=150)
+    return target

@@ -1,0 +1,32 @@
+"""How good an exported model is."""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from transformers import PreTrainedModel
+
+from vitprune.data import ImageData
+from vitprune.export.verify import logits
+
+
+def score(net: PreTrainedModel, data: ImageData, batches: int | None) -> dict[str, float]:
+    """Return accuracy and loss on the validation split.
+
+    Args:
+        net: A model in evaluation mode.
+        data: Where the images come from.
+        batches: Only so many; None for all.
+
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net.to(device)
+    correct, loss, images = 0, 0.0, 0
+    for batch in itertools.islice(data.whole_validation(), batches):
+        batch = data.prepare(batch, device)
+        scores, labels = logits(net, batch["pixel_values"]), batch["labels"]
+        correct += int((scores.argmax(dim=1) == labels).sum())
+        loss += float(F.cross_entropy(scores, labels, reduction="sum"))
+        images += len(labels)
+    net.cpu()
+    return {"accuracy": correct / images, "loss": loss / images}

@@ -1,0 +1,130 @@
+"""The benchmark command, and that its arithmetic is right."""
+
+import csv
+import json
+import time
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.conftest import tiny_net
+from vitprune.cli import main
+from vitprune.export.benchmark import race, spread
+from vitprune.export.contenders import Contender
+from vitprune.export.report import count_flops
+from vitprune.export.shrink import shrink
+from vitprune.export.shrinkage import describe
+from vitprune.model.blocks import find_blocks
+
+
+def test_speeds_are_ratios_of_the_first_model(monkeypatch):
+    """On a clock of its own: a busy machine moves real ones."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def sleeper(name, seconds, flops):
+        def run(images):
+            now[0] += seconds * len(images)
+
+        return Contender(name, run, (1, 1, 1), flops, parameters=1, bytes=None)
+
+    dense, fast = race([sleeper("dense", 0.006, 300), sleeper("fast", 0.002, 60)], batch_size=3, repeats=5, device="cpu")
+    assert dense.measured_speedup == dense.theoretical_speedup == 1
+    assert fast.theoretical_speedup == 5
+    assert fast.measured_speedup == pytest.approx(3)
+    assert dense.latency_ms == pytest.approx(6)
+    assert dense.images_per_s == pytest.approx(1 / 0.006)
+    assert dense.images_per_s_spread == pytest.approx(0, abs=1e-9)
+
+
+def test_every_round_has_every_model_and_starts_with_another():
+    order = []
+    models = [Contender(n, lambda images, n=n: order.append(n), (1, 1, 1), 1, 1, None) for n in "abc"]
+    race(models, batch_size=2, repeats=2, device="cpu")
+    assert "".join(order) == 2 * "abcbcacababc"
+
+
+def test_spread_is_the_distance_of_the_quartiles():
+    assert spread([3.0]) == 0
+    assert spread(range(1, 8)) == 4
+
+
+def test_flops_include_attention():
+    tokens, width, neurons, patches, classes = 5, 32, 64, 4, 10
+    linear = 2 * tokens * width * (4 * width + 2 * neurons)
+    attention = 2 * 2 * tokens * tokens * width
+    ends = 2 * patches * width * 3 * 8 * 8 + 2 * width * classes
+    assert count_flops(tiny_net(), (16, 16)) == 2 * (linear + attention) + ends
+
+
+@pytest.fixture
+def export(tmp_path):
+    """An export with uneven widths."""
+    net = tiny_net()
+    for block, neurons in zip(find_blocks(net), (20, 40), strict=True):
+        block.linear["mlp_in"].weight.data[:neurons] = 0
+    small = shrink(net)
+    small.save_pretrained(tmp_path / "export")
+    (tmp_path / "export" / "report.json").write_text(json.dumps({"shrunk": describe(net, small)}))
+    return tmp_path / "export"
+
+
+def test_table_files_and_report(export, capsys):
+    main(["benchmark", str(export), "--repeats=2", "--batch_size", "4", "--device=cpu", "--threads=1"])
+    out = capsys.readouterr().out
+    names = ["dense", "export", "export, load_pruned"]
+    for name in [*names, "threads 1", "batch_size 4", "float32"]:
+        assert name in out
+    report = json.loads((export / "report.json").read_text())
+    assert report["benchmark"]["threads"] == 1
+    models = report["benchmark"]["models"]
+    assert [model["name"] for model in models] == names
+    assert [model["name"] for model in csv.DictReader((export / "benchmark.csv").read_text().splitlines())] == names
+    dropped = report["shrunk"]["dropped_parameters"]
+    assert models[0]["parameters"] - models[1]["parameters"] == dropped > 0
+    assert models[0]["flops"] > models[1]["flops"] > models[2]["flops"]
+    assert models[2]["theoretical_speedup"] == models[0]["flops"] / models[2]["flops"]
+    assert all(model["images_per_s"] > 0 and model["latency_ms"] > 0 for model in models)
+    assert len(Image.open(export / "benchmark.png").convert("L").getcolors(1 << 20)) > 10
+
+
+def test_folders_of_others_get_no_files_unless_asked(export, tmp_path, capsys):
+    tiny_net("deit").save_pretrained(tmp_path / "dense")
+    arguments = ["benchmark", str(tmp_path / "dense"), "--base", str(tmp_path / "dense"), "--repeats=1", "--device=cpu"]
+    main(arguments)
+    assert not (tmp_path / "dense" / "benchmark.csv").exists()
+    main([*arguments, "--output", str(tmp_path / "out"), "--dtype=bfloat16"])
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"benchmark.csv", "benchmark.png"}
+
+
+BAD = {
+    "no folder": (["{tmp}/nothing"], "nothing' is not an export: it has no config.json"),
+    "no model": (["{tmp}/other"], "holds no image classifier that can be loaded"),
+    "no folders": ([], "benchmark: "),
+    "unknown option": (["{export}", "--batch=3"], "It takes folders and --base, --batch_size, "),
+    "batch size": (["{export}", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
+    "device": (["{export}", "--device=tpu"], "device"),
+    "base": (["{export}", "--base={tmp}"], "is not an export: it has no config.json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_message(case, export, tmp_path, capsys):
+    arguments, message = BAD[case]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(SystemExit) as stopped:
+        main(["benchmark", *(a.format(tmp=tmp_path, export=export) for a in arguments)])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vitprune: error: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    yield
+    torch.set_num_threads(1)
