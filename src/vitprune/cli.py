@@ -283,6 +283,7 @@ def _fail(message: str) -> None:
 
 
 UNHELPFUL_WARNINGS = (
+    "You're using the WeightAveraging callback with a model that overrides",  # refused where it would not work
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",

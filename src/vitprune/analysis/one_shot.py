@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor
@@ -15,11 +14,10 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Allocation, Criterion, Element, Granularity, Magnitude, OneShot, Random, Uniform, masks
-from vitprune.pruning.calibration import BATCH_SIZE, calibrate
+from vitprune.pruning.calibration import calibrate, sample
 from vitprune.pruning.checks import check_axes
 from vitprune.pruning.settings import describe
 from vitprune.pruning.update import update_masks
-from vitprune.seeding import seed_for
 
 
 class Method:
@@ -78,11 +76,8 @@ class Method:
 
 def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
     loader = data.calibration_dataloader()
-    generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
-    chosen = torch.randperm(len(data.splits["train"]), generator=generator)[:images]
-    chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
-    sample = DataLoader(loader.dataset, batch_sampler=chunks, collate_fn=loader.collate_fn)
-    for batch in sample:
+    chosen = sample(len(data.splits["train"]), images, seed)
+    for batch in DataLoader(loader.dataset, batch_sampler=chosen, collate_fn=loader.collate_fn):
         prepared = data.prepare(batch, model.device)
         pixels, labels = prepared["pixel_values"], prepared["labels"]
         yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels)

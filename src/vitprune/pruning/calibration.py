@@ -114,11 +114,18 @@ def calibrate_on(
 
     """
     with silenced(module), isolate_rng():  # a new iterator draws from the global generators
-        batches = _losses(trainer, module, _sample(trainer, images, seed))
-        return calibrate(criterion, layers, batches, lambda total: sum_over_ranks(trainer, total))
+        losses = _losses(trainer, module, _batches(trainer, images, seed))
+        return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
 
 
-def _sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
+def sample(total: int, images: int, seed: int) -> list[list[int]]:
+    """Choose some of `total` images, as batches of their numbers: a function of the seed alone."""
+    generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
+    chosen = torch.randperm(total, generator=generator)[:images]
+    return [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+
+
+def _batches(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
     """Yield this rank's batches, and whether they count: every rank gets as many, as a sharded model needs all to run."""
     own = getattr(getattr(trainer, "datamodule", None), "calibration_dataloader", None)
     loader = own() if own else trainer.train_dataloader
@@ -127,20 +134,17 @@ def _sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, boo
             "calibration needs training images that can be picked by number. Give the data module a method "
             "calibration_dataloader() that returns a DataLoader over such a data set."
         )
-    generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
-    chosen = torch.randperm(len(loader.dataset), generator=generator)[:images]
-    chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+    chunks = sample(len(loader.dataset), images, seed)
     rank, ranks = trainer.global_rank, trainer.world_size
     mine = [chunks[i] if i < len(chunks) else chunks[0] for i in range(rank, math.ceil(len(chunks) / ranks) * ranks, ranks)]
-    batches = DataLoader(loader.dataset, batch_sampler=mine, collate_fn=loader.collate_fn)
-    for index, batch in enumerate(batches):
+    for index, batch in enumerate(DataLoader(loader.dataset, batch_sampler=mine, collate_fn=loader.collate_fn)):
         yield batch, rank + index * ranks < len(chunks)
 
 
 def _losses(
-    trainer: Trainer, module: LightningModule, sample: Iterable[tuple[Any, bool]]
+    trainer: Trainer, module: LightningModule, batches: Iterable[tuple[Any, bool]]
 ) -> Iterator[tuple[Callable[[], Tensor], int]]:
-    for index, (batch, counts) in enumerate(sample):
+    for index, (batch, counts) in enumerate(batches):
         batch = to_device(trainer, module, batch)
 
         def loss_of(batch: Any = batch, index: int = index) -> Tensor:

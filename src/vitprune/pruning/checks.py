@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.strategies import ModelParallelStrategy
 
 from vitprune.errors import UsageError
 from vitprune.pruning.allocation import Allocation
@@ -71,6 +72,8 @@ def check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
     for averaging in trainer.callbacks:
         if not isinstance(averaging, WeightAveraging):
             continue
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            raise UsageError(f"{type(averaging).__name__} cannot average a model whose parameters are sharded.")
         if averaging._use_buffers:
             raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
         if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
