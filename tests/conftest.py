@@ -39,7 +39,7 @@ def random_batches(net, images: int = 6, sizes=(4, 2)):
     pixels = torch.randn(images, 3, 16, 16, generator=generator)
     labels = torch.randint(10, (images,), generator=generator)
     batches = zip(pixels.split(sizes), labels.split(sizes), strict=True)
-    return [(lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y)) for x, y in batches]
+    return [(lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y), True) for x, y in batches]
 
 
 @pytest.fixture(params=["vit", "deit"])

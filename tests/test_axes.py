@@ -320,7 +320,7 @@ def test_per_layer_sparsities_are_reached_with_the_schedule():
 
 def test_nan_weights_are_named():
     layers = make_layers([(4, 4)], lambda w: w.fill_(float("nan")))
-    with pytest.raises(UsageError, match="layer0: NaN weights"):
+    with pytest.raises(UsageError, match="layer0: NaN weights or scores"):
         update_masks(layers, 0.5, 1, 42, Magnitude(), Element(), Uniform())
 
 

@@ -40,7 +40,7 @@ def toy():
 
 
 def learn(criterion, net, layer, sizes):
-    batches = [(lambda x=x, y=y: net.loss(x, y), len(x)) for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)]
+    batches = [(lambda x=x, y=y: net.loss(x, y), len(x), True) for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)]
     return calibrate(criterion, [layer], batches)["linear"]
 
 
@@ -117,6 +117,18 @@ def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
     assert (inputs @ (mended - dense).T).square().sum() < (inputs @ (cut - dense).T).square().sum()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_sparse_gpt_mends_weights_of_any_precision(toy, dtype):
+    net, layer = toy
+    criterion = SparseGPT()
+    scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
+    keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) > 0.5
+    weight = layer.weight.detach()
+    mended = criterion.mend(weight.to(dtype), keep, scoring)
+    assert mended.dtype == dtype
+    torch.testing.assert_close(mended.float(), criterion.mend(weight, keep, scoring), rtol=2e-2, atol=2e-3)
+
+
 def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
     """More columns than are gathered for one update."""
     torch.manual_seed(0)
@@ -172,7 +184,7 @@ def test_calibration_takes_a_convolution_by_its_patches():
     batches = random_batches(net)
     learned = calibrate(Taylor(), [patches], batches)[patches.name].view(patches.shape)
     net.zero_grad()
-    (sum(loss() * count for loss, count in batches) / 6).backward()
+    (sum(loss() * count for loss, count, _ in batches) / 6).backward()
     torch.testing.assert_close(learned, masks.original(patches).grad, rtol=1e-3, atol=1e-6)
 
 

@@ -15,6 +15,7 @@ from tests.conftest import TINY, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
+    ERK,
     LAMP,
     AccuracyGuarded,
     Branch,
@@ -64,6 +65,7 @@ SETTINGS = {
     "wanda": lambda: IterativePruning(rounds(0.5), Wanda(), NofM(2, 4)),
     "sparse gpt": lambda: IterativePruning(rounds(), SparseGPT(), allocation=Global(normalize=True)),
     "movement": lambda: IterativePruning(rounds(begin_epoch=1), Movement(), Tile(8, 8)),
+    "less than a batch a rank": lambda: IterativePruning(rounds(), Wanda(), allocation=ERK(), calibration_images=20),
     "regrowth": lambda: IterativePruning(rounds(), regrow=RigL(0.4), rewind=LearningRate()),
     "rewound": lambda: IterativePruning(rounds(begin_epoch=1), Wanda(), Element(), rewind=Weights(2)),
     "guarded": lambda: IterativePruning(AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/loss"),

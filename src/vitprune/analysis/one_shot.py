@@ -80,7 +80,7 @@ def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> 
     for batch in DataLoader(loader.dataset, batch_sampler=chosen, collate_fn=loader.collate_fn):
         prepared = data.prepare(batch, model.device)
         pixels, labels = prepared["pixel_values"], prepared["labels"]
-        yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels)
+        yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels), True
 
 
 @contextmanager

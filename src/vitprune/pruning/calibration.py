@@ -26,7 +26,7 @@ BATCH_SIZE = 32  # part of the definition of a sample's sums: the same batches o
 def calibrate(
     criterion: Criterion,
     layers: Sequence[Layer],
-    batches: Iterable[tuple[Callable[[], Tensor], int]],
+    batches: Iterable[tuple[Callable[[], Tensor], int, bool]],
     reduce: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> dict[str, Tensor]:
     """Return what a criterion learns about each layer, by name; sums are kept in float64 and reduced once.
@@ -34,26 +34,29 @@ def calibrate(
     Args:
         criterion: Its `observe` sees every batch.
         layers: The layers to learn about.
-        batches: For each batch a function that runs the model and returns its mean loss, and its number of images; 0 for a
-            batch that only keeps ranks in step.
+        batches: For each batch a function that runs the model and returns its mean loss, its number of images, and
+            whether it counts; one that does not only keeps the ranks in step.
         reduce: Sums a tensor over ranks.
 
     """
     sums: dict[str, Tensor] = {}
     images = 0
     with _recording(layers) as seen, torch.compiler.set_stance("force_eager"):
-        for loss_of, count in batches:
+        for loss_of, count, counts in batches:
             with torch.set_grad_enabled(criterion.needs_gradients):
                 loss = loss_of()
+            missing = [layer.name for layer in layers if layer.name not in seen]
+            if missing:
+                raise UsageError(f"{missing[0]} does not run in the training step, so nothing can be learned about it.")
             outputs = {name: output for name, (_, output) in seen.items()}
             gradients = dict.fromkeys(seen, torch.empty(0))
             if criterion.needs_gradients:  # the loss is a mean: its gradient times the images is that of each image
                 found = torch.autograd.grad(loss * count, list(outputs.values()))
                 gradients = dict(zip(outputs, found, strict=True))
-            images += count
-            for layer in layers if count else ():
+            images += count if counts else 0
+            for layer in layers:
                 inputs, gradient = _as_tokens(layer.module, seen[layer.name][0], gradients[layer.name], count)
-                observed = criterion.observe(inputs, gradient).double()
+                observed = criterion.observe(inputs, gradient).double() * counts  # a rank without images adds zeros
                 sums[layer.name] = sums[layer.name].add_(observed) if layer.name in sums else observed
             seen.clear()
     total = int(reduce(torch.tensor(float(images), device=masks.read(layers[0]).device)))
@@ -143,7 +146,7 @@ def _batches(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bo
 
 def _losses(
     trainer: Trainer, module: LightningModule, batches: Iterable[tuple[Any, bool]]
-) -> Iterator[tuple[Callable[[], Tensor], int]]:
+) -> Iterator[tuple[Callable[[], Tensor], int, bool]]:
     for index, (batch, counts) in enumerate(batches):
         batch = to_device(trainer, module, batch)
 
@@ -152,4 +155,4 @@ def _losses(
                 output = module.training_step(batch, index)
             return output["loss"] if isinstance(output, dict) else output
 
-        yield loss_of, extract_batch_size(batch) if counts else 0
+        yield loss_of, extract_batch_size(batch), counts

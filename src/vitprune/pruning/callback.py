@@ -4,6 +4,7 @@ import os
 from functools import partial
 from typing import Any, final
 
+import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
@@ -14,7 +15,7 @@ from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.allocation import Allocation, Uniform
 from vitprune.pruning.calibration import calibrate_on
-from vitprune.pruning.checks import check_axes, check_epochs, check_regrowth, check_steps, check_weight_averaging
+from vitprune.pruning.checks import check_axes, check_between, check_epochs, check_regrowth, check_steps, check_weight_averaging
 from vitprune.pruning.criteria import Criterion, Magnitude, Taylor
 from vitprune.pruning.granularity import Element, Granularity
 from vitprune.pruning.layer_selection import LayerSelection
@@ -25,7 +26,7 @@ from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
-from vitprune.pruning.sharding import place, reshard, restore, snapshot, whole
+from vitprune.pruning.sharding import place, reshard, restore, snapshot
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import Exchange, update_masks
 
@@ -83,6 +84,7 @@ class IterativePruning(ResumablePruning):
         self.monitor = monitor
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
         check_axes(self.schedule, self.criterion, self.granularity, self.allocation)
+        check_between(self.schedule, self.criterion, self.allocation, self.rewind, self.regrow)
         if schedule.observes and monitor is None:
             raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
         self.layers: list[Layer] = []
@@ -113,7 +115,7 @@ class IterativePruning(ResumablePruning):
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
         if not trainer.fast_dev_run:
             check_steps(self.schedule, trainer)
-        if self.rewind:
+        if self.rewind and not trainer.fast_dev_run:
             self.rewind.begin(trainer, self.schedule)
         where = {layer.name: masks.original(layer) for layer in self.layers}
         self.learned = {name: place(value, where[name]) for name, value in self.learned.items()}
@@ -150,7 +152,8 @@ class IterativePruning(ResumablePruning):
         for layer in self.layers:
             parameter = masks.original(layer)
             if parameter.grad is not None:
-                moved = -(parameter.detach() * parameter.grad).float()
+                moved = -(parameter.detach().float() * parameter.grad.float())
+                moved = torch.where(moved.isfinite(), moved, 0.0)  # a step that a gradient scaler is going to skip
                 self.learned[layer.name] = self.learned.get(layer.name, 0) + moved
 
     def on_train_batch_end(
@@ -165,14 +168,17 @@ class IterativePruning(ResumablePruning):
             return
         value = trainer.callback_metrics.get(self.monitor or "")
         if self.rounds and value is not None:
-            self.rounds[-1].finetuned = float(value)
-            if self.schedule.observes and self.schedule.observe(float(value), self.dense[str(self.monitor)]):
+            metric = float(trainer.strategy.reduce(value.detach().clone(), reduce_op="mean"))  # all ranks decide alike
+            self.rounds[-1].finetuned = metric
+            if self.schedule.observes and self.schedule.observe(metric, self.dense[str(self.monitor)]):
                 self.good = snapshot(pl_module.state_dict())
             trainer.should_stop = trainer.should_stop or self.schedule.ended
         log_scalars(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the last round, and draw its weights."""
+        """Report the last round, and draw its weights; a schedule that watches the metric ends with the last good state."""
+        if self.schedule.observes and not self.finished:
+            self._back_to_good(trainer, pl_module)
         self._report_round(trainer)
         log_weights(trainer, self.layers)
 
@@ -230,7 +236,7 @@ class IterativePruning(ResumablePruning):
             self.criterion,
             self.granularity,
             self.allocation,
-            statistics={name: whole(value) for name, value in statistics.items()},
+            statistics=statistics,
             exchange=exchange,
         )
         if self.regrow:

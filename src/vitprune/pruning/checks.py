@@ -8,10 +8,13 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from vitprune.errors import UsageError
-from vitprune.pruning.allocation import Allocation
+from vitprune.pruning.allocation import LAMP, Allocation
 from vitprune.pruning.criteria import Criterion
 from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.regrow import RigL
+from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.steps import steps_per_epoch
 from vitprune.pruning.units import Unit
 
 
@@ -28,6 +31,20 @@ def check_axes(schedule: Schedule, criterion: Criterion, granularity: Granularit
             f"{type(criterion).__name__} scores what training did to the weights: let the first round come after some of it, "
             f"with begin_{schedule.unit} 1 or later."
         )
+
+
+def check_between(
+    schedule: Schedule, criterion: Criterion, allocation: Allocation, rewind: Rewind | None, regrow: RigL | None
+) -> None:
+    """Raise `UsageError` if what happens between the rounds does not go with the rest."""
+    if rewind and schedule.observes:
+        raise UsageError(f"{type(schedule).__name__} goes back by itself, and when is not known beforehand: no pruning.rewind.")
+    if regrow and (criterion.straight_through or criterion.mends):
+        raise UsageError(f"{type(criterion).__name__} already lets weights return or mends them: no pruning.regrow.")
+    if regrow and (schedule.observes or schedule.rounds == 1):
+        raise UsageError(f"regrow needs several rounds that are known beforehand, and {type(schedule).__name__} has none.")
+    if criterion.straight_through and isinstance(allocation, LAMP):
+        raise UsageError(f"LAMP compares squares of scores, and those of {type(criterion).__name__} have signs: take Global.")
 
 
 def check_regrowth(units: Sequence[Unit]) -> None:
@@ -60,11 +77,6 @@ def check_steps(schedule: Schedule, trainer: Trainer) -> None:
             f"the last pruning round is due before optimizer step {end}, but training ends after {steps} steps: none "
             "would be left to fine-tune at the final sparsity. Train longer, or let the schedule end earlier."
         )
-
-
-def steps_per_epoch(trainer: Trainer) -> int:
-    """Return the optimizer steps in an epoch."""
-    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:

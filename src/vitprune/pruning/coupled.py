@@ -19,7 +19,7 @@ class Coupled(Granularity):
     """A granularity whose groups span layers of one block.
 
     Args:
-        round_to: Every layer keeps a multiple of this number of groups, or all of them.
+        round_to: Every layer keeps a multiple of this number of groups; it must divide them.
         uniform: Keep the same number in every layer, so that plain `transformers` loads the shrunk model.
 
     """

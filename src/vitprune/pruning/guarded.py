@@ -43,8 +43,12 @@ class AccuracyGuarded(Schedule):
             raise UsageError(f"AccuracyGuarded needs max_drop >= 0 and patience >= 1, not {max_drop} and {patience}.")
         super().__init__(max_sparsity, begin_epoch=begin_epoch, end_epoch=begin_epoch)
         self.step, self.max_drop, self.patience, self.min_step = step, max_drop, patience, min_step
-        self._targets = [min(step, max_sparsity)]
-        self._good, self._step, self._waited = 0.0, step, 0
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """See the base class."""
+        self._targets = [min(self.step, self.final_sparsity)]
+        self._good, self._step, self._waited = 0.0, self.step, 0
         self._is_good = self._retreating = False
 
     @property
@@ -66,7 +70,7 @@ class AccuracyGuarded(Schedule):
 
     def finished(self, rounds: int) -> bool:
         """Return whether the state is good: each is a result, until a sparser one is found."""
-        return self._is_good
+        return self._is_good and self._good == self._targets[rounds - 1]
 
     @property
     def ended(self) -> bool:

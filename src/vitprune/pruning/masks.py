@@ -34,10 +34,10 @@ class Mask(nn.Module):
 
     keep: Tensor
 
-    def __init__(self, weight: Tensor, straight_through: bool = False) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.register_buffer("keep", torch.ones_like(weight, dtype=torch.bool))
-        self.straight_through = straight_through
+        self.straight_through = False
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight with exact zeros where it is masked; a product would leave -0.0 and keep NaNs alive."""
@@ -51,8 +51,8 @@ def attach(layers: Iterable[Layer], parameter: str = "weight", straight_through:
     """Put an all-ones mask on the weight (or `bias`) of each layer that has none yet."""
     for layer in layers:
         if not is_masked(layer.module, parameter):
-            mask = Mask(getattr(layer.module, parameter), straight_through)
-            parametrize.register_parametrization(layer.module, parameter, mask)
+            parametrize.register_parametrization(layer.module, parameter, Mask(getattr(layer.module, parameter)))
+        _parametrization(layer.module, parameter)[0].straight_through = straight_through
 
 
 def read(layer: Layer, parameter: str = "weight") -> Tensor:

@@ -35,6 +35,9 @@ class ResumablePruning(Callback):
 
     def start_afresh(self) -> None:
         """Remember nothing."""
+        self.schedule.start_afresh()
+        if self.rewind:
+            self.rewind.start_afresh()
         self.rounds: list[Round] = []
         self.dense: dict[str, float] = {}
         self.dense_zeros: int | None = None

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from vitprune.errors import UsageError
-from vitprune.pruning.checks import steps_per_epoch
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.sharding import restore, snapshot
+from vitprune.pruning.steps import steps_per_epoch
 
 
 class Rewind(ABC):
@@ -33,6 +33,9 @@ class Rewind(ABC):
     @abstractmethod
     def rewind(self, trainer: Trainer, module: LightningModule) -> None:
         """Go back, now that the masks of a round are written."""
+
+    def start_afresh(self) -> None:  # noqa: B027
+        """Forget what was kept of an earlier training."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
@@ -89,6 +92,10 @@ class Weights(LearningRate):
         if step < 0:
             raise UsageError(f"Weights keeps the parameters after a number of steps, not after {step}.")
         self.step = step
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Keep nothing yet."""
         self._early: dict[str, Tensor] = {}
 
     def begin(self, trainer: Trainer, schedule: Schedule) -> None:

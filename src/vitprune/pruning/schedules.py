@@ -94,6 +94,9 @@ class Schedule(ABC):
         """Whether the next round sets out from the last good state."""
         return False
 
+    def start_afresh(self) -> None:  # noqa: B027
+        """Forget what was observed."""
+
     def observe(self, metric: float, dense: float) -> bool:
         """Take note of the monitored metric after an epoch of fine-tuning; return whether this is a good state."""
         return True

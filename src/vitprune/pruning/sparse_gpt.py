@@ -49,7 +49,7 @@ class SparseGPT(Criterion):
     def mend(self, weight: Tensor, keep: Tensor, scoring: Scoring) -> Tensor:
         """Set the columns one after the other, and let those to the right absorb the error."""
         factor, kept = scoring.learned, keep.flatten(1)
-        mended = weight.flatten(1).clone()
+        mended = weight.flatten(1).to(factor.dtype, copy=True)
         for start in range(0, mended.shape[1], COLUMNS):
             end = min(start + COLUMNS, mended.shape[1])
             errors = torch.zeros(len(mended), end - start, dtype=mended.dtype, device=mended.device)
@@ -59,4 +59,4 @@ class SparseGPT(Criterion):
                 mended[:, column:end] -= error.outer(factor[column, column:end])
                 errors[:, column - start] = error
             mended[:, end:] -= errors @ factor[start:end, end:]
-        return torch.where(kept, mended, 0).view_as(weight)
+        return torch.where(kept, mended, 0).view_as(weight).to(weight.dtype)

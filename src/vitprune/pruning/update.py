@@ -62,13 +62,14 @@ def update_masks(
     """
 
     def scoring(layer: Layer) -> Scoring:
-        return Scoring(layer.name, round, seed, (statistics or {}).get(layer.name))
+        statistic = (statistics or {}).get(layer.name)
+        return Scoring(layer.name, round, seed, None if statistic is None else whole(statistic))
 
     def score(unit: Unit) -> Tensor:
         single = [criterion.score(masks.weight(layer), scoring(layer)) for layer in unit.layers]
         scores = unit.reduce(single, criterion.reduction)
         if scores.sum().isnan():  # the quickest way to see a single one
-            raise UsageError(f"{' and '.join(layer.name for layer in unit.layers)}: NaN weights cannot be ranked.")
+            raise UsageError(f"{' and '.join(layer.name for layer in unit.layers)}: NaN weights or scores cannot be ranked.")
         if not criterion.straight_through:
             scores[~unit.kept()] = -torch.inf
         return scores
