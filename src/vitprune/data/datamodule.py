@@ -1,6 +1,7 @@
 """The data module: splits, loaders, the position in the data, and what happens to a batch on its device."""
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
+from vitprune.data.augmentation import Augmentation, TrainingTransform, flip_where
 from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate, leave_process_group
 from vitprune.data.sources import load_source
 from vitprune.data.transforms import (
@@ -23,7 +24,6 @@ from vitprune.data.transforms import (
     load_processor,
     normalise,
     output_size,
-    training_transform,
 )
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
@@ -87,12 +87,6 @@ class ImageData(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise UsageError(f"data.batch_size must be at least 1, not {batch_size}.")
-        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise UsageError(f"data.crop_scale must be two rising numbers in (0, 1], not {list(crop_scale)}.")
-        if not 0 <= random_erasing <= 1:
-            raise UsageError(f"data.random_erasing must be a probability in [0, 1], not {random_erasing}.")
-        if min(mixup, cutmix, randaugment) < 0:
-            raise UsageError("data.mixup, data.cutmix and data.randaugment must not be negative.")
         if on_bad_image not in ("error", "skip"):
             raise UsageError(f"data.on_bad_image must be 'error' or 'skip', not {on_bad_image!r}.")
         self.source, self.processor_name, self.batch_size = source, processor, batch_size
@@ -100,8 +94,7 @@ class ImageData(LightningDataModule):
         self.image_column, self.label_column, self.given_label_names = image_column, label_column, label_names
         self.image_size, self.mean, self.std = image_size, mean, std
         self.validation_fraction, self.split_seed, self.max_images = validation_fraction, split_seed, max_images or {}
-        self.crop_scale, self.horizontal_flip = crop_scale, horizontal_flip
-        self.randaugment, self.random_erasing, self.mixup, self.cutmix = randaugment, random_erasing, mixup, cutmix
+        self.augmentation = Augmentation(crop_scale, horizontal_flip, randaugment, random_erasing, mixup, cutmix)
         self.on_bad_image, self.predict_images = on_bad_image, predict_images
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
         self.position = Position()
@@ -153,9 +146,7 @@ class ImageData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled, augmented batches from the saved position on; an incomplete last batch is left out."""
-        transform = training_transform(
-            self.image_processor, self.crop_scale, self.horizontal_flip, self.randaugment, self.random_erasing
-        )
+        transform = TrainingTransform(self.image_processor, self.augmentation)
         loader = self._loader("train", self._split("train"), transform, shuffle=True)
         if len(loader) == 0:
             images = len(self._split("train"))
@@ -264,13 +255,16 @@ class ImageData(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
-        """Normalise on the device, and mix images while training. `pixel_values` becomes float32 (B, 3, H, W)."""
-        images, labels = normalise(batch["pixel_values"], self.image_processor), batch["labels"]
-        if (self.mixup or self.cutmix) and self._model_trains():
+        """Flip, normalise and (while training) mix on the device. `pixel_values` becomes float32 (B, 3, H, W)."""
+        images, labels = batch["pixel_values"], batch["labels"]
+        if "flip" in batch:
+            images = flip_where(images, batch["flip"])
+        images = normalise(images, self.image_processor)
+        if self._mix and self._model_trains():
             key = seed_for(self.seed, "mix", *self.state_dict().values())
             with KeyedRandomness(key):
                 images, labels = self._mix(images, labels)
-        return {**batch, "pixel_values": images, "labels": labels}
+        return {"pixel_values": images, "labels": labels}
 
     def _model_trains(self) -> bool:
         """Tell a training batch from one of the validation in between, or of an export afterwards."""
@@ -278,14 +272,8 @@ class ImageData(LightningDataModule):
         return trainer is not None and trainer.training and trainer.lightning_module.training
 
     @cached_property
-    def _mix(self) -> v2.Transform:
-        classes = len(self.label_names or [])
-        mixes: list[v2.Transform] = []
-        if self.mixup:
-            mixes.append(v2.MixUp(alpha=self.mixup, num_classes=classes))
-        if self.cutmix:
-            mixes.append(v2.CutMix(alpha=self.cutmix, num_classes=classes))
-        return v2.RandomChoice(mixes)
+    def _mix(self) -> Callable | None:
+        return self.augmentation.mixing(len(self.label_names or []))
 
     def teardown(self, stage: str) -> None:
         """Report what was left out."""

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from vitprune.data.transforms import KeyedRandomness, decode
+from vitprune.data.decoding import EncodedImage, UnreadableImageError
+from vitprune.data.transforms import KeyedRandomness
 from vitprune.seeding import seed_for
 
 
@@ -91,28 +91,35 @@ class BadImage:
     message: str
 
 
+Sample = dict[str, Tensor] | BadImage
+
+
 class LabelledImages(TorchDataset):
     """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index).
 
     An index alone is one of epoch 0.
     """
 
-    def __init__(self, images: Dataset, transform: Callable[[Image.Image], Tensor], seed: int, name: str) -> None:
+    def __init__(self, images: Dataset, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
         self.images, self.transform, self.seed, self.name = images, transform, seed, name
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int] | int) -> tuple[Tensor, int] | BadImage:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        row = self.images[index]
+    def __getitem__(self, key: tuple[int, int] | int) -> Sample:
+        return self.__getitems__([key if isinstance(key, tuple) else (0, key)])[0]
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Sample]:
+        rows = self.images[[index for _, index in keys]]  # one look into the table for a whole batch
+        return [self._sample(image, label, key) for image, label, key in zip(rows["image"], rows["label"], keys, strict=True)]
+
+    def _sample(self, image: dict, label: int, key: tuple[int, int]) -> Sample:
         try:
-            image = decode(row["image"])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # PIL raises all of these
-            where = row["image"]["path"] or f"row {index}"
+            with KeyedRandomness(seed_for(self.seed, "augment", *key)):
+                return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
+        except UnreadableImageError as error:
+            where = image["path"] or f"row {key[1]}"
             return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
-        with KeyedRandomness(seed_for(self.seed, "augment", epoch, index)):
-            return self.transform(image), row["label"]
 
 
 def leave_process_group(worker: int) -> None:
@@ -120,12 +127,9 @@ def leave_process_group(worker: int) -> None:
     os.setpgrp()
 
 
-def collate(samples: list[tuple[Tensor, int] | BadImage]) -> dict[str, Any]:
-    """Stack what could be decoded: `pixel_values` uint8 (B, 3, H, W), `labels` (B,), `bad_images` messages."""
+def collate(samples: list[Sample]) -> dict[str, Any]:
+    """Stack what could be decoded: `pixel_values` uint8 (B, 3, H, W), `labels` (B,), ...; and `bad_images`, messages."""
     good = [sample for sample in samples if not isinstance(sample, BadImage)]
     bad = [sample.message for sample in samples if isinstance(sample, BadImage)]
-    batch: dict[str, Any] = {"bad_images": bad}
-    if good:
-        images, labels = zip(*good, strict=True)
-        batch |= {"pixel_values": torch.stack(images), "labels": torch.tensor(labels)}
-    return batch
+    names = good[0] if good else ()
+    return {"bad_images": bad, **{name: torch.stack([sample[name] for sample in good]) for name in names}}
