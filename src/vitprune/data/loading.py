@@ -4,7 +4,7 @@ Nothing depends on how far a worker has come, so a run that stops after any batc
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,11 +107,12 @@ class LabelledImages(TorchDataset):
         return len(self.images)
 
     def __getitem__(self, key: tuple[int, int] | int) -> Sample:
-        return self.__getitems__([key if isinstance(key, tuple) else (0, key)])[0]
+        return self.__getitems__([key])[0]
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Sample]:
-        rows = self.images[[index for _, index in keys]]  # one look into the table for a whole batch
-        return [self._sample(image, label, key) for image, label, key in zip(rows["image"], rows["label"], keys, strict=True)]
+    def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Sample]:
+        pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
+        rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
+        return [self._sample(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
 
     def _sample(self, image: dict, label: int, key: tuple[int, int]) -> Sample:
         try:
