@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -196,6 +198,14 @@ class TestTransforms:
 
         quiet_trainer(image_folder, max_epochs=1, callbacks=[Watch()]).fit(model, data)
         assert shapes == {"train": {2}, "val": {1}}
+
+
+def test_loaders_can_be_handed_to_a_worker_that_is_not_a_fork(image_folder, processor):
+    data = module(image_folder, processor, randaugment=1)
+    data.setup("fit")
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        images = pickle.loads(pickle.dumps(loader.dataset))
+        assert torch.equal(images[(1, 2)]["pixel_values"], loader.dataset[(1, 2)]["pixel_values"])
 
 
 class TestBadImages:

@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
 from vitprune.analysis.plots import plot_density
-from vitprune.cli_errors import explain
+from vitprune.cli_errors import explain, explain_gone
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
@@ -266,8 +266,11 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        sys.stderr.write(f"vitprune: error: {error.strerror}: {error.filename or 'while writing'}\n")
-        sys.exit(1)
+        _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
+    except RuntimeError as error:
+        if not (meaning := explain_gone(str(error))):
+            raise
+        _fail(f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last", code=1)
     finally:
         sys.argv = given
 
@@ -277,9 +280,9 @@ def _raised_by_lightning(error: Exception) -> bool:
     return f"{os.sep}lightning{os.sep}pytorch{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     sys.stderr.write(f"vitprune: error: {message}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 UNHELPFUL_WARNINGS = (

@@ -19,8 +19,8 @@ from vitprune.data.augmentation import Augmentation, TrainingTransform, flip_whe
 from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate, leave_process_group
 from vitprune.data.sources import load_source
 from vitprune.data.transforms import (
+    EvaluationTransform,
     KeyedRandomness,
-    evaluation_transform,
     load_processor,
     normalise,
     output_size,
@@ -191,17 +191,17 @@ class ImageData(LightningDataModule):
         return self.splits[name]
 
     def _evaluation_loader(self, name: str, images: Dataset) -> DataLoader:
-        return self._loader(name, images, evaluation_transform(self.image_processor), shuffle=False)
+        return self._loader(name, images, EvaluationTransform(self.image_processor), shuffle=False)
 
     def whole_validation(self) -> DataLoader:
         """Return the validation images on this process alone, however many there are."""
-        transform = evaluation_transform(self.image_processor)
+        transform = EvaluationTransform(self.image_processor)
         return self._loader("validation", self._split("validation"), transform, shuffle=False, shared=False)
 
     def calibration_dataloader(self) -> DataLoader:
         """Return the training images as evaluation sees them; a criterion picks its sample from their data set."""
         return self._loader(
-            "train", self._split("train"), evaluation_transform(self.image_processor), shuffle=False, shared=False
+            "train", self._split("train"), EvaluationTransform(self.image_processor), shuffle=False, shared=False
         )
 
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ Workers resize and crop to uint8; the device normalises. Evaluation uses the mod
 of it, so that a number scored here is the number that plain `transformers` gives.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,14 +46,21 @@ def load_processor(
         ) from error
 
 
-def evaluation_transform(processor: TorchvisionBackend) -> Callable[[EncodedImage], dict[str, Tensor]]:
-    """Return what the processor does up to the normalisation: image -> `pixel_values`, uint8 (3, H, W)."""
+class EvaluationTransform:
+    """What the processor does up to the normalisation.
 
-    def transform(image: EncodedImage) -> dict[str, Tensor]:
-        done = processor(image.decode(), do_rescale=False, do_normalize=False, return_tensors="pt")
+    Args:
+        processor: Does it.
+
+    """
+
+    def __init__(self, processor: TorchvisionBackend) -> None:
+        self.processor = processor
+
+    def __call__(self, image: EncodedImage) -> dict[str, Tensor]:
+        """Return `pixel_values`, uint8 (3, H, W)."""
+        done = self.processor(image.decode(), do_rescale=False, do_normalize=False, return_tensors="pt")
         return {"pixel_values": done["pixel_values"][0]}
-
-    return transform
 
 
 def output_size(processor: TorchvisionBackend) -> tuple[int, int]:
