@@ -42,8 +42,8 @@ audit:  ## known vulnerabilities of the pinned dependencies
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit)
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-fuzz: $(VENV)/installed-test  ## ten times the configurations that `make test` tries
-	FUZZ=6000 $(BIN)/python -m pytest tests/test_fuzz.py
+fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as in `make test`
+	FUZZ=600 $(BIN)/python -m pytest tests/test_fuzz.py
 
 faults: $(VENV)/installed-test  ## kill the digits default a dozen times at random moments; needs some minutes
 	$(BIN)/python scripts/faults/kill_loop.py

@@ -13,7 +13,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's
 import datasets
 import huggingface_hub
 import transformers
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -147,6 +147,9 @@ class PruningCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint, and let the data follow the model's image processor, unless told otherwise."""
         config = self.config[self.subcommand]
+        for section in ("model", "data", "trainer"):
+            if not isinstance(config[section], Namespace):
+                raise UsageError(f"{section} must be a mapping of keys to values, not {config[section]!r}.")
         self.continued_run = None
         if config.ckpt_path == "last":
             config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))

@@ -70,6 +70,7 @@ def explain(message: str) -> str:
     reasons = [line for line in lines if line and not NOISE.match(line) and not line.startswith("Parser key")]
     reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
     reason = re.sub(r"Expected a dot import path string: (\S+)", r"'\1' is not known", reason)
+    reason = re.sub(r"argument of type '(\w+)' is not.*", r"must be the name of a class or a class_path, not a \1", reason)
     given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
     if given and reason.startswith("Expected a <class"):
         reason = f"{reason}, not {given.group(1)}"

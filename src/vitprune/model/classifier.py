@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassError
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
@@ -180,7 +181,10 @@ def build_net(pretrained: str | None, architecture: dict[str, Any] | None, label
     if architecture is not None:
         if "model_type" not in architecture:
             raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
-        return net_from_config(AutoConfig.for_model(**architecture, **names))
+        try:
+            return net_from_config(AutoConfig.for_model(**architecture, **names))
+        except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+            raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
     source = resolve_pretrained(str(pretrained))
     try:
         config = AutoConfig.from_pretrained(source)
