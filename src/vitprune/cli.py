@@ -293,6 +293,7 @@ UNHELPFUL_WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*is smaller than the logging interval.*",
+    r"Your `IterableDataset` has `__len__` defined.*",
 )
 UNHELPFUL_LINES = ("Tip:", "TPU available", "GPU available: False", "Loading `train_dataloader`", "Seed set to")
 

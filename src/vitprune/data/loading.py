@@ -94,14 +94,34 @@ class BadImage:
 Sample = dict[str, Tensor] | BadImage
 
 
-class LabelledImages(TorchDataset):
-    """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index).
+class ImageSamples:
+    """Decode and transform images; random transforms are seeded by a key.
 
-    An index alone is one of epoch 0.
+    Args:
+        transform: What happens to an image.
+        seed: Seed of the run.
+        name: Of the split, for messages.
+
     """
 
-    def __init__(self, images: Dataset, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
-        self.images, self.transform, self.seed, self.name = images, transform, seed, name
+    def __init__(self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
+        self.transform, self.seed, self.name = transform, seed, name
+
+    def make(self, image: dict, label: int, key: tuple[int, ...]) -> Sample:
+        """Return what the transform makes of an image, and its label."""
+        try:
+            with KeyedRandomness(seed_for(self.seed, "augment", *key)):
+                return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
+        except UnreadableImageError as error:
+            where = image["path"] or f"row {key[-1]}"
+            return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
+
+
+class LabelledImages(TorchDataset):
+    """Make image `index` for epoch `epoch` ready: its key is (epoch, index); an index alone is one of epoch 0."""
+
+    def __init__(self, images: Dataset, samples: ImageSamples) -> None:
+        self.images, self.samples = images, samples
 
     def __len__(self) -> int:
         return len(self.images)
@@ -112,15 +132,7 @@ class LabelledImages(TorchDataset):
     def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Sample]:
         pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
         rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
-        return [self._sample(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
-
-    def _sample(self, image: dict, label: int, key: tuple[int, int]) -> Sample:
-        try:
-            with KeyedRandomness(seed_for(self.seed, "augment", *key)):
-                return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
-        except UnreadableImageError as error:
-            where = image["path"] or f"row {key[1]}"
-            return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
+        return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
 
 
 def leave_process_group(worker: int) -> None:
