@@ -44,7 +44,7 @@ class ViTClassifier(LightningModule):
         gradient_checkpointing: Trade a second forward pass for memory.
         compile: Compile the transformer in place with `torch.compile`.
         distillation: A teacher to learn from beside the labels; by default none.
-        channels_last: Keep images and the patch embedding in channels-last memory order, which convolutions on GPUs prefer.
+        channels_last: Keep the patch embedding, and so what it computes, in the memory order that convolutions on GPUs prefer.
 
     """
 
@@ -78,8 +78,8 @@ class ViTClassifier(LightningModule):
         self.net = (net if image_size in (None, net.config.image_size) else resize(net, image_size)).train()
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net.to(memory_format=self.memory_format)
+        if channels_last:
+            self.net.to(memory_format=torch.channels_last)
         if compile:
             self.net.compile()
         classes = self.net.config.num_labels
@@ -109,7 +109,7 @@ class ViTClassifier(LightningModule):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Return logits, (B, classes), for normalised images, (B, 3, H, W)."""
-        return self.net(pixel_values=pixel_values.to(memory_format=self.memory_format)).logits
+        return self.net(pixel_values=pixel_values).logits
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Return the cross-entropy; labels are class numbers, (B,), or probabilities, (B, classes)."""
