@@ -68,9 +68,7 @@ def main() -> None:
     quarters = [max(2, rounds * part // 4) for part in range(1, 5)]
     for number in quarters:
         memory, checkpoint, events = gauge.sizes[number]
-        print(
-            f"round {number:4}: {memory:.0f} MiB resident, checkpoint {checkpoint / 2**10:.0f} KiB, logs {events / 2**10:.0f} KiB"
-        )
+        print(f"round {number}: memory {memory:.0f} MiB, checkpoint {checkpoint / 2**10:.0f} KiB, log {events / 2**10:.0f} KiB")
     first, second, _, last = (gauge.sizes[number] for number in quarters)
     assert last[0] < FLAT * first[0], "memory grows"
     assert last[1] < FLAT * first[1], "the checkpoint grows"
