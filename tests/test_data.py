@@ -97,6 +97,8 @@ class TestSources:
             ([0, 1, 2], ClassLabel(num_classes=2), "label 2; valid are 0 to 1"),
             ([0, 1, -1], ClassLabel(num_classes=2), "label -1; valid are 0 to 1"),
             ([0.5, 1.5], Value("float64"), "integers or strings"),
+            ([0, 0, 0], None, "one class only"),
+            ([0, 0, 0], ClassLabel(names=["a"]), "one class only"),
         ],
     )
     def test_labels_that_cannot_be_learned(self, tmp_path, labels, feature, message):
@@ -111,6 +113,12 @@ class TestSources:
             source = self.parquet(tmp_path / "d", labels, feature)
         with pytest.raises(UsageError, match=message):
             load_source(source)
+
+    def test_a_class_without_images_keeps_its_number(self, tmp_path):
+        source = self.parquet(tmp_path / "d", [0, 2] * 5, ClassLabel(names=["a", "b", "c"]))
+        splits = load_source(source)
+        assert splits["train"].features["label"].names == ["a", "b", "c"]
+        assert set(splits["train"]["label"]) == {0, 2}
 
     def test_columns_are_listed_when_none_fits(self, tmp_path):
         Dataset.from_dict({"x": [1], "y": [2]}).to_parquet(tmp_path / "train-0.parquet")

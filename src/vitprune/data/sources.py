@@ -139,6 +139,8 @@ def _share_labels(splits: dict[str, Dataset], source: str) -> dict[str, Dataset]
     feature = reference.features["label"]
     if not isinstance(feature, ClassLabel):
         feature = _class_label(reference, source)
+    if feature.num_classes < 2:
+        raise UsageError(f"{source!r} has one class only, {feature.names}: there is nothing to tell apart.")
     shared = {}
     for name, split in splits.items():
         if name == "test" and set(split.unique("label")) <= {-1, None}:
