@@ -92,7 +92,7 @@ def test_a_dead_rank(tmp_path):
     whole = ranks(tmp_path / "whole")
     assert [child.wait() for child in whole] == [0, 0], whole[0].output
     survivor, dead = ranks(tmp_path / "broken", sabotage="dead rank")
-    assert dead.wait() == -9
+    assert dead.wait() in (-9, 255)  # 255: the forking process did not see how it ended
     assert survivor.wait(30) == 1, survivor.output
     assert "another process of this run has ended" in survivor.output
     assert "Traceback" not in survivor.output
