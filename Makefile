@@ -1,27 +1,61 @@
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS)
 
-.PHONY: train test lint clean
+.PHONY: train test test-wheel test-pythons test-oldest lint audit fuzz faults clean
 
-train: .venv/installed  ## prune the embedded default
+train: $(VENV)/installed  ## prune the embedded default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
 
-test: .venv/installed-test lint  ## lint, types and tests
+test: $(VENV)/installed-test lint  ## lint, types and tests
 	$(BIN)/python -m pytest
 
-lint: .venv/installed-test
+lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+test-pythons:  ## the whole of `make test` on every supported Python that is installed here under its usual name
+	for version in 3.11 3.12 3.13; do \
+		command -v python$$version || exit 1; \
+		$(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	done
+
+test-oldest:  ## the tests with the oldest versions of the dependencies that pyproject.toml allows
+	$(MAKE) .venv-oldest/installed-test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
+	.venv-oldest/bin/python -m pytest -W default::DeprecationWarning  # of old versions among themselves
+
+# The wheel sits alone in its environment; its dependencies are those of the ordinary one, which also holds the source tree, but
+# only as a link that a path file does not follow.
+test-wheel: $(VENV)/installed-test  ## build the wheel and run the smoke tests against it, away from the source tree
+	rm -rf build dist .venv-wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$(echo .venv-wheel/lib/python*/site-packages)/dependencies.pth
+	mkdir .venv-wheel/tests && cp tests/test_smoke.py .venv-wheel/tests
+	cd .venv-wheel/tests && PATH=$$PWD/../bin:$$PATH PYTHONPATH= ../bin/python -m pytest -q --rootdir . --import-mode importlib
+
+audit:  ## known vulnerabilities of the pinned dependencies
+	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit)
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as in `make test`
+	FUZZ=600 $(BIN)/python -m pytest tests/test_fuzz.py
+
+faults: $(VENV)/installed-test  ## kill the digits default a dozen times at random moments; needs some minutes
+	$(BIN)/python scripts/faults/kill_loop.py
+
+$(VENV)/installed: pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable .
 	touch $@
 
-.venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+$(VENV)/installed-test: $(VENV)/installed
+	$(INSTALL) --editable ".[test]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info
+	rm -rf .venv .venv-* build dist src/*.egg-info

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,8 @@ class TestSources:
             ([0, 1, 2], ClassLabel(num_classes=2), "label 2; valid are 0 to 1"),
             ([0, 1, -1], ClassLabel(num_classes=2), "label -1; valid are 0 to 1"),
             ([0.5, 1.5], Value("float64"), "integers or strings"),
+            ([0, 0, 0], None, "one class only"),
+            ([0, 0, 0], ClassLabel(names=["a"]), "one class only"),
         ],
     )
     def test_labels_that_cannot_be_learned(self, tmp_path, labels, feature, message):
@@ -109,6 +113,12 @@ class TestSources:
             source = self.parquet(tmp_path / "d", labels, feature)
         with pytest.raises(UsageError, match=message):
             load_source(source)
+
+    def test_a_class_without_images_keeps_its_number(self, tmp_path):
+        source = self.parquet(tmp_path / "d", [0, 2] * 5, ClassLabel(names=["a", "b", "c"]))
+        splits = load_source(source)
+        assert splits["train"].features["label"].names == ["a", "b", "c"]
+        assert set(splits["train"]["label"]) == {0, 2}
 
     def test_columns_are_listed_when_none_fits(self, tmp_path):
         Dataset.from_dict({"x": [1], "y": [2]}).to_parquet(tmp_path / "train-0.parquet")
@@ -166,28 +176,17 @@ class TestTransforms:
         assert data.image_processor.image_mean == (0.1, 0.2, 0.3)
         assert data.image_shape == (8, 8)
 
-    def test_a_photo_taken_upside_down_is_turned(self, tmp_path, image_folder, processor):
-        photo = picture()
-        exif = Image.Exif()
-        exif[0x0112] = 3  # turned by 180 degrees
-        (image_folder / "train" / "cat" / "0.jpg").unlink()
-        photo.rotate(180).save(image_folder / "train" / "cat" / "0.png", exif=exif)
-        from vitprune.data.transforms import decode
-
-        upright = decode({"bytes": None, "path": str(image_folder / "train" / "cat" / "0.png")})
-        assert np.array_equal(upright, photo)
-
     def test_augmentation_depends_on_seed_epoch_and_image_alone(self, image_folder, processor):
         data = module(image_folder, processor, randaugment=2, random_erasing=0.5)
         data.setup("fit")
         images = data.train_dataloader().dataset
         torch.manual_seed(1)
-        first = images[(3, 5)][0]
+        first = images[(3, 5)]["pixel_values"]
         torch.rand(10)
         state = torch.get_rng_state()
-        assert torch.equal(images[(3, 5)][0], first)
+        assert torch.equal(images[(3, 5)]["pixel_values"], first)
         assert torch.equal(torch.get_rng_state(), state)
-        assert not torch.equal(images[(4, 5)][0], first)
+        assert not torch.equal(images[(4, 5)]["pixel_values"], first)
 
     @pytest.mark.parametrize("options", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}])
     def test_mixed_batches_have_soft_labels_only_while_training(self, image_folder, processor, options):
@@ -207,6 +206,14 @@ class TestTransforms:
 
         quiet_trainer(image_folder, max_epochs=1, callbacks=[Watch()]).fit(model, data)
         assert shapes == {"train": {2}, "val": {1}}
+
+
+def test_loaders_can_be_handed_to_a_worker_that_is_not_a_fork(image_folder, processor):
+    data = module(image_folder, processor, randaugment=1)
+    data.setup("fit")
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        images = pickle.loads(pickle.dumps(loader.dataset))
+        assert torch.equal(images[(1, 0)]["pixel_values"], loader.dataset[(1, 0)]["pixel_values"])
 
 
 class TestBadImages:

@@ -13,7 +13,7 @@ os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's
 import datasets
 import huggingface_hub
 import transformers
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
 from vitprune.analysis.plots import plot_density
-from vitprune.cli_errors import explain
+from vitprune.cli_errors import explain, explain_gone
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
@@ -152,6 +152,9 @@ class PruningCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint, and let the data follow the model's image processor, unless told otherwise."""
         config = self.config[self.subcommand]
+        for section in ("model", "data", "trainer"):
+            if not isinstance(config[section], Namespace):
+                raise UsageError(f"{section} must be a mapping of keys to values, not {config[section]!r}.")
         self.continued_run = None
         if config.ckpt_path == "last":
             config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))
@@ -266,8 +269,11 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        sys.stderr.write(f"vitprune: error: {error.strerror}: {error.filename or 'while writing'}\n")
-        sys.exit(1)
+        _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
+    except RuntimeError as error:
+        if not (meaning := explain_gone(str(error))):
+            raise
+        _fail(f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last", code=1)
     finally:
         sys.argv = given
 
@@ -277,9 +283,9 @@ def _raised_by_lightning(error: Exception) -> bool:
     return f"{os.sep}lightning{os.sep}pytorch{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     sys.stderr.write(f"vitprune: error: {message}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 UNHELPFUL_WARNINGS = (
@@ -288,6 +294,7 @@ UNHELPFUL_WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*is smaller than the logging interval.*",
+    r"Your `IterableDataset` has `__len__` defined.*",
 )
 UNHELPFUL_LINES = ("Tip:", "TPU available", "GPU available: False", "Loading `train_dataloader`", "Seed set to")
 

@@ -47,6 +47,16 @@ AXES = {
 NOISE = re.compile(
     r"Does not validate against|Problem with given class_path|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>"
 )
+# what other libraries say when a process that this one depends on is gone, and what that means
+GONE = {
+    r"DataLoader worker": "a data worker has died, for lack of memory perhaps: try fewer data.num_workers",
+    r"(?i)connection (was )?(closed|reset|refused)|gloo|nccl|socket": "another process of this run has ended, and says why",
+}
+
+
+def explain_gone(message: str) -> str | None:
+    """Return what a message about a process that is gone means; None for any other."""
+    return next((meaning for pattern, meaning in GONE.items() if re.search(pattern, message)), None)
 
 
 def explain(message: str, verb: str = "") -> str:
@@ -62,6 +72,7 @@ def explain(message: str, verb: str = "") -> str:
     reasons = [line for line in lines if line and not NOISE.match(line) and not line.startswith("Parser key")]
     reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
     reason = re.sub(r"Expected a dot import path string: (\S+)", r"'\1' is not known", reason)
+    reason = re.sub(r"argument of type '(\w+)' is not.*", r"must be the name of a class or a class_path, not a \1", reason)
     given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
     if given and reason.startswith("Expected a <class"):
         reason = f"{reason}, not {given.group(1)}"

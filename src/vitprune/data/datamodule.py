@@ -1,6 +1,8 @@
 """The data module: splits, loaders, the position in the data, and what happens to a batch on its device."""
 
 import os
+from collections.abc import Callable
+from dataclasses import asdict, astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,21 +15,30 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
-from vitprune.data.loading import EpochSampler, LabelledImages, Position, ResumableLoader, collate, leave_process_group
+from vitprune.data.augmentation import Augmentation, TrainingTransform, flip_where
+from vitprune.data.loading import (
+    EpochSampler,
+    ImageSamples,
+    LabelledImages,
+    Position,
+    ResumableLoader,
+    collate,
+    leave_process_group,
+)
 from vitprune.data.sources import load_source
+from vitprune.data.streaming import ImageStream, StreamedSplit, StreamLoader, first_rows, load_streams
 from vitprune.data.transforms import (
+    EvaluationTransform,
     KeyedRandomness,
-    evaluation_transform,
     load_processor,
     normalise,
     output_size,
-    training_transform,
 )
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
 
+CALIBRATION_ROWS = 1024  # of a stream, in memory
 MAX_WORKERS = 8  # more than this per process gains nothing for 224 px images
 
 
@@ -57,6 +68,9 @@ class ImageData(LightningDataModule):
         cutmix: Alpha of CutMix, 0 for none (Yun et al. 2019). With both, each batch draws one of them.
         on_bad_image: `error` stops at an image that cannot be read, `skip` leaves it out and reports how many.
         predict_images: Folder of the images that `predict` labels.
+        streaming: Read the source while training goes on, without a download of the whole: sharded parquet files or
+            webdataset tars. Where nothing tells the number of images of a split, `max_images` does.
+        shuffle_buffer: Images that a worker shuffles among themselves while streaming, undecoded in memory.
 
     """
 
@@ -83,16 +97,14 @@ class ImageData(LightningDataModule):
         cutmix: float = 0.0,
         on_bad_image: str = "error",
         predict_images: str | None = None,
+        streaming: bool = False,
+        shuffle_buffer: int = 1000,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise UsageError(f"data.batch_size must be at least 1, not {batch_size}.")
-        if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
-            raise UsageError(f"data.crop_scale must be two rising numbers in (0, 1], not {list(crop_scale)}.")
-        if not 0 <= random_erasing <= 1:
-            raise UsageError(f"data.random_erasing must be a probability in [0, 1], not {random_erasing}.")
-        if min(mixup, cutmix, randaugment) < 0:
-            raise UsageError("data.mixup, data.cutmix and data.randaugment must not be negative.")
+        if shuffle_buffer < 1:
+            raise UsageError(f"data.shuffle_buffer must be at least 1, not {shuffle_buffer}.")
         if on_bad_image not in ("error", "skip"):
             raise UsageError(f"data.on_bad_image must be 'error' or 'skip', not {on_bad_image!r}.")
         self.source, self.processor_name, self.batch_size = source, processor, batch_size
@@ -100,9 +112,11 @@ class ImageData(LightningDataModule):
         self.image_column, self.label_column, self.given_label_names = image_column, label_column, label_names
         self.image_size, self.mean, self.std = image_size, mean, std
         self.validation_fraction, self.split_seed, self.max_images = validation_fraction, split_seed, max_images or {}
-        self.crop_scale, self.horizontal_flip = crop_scale, horizontal_flip
-        self.randaugment, self.random_erasing, self.mixup, self.cutmix = randaugment, random_erasing, mixup, cutmix
+        self.augmentation = Augmentation(crop_scale, horizontal_flip, randaugment, random_erasing, mixup, cutmix)
         self.on_bad_image, self.predict_images = on_bad_image, predict_images
+        self.streaming, self.shuffle_buffer = streaming, shuffle_buffer
+        self.train_stream: ImageStream | None = None
+        self.stream_states: list[dict[str, Any]] = []
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
         self.position = Position()
         self.bad_images: set[str] = set()
@@ -110,14 +124,16 @@ class ImageData(LightningDataModule):
     # ---- what there is
 
     @cached_property
-    def splits(self) -> DatasetDict:
+    def splits(self) -> DatasetDict | dict[str, StreamedSplit]:
         """Splits `train`, `validation` and perhaps `test`, with the columns `image` and `label`."""
         if self.source is None:
             raise UsageError("data.source is not set: give a hub name, an image folder, parquet files or 'digits'.")
-        splits = load_source(self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed)
         unknown = set(self.max_images) - {"train", "validation", "test"}
         if unknown:
             raise UsageError(f"data.max_images names {sorted(unknown)}; valid are train, validation and test.")
+        if self.streaming:
+            return load_streams(self.source, self.image_column, self.label_column, self.given_label_names, self.max_images)
+        splits = load_source(self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed)
         for name, most in self.max_images.items():
             if name in splits and len(splits[name]) > most:
                 splits[name] = splits[name].shuffle(seed=self.split_seed).select(range(most))
@@ -144,7 +160,7 @@ class ImageData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what can be wrong about the data before anything is trained; start at the beginning."""
-        self.position = Position()
+        self.position, self.stream_states = Position(), []
         if stage == "predict":
             return
         needed = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",)}[stage]
@@ -153,9 +169,7 @@ class ImageData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return shuffled, augmented batches from the saved position on; an incomplete last batch is left out."""
-        transform = training_transform(
-            self.image_processor, self.crop_scale, self.horizontal_flip, self.randaugment, self.random_erasing
-        )
+        transform = TrainingTransform(self.image_processor, self.augmentation)
         loader = self._loader("train", self._split("train"), transform, shuffle=True)
         if len(loader) == 0:
             images = len(self._split("train"))
@@ -200,18 +214,19 @@ class ImageData(LightningDataModule):
         return self.splits[name]
 
     def _evaluation_loader(self, name: str, images: Dataset) -> DataLoader:
-        return self._loader(name, images, evaluation_transform(self.image_processor), shuffle=False)
+        return self._loader(name, images, EvaluationTransform(self.image_processor), shuffle=False)
 
     def whole_validation(self) -> DataLoader:
         """Return the validation images on this process alone, however many there are."""
-        transform = evaluation_transform(self.image_processor)
+        transform = EvaluationTransform(self.image_processor)
         return self._loader("validation", self._split("validation"), transform, shuffle=False, shared=False)
 
     def calibration_dataloader(self) -> DataLoader:
-        """Return the training images as evaluation sees them; a criterion picks its sample from their data set."""
-        return self._loader(
-            "train", self._split("train"), evaluation_transform(self.image_processor), shuffle=False, shared=False
-        )
+        """Return the training images (the first ones of a stream) as evaluation sees them; a criterion picks its sample."""
+        train = self._split("train")
+        if isinstance(train, StreamedSplit):
+            train = first_rows(train, CALIBRATION_ROWS)
+        return self._loader("train", train, EvaluationTransform(self.image_processor), shuffle=False, shared=False)
 
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
         """Take a batch from a loader to a device, as a `Trainer` would."""
@@ -220,7 +235,10 @@ class ImageData(LightningDataModule):
 
     def _loader(self, name: str, images: Dataset, transform: Any, shuffle: bool, shared: bool = True) -> DataLoader:
         trainer = self.trainer if shared else None
-        labelled = LabelledImages(images, transform, self.seed, name)
+        samples = ImageSamples(transform, self.seed, name)
+        if self.streaming and isinstance(images, StreamedSplit):
+            return self._stream_loader(images, samples, shuffle, shared)
+        labelled = LabelledImages(images, samples)
         sampler = EpochSampler(
             labelled,
             seed=self.seed if shuffle else None,
@@ -243,6 +261,24 @@ class ImageData(LightningDataModule):
             generator=torch.Generator().manual_seed(0),  # or each new iterator would draw from the global generator
         )
 
+    def _stream_loader(self, split: StreamedSplit, samples: ImageSamples, shuffle: bool, shared: bool) -> DataLoader:
+        trainer = self.trainer if shared else None
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        stream = ImageStream(split, samples, self.batch_size, rank, world_size, self.shuffle_buffer if shuffle else None)
+        workers = min(self._worker_count(), stream.rows.num_shards if shuffle else 1)  # an order needs one reader
+        if shuffle:
+            self.train_stream = stream
+            if self.stream_states:
+                stream.load_state_dict(self.stream_states[rank], workers)
+        return StreamLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=leave_process_group,
+            generator=torch.Generator().manual_seed(0),
+        )
+
     def _worker_count(self) -> int:
         if self.num_workers is not None:
             return self.num_workers
@@ -255,6 +291,8 @@ class ImageData(LightningDataModule):
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Tensor]:
         """Stop at an image that could not be read, or count it and go on."""
+        if "stream" in batch and self.train_stream:
+            self.train_stream.advance(*batch.pop("stream"))
         bad = batch.pop("bad_images", [])
         if bad and self.on_bad_image == "error":
             raise UsageError(f"{bad[0]}. Set data.on_bad_image to 'skip' to leave such images out.")
@@ -264,13 +302,16 @@ class ImageData(LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
-        """Normalise on the device, and mix images while training. `pixel_values` becomes float32 (B, 3, H, W)."""
-        images, labels = normalise(batch["pixel_values"], self.image_processor), batch["labels"]
-        if (self.mixup or self.cutmix) and self._model_trains():
-            key = seed_for(self.seed, "mix", *self.state_dict().values())
+        """Flip, normalise and (while training) mix on the device. `pixel_values` becomes float32 (B, 3, H, W)."""
+        images, labels = batch["pixel_values"], batch["labels"]
+        if "flip" in batch:
+            images = flip_where(images, batch["flip"])
+        images = normalise(images, self.image_processor)
+        if self._mix and self._model_trains():
+            key = seed_for(self.seed, "mix", *astuple(self._now()))
             with KeyedRandomness(key):
                 images, labels = self._mix(images, labels)
-        return {**batch, "pixel_values": images, "labels": labels}
+        return {"pixel_values": images, "labels": labels}
 
     def _model_trains(self) -> bool:
         """Tell a training batch from one of the validation in between, or of an export afterwards."""
@@ -278,14 +319,8 @@ class ImageData(LightningDataModule):
         return trainer is not None and trainer.training and trainer.lightning_module.training
 
     @cached_property
-    def _mix(self) -> v2.Transform:
-        classes = len(self.label_names or [])
-        mixes: list[v2.Transform] = []
-        if self.mixup:
-            mixes.append(v2.MixUp(alpha=self.mixup, num_classes=classes))
-        if self.cutmix:
-            mixes.append(v2.CutMix(alpha=self.cutmix, num_classes=classes))
-        return v2.RandomChoice(mixes)
+    def _mix(self) -> Callable | None:
+        return self.augmentation.mixing(len(self.label_names or []))
 
     def teardown(self, stage: str) -> None:
         """Report what was left out."""
@@ -295,18 +330,31 @@ class ImageData(LightningDataModule):
 
     # ---- the position in the data, for an exact resume
 
-    def state_dict(self) -> dict[str, int]:
+    def _now(self) -> Position:
         """Return the epoch, and how many of its batches have been used; a finished epoch is the next one's start."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
         epoch, batches = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
-        if batches >= self.trainer.num_training_batches:
-            epoch, batches = epoch + 1, 0
-        return {"epoch": epoch, "batches": batches}
+        return Position(epoch + 1, 0) if batches >= self.trainer.num_training_batches else Position(epoch, batches)
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position; of a stream, also where every rank's workers are in it."""
+        state: dict[str, Any] = asdict(self._now())
+        if self.train_stream:
+            streams = [self.train_stream.state_dict()]
+            if self.trainer.world_size > 1:
+                streams = streams * self.trainer.world_size
+                torch.distributed.all_gather_object(streams, self.train_stream.state_dict())
+            state["streams"] = streams
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from that position."""
-        self.position = Position(**state_dict)
+        self.position = Position(state_dict["epoch"], state_dict["batches"])
+        self.stream_states = state_dict.get("streams", [])
+        ranks = self.trainer.world_size if self.trainer else 1
+        if self.stream_states and len(self.stream_states) != ranks:
+            raise UsageError(f"the checkpoint's stream was read by {len(self.stream_states)} processes, and here are {ranks}.")
 
     @property
     def image_shape(self) -> tuple[int, int]:

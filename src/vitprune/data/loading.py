@@ -4,19 +4,19 @@ Nothing depends on how far a worker has come, so a run that stops after any batc
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from datasets import Dataset
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from vitprune.data.transforms import KeyedRandomness, decode
+from vitprune.data.decoding import EncodedImage, UnreadableImageError
+from vitprune.data.transforms import KeyedRandomness
 from vitprune.seeding import seed_for
 
 
@@ -91,28 +91,48 @@ class BadImage:
     message: str
 
 
-class LabelledImages(TorchDataset):
-    """Decode and transform image `index` for epoch `epoch`; random transforms are seeded by (seed, epoch, index).
+Sample = dict[str, Tensor] | BadImage
 
-    An index alone is one of epoch 0.
+
+class ImageSamples:
+    """Decode and transform images; random transforms are seeded by a key.
+
+    Args:
+        transform: What happens to an image.
+        seed: Seed of the run.
+        name: Of the split, for messages.
+
     """
 
-    def __init__(self, images: Dataset, transform: Callable[[Image.Image], Tensor], seed: int, name: str) -> None:
-        self.images, self.transform, self.seed, self.name = images, transform, seed, name
+    def __init__(self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
+        self.transform, self.seed, self.name = transform, seed, name
+
+    def make(self, image: dict, label: int, key: tuple[int, ...]) -> Sample:
+        """Return what the transform makes of an image, and its label."""
+        try:
+            with KeyedRandomness(seed_for(self.seed, "augment", *key)):
+                return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
+        except UnreadableImageError as error:
+            where = image["path"] or f"row {key[-1]}"
+            return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
+
+
+class LabelledImages(TorchDataset):
+    """Make image `index` for epoch `epoch` ready: its key is (epoch, index); an index alone is one of epoch 0."""
+
+    def __init__(self, images: Dataset, samples: ImageSamples) -> None:
+        self.images, self.samples = images, samples
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int] | int) -> tuple[Tensor, int] | BadImage:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        row = self.images[index]
-        try:
-            image = decode(row["image"])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # PIL raises all of these
-            where = row["image"]["path"] or f"row {index}"
-            return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
-        with KeyedRandomness(seed_for(self.seed, "augment", epoch, index)):
-            return self.transform(image), row["label"]
+    def __getitem__(self, key: tuple[int, int] | int) -> Sample:
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Sample]:
+        pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
+        rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
+        return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
 
 
 def leave_process_group(worker: int) -> None:
@@ -120,12 +140,9 @@ def leave_process_group(worker: int) -> None:
     os.setpgrp()
 
 
-def collate(samples: list[tuple[Tensor, int] | BadImage]) -> dict[str, Any]:
-    """Stack what could be decoded: `pixel_values` uint8 (B, 3, H, W), `labels` (B,), `bad_images` messages."""
+def collate(samples: list[Sample]) -> dict[str, Any]:
+    """Stack what could be decoded: `pixel_values` uint8 (B, 3, H, W), `labels` (B,), ...; and `bad_images`, messages."""
     good = [sample for sample in samples if not isinstance(sample, BadImage)]
     bad = [sample.message for sample in samples if isinstance(sample, BadImage)]
-    batch: dict[str, Any] = {"bad_images": bad}
-    if good:
-        images, labels = zip(*good, strict=True)
-        batch |= {"pixel_values": torch.stack(images), "labels": torch.tensor(labels)}
-    return batch
+    names = good[0] if good else ()
+    return {"bad_images": bad, **{name: torch.stack([sample[name] for sample in good]) for name in names}}

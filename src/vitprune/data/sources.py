@@ -6,7 +6,7 @@ Whatever the source calls them, the result has the columns `image` (undecoded) a
 
 import datasets
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict, Value
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -19,7 +19,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-LABEL_NAMES = ("label", "labels", "class", "target", "fine_label")
+LABEL_NAMES = ("label", "labels", "class", "target", "fine_label", "cls")
 DIGITS_SPLIT_SEED = 0  # fixed for good: the embedded model was pretrained on exactly this train split
 
 
@@ -47,11 +47,11 @@ def load_source(
         UsageError: If the source is missing or has no usable image or label column.
 
     """
-    raw = _digits() if source == "digits" else _open(source)
-    splits = {name: raw[found] for name in SPLIT_NAMES if (found := _find_split(raw, name))}
+    raw = _digits() if source == "digits" else open_source(source)
+    splits = {name: raw[found] for name in SPLIT_NAMES if (found := find_split(raw, name))}
     if not splits:
         raise UsageError(f"data.source {source!r} has the splits {sorted(raw)}; one of them must be called 'train'.")
-    splits = {name: _normalise(split, source, name, image_column, label_column) for name, split in splits.items()}
+    splits = {name: normalise_columns(split, source, name, image_column, label_column) for name, split in splits.items()}
     splits = _share_labels(splits, source)
     if "validation" not in splits and "train" in splits:
         splits |= _carve_validation(splits["train"], validation_fraction, seed)
@@ -62,11 +62,11 @@ def load_source(
     return DatasetDict(splits)
 
 
-def _open(source: str) -> DatasetDict:
+def open_source(source: str, streaming: bool = False) -> DatasetDict | IterableDatasetDict:
     """Load a local folder or a hub data set, with one line of explanation if that is impossible."""
     folder = local_folder(source, "data.source")
     try:
-        return datasets.load_dataset(str(folder or source))
+        return datasets.load_dataset(str(folder or source), streaming=streaming)
     except Exception as error:  # the library raises a dozen unrelated types for "not there" and "no network"
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = "the hub has no such data set, or cannot be reached"
@@ -90,18 +90,20 @@ def _digits() -> DatasetDict:
     return DatasetDict(train=split(train), validation=split(validation), test=split(test))
 
 
-def _find_split(raw: DatasetDict, name: str) -> str | None:
+def find_split(raw: DatasetDict | IterableDatasetDict, name: str) -> str | None:
+    """Return what a source calls its split `train`, `validation` or `test`; None if it has none."""
     return next((alias for alias in SPLIT_NAMES[name] if alias in raw), None)
 
 
-def _normalise(split: Dataset, source: str, name: str, image_column: str | None, label_column: str | None) -> Dataset:
+def normalise_columns(split: Dataset, source: str, name: str, image_column: str | None, label_column: str | None) -> Dataset:
     """Keep the image and the label column, under these names, without decoding an image."""
     image = image_column or _find_image_column(split, source)
     label = label_column or _find_label_column(split, source)
     for column, option in ((image, "image_column"), (label, "label_column")):
         if column not in split.column_names:
             raise UsageError(f"data.{option} {column!r} is not a column of {source!r}; it has {split.column_names}.")
-    split = split.select_columns([image, label]).rename_columns({image: "image", label: "label"})
+    split = split.select_columns([image, label])
+    split = split.rename_columns({old: new for old, new in ((image, "image"), (label, "label")) if old != new})
     if not isinstance(split.features["image"], Image) and not _holds_encoded_images(split.features["image"]):
         raise UsageError(f"column {image!r} of {source!r} holds {split.features['image']}, not images.")
     return split.cast_column("image", Image(decode=False))
@@ -137,6 +139,8 @@ def _share_labels(splits: dict[str, Dataset], source: str) -> dict[str, Dataset]
     feature = reference.features["label"]
     if not isinstance(feature, ClassLabel):
         feature = _class_label(reference, source)
+    if feature.num_classes < 2:
+        raise UsageError(f"{source!r} has one class only, {feature.names}: there is nothing to tell apart.")
     shared = {}
     for name, split in splits.items():
         if name == "test" and set(split.unique("label")) <= {-1, None}:

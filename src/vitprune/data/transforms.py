@@ -1,23 +1,18 @@
-"""What happens to an image between its file and the model.
+"""What happens to an image between its pixels and the model.
 
-Workers decode, resize and crop to uint8; the device normalises. Evaluation uses the model's own image processor for all
+Workers resize and crop to uint8; the device normalises. Evaluation uses the model's own image processor for all
 of it, so that a number scored here is the number that plain `transformers` gives.
 """
 
-import io
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as vf
 from transformers import AutoImageProcessor
 from transformers.image_processing_backends import TorchvisionBackend
 
 from vitprune.assets import resolve_pretrained
+from vitprune.data.decoding import EncodedImage
 from vitprune.errors import UsageError
 
 
@@ -51,56 +46,21 @@ def load_processor(
         ) from error
 
 
-def decode(image: dict) -> Image.Image:
-    """Decode an undecoded `datasets` image, upright (EXIF) and in RGB.
-
-    Raises:
-        OSError: If the bytes are no complete image.
-
-    """
-    stream = io.BytesIO(image["bytes"]) if image["bytes"] is not None else Path(image["path"])
-    with Image.open(stream) as opened:
-        return ImageOps.exif_transpose(opened).convert("RGB")
-
-
-def evaluation_transform(processor: TorchvisionBackend) -> Callable[[Image.Image], Tensor]:
-    """Return what the processor does up to the normalisation: image -> uint8 (3, H, W)."""
-
-    def transform(image: Image.Image) -> Tensor:
-        return processor(image, do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"][0]
-
-    return transform
-
-
-def training_transform(
-    processor: TorchvisionBackend,
-    crop_scale: tuple[float, float],
-    horizontal_flip: bool,
-    randaugment: int,
-    random_erasing: float,
-) -> Callable[[Image.Image], Tensor]:
-    """Return a random crop, resized to what the model sees, and further augmentation: image -> uint8 (3, H, W).
+class EvaluationTransform:
+    """What the processor does up to the normalisation.
 
     Args:
-        processor: Gives the size and the interpolation.
-        crop_scale: Smallest and largest share of the area that a crop keeps, in (0, 1].
-        horizontal_flip: Flip every second image.
-        randaugment: Number of RandAugment operations, 0 for none (Cubuk et al. 2019).
-        random_erasing: Probability of erasing a rectangle (Zhong et al. 2017).
+        processor: Does it.
 
     """
-    interpolation = v2.InterpolationMode.BILINEAR if processor.resample == 2 else v2.InterpolationMode.BICUBIC
-    steps: list[Callable] = [
-        vf.pil_to_tensor,
-        v2.RandomResizedCrop(output_size(processor), scale=crop_scale, interpolation=interpolation, antialias=True),
-    ]
-    if horizontal_flip:
-        steps.append(v2.RandomHorizontalFlip())
-    if randaugment:
-        steps.append(v2.RandAugment(num_ops=randaugment))
-    if random_erasing:
-        steps.append(v2.RandomErasing(p=random_erasing))
-    return v2.Compose(steps)
+
+    def __init__(self, processor: TorchvisionBackend) -> None:
+        self.processor = processor
+
+    def __call__(self, image: EncodedImage) -> dict[str, Tensor]:
+        """Return `pixel_values`, uint8 (3, H, W)."""
+        done = self.processor(image.decode(), do_rescale=False, do_normalize=False, return_tensors="pt")
+        return {"pixel_values": done["pixel_values"][0]}
 
 
 def output_size(processor: TorchvisionBackend) -> tuple[int, int]:

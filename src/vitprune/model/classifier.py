@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassError
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class ViTClassifier(LightningModule):
         gradient_checkpointing: Trade a second forward pass for memory.
         compile: Compile the transformer in place with `torch.compile`.
         distillation: A teacher to learn from beside the labels; by default none.
+        channels_last: Keep the patch embedding, and so what it computes, in the memory order that convolutions on GPUs prefer.
 
     """
 
@@ -60,6 +62,7 @@ class ViTClassifier(LightningModule):
         gradient_checkpointing: bool = False,
         compile: bool = False,
         distillation: Distillation | None = None,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         if learning_rate <= 0:
@@ -75,6 +78,8 @@ class ViTClassifier(LightningModule):
         self.net = (net if image_size in (None, net.config.image_size) else resize(net, image_size)).train()
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
+        if channels_last:
+            self.net.to(memory_format=torch.channels_last)
         if compile:
             self.net.compile()
         classes = self.net.config.num_labels
@@ -180,7 +185,10 @@ def build_net(pretrained: str | None, architecture: dict[str, Any] | None, label
     if architecture is not None:
         if "model_type" not in architecture:
             raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
-        return net_from_config(AutoConfig.for_model(**architecture, **names))
+        try:
+            return net_from_config(AutoConfig.for_model(**architecture, **names))
+        except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+            raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
     source = resolve_pretrained(str(pretrained))
     try:
         config = AutoConfig.from_pretrained(source)

@@ -25,20 +25,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint.
 
         Raises:
-            OSError: If the disk is full, for example; the file that was there before stays.
+            OSError: If it cannot be written, on a full disk for example; the file that was there before stays.
 
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
+        scratch = target.with_name(f".{target.name}.partial")  # one that a kill left behind is written over
         try:
             with scratch.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(scratch, target)
-        except BaseException:
+        except BaseException as error:
             scratch.unlink(missing_ok=True)
+            cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch hides it behind its own
+            if isinstance(cause, OSError):
+                reason = f"the checkpoint could not be saved: {cause.strerror}; the one before it is kept"
+                raise OSError(cause.errno, reason, str(target)) from error
             raise
 
 

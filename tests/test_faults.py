@@ -1,0 +1,101 @@
+"""Things that break, for real, and what is left of a run afterwards."""
+
+import random
+import time
+
+import pytest
+
+from tests.children import Child, ranks
+from tests.test_resume import assert_same
+from vitprune.errors import UsageError
+from vitprune.training.checkpoints import read_checkpoint
+
+STATE = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData")
+
+
+def last(folder):
+    return folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt"
+
+
+def assert_finished_like(folder, undisturbed):
+    ours, theirs = read_checkpoint(last(folder)), read_checkpoint(last(undisturbed))
+    for part in STATE:
+        assert_same(ours[part], theirs[part], part)
+    assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    child = Child(folder)
+    assert child.wait() == 0, child.output
+    return folder
+
+
+def test_killed_again_and_again_at_random_moments(tmp_path, undisturbed):
+    moments = random.Random(0)
+    for _ in range(10):
+        seen = last(tmp_path).stat().st_mtime_ns if last(tmp_path).exists() else 0
+        child = Child(tmp_path, *(["--ckpt_path=last"] if seen else []))
+        while not last(tmp_path).exists() or last(tmp_path).stat().st_mtime_ns == seen:
+            assert child.process.is_alive(), child.output
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.1))
+        child.kill()
+        assert child.wait() == -9
+        read_checkpoint(last(tmp_path))
+    child = Child(tmp_path, "--ckpt_path=last")
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
+
+
+def test_killed_while_a_checkpoint_is_being_saved(tmp_path, undisturbed):
+    steps = []
+    for moment in ("while a checkpoint is written", "before it is renamed", "after it is renamed"):
+        child = Child(tmp_path, *(["--ckpt_path=last"] if steps else []), sabotage=moment)
+        assert child.wait() == -9, child.output
+        steps.append(read_checkpoint(last(tmp_path))["global_step"])
+    assert steps == [11, 22, 33]  # the old file after the first two, the new one after the third (which saved `best` as well)
+    child = Child(tmp_path, "--ckpt_path=last")
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
+    assert [path.name for path in sorted(last(tmp_path).parent.iterdir())] == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_full_disk(tmp_path, undisturbed):
+    child = Child(tmp_path, sabotage="full disk")
+    assert child.wait() == 1, child.output
+    assert "could not be saved: File too large" in child.output
+    assert "Traceback" not in child.output
+    assert [path.name for path in last(tmp_path).parent.iterdir()] == ["last.ckpt"]
+    child = Child(tmp_path, "--ckpt_path=last")
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
+
+
+def test_a_dead_data_worker(tmp_path):
+    child = Child(tmp_path, "--data.num_workers=2", sabotage="dead worker")
+    assert child.wait() == 1, child.output
+    assert "vitprune: error: a data worker" in child.output
+    assert "Traceback" not in child.output
+
+
+def test_a_truncated_checkpoint(tmp_path, undisturbed):
+    whole = last(undisturbed).read_bytes()
+    for size in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "last.ckpt").write_bytes(whole[:size])
+        with pytest.raises(UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"):
+            read_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_a_dead_rank(tmp_path):
+    whole = ranks(tmp_path / "whole")
+    assert [child.wait() for child in whole] == [0, 0], whole[0].output
+    survivor, dead = ranks(tmp_path / "broken", sabotage="dead rank")
+    assert dead.wait() in (-9, 255)  # 255: the forking process did not see how it ended
+    assert survivor.wait(30) == 1, survivor.output
+    assert "another process of this run has ended" in survivor.output
+    assert "Traceback" not in survivor.output
+    resumed = ranks(tmp_path / "broken", "--ckpt_path=last")
+    assert [child.wait() for child in resumed] == [0, 0], resumed[0].output
+    assert_finished_like(tmp_path / "broken", tmp_path / "whole")

@@ -1,0 +1,170 @@
+"""Shards that are read while training goes on."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from tests.conftest import TINY, quiet_trainer
+from tests.test_resume import Interrupt, PowerLoss, assert_same
+from vitprune.data import ImageData
+from vitprune.data.loading import ImageSamples
+from vitprune.data.streaming import ImageStream, load_streams
+from vitprune.data.transforms import EvaluationTransform
+from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
+from vitprune.pruning import Cubic, IterativePruning
+from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from vitprune.training.exact_resume import ExactResume
+
+SHARDS, ROWS = 4, 24
+
+
+def png(number):
+    """Return a picture of one colour, which is its number."""
+    stream = io.BytesIO()
+    Image.fromarray(np.full((16, 16, 3), number, dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    features = Features({"image": ImageFeature(), "label": ClassLabel(names=["even", "odd"])})
+    for split, count in (("train", SHARDS), ("validation", 2)):
+        for shard in range(count):
+            numbers = range(shard * ROWS, (shard + 1) * ROWS)
+            rows = {"image": [{"bytes": png(n), "path": None} for n in numbers], "label": [n % 2 for n in numbers]}
+            Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}-{shard:05}-of-{count:05}.parquet")
+    return str(folder)
+
+
+def module(source, **options):
+    return ImageData(
+        source, "digits", **{"batch_size": 6, "num_workers": 0, "streaming": True, "shuffle_buffer": 10, **options}
+    )
+
+
+def epoch(data, loader):
+    """Return the numbers of the images of an epoch, batch by batch, used as a Trainer would."""
+    batches = []
+    for batch in loader:
+        batch = data.on_before_batch_transfer(batch, 0)
+        numbers = batch["pixel_values"][:, 0].flatten(1).float().median(dim=1).values.int().tolist()
+        assert batch["labels"].tolist() == [number % 2 for number in numbers]
+        batches.append(numbers)
+    return batches
+
+
+def flat(batches):
+    return [number for batch in batches for number in batch]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_every_image_is_served_once_an_epoch_in_another_order(shards, workers):
+    data = module(shards, num_workers=workers)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    first, second = epoch(data, loader), epoch(data, loader)
+    assert len(loader) == len(first) == len(second) == SHARDS * ROWS // 6
+    for numbers in (first, second):
+        assert sorted(flat(numbers)) == list(range(SHARDS * ROWS))
+    assert first != second
+    assert flat(first) != sorted(flat(first))
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_validation_is_served_whole_and_in_its_order(shards, workers):
+    data = module(shards, num_workers=workers, batch_size=7)
+    data.setup("fit")
+    for loader in (data.val_dataloader(), data.whole_validation()):
+        assert flat(epoch(data, loader)) == list(range(2 * ROWS))
+        assert len(loader) == 7
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_without_repeating(shards, ranks):
+    """Shard by shard where their number allows it, else image by image."""
+    data = module(shards)
+    split = load_streams(shards, None, None, None, {})["train"]
+    samples = ImageSamples(EvaluationTransform(data.image_processor), 42, "train")
+    shares = []
+    for rank in range(ranks):
+        stream = ImageStream(split, samples, 4, rank, ranks, buffer=8)
+        batches = [batch for batch, _ in zip(stream, range(len(stream)), strict=False)]
+        assert len(batches) == SHARDS * ROWS // ranks // 4
+        shares.append([int(image[0, 0, 0]) for batch in batches for image in batch["pixel_values"]])
+    assert sorted(flat(shares)) == list(range(SHARDS * ROWS))
+
+
+def train(folder, source, after_batches=-1, ckpt=None, workers=0, **options):
+    torch.manual_seed(0)
+    model = ViTClassifier(architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2)
+    data = module(source, num_workers=workers, random_erasing=0.5, mixup=0.2)
+    checkpoints = RunCheckpoints(dirpath=str(folder), every_n_steps=1)
+    pruning = IterativePruning(Cubic(0.8, end_epoch=1))
+    trainer = quiet_trainer(
+        folder,
+        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints],
+        enable_checkpointing=True,
+        plugins=[AtomicCheckpointIO()],
+        **{"max_epochs": 3, **options},
+    )
+    try:
+        trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
+    except PowerLoss:
+        return None
+    return {"weights": model.state_dict(), "position": data.state_dict(), "rounds": pruning.rounds}
+
+
+@pytest.mark.parametrize(("after", "workers"), [(5, 0), (17, 0), (19, 2), (33, 2)])
+def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, workers):
+    undisturbed = train(tmp_path / "a", shards, workers=workers)
+    assert train(tmp_path / "b", shards, after, workers=workers) is None
+    resumed = train(tmp_path / "b", shards, ckpt=str(tmp_path / "b" / "last.ckpt"), workers=workers)
+    assert_same(undisturbed, resumed)
+
+
+def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
+    assert train(tmp_path, shards, 5, workers=2) is None
+    with pytest.raises(UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"):
+        train(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
+
+
+def test_webdataset_tars(tmp_path):
+    for split in ("train", "validation"):
+        for shard in range(2):
+            with tarfile.open(tmp_path / f"{split}-{shard}.tar", "w") as tar:
+                for number in range(shard * 12, shard * 12 + 12):
+                    for suffix, content in (("png", png(number)), ("cls", str(number % 2).encode())):
+                        entry = tarfile.TarInfo(f"{number:04}.{suffix}")
+                        entry.size = len(content)
+                        tar.addfile(entry, io.BytesIO(content))
+    with pytest.raises(UsageError, match="how many images train"):
+        module(str(tmp_path)).setup("fit")
+    counts = {"train": 24, "validation": 24}
+    with pytest.raises(UsageError, match="set data.label_names"):
+        module(str(tmp_path), max_images=counts).setup("fit")
+    data = module(str(tmp_path), max_images=counts, label_names=["even", "odd"], num_workers=2)
+    data.setup("fit")
+    assert sorted(flat(epoch(data, data.train_dataloader()))) == list(range(24))
+    assert flat(epoch(data, data.val_dataloader())) == list(range(24))
+
+
+def test_criteria_learn_from_the_first_images_of_a_stream(shards):
+    data = module(shards)
+    data.setup("fit")
+    images = data.calibration_dataloader().dataset
+    assert len(images) == SHARDS * ROWS
+    assert int(images[5]["pixel_values"][0, 0, 0]) == 5
+
+
+def test_a_stream_needs_a_validation_split(tmp_path, shards):
+    (tmp_path / "train-0.parquet").write_bytes(png(0))
+    with pytest.raises(UsageError, match=r"data.source .* could not be loaded|needs a train and a validation split"):
+        module(str(tmp_path)).setup("fit")
