@@ -10,7 +10,7 @@ train: $(VENV)/installed  ## prune the embedded default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
 
 test: $(VENV)/installed-test lint  ## lint, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -25,7 +25,7 @@ test-pythons:  ## the whole of `make test` on every supported Python that is ins
 
 test-oldest:  ## the tests with the oldest versions of the dependencies that pyproject.toml allows
 	$(MAKE) .venv-oldest/installed-test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt
-	.venv-oldest/bin/python -m pytest -W default::DeprecationWarning  # of old versions among themselves
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile -W default::DeprecationWarning  # of old versions among themselves
 
 # The wheel sits alone in its environment; its dependencies are those of the ordinary one, which also holds the source tree, but
 # only as a link that a path file does not follow.

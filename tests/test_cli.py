@@ -193,7 +193,7 @@ class TestPlacesOfRuns:
 
     def test_without_a_logger_nothing_is_left_in_the_working_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        config = str(CONFIGS[0].parent / "dense.yaml")
+        config = str(CONFIG_FOLDER / "dense.yaml")
         main(["fit", "--config", config, "--trainer.max_epochs=1", "--trainer.logger=false", *SMALL, *DIGITS])
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
 
