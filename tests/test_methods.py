@@ -259,6 +259,20 @@ class TestAccuracyGuarded:
         assert torch.equal(before.seen[2], pruned[0])  # the good state after epoch 0, not that of the failed epoch 1
         assert not torch.equal(before.seen[2], pruned[1])
 
+    def test_the_dense_model_counts_as_it_is_when_the_first_round_comes(self, tmp_path):
+        """Trained before the first round, it is better than at the start; so the drop is measured from there."""
+
+        class Improving(Regression):
+            def validation_step(self, batch, batch_idx):
+                pruned = float((self.first.weight == 0).float().mean()) > 0
+                epoch = 0 if self.trainer.state.stage == "sanity_check" else self.trainer.current_epoch
+                self.log("val/score", torch.tensor(0.5 if pruned else 0.1 + 0.4 * epoch), batch_size=8)
+
+        pruning = IterativePruning(AccuracyGuarded(0.4, patience=1, min_step=0.3, begin_epoch=3), monitor="val/score")
+        fit(tmp_path, pruning, Improving(), max_epochs=6)
+        assert pruning.dense["val/score"] == pytest.approx(0.9)
+        assert [round.target for round in pruning.rounds] == [0.4]
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [({"step": 0.0}, "min_step <= step"), ({"max_drop": -1}, "max_drop >= 0"), ({"patience": 0}, "patience >= 1")],

@@ -94,8 +94,11 @@ class ViTClassifier(LightningModule):
         """Load the teacher."""
         if stage == "fit" and self.distillation:
             size = self.net.config.image_size
-            teacher = build_net(self.distillation.teacher or self.hparams["pretrained"], None, None)
-            if teacher.config.image_size != size:
+            name = self.distillation.teacher or self.hparams["pretrained"]
+            if name is None:
+                raise UsageError("model.distillation.teacher must be set to train from model.architecture.")
+            teacher = build_net(name, None, None)
+            if getattr(teacher.config, "image_size", size) != size:
                 teacher = resize(teacher, size)
             self.distillation.begin(teacher, self.net, self.trainer)
 

@@ -16,14 +16,15 @@ class Distillation:
     """Add the teacher's opinion to the loss: (1 - weight) * loss + weight * T^2 KL(teacher || student), at temperature T.
 
     Source: Hinton et al. 2015; with hidden states, Jiao et al. 2020. The teacher is frozen, in evaluation mode, in the
-    trainer's precision and in no checkpoint. Costs one forward pass of the teacher a batch.
+    trainer's precision and in no checkpoint. It sees the images as the model's own processor normalises them. Costs one
+    forward pass of the teacher a batch, and its parameters in the memory of every rank.
 
     Args:
         teacher: Hub name, folder or `digits`; by default `model.pretrained`, the dense model that training sets out from.
         weight: Share of the teacher in the loss, in (0, 1].
         temperature: T > 0; a high one also teaches how the wrong classes compare.
         hidden_weight: Weight of the squared differences of the hidden states after each block, relative to the teacher's
-            squares; 0 for none. Needs a teacher of the same width and depth.
+            squares; 0 for none. Needs a teacher of the same width, depth and patch size.
 
     """
 
@@ -50,12 +51,11 @@ class Distillation:
 
         """
         ours, theirs = student.config, net.config
-        fields = ["num_labels", *(("hidden_size", "num_hidden_layers") if self.wants_hidden_states else ())]
+        fields = ["num_labels", *(("hidden_size", "num_hidden_layers", "patch_size") if self.wants_hidden_states else ())]
         for field in fields:
-            if getattr(ours, field) != getattr(theirs, field):
-                raise UsageError(
-                    f"the teacher of model.distillation has {field} {getattr(theirs, field)}, the model {getattr(ours, field)}."
-                )
+            mine, other = getattr(ours, field), getattr(theirs, field, None)
+            if mine != other:
+                raise UsageError(f"the teacher of model.distillation has {field} {other}, the model {mine}.")
         net = trainer.precision_plugin.convert_module(net.eval().requires_grad_(False))
         self._net = net.to(trainer.strategy.root_device)
 

@@ -52,7 +52,10 @@ class Allocation(ABC):
 
 
 class Uniform(Allocation):
-    """The same sparsity in every layer: local pruning, as `torch.nn.utils.prune` does layer by layer."""
+    """The same sparsity in every layer: local pruning, as `torch.nn.utils.prune` does layer by layer.
+
+    Where that is no whole number of groups in every layer, the first layers lose one more than the last.
+    """
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class."""

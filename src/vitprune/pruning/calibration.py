@@ -17,7 +17,7 @@ from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.criteria import Criterion
-from vitprune.pruning.probe import silenced, sum_over_ranks, to_device
+from vitprune.pruning.probe import run_step, silenced, sum_over_ranks, to_device
 from vitprune.seeding import seed_for
 
 BATCH_SIZE = 32  # part of the definition of a sample's sums: the same batches on one rank or on many
@@ -116,6 +116,8 @@ def calibrate_on(
         seed: Chooses the images.
 
     """
+    if not module.automatic_optimization:
+        raise UsageError("calibration needs a training_step that returns the loss; with manual optimization it trains itself.")
     with silenced(module), isolate_rng():  # a new iterator draws from the global generators
         losses = _losses(trainer, module, _batches(trainer, images, seed))
         return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
@@ -152,7 +154,7 @@ def _losses(
 
         def loss_of(batch: Any = batch, index: int = index) -> Tensor:
             with trainer.precision_plugin.train_step_context():
-                output = module.training_step(batch, index)
+                output = run_step(module.training_step, batch, index)
             return output["loss"] if isinstance(output, dict) else output
 
         yield loss_of, extract_batch_size(batch), counts

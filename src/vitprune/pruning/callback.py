@@ -22,7 +22,7 @@ from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.probe import announce, validate_now
 from vitprune.pruning.regrow import RigL, reset_changed
 from vitprune.pruning.resumable import ResumablePruning
-from vitprune.pruning.rewind import Rewind
+from vitprune.pruning.rewind import Rewind, Weights
 from vitprune.pruning.round_log import log_scalars, log_weights
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
@@ -109,7 +109,8 @@ class IterativePruning(ResumablePruning):
         if stage == "fit":
             if not trainer.fast_dev_run:
                 check_epochs(self.schedule, trainer)
-            check_weight_averaging(trainer, self)
+            goes_back = self.schedule.observes or isinstance(self.rewind, Weights)
+            check_weight_averaging(trainer, self, goes_back)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
@@ -167,13 +168,22 @@ class IterativePruning(ResumablePruning):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         value = trainer.callback_metrics.get(self.monitor or "")
-        if self.rounds and value is not None:
-            metric = float(trainer.strategy.reduce(value.detach().clone(), reduce_op="mean"))  # all ranks decide alike
-            self.rounds[-1].finetuned = metric
-            if self.schedule.observes and self.schedule.observe(metric, self.dense[str(self.monitor)]):
-                self.good = snapshot(pl_module.state_dict())
-            trainer.should_stop = trainer.should_stop or self.schedule.ended
+        if value is not None:
+            self._record(trainer, pl_module, float(trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")))
         log_scalars(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
+
+    def _record(self, trainer: Trainer, pl_module: LightningModule, metric: float) -> None:
+        """Note the metric of a validation, the same on every rank, and let the schedule decide about it."""
+        if self.rounds:
+            self.rounds[-1].finetuned = metric
+        if not self.schedule.observes:
+            return
+        name = str(self.monitor)
+        if not self.rounds:  # fine-tuned before the first round, the dense model may be better than it was
+            self.dense[name] = max(metric, self.dense[name])
+        if not self.rounds or self.schedule.observe(metric, self.dense[name]):
+            self.good = snapshot(pl_module.state_dict())
+        trainer.should_stop = trainer.should_stop or self.schedule.ended
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last round, and draw its weights; a schedule that watches the metric ends with the last good state."""

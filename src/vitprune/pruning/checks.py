@@ -79,13 +79,22 @@ def check_steps(schedule: Schedule, trainer: Trainer) -> None:
         )
 
 
-def check_weight_averaging(trainer: Trainer, pruning: Callback) -> None:
-    """Refuse an average that would validate with stale masks: one over buffers too, or one that runs before the masks."""
+def check_weight_averaging(trainer: Trainer, pruning: Callback, goes_back: bool) -> None:
+    """Refuse an average that would validate with stale masks (one over buffers too, or one that runs before the masks).
+
+    Args:
+        trainer: Has the callbacks.
+        pruning: One of them.
+        goes_back: Whether it puts back earlier weights, which an average knows nothing of.
+
+    """
     for averaging in trainer.callbacks:
         if not isinstance(averaging, WeightAveraging):
             continue
         if isinstance(trainer.strategy, ModelParallelStrategy):
             raise UsageError(f"{type(averaging).__name__} cannot average a model whose parameters are sharded.")
+        if goes_back:
+            raise UsageError(f"{type(averaging).__name__} does not follow weights that go back (AccuracyGuarded, Weights).")
         if averaging._use_buffers:
             raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
         if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):

@@ -12,14 +12,16 @@ class AccuracyGuarded(Schedule):
     """Prune further while the accuracy holds; else fine-tune on; if that does not help go back, and try half the step.
 
     After each validation that follows a round: within `max_drop` of the dense model, the state is good, and the next epoch
-    prunes `step` more. Below, fine-tuning goes on; after `patience` epochs the last good masks and weights return and the
-    step is halved. Training ends when the step falls below `min_step`, or at `max_sparsity`. The best checkpoint is the
-    sparsest good state. The length of training is not known beforehand: `trainer.max_epochs` is only a limit.
+    prunes `step` more. Below, fine-tuning goes on; after `patience` validations the last good masks and weights return and
+    the step is halved. Training ends when the step falls below `min_step`, or at `max_sparsity`, and with the last good state;
+    the best checkpoint is the sparsest good one. The length of training is not known beforehand: `trainer.max_epochs` is only
+    a limit. Costs a copy of the model in memory and in checkpoints.
 
     Args:
         step: Sparsity added in a round, in (0, 1).
-        max_drop: Tolerated loss of the monitored metric against the dense model, absolute: 0.01 is one point of accuracy.
-        patience: Epochs that a round may take to recover.
+        max_drop: Tolerated loss of the monitored metric against the dense model, at its best before the first round; absolute:
+            0.01 is one point of accuracy.
+        patience: Validations that a round may take to recover, one an epoch unless the Trainer is told otherwise.
         min_step: Smallest step that is tried, in (0, step].
         max_sparsity: Sparsity that is enough, in (0, 1).
         begin_epoch: Epoch at whose start the first round is due.

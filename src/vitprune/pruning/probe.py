@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -30,7 +31,7 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
         module.on_validation_epoch_start()
         for index, batch in enumerate(_batches(trainer)):
             with trainer.precision_plugin.val_step_context():
-                module.validation_step(to_device(trainer, module, batch), index)
+                run_step(module.validation_step, to_device(trainer, module, batch), index)
         module.on_validation_epoch_end()
         return collected.results(trainer)
 
@@ -61,6 +62,11 @@ def silenced(module: LightningModule, collected: "_Collector | None" = None) -> 
 def _state_of(metric: Metric) -> dict[str, Any]:
     """Copy what a metric has accumulated."""
     return {name: copy.deepcopy(metric.__dict__[name]) for name in (*metric._defaults, "_update_count", "_computed")}
+
+
+def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
+    """Run a module's step as Lightning does, with the number of the batch only if the step takes it."""
+    return step(batch, index) if is_param_in_hook_signature(step, "batch_idx", min_args=2) else step(batch)
 
 
 def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:

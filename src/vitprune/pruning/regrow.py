@@ -16,7 +16,8 @@ class RigL:
     """As many of the fallen weights return as have fallen beyond the schedule: those with the largest dense gradients.
 
     Source: Evci et al. 2020. In round r of R the fraction f/2 (1 + cos(pi r/R)) of the kept groups falls by score and the same
-    number returns by |gradient|, so the sparsity stays the scheduled one. Weights return as zeros, with fresh optimizer state.
+    number returns by |gradient|, so the sparsity stays the scheduled one. Weights return as zeros (and count as such until the
+    next step), with fresh optimizer state. Costs a forward and a backward pass over the calibration sample in every round.
 
     Args:
         fraction: f, in (0, 1).
