@@ -104,6 +104,13 @@ def test_the_tolerated_drop_is_the_same_for_every_layer(tmp_path, layers):
     assert update(layers, target, FromSensitivity(scan(tmp_path, curves))) == pytest.approx([0.5, 0.25, 0.75], abs=0.01)
 
 
+@pytest.mark.parametrize("sparsity", [0.1, 0.35, 0.48, 0.7])
+def test_the_total_is_met_where_the_scan_saw_no_drop(tmp_path, layers, sparsity):
+    path = scan(tmp_path, {"layer0": {"0.5": 0.9, "0.9": 0.9}, "layer1": {"0.5": 0.91, "0.9": 0.6}, "layer2": {"0.5": 0.2}})
+    update(layers, sparsity, FromSensitivity(path))
+    assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round(sparsity * 880)
+
+
 def test_a_scan_of_other_layers_is_refused(tmp_path, layers):
     with pytest.raises(UsageError, match="has no layer layer1, nor 1 more"):
         FromSensitivity(scan(tmp_path, {"layer0": {"0.5": 0.5}})).check(layers)

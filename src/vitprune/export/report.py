@@ -69,7 +69,8 @@ def summarize(report: dict[str, Any]) -> str:
     pruned = report["pruned"]
     lines = [
         f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.4f}, "
-        f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters, logits as of the masked model"
+        f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters stored, {pruned['nonzero_parameters']:,} of "
+        "them not zero, logits as of the masked model"
     ]
     for name, result in report["formats"].items():
         facts = [f"{value:,} bytes" if key == "bytes" else f"{key} {value}" for key, value in result.items()]

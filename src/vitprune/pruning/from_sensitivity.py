@@ -53,9 +53,12 @@ class FromSensitivity(Allocation):
         return apportion(lambda x: [groups * _invert(curve, x) for groups, curve in own], target, candidates, lower, upper)
 
 
+SLOPE = 1e-6  # where a scan sees no drop at all, the curve still rises, so that every sparsity can be reached
+
+
 def _curve(dense: float, accuracies: dict[str, float]) -> list[tuple[float, float]]:
     """Return (drop, sparsity), both rising from (0, 0) to (dense, 1)."""
-    points = sorted((float(sparsity), dense - accuracy) for sparsity, accuracy in accuracies.items())
+    points = sorted((float(s), dense - accuracy + SLOPE * float(s)) for s, accuracy in accuracies.items())
     drops = accumulate((max(0.0, drop) for _, drop in points), max)
     return [(0.0, 0.0), *zip(drops, (sparsity for sparsity, _ in points), strict=True), (max(dense, 1e-9), 1.0)]
 
