@@ -108,7 +108,7 @@ class Progress(RichProgressBar):
 
 
 class PruningCLI(LightningCLI):
-    """One configuration, five verbs."""
+    """One configuration for every verb."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vitprune.analysis.plots import shade
 from vitprune.model.layers import Layer
 
 INPUT_ROLES = ("query", "key", "value")
@@ -35,13 +36,8 @@ def plot_heads(densities: dict[int, list[float]]) -> Figure:
         grid[: len(values), column] = [100 * value for value in values]
     figure = Figure(figsize=(2.5 + 0.55 * len(densities), 1.6 + 0.36 * heads), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(grid, cmap="Greys", vmin=0, vmax=100, aspect="auto")
+    shade(figure, axes, grid)
     axes.set_xticks(range(len(densities)), [str(block) for block in densities])
     axes.set_yticks(range(heads))
     axes.set(xlabel="block", ylabel="head", title="density of heads: weights kept (%)")
-    for (row, column), value in np.ndenumerate(grid):
-        if not np.isnan(value):
-            color = "white" if value > 55 else "black"
-            axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize="small")
-    figure.colorbar(image, ax=axes)
     return figure

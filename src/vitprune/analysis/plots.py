@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitprune.model.layers import ROLES, block_of, role_of
@@ -59,15 +60,10 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
         grid[rows.index(role_of(name)), columns.index(_block(name))] = 100 * (1 - sparsity)
     figure = Figure(figsize=(2.5 + 0.55 * len(columns), 1.6 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(grid, cmap="Greys", vmin=0, vmax=100, aspect="auto")
+    shade(figure, axes, grid)
     axes.set_xticks(range(len(columns)), ["-" if block < 0 else str(block) for block in columns])
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="block", title="density: weights kept (%)")
-    for (row, column), value in np.ndenumerate(grid):
-        if not np.isnan(value):
-            color = "white" if value > 55 else "black"
-            axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize="small")
-    figure.colorbar(image, ax=axes)
     return figure
 
 
@@ -78,3 +74,13 @@ def _block(name: str) -> int:
 
 def _role_order(role: str) -> int:
     return ROLES.index(role)
+
+
+def shade(figure: Figure, axes: Axes, grid: np.ndarray) -> None:
+    """Draw percentages, (rows, columns), as greys with their numbers; NaN stays empty."""
+    image = axes.imshow(grid, cmap="Greys", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(grid):
+        if not np.isnan(value):
+            color = "white" if value > 55 else "black"
+            axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize="small")
+    figure.colorbar(image, ax=axes)

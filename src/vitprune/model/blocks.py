@@ -103,7 +103,8 @@ def find_blocks(model: PreTrainedModel) -> list[Block]:
     found: dict[str, dict[str, nn.Linear]] = {}
     for layer in find_layers(model):
         if layer.role in BLOCK_ROLES and (place := BLOCK_PATTERN.search(layer.name)):
-            found.setdefault(layer.name[: place.end() - 1], {})[layer.role] = layer.module  # type: ignore[assignment]
+            assert isinstance(layer.module, nn.Linear)
+            found.setdefault(layer.name[: place.end() - 1], {})[layer.role] = layer.module
     return [Block(name, model.get_submodule(name), linear) for name, linear in found.items()]
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,8 @@ class Layer:
     @property
     def weight(self) -> Tensor:
         """The weight as the forward pass sees it."""
-        return self.module.weight  # type: ignore[return-value]
+        module: Any = self.module
+        return module.weight
 
     @property
     def shape(self) -> torch.Size:
