@@ -60,7 +60,8 @@ class ImageData(LightningDataModule):
         validation_fraction: Share of train that is set aside where the source has no validation split, in (0, 1).
         split_seed: Fixes that share, and the choice of `max_images`, whatever the seed of the run.
         max_images: Largest number of images per split, for example `{train: 2000, validation: 600}`, chosen at random.
-        crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0, 1].
+        crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0, 1]; null trains on what
+            evaluation sees.
         horizontal_flip: Flip every second training image.
         randaugment: RandAugment operations on a training image, 0 for none (Cubuk et al. 2019).
         random_erasing: Probability of erasing a rectangle of a training image (Zhong et al. 2017).
@@ -89,7 +90,7 @@ class ImageData(LightningDataModule):
         validation_fraction: float = 0.1,
         split_seed: int = 42,
         max_images: dict[str, int] | None = None,
-        crop_scale: tuple[float, float] = (0.5, 1.0),
+        crop_scale: tuple[float, float] | None = (0.5, 1.0),
         horizontal_flip: bool = True,
         randaugment: int = 0,
         random_erasing: float = 0.0,

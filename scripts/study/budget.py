@@ -1,0 +1,116 @@
+"""What is the same for every row of the study: the model, the images, how many of them are seen, and who is asked."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from lightning import Callback, Trainer, seed_everything
+from torch import nn
+from torch.utils.data import DataLoader
+
+from vitprune.data import ImageData
+from vitprune.model import ViTClassifier
+
+VALIDATION_SEED = 42  # which half of the validation images chooses, and which one is scored
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A dense model, and how much fine-tuning a method may have.
+
+    Args:
+        model: Hub name or folder.
+        source: Hub name or folder of the images.
+        images: Training images, the same for every method.
+        epochs: How often each is seen.
+        batch_size: Images in an optimizer step.
+        precision: Of the trainer.
+
+    """
+
+    model: str
+    source: str
+    images: int = 2000
+    epochs: int = 4
+    batch_size: int = 16
+    precision: str = "bf16-mixed"
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all."""
+        return self.epochs * (self.images // self.batch_size)
+
+    @property
+    def images_seen(self) -> int:
+        """Training images that pass through the model, counted as often as they do."""
+        return self.steps * self.batch_size
+
+    def data(self, **changes: object) -> ImageData:
+        """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
+        options = {"crop_scale": None, "max_images": {"train": self.images}, "num_workers": 0, **changes}
+        return ImageData(self.source, self.model, batch_size=self.batch_size, **options)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one method."""
+
+    budget: Budget
+    sparsity: float
+    learning_rate: float
+    seed: int
+
+    def classifier(self, **changes: object) -> ViTClassifier:
+        """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
+        seed_everything(self.seed, verbose=False)
+        model = ViTClassifier(self.budget.model, learning_rate=self.learning_rate, **changes)
+        if not torch.cuda.is_available():
+            model.net.set_attn_implementation("eager")  # a fifth faster on a CPU
+        return model
+
+    def fit(self, model: ViTClassifier, data: ImageData, callbacks: list[Callback]) -> None:
+        """Train for the budget."""
+        Trainer(
+            max_epochs=self.budget.epochs,
+            precision=self.budget.precision,
+            gradient_clip_val=1.0,
+            callbacks=callbacks,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        ).fit(model, data)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The validation images in two halves: one chooses learning rates, the other is scored once they are chosen."""
+
+    budget: Budget
+
+    @cached_property
+    def _halves(self) -> dict[str, DataLoader]:
+        loaders = {}
+        for name, part in (("choose", 0), ("score", 1)):
+            data = self.budget.data()
+            images = data.splits["validation"].shuffle(seed=VALIDATION_SEED)
+            data.splits["validation"] = images.shard(2, part, contiguous=True)
+            loaders[name] = (data, data.whole_validation())
+        return loaders
+
+    @torch.inference_mode()
+    def accuracy(self, net: nn.Module, half: str) -> float:
+        """Return the share of the images of a half, `choose` or `score`, that a model gets right."""
+        data, loader = self._halves[half]
+        net = net.eval()
+        device = next(net.parameters()).device
+        right = seen = 0
+        for batch in loader:
+            images = data.prepare(batch, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.budget.precision.startswith("bf16")):
+                logits = net(pixel_values=images["pixel_values"]).logits
+            right += int((logits.argmax(dim=1) == images["labels"]).sum())
+            seen += len(images["labels"])
+        return right / seen

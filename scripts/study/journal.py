@@ -1,0 +1,62 @@
+"""Results, one line a training, that several processes may add to and that an interrupted study goes on from."""
+
+import csv
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TRAINED = ("row", "sparsity", "learning_rate", "seed", "images_seen", "seconds", "reached", "parameters", "chosen")
+SCORED = ("row", "sparsity", "learning_rate", "seed", "scored")
+KEY = SCORED[:4]
+
+
+class Journal:
+    """Two tables in a folder, `trained.csv` and `scored.csv`, and the weights of every training in `weights/`.
+
+    Args:
+        results: Folder of the tables.
+        weights: Folder of the weights, large.
+
+    """
+
+    def __init__(self, results: Path, weights: Path) -> None:
+        self.results, self.weights = results, weights
+        for folder in (results, weights):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, table: str) -> list[dict[str, str]]:
+        """Return the lines of a table."""
+        path = self.results / f"{table}.csv"
+        return list(csv.DictReader(path.open())) if path.exists() else []
+
+    def find(self, table: str, key: tuple) -> dict[str, str] | None:
+        """Return the line of a training, if it is there."""
+        wanted = tuple(map(str, key))
+        return next((line for line in self.read(table) if tuple(line[name] for name in KEY) == wanted), None)
+
+    def add(self, table: str, columns: tuple[str, ...], values: dict[str, Any]) -> None:
+        """Add a line."""
+        path = self.results / f"{table}.csv"
+        with path.open("a", newline="") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            writer = csv.DictWriter(file, columns)
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(values)
+
+    def weights_of(self, key: tuple) -> Path:
+        """Return where the weights of a training belong."""
+        return self.weights / ("_".join(str(part).replace(" ", "-").replace(",", "") for part in key) + ".pt")
+
+    @contextmanager
+    def claim(self, key: tuple) -> Iterator[bool]:
+        """Tell whether no other process is at this training; it is this one's until the block ends."""
+        with self.weights_of(key).with_suffix(".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True

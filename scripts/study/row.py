@@ -1,0 +1,14 @@
+"""What every method of the study can do."""
+
+from abc import ABC, abstractmethod
+
+from budget import Run
+from torch import nn
+
+
+class Row(ABC):
+    """A way to come from a dense model to a pruned and fine-tuned one."""
+
+    @abstractmethod
+    def train(self, run: Run) -> nn.Module:
+        """Return the pruned model, its zeros in its weights."""

@@ -1,0 +1,110 @@
+"""The methods that are compared, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from budget import Run
+from peers import Article, LightningModelPruning
+from row import Row
+from torch import nn
+
+from vitprune.model.distillation import Distillation
+from vitprune.pruning import (
+    Cubic,
+    Element,
+    Global,
+    IterativePruning,
+    LearningRate,
+    Linear,
+    Magnitude,
+    OneShot,
+    Schedule,
+    SparseGPT,
+    Taylor,
+    Uniform,
+    Wanda,
+    masks,
+)
+
+
+@dataclass(frozen=True)
+class Dense(Row):
+    """The control: fine-tuned and not pruned."""
+
+    def train(self, run: Run) -> nn.Module:
+        """See the class."""
+        model = run.classifier()
+        run.fit(model, run.budget.data(), [])
+        return model.net
+
+
+def at_once(sparsity: float, steps: int) -> Schedule:
+    """Prune before the first step."""
+    return OneShot(sparsity)
+
+
+def rounds(kind: Callable[..., Schedule], count: int, until: float = 1.0) -> Callable[[float, int], Schedule]:
+    """Prune `count` times at equal distances, the last round a distance before `until` of the steps."""
+
+    def schedule(sparsity: float, steps: int) -> Schedule:
+        every = int(steps * until) // count
+        return kind(sparsity, end_step=every * (count - 1), every_n_steps=every)
+
+    return schedule
+
+
+@dataclass(frozen=True)
+class Ours(Row):
+    """This project: every field is an axis, or an argument of the module or the data."""
+
+    schedule: Callable[[float, int], Schedule] = at_once
+    criterion: Callable[[], Any] = Magnitude
+    granularity: Callable[[], Any] = Element
+    allocation: Callable[[], Any] = Uniform
+    rewind: Callable[[], Any] | None = None
+    distillation: Callable[[], Distillation] | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def train(self, run: Run) -> nn.Module:
+        """See the class."""
+        distillation = self.distillation() if self.distillation else None
+        model = run.classifier(distillation=distillation, **self.model)
+        pruning = IterativePruning(
+            self.schedule(run.sparsity, run.budget.steps),
+            self.criterion(),
+            self.granularity(),
+            self.allocation(),
+            rewind=self.rewind() if self.rewind else None,
+            monitor=None,
+        )
+        run.fit(model, run.budget.data(**self.data), [pruning])
+        masks.remove(model.net)
+        return model.net
+
+
+ONE_SHOT = Ours()
+
+ROWS: dict[str, Row] = {
+    "dense control": Dense(),
+    "the article, at once": Article(rounds=1),
+    "the article, 4 rounds": Article(rounds=4),
+    "ModelPruning, at once": LightningModelPruning(rounds=1),
+    "ModelPruning, 3 rounds": LightningModelPruning(rounds=3),
+    "at once": ONE_SHOT,
+    "linear, 4 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 4)),
+    "linear, 8 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 8)),
+    "cubic, 4 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 4)),
+    "cubic, 8 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 8)),
+    "cubic, 8 rounds by half": replace(ONE_SHOT, schedule=rounds(Cubic, 8, until=0.5)),
+    "Global": replace(ONE_SHOT, allocation=Global),
+    "Taylor": replace(ONE_SHOT, criterion=Taylor),
+    "Wanda": replace(ONE_SHOT, criterion=Wanda),
+    "SparseGPT": replace(ONE_SHOT, criterion=SparseGPT),
+    "distilled": replace(ONE_SHOT, distillation=Distillation),
+    "distilled, hidden states": replace(ONE_SHOT, distillation=partial(Distillation, hidden_weight=1.0)),
+    "random crops": replace(ONE_SHOT, data={"crop_scale": (0.5, 1.0)}),
+    "cubic, 4 rounds, rewound": replace(ONE_SHOT, schedule=rounds(Cubic, 4), rewind=LearningRate),
+}

@@ -1,0 +1,102 @@
+"""Train and score the rows of a table: a learning-rate search on one half of the validation images, a score on the other.
+
+    python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
+
+TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
+hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `--weights`.
+"""
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from budget import Budget, Judge, Run
+from journal import SCORED, TRAINED, Journal
+from rows import ROWS
+from tables import LEARNING_RATES, TABLES
+
+from vitprune.pruning import LayerSelection
+
+
+def reached(net: torch.nn.Module) -> tuple[float, int]:
+    """Return the share of zeros among the weights that everybody prunes, and the number of parameters that are not zero."""
+    weights = [layer.module.weight for layer in LayerSelection().select(net)]
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    nonzero = sum(int(parameter.count_nonzero()) for parameter in net.parameters())
+    return zeros / sum(weight.numel() for weight in weights), nonzero
+
+
+class Study:
+    """Trainings of one budget, each done once."""
+
+    def __init__(self, budget: Budget, journal: Journal) -> None:
+        self.budget, self.journal, self.judge = budget, journal, Judge(budget)
+
+    def train(self, key: tuple[str, float, float, int]) -> bool:
+        """Do a training unless it is done; return whether it is done now, or another process is at it."""
+        with self.journal.claim(key) as mine:
+            if not mine:
+                return False
+            if not self.journal.find("trained", key):
+                self._train(key)
+        return True
+
+    def _train(self, key: tuple[str, float, float, int]) -> None:
+        row, sparsity, learning_rate, seed = key
+        start = time.perf_counter()
+        net = ROWS[row].train(Run(self.budget, sparsity, learning_rate, seed))
+        seconds = round(time.perf_counter() - start)
+        torch.save(net, self.journal.weights_of(key))
+        zeros, parameters = reached(net)
+        line = {
+            **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
+            **{"images_seen": self.budget.images_seen, "reached": round(zeros, 6), "parameters": parameters},
+            "chosen": round(self.judge.accuracy(net, "choose"), 6),
+        }
+        self.journal.add("trained", TRAINED, line)
+        print(line, flush=True)
+
+    def score(self, key: tuple[str, float, float, int]) -> bool:
+        """Score a training that was chosen; return as `train` does."""
+        with self.journal.claim(key) as mine:
+            if mine and not self.journal.find("scored", key):
+                net = torch.load(self.journal.weights_of(key), weights_only=False)
+                line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
+                self.journal.add("scored", SCORED, line)
+                print(line, flush=True)
+            return mine
+
+    def do(self, row: str, sparsity: float, seeds: int) -> bool:
+        """Search, train and score a row; return whether all of it is done."""
+        search = [(row, sparsity, rate, 0) for rate in LEARNING_RATES]
+        if not all([self.train(key) for key in search]):
+            return False
+        best = max(search, key=lambda key: float((self.journal.find("trained", key) or {})["chosen"]))
+        keys = [(*best[:3], seed) for seed in range(seeds)]
+        return all([self.train(key) and self.score(key) for key in keys])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
+    parser.add_argument("--source", default="frgfm/imagenette")
+    parser.add_argument("--images", type=int, default=Budget.images)
+    parser.add_argument("--epochs", type=int, default=Budget.epochs)
+    parser.add_argument("--results", type=Path, default=Path("docs/study"))
+    parser.add_argument("--weights", type=Path, default=Path("study_weights"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore")
+    budget = Budget(options.model, options.source, options.images, options.epochs)
+    study = Study(budget, Journal(options.results, options.weights))
+    left = [(row, sparsity, table.seeds) for table in TABLES[options.table] for row in table.rows for sparsity in table.sparsities]
+    while left := [entry for entry in left if not study.do(*entry)]:
+        time.sleep(10)  # the rest is in another process's hands
+
+
+if __name__ == "__main__":
+    main()
