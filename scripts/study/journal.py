@@ -13,18 +13,10 @@ KEY = SCORED[:4]
 
 
 class Journal:
-    """Two tables in a folder, `trained.csv` and `scored.csv`, and the weights of every training in `weights/`.
+    """Two tables in a folder, `trained.csv` and `scored.csv`, and the weights of every training in `weights/`."""
 
-    Args:
-        results: Folder of the tables.
-        weights: Folder of the weights, large.
-
-    """
-
-    def __init__(self, results: Path, weights: Path) -> None:
-        self.results, self.weights = results, weights
-        for folder in (results, weights):
-            folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, results: Path) -> None:
+        self.results = results
 
     def read(self, table: str) -> list[dict[str, str]]:
         """Return the lines of a table."""
@@ -48,7 +40,9 @@ class Journal:
 
     def weights_of(self, key: tuple) -> Path:
         """Return where the weights of a training belong."""
-        return self.weights / ("_".join(str(part).replace(" ", "-").replace(",", "") for part in key) + ".pt")
+        folder = self.results / "weights"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / ("_".join(str(part).replace(" ", "-").replace(",", "") for part in key) + ".safetensors")
 
     @contextmanager
     def claim(self, key: tuple) -> Iterator[bool]:

@@ -1,6 +1,7 @@
 """Other people's tools on the same model, images and budget, set up as their documentation says."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from row import Row
 from torch import nn
 from torch.nn.utils import prune
 
+from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
 
 
@@ -21,12 +23,12 @@ def layers_of(net: nn.Module) -> list[nn.Module]:
 def relative(sparsity: float, rounds: int) -> list[float]:
     """Return the share of the remaining weights to take in each of `rounds` rounds that grow the sparsity equally."""
     levels = [sparsity * r / rounds for r in range(rounds + 1)]
-    return [1 - (1 - after) / (1 - before) for before, after in zip(levels, levels[1:], strict=False)]
+    return [1 - (1 - after) / (1 - before) for before, after in pairwise(levels)]
 
 
 @dataclass(frozen=True)
 class Article(Row):
-    """`torch.nn.utils.prune.l1_unstructured` on each layer, then a plain loop with AdamW at a constant rate; again each round."""
+    """`torch.nn.utils.prune.l1_unstructured` on each layer and a plain loop with AdamW at a constant rate, in turns."""
 
     rounds: int
 
@@ -72,4 +74,38 @@ class LightningModelPruning(Row):
             amount=lambda epoch: amounts.get(epoch, 0.0),
         )
         run.fit(model, run.budget.data(), [pruning])
+        return model.net
+
+
+@dataclass(frozen=True)
+class TorchPruning(Row):
+    """Torch-Pruning: heads and neurons are cut out by L2 norm, one ranking over all layers, then fine-tuned.
+
+    Its Hugging Face example is of transformers 4. Here the width of the residual stream is kept by ignoring every layer that
+    writes to it, and heads are named by their query, key and value layers; nothing else has to be told.
+    """
+
+    def train(self, run: Run) -> nn.Module:
+        """See the class."""
+        import torch_pruning  # only this row needs it
+
+        model = run.classifier()
+        layers: dict[str, list[nn.Module]] = {}
+        for layer in find_layers(model.net):
+            layers.setdefault(layer.role, []).append(layer.module)
+        size, heads = model.net.config.image_size, model.net.config.num_attention_heads
+        torch_pruning.pruner.BasePruner(
+            model.net,
+            torch.zeros(1, 3, size, size),
+            torch_pruning.importance.GroupMagnitudeImportance(p=2),
+            global_pruning=True,
+            pruning_ratio=run.sparsity,
+            ignored_layers=[m for role in ("classifier", "patch_embed", "attn_out", "mlp_out") for m in layers[role]],
+            num_heads={module: heads for role in ("query", "key", "value") for module in layers[role]},
+            prune_num_heads=True,
+            prune_head_dims=False,
+            head_pruning_ratio=run.sparsity,
+            output_transform=lambda outputs: outputs.logits.sum(),
+        ).step()
+        run.fit(model, run.budget.data(), [])
         return model.net

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from budget import Run
-from peers import Article, LightningModelPruning
+from peers import Article, LightningModelPruning, TorchPruning
 from row import Row
 from torch import nn
 
@@ -89,6 +89,7 @@ ONE_SHOT = Ours()
 
 ROWS: dict[str, Row] = {
     "dense control": Dense(),
+    "Torch-Pruning, heads and neurons": TorchPruning(),
     "the article, at once": Article(rounds=1),
     "the article, 4 rounds": Article(rounds=4),
     "ModelPruning, at once": LightningModelPruning(rounds=1),

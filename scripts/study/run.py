@@ -3,7 +3,7 @@
     python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
-hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `--weights`.
+hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `weights/` in there.
 """
 
 import argparse
@@ -15,17 +15,25 @@ import torch
 from budget import Budget, Judge, Run
 from journal import SCORED, TRAINED, Journal
 from rows import ROWS
+from safetensors.torch import load_file, save_file
 from tables import LEARNING_RATES, TABLES
+from torch import Tensor, nn
 
+from vitprune.model.classifier import build_net
 from vitprune.pruning import LayerSelection
 
 
-def reached(net: torch.nn.Module) -> tuple[float, int]:
-    """Return the share of zeros among the weights that everybody prunes, and the number of parameters that are not zero."""
-    weights = [layer.module.weight for layer in LayerSelection().select(net)]
-    zeros = sum(int((weight == 0).sum()) for weight in weights)
-    nonzero = sum(int(parameter.count_nonzero()) for parameter in net.parameters())
-    return zeros / sum(weight.numel() for weight in weights), nonzero
+def kept(net: nn.Module) -> int:
+    """Return the number of weights that are there and not zero, in the layers that everybody prunes."""
+    return sum(int(layer.module.weight.count_nonzero()) for layer in LayerSelection().select(net))
+
+
+def with_weights(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
+    """Give a model weights, which may be fewer than its own: a layer is as wide as its weight."""
+    for name, weight in weights.items():
+        module, _, leaf = name.rpartition(".")
+        setattr(net.get_submodule(module), leaf, nn.Parameter(weight))
+    return net
 
 
 class Study:
@@ -33,6 +41,7 @@ class Study:
 
     def __init__(self, budget: Budget, journal: Journal) -> None:
         self.budget, self.journal, self.judge = budget, journal, Judge(budget)
+        self.dense = kept(build_net(budget.model, None, None))
 
     def train(self, key: tuple[str, float, float, int]) -> bool:
         """Do a training unless it is done; return whether it is done now, or another process is at it."""
@@ -48,11 +57,11 @@ class Study:
         start = time.perf_counter()
         net = ROWS[row].train(Run(self.budget, sparsity, learning_rate, seed))
         seconds = round(time.perf_counter() - start)
-        torch.save(net, self.journal.weights_of(key))
-        zeros, parameters = reached(net)
+        save_file({name: weight.contiguous() for name, weight in net.state_dict().items()}, self.journal.weights_of(key))
         line = {
             **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
-            **{"images_seen": self.budget.images_seen, "reached": round(zeros, 6), "parameters": parameters},
+            **{"images_seen": self.budget.images_seen, "reached": round(1 - kept(net) / self.dense, 6)},
+            "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
         }
         self.journal.add("trained", TRAINED, line)
@@ -62,7 +71,7 @@ class Study:
         """Score a training that was chosen; return as `train` does."""
         with self.journal.claim(key) as mine:
             if mine and not self.journal.find("scored", key):
-                net = torch.load(self.journal.weights_of(key), weights_only=False)
+                net = with_weights(build_net(self.budget.model, None, None), load_file(self.journal.weights_of(key)))
                 line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
                 self.journal.add("scored", SCORED, line)
                 print(line, flush=True)
@@ -71,11 +80,13 @@ class Study:
     def do(self, row: str, sparsity: float, seeds: int) -> bool:
         """Search, train and score a row; return whether all of it is done."""
         search = [(row, sparsity, rate, 0) for rate in LEARNING_RATES]
-        if not all([self.train(key) for key in search]):
+        done = [self.train(key) for key in search]
+        if not all(done):
             return False
         best = max(search, key=lambda key: float((self.journal.find("trained", key) or {})["chosen"]))
         keys = [(*best[:3], seed) for seed in range(seeds)]
-        return all([self.train(key) and self.score(key) for key in keys])
+        done = [self.train(key) and self.score(key) for key in keys]
+        return all(done)
 
 
 def main() -> None:
@@ -86,14 +97,15 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
     parser.add_argument("--results", type=Path, default=Path("docs/study"))
-    parser.add_argument("--weights", type=Path, default=Path("study_weights"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     budget = Budget(options.model, options.source, options.images, options.epochs)
-    study = Study(budget, Journal(options.results, options.weights))
-    left = [(row, sparsity, table.seeds) for table in TABLES[options.table] for row in table.rows for sparsity in table.sparsities]
+    study = Study(budget, Journal(options.results))
+    left = [
+        (row, sparsity, table.seeds) for table in TABLES[options.table] for row in table.rows for sparsity in table.sparsities
+    ]
     while left := [entry for entry in left if not study.do(*entry)]:
         time.sleep(10)  # the rest is in another process's hands
 

@@ -17,3 +17,5 @@ class Part:
 TABLES: dict[str, tuple[Part, ...]] = {
     "first": (Part(("at once", "the article, at once")),),
 }
+
+FIGURES: dict[str, tuple[str, ...]] = {}
