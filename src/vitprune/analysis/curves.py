@@ -79,7 +79,7 @@ def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
         axes.set_title(title, fontsize="medium")
         for (row, column), drop in np.ndenumerate(drops[title]):
             color = "white" if drop > 0.55 * top else "black"
-            axes.text(column, row, f"{drop:.0f}", ha="center", va="center", color=color, fontsize="x-small")
+            axes.text(column, row, f"{drop:z.1f}", ha="center", va="center", color=color, fontsize="x-small")
     figure.supxlabel("sparsity (%)", fontsize="medium")
     figure.supylabel(ylabel, fontsize="medium")
     figure.colorbar(image, ax=figure.axes, label="accuracy lost (points)", fraction=0.03)

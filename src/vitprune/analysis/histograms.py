@@ -86,6 +86,7 @@ def plot_histograms(layer: str, states: Mapping[str, Histogram], same_axes: bool
         axes.bar(histogram.edges[:-1], histogram.counts, np.diff(histogram.edges), align="edge", color="0.35")
         axes.set_title(f"{state}\n{histogram.zeros / histogram.weights:.1%} are zero", fontsize="medium")
         axes.grid(alpha=0.3)
+        axes.locator_params(axis="x", nbins=5)
     for axes in grid[len(states) :]:
         axes.set_axis_off()
     figure.suptitle(f"{layer}: weights that are not zero", fontsize="medium")
