@@ -8,7 +8,18 @@ from torch.nn.utils import prune
 
 from tests.conftest import tiny_net
 from vitprune.model.layers import Layer, find_layers
-from vitprune.pruning import Column, Element, Global, LayerSelection, Magnitude, Random, Row, Uniform, masks
+from vitprune.pruning import (
+    Column,
+    Element,
+    Global,
+    LayerSelection,
+    Magnitude,
+    Method,
+    Random,
+    Row,
+    Uniform,
+    masks,
+)
 from vitprune.pruning.update import update_masks
 
 SPARSITIES = [0.0, 0.1, 0.333, 0.5, 0.8, 0.97]
@@ -16,7 +27,7 @@ SPARSITIES = [0.0, 0.1, 0.333, 0.5, 0.8, 0.97]
 
 def our_masks(layers, sparsity, granularity, criterion=None, allocation=None):
     masks.attach(layers)
-    update_masks(layers, sparsity, 1, 42, criterion or Magnitude(), granularity, allocation or Uniform())
+    update_masks(layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity)
     return {layer.name: masks.read(layer).float() for layer in layers}
 
 

@@ -8,7 +8,18 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import ERK, LAMP, Element, FromSensitivity, Global, Magnitude, Row, Uniform, masks
+from vitprune.pruning import (
+    ERK,
+    LAMP,
+    Element,
+    FromSensitivity,
+    Global,
+    Magnitude,
+    Method,
+    Row,
+    Uniform,
+    masks,
+)
 from vitprune.pruning.update import update_masks
 
 
@@ -24,7 +35,7 @@ def layers():
 
 
 def update(layers, sparsity, allocation, granularity=None, round=1):
-    update_masks(layers, sparsity, round, 42, Magnitude(), granularity or Element(), allocation)
+    update_masks(layers, Method(Magnitude(), granularity or Element(), allocation), sparsity, round)
     return [float((~masks.read(layer)).float().mean()) for layer in layers]
 
 

@@ -22,6 +22,7 @@ from vitprune.pruning import (
     HeadDim,
     LayerSelection,
     Magnitude,
+    Method,
     Movement,
     Neuron,
     NofM,
@@ -207,7 +208,7 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
     for round, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
         before = {layer.name: masks.read(layer).clone() for layer in layers}
         dense = {layer.name: layer.weight.detach().clone() for layer in layers}
-        update_masks(layers, sparsity, round, 42, criterion, granularity, allocation, statistics)
+        update_masks(layers, Method(criterion, granularity, allocation), sparsity, round, statistics=statistics)
         fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
         candidates = [Candidate(units, None, criterion) for units in tie(granularity.units(layers))]
         largest = max(candidate.group_size for candidate in candidates)
@@ -254,9 +255,9 @@ def check_unit(unit, criterion, allocation, before, dense, statistics, round):
 @pytest.mark.parametrize("granularity", [Element(), Row(), Column()], ids=name)
 def test_bounds(granularity, allocation):
     layers = make_layers([(8, 8), (8, 8)])
-    update_masks(layers, 0.0, 1, 42, Magnitude(), granularity, allocation)
+    update_masks(layers, Method(Magnitude(), granularity, allocation), 0.0)
     assert all(masks.read(layer).all() for layer in layers)
-    update_masks(layers, 0.99, 2, 42, Magnitude(), granularity, allocation)
+    update_masks(layers, Method(Magnitude(), granularity, allocation), 0.99, 2)
     kept = sum(int(masks.read(layer).sum()) for layer in layers)
     assert kept <= max(16, 128 * allocation.min_density * 1.5)
 
@@ -264,11 +265,11 @@ def test_bounds(granularity, allocation):
 def test_kept_weights_are_no_smaller_than_dropped_ones():
     layers = make_layers([(16, 24), (24, 16)])
     magnitudes = [layer.weight.detach().abs().clone() for layer in layers]
-    update_masks(layers, 0.55, 1, 42, Magnitude(), Element(), Uniform())
+    update_masks(layers, Method(), 0.55)
     for layer, magnitude in zip(layers, magnitudes, strict=True):
         assert magnitude[masks.read(layer)].min() >= magnitude[~masks.read(layer)].max()
     layers = make_layers([(16, 24), (24, 16)])
-    update_masks(layers, 0.55, 1, 42, Magnitude(), Element(), Global())
+    update_masks(layers, Method(Magnitude(), Element(), Global()), 0.55)
     keep = torch.cat([masks.read(layer).flatten() for layer in layers])
     everything = torch.cat([magnitude.flatten() for magnitude in magnitudes])
     assert everything[keep].min() >= everything[~keep].max()
@@ -285,7 +286,7 @@ def test_the_total_is_exact_for_any_shapes_also_with_constant_weights(shapes, sp
     layers = make_layers(shapes, (lambda w: w.fill_(0.5)) if constant else None)
     total = sum(a * b for a, b in shapes)
     for round, sparsity in enumerate(sorted(sparsities), start=1):
-        update_masks(layers, sparsity, round, 42, Magnitude(), Element(), allocation)
+        update_masks(layers, Method(Magnitude(), Element(), allocation), sparsity, round)
         assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round_half_even(sparsity * total)
 
 
@@ -297,7 +298,7 @@ def round_half_even(value):
 def test_groups_of_unequal_size_are_treated_alike(criterion):
     """Rows of the same distribution fall at about the same rate, whether they are long or short."""
     layers = make_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
-    update_masks(layers, 0.4, 1, 42, criterion, Row(), Global())
+    update_masks(layers, Method(criterion, Row(), Global()), 0.4)
     rates = [float((~masks.read(layer)).float().mean()) for layer in layers]
     spread = 0.15 if isinstance(criterion, Random) else 1.0  # short rows really differ more in their means
     assert abs(rates[0] - rates[1]) < spread
@@ -308,20 +309,20 @@ def test_groups_of_unequal_size_are_treated_alike(criterion):
 def test_a_layer_of_tiny_weights_keeps_its_floor_and_the_others_pay():
     layers = make_layers([(10, 10), (10, 10)])
     layers[0].module.parametrizations.weight.original.data.mul_(1e-3)
-    update_masks(layers, 0.5, 1, 42, Magnitude(), Element(), Global(min_density=0.2))
+    update_masks(layers, Method(Magnitude(), Element(), Global(min_density=0.2)), 0.5)
     assert [int(masks.read(layer).sum()) for layer in layers] == [20, 80]
 
 
 def test_per_layer_sparsities_are_reached_with_the_schedule():
     layers = make_layers([(10, 10), (10, 10), (10, 20)])
-    update_masks(layers, 0.45, 1, 42, Magnitude(), Element(), PerLayer({"layer0": 0.2, "layer1": 0.8, "*": 0.4}))
+    update_masks(layers, Method(Magnitude(), Element(), PerLayer({"layer0": 0.2, "layer1": 0.8, "*": 0.4})), 0.45)
     assert [float((~masks.read(layer)).float().mean()) for layer in layers] == pytest.approx([0.2, 0.8, 0.4])
 
 
 def test_nan_weights_are_named():
     layers = make_layers([(4, 4)], lambda w: w.fill_(float("nan")))
     with pytest.raises(UsageError, match="layer0: NaN weights or scores"):
-        update_masks(layers, 0.5, 1, 42, Magnitude(), Element(), Uniform())
+        update_masks(layers, Method(), 0.5)
 
 
 @pytest.mark.parametrize(

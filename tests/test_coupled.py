@@ -17,6 +17,7 @@ from vitprune.pruning import (
     IterativePruning,
     LayerSelection,
     Magnitude,
+    Method,
     Neuron,
     NofM,
     OneShot,
@@ -33,7 +34,7 @@ def prune(net, granularity, sparsity, allocation=None, criterion=None, round=1):
     masks.attach(layers)
     for unit in granularity.units(layers):
         masks.attach(unit.biases, "bias")
-    update_masks(layers, sparsity, round, 42, criterion or Magnitude(), granularity, allocation or Uniform())
+    update_masks(layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity, round)
     return {(layer.block, layer.role): masks.read(layer) for layer in layers}
 
 

@@ -8,7 +8,17 @@ from torch import nn
 
 from tests.conftest import random_batches, tiny_net
 from vitprune.model.layers import Layer, find_layers
-from vitprune.pruning import Element, Fisher, LayerSelection, NofM, SparseGPT, Taylor, Uniform, Wanda, masks
+from vitprune.pruning import (
+    Element,
+    Fisher,
+    LayerSelection,
+    Method,
+    NofM,
+    SparseGPT,
+    Taylor,
+    Wanda,
+    masks,
+)
 from vitprune.pruning.calibration import calibrate
 from vitprune.pruning.criteria import Scoring
 from vitprune.pruning.update import update_masks
@@ -157,7 +167,7 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
         statistics = calibrate(criterion, layers, batches)
         if not mend:
             criterion.mends = False
-        update_masks(layers, 0.5, 1, 42, criterion, granularity, Uniform(), statistics)
+        update_masks(layers, Method(criterion, granularity), 0.5, statistics=statistics)
         assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
         with torch.no_grad():
             after = net(pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))).logits
@@ -169,10 +179,10 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
 def test_wanda_compares_within_outputs_as_published_or_within_the_layer(toy):
     net, layer = toy
     statistics = {"linear": learn(Wanda(), net, layer, [5])}
-    update_masks([layer], 0.5, 1, 42, Wanda(), Element(), Uniform(), statistics)
+    update_masks([layer], Method(Wanda()), 0.5, statistics=statistics)
     assert masks.read(layer).sum(1).tolist() == [4] * 6
     masks.read(layer).fill_(True)
-    update_masks([layer], 0.5, 1, 42, Wanda(per_output=False), Element(), Uniform(), statistics)
+    update_masks([layer], Method(Wanda(per_output=False)), 0.5, statistics=statistics)
     assert masks.read(layer).sum() == 24
     assert masks.read(layer).sum(1).unique().numel() > 1
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.conftest import tiny_net
 from vitprune.model.layers import Layer
-from vitprune.pruning import Element, Global, LayerSelection, Magnitude, masks
+from vitprune.pruning import Element, Global, LayerSelection, Magnitude, Method, masks
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 
@@ -16,7 +16,7 @@ def masked_net(family="vit", sparsity=0.6):
     net = tiny_net(family)
     layers = LayerSelection().select(net)
     masks.attach(layers)
-    update_masks(layers, sparsity, 1, 42, Magnitude(), Element(), Global())
+    update_masks(layers, Method(Magnitude(), Element(), Global()), sparsity)
     return net, layers
 
 
@@ -39,7 +39,7 @@ def test_masked_weights_stay_zero_and_get_no_gradient(optimizer, precision):
     steps = OPTIMIZERS[optimizer](net.parameters())
     for step in range(6):
         if step == 2:  # the optimizer has momentum for these weights by now
-            update_masks(layers, 0.7, 1, 42, Magnitude(), Element(), Global())
+            update_masks(layers, Method(Magnitude(), Element(), Global()), 0.7)
         for _ in range(2):  # accumulation
             with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
                 nn.functional.cross_entropy(net(pixel_values=images()).logits, torch.tensor([1, 2, 3])).backward()
@@ -137,7 +137,7 @@ def test_an_old_mask_does_not_stay_alive():
     net, layers = masked_net(sparsity=0.1)
     size = sum(v.numel() * v.element_size() for v in net.state_dict().values())
     for round in range(2, 8):
-        update_masks(layers, 0.1 * round, round, 42, Magnitude(), Element(), Global())
+        update_masks(layers, Method(Magnitude(), Element(), Global()), 0.1 * round, round)
     assert sum(v.numel() * v.element_size() for v in net.state_dict().values()) == size
     dense = sum(v.numel() * v.element_size() for v in tiny_net().state_dict().values())
     assert size == dense + sum(layer.weight.numel() for layer in layers)

@@ -23,7 +23,7 @@ from tests.test_cli import SMALL
 from vitprune.analysis import sensitivity
 from vitprune.analysis.journal import Journal
 from vitprune.analysis.measure import DENSE, measure
-from vitprune.analysis.one_shot import Method, pruned
+from vitprune.analysis.one_shot import check, learn, pruned
 from vitprune.analysis.replay import Batch, record, replay
 from vitprune.cli import main
 from vitprune.data import ImageData
@@ -40,6 +40,7 @@ from vitprune.pruning import (
     Head,
     LayerSelection,
     Magnitude,
+    Method,
     Movement,
     Neuron,
     NofM,
@@ -135,29 +136,27 @@ class TestRestoration:
 
 @pytest.fixture(scope="module")
 def learned():
-    """Return a tiny classifier, its data, and each criterion after it has learned from them what it needs."""
+    """Return a tiny classifier, its data, and each criterion with what it has learned from them."""
     model = ViTClassifier(architecture={"model_type": "vit", **TINY, "initializer_range": 0.3}, labels=list("0123456789"))
     data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 64, "validation": 24})
-    methods = [Method(criterion) for criterion in CRITERIA if not criterion.straight_through]
-    for method in methods:
-        method.learn(model, data, LayerSelection().select(model), images=32, seed=1)
-    return model, data, methods
+    layers = LayerSelection().select(model)
+    criteria = [criterion for criterion in CRITERIA if not criterion.straight_through]
+    return model, data, [(criterion, learn(criterion, model, data, layers, images=32, seed=1)) for criterion in criteria]
 
 
 class TestEveryMethod:
     @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
     def test_prunes_one_group_and_restores_it(self, learned, granularity):
-        model, _, methods = learned
+        model, _, criteria = learned
         layers = LayerSelection().select(model, granularity.roles)
         sparsity = {str(NofM(1, 8)): 0.875, str(Branch()): 0.9}.get(str(granularity), 0.5)
         allocation = Global() if granularity.ranked_together else Uniform()
         before = {name: value.clone() for name, value in model.state_dict().items()}
         for group in list(sensitivity.group_layers(layers, "layer", granularity).values())[:3]:
-            for learned_method in methods:
-                method = Method(learned_method.criterion, granularity, allocation)
-                method.statistics = learned_method.statistics
-                method.check(layers, [sparsity])
-                with pruned(group, sparsity, method, 0):
+            for criterion, statistics in criteria:
+                method = Method(criterion, granularity, allocation)
+                check(method, layers, [sparsity])
+                with pruned(group, sparsity, method, 0, statistics):
                     zeros = sum(int((layer.weight == 0).sum()) for layer in group)
                     weights = sum(layer.weight.numel() for layer in group)
                     others = [layer for layer in layers if layer.name not in {member.name for member in group}]
@@ -168,9 +167,8 @@ class TestEveryMethod:
                 assert all(torch.equal(after[name], before[name]) for name in before)
 
     def test_what_was_learned_is_what_a_run_learns(self, learned, tmp_path):
-        model, data, methods = learned
-        criterion = next(m for m in methods if isinstance(m.criterion, Wanda)).criterion
-        mine = next(m for m in methods if m.criterion is criterion).statistics
+        model, data, criteria = learned
+        criterion, mine = next(pair for pair in criteria if isinstance(pair[0], Wanda))
         seen = {}
 
         class Spy(Callback):
@@ -185,7 +183,7 @@ class TestEveryMethod:
 
     def test_what_only_works_while_training_is_refused(self):
         with pytest.raises(UsageError, match="Movement scores what training did"):
-            Method(Movement()).check(find_layers(tiny_net()), [0.5])
+            check(Method(Movement()), find_layers(tiny_net()), [0.5])
 
     def test_layers_that_fall_together_are_one_group(self):
         layers = LayerSelection().select(tiny_net(), Combined([Head(), Neuron()]).roles)

@@ -18,8 +18,10 @@ import torch
 from torch.nn.utils import prune
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
-from vitprune.pruning import Element, Global, LayerSelection, Magnitude, masks
+from vitprune.pruning import Global, LayerSelection, Magnitude, Method, masks
 from vitprune.pruning.update import update_masks
+
+GLOBAL_MAGNITUDE = Method(Magnitude(), allocation=Global())
 
 
 def build(pretrained: str | None) -> torch.nn.Module:
@@ -31,7 +33,7 @@ def build(pretrained: str | None) -> torch.nn.Module:
 
 def ours(layers: list, sparsity: float, round: int) -> float:
     start = time.perf_counter()
-    update_masks(layers, sparsity, round, 42, Magnitude(), Element(), Global())
+    update_masks(layers, GLOBAL_MAGNITUDE, sparsity, round)
     return time.perf_counter() - start
 
 
@@ -53,13 +55,13 @@ def measure_memory(pretrained: str | None, sparsity: float) -> None:
     net = build(pretrained)
     layers = LayerSelection().select(net)
     masks.attach(layers)
-    update_masks(layers[:1], 0.1, 1, 42, Magnitude(), Element(), Global())  # what torch itself loads on first use
+    update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # what torch itself loads on first use
     settled = torch.ones(300_000_000 // 4)  # lift the peak to what is in use now, whatever loading took
     del settled
     now = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # reset the peak
-    update_masks(layers, sparsity, 1, 42, Magnitude(), Element(), Global())
+    update_masks(layers, GLOBAL_MAGNITUDE, sparsity)
     high = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
     print(high - now)
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
-from vitprune.pruning import Element, LayerSelection, Magnitude, Uniform, masks
+from vitprune.pruning import LayerSelection, Method, masks
 from vitprune.pruning.update import update_masks
 
 TINY = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
@@ -28,7 +28,7 @@ def build(pretrained: str | None, masked: bool) -> tuple[nn.Module, torch.optim.
     if masked:
         layers = LayerSelection().select(net)
         masks.attach(layers)
-        update_masks(layers, 0.8, 1, 42, Magnitude(), Element(), Uniform())
+        update_masks(layers, Method(), 0.8)
     return net.train(), torch.optim.AdamW(net.parameters(), lr=1e-5)
 
 

@@ -19,10 +19,9 @@ from transformers import AutoModelForImageClassification, ViTConfig, ViTForImage
 
 from vitprune.analysis.journal import Journal
 from vitprune.analysis.measure import Score, measure
-from vitprune.analysis.one_shot import Method
 from vitprune.analysis.replay import Batch
 from vitprune.analysis.sensitivity import group_layers, plan
-from vitprune.pruning import LayerSelection
+from vitprune.pruning import LayerSelection, Method
 
 TINY = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 

@@ -6,12 +6,12 @@ from typing import Any
 from lightning import Trainer
 
 from vitprune.analysis import histograms, sensitivity, sweep
-from vitprune.analysis.one_shot import Method, pruned
+from vitprune.analysis.one_shot import check, learn, pruned
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers
-from vitprune.pruning import IterativePruning, LayerSelection, OneShot
+from vitprune.pruning import IterativePruning, LayerSelection, Method, OneShot
 from vitprune.study import Study, find_folder, load_weights, show
 
 MEASURING = ("sensitivity", "sweep", "histograms")
@@ -49,15 +49,15 @@ class MeasuringTrainer(Trainer):
         """
         sparsities = sensitivity.check_sparsities(sparsities)
         pruning = self._pruning()
-        method = Method(pruning.criterion, pruning.granularity, pruning.allocation)
+        method = pruning.method
         layers = pruning.selection.select(model, method.granularity.roles)
-        method.check(layers, sparsities)
+        check(method, layers, sparsities)
         groups = sensitivity.group_layers(layers, by, method.granularity)
-        plan = sensitivity.plan(groups, sparsities, method, pruning.seed)
         settings: dict[str, Any] = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers]}
         settings |= {"method": method.describe(), "seed": pruning.seed}
         study = Study(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
-        method.learn(model, datamodule, layers, pruning.calibration_images, pruning.seed)
+        statistics = learn(method.criterion, model, datamodule, layers, pruning.calibration_images, pruning.seed)
+        plan = sensitivity.plan(groups, sparsities, method, pruning.seed, statistics)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             result = sensitivity.summarize(groups, plan, scores, study.settings)
@@ -96,13 +96,18 @@ class MeasuringTrainer(Trainer):
         pruning = self._pruning()
         layers = {name: pruning.selection.select(model, m.granularity.roles) for name, m in methods.items()}
         used = list(range(pruning.seed, pruning.seed + seeds))
-        plan = sweep.plan(methods, sparsities, layers, used)
+        sweep.check_names(methods)
+        for name, method in methods.items():
+            check(method, layers[name], sparsities)
         settings: dict[str, Any] = {"sparsities": sparsities, "seeds": used}
         settings["layers"] = {name: [layer.name for layer in chosen] for name, chosen in layers.items()}
         settings["methods"] = {name: method.describe() for name, method in methods.items()}
         study = Study(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
-        for name, method in methods.items():
-            method.learn(model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
+        statistics = {
+            name: learn(m.criterion, model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
+            for name, m in methods.items()
+        }
+        plan = sweep.plan(methods, sparsities, layers, used, statistics)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             study.show(sweep.save(sweep.summarize(plan, scores, study.settings), study.folder))
@@ -140,9 +145,9 @@ class MeasuringTrainer(Trainer):
         states = {layer.name: {"before": layer.weight.detach().clone()} for layer in layers}
         pruning = self._pruning()
         for name, method in methods.items():
-            method.check(layers, [sparsity])
-            method.learn(model, datamodule, layers, pruning.calibration_images, pruning.seed)
-            with pruned(layers, sparsity, method, pruning.seed):
+            check(method, layers, [sparsity])
+            statistics = learn(method.criterion, model, datamodule, layers, pruning.calibration_images, pruning.seed)
+            with pruned(layers, sparsity, method, pruning.seed, statistics):
                 for layer in layers:
                     states[layer.name][name] = layer.weight.detach().clone()
         for name in states:

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from lightning import Fabric
@@ -11,10 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import nn
 
 from vitprune.analysis.journal import Entry, Journal
-from vitprune.analysis.one_shot import Method, pruned
+from vitprune.analysis.one_shot import pruned
 from vitprune.analysis.replay import Batch, correct_and_loss, record, replay
 from vitprune.data import ImageData
 from vitprune.model.layers import Layer, find_stages, stages_before
+from vitprune.pruning import Method
 
 DENSE = "dense"
 
@@ -29,6 +30,7 @@ class Measurement:
         sparsity: Of these layers, in (0, 1).
         method: How.
         seed: Seed of random scores.
+        statistics: What the criterion learned, by name of the layer.
 
     """
 
@@ -37,6 +39,7 @@ class Measurement:
     sparsity: float
     method: Method
     seed: int
+    statistics: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def measure(
                 with fabric.autocast():
                     journal.add(_sum(DENSE, number, chunk, [record(net, modules, batch) for batch in chunk]))
             for m in mine:
-                with pruned(m.layers, m.sparsity, m.method, m.seed), fabric.autocast():
+                with pruned(m.layers, m.sparsity, m.method, m.seed, m.statistics), fabric.autocast():
                     logits = [replay(net, modules, batch, starts[m.key]) for batch in chunk]
                 journal.add(_sum(m.key, number, chunk, logits))
                 progress.advance(bar, costs[m.key])

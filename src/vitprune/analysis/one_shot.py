@@ -1,6 +1,6 @@
 """Prune for the length of a measurement: the one place where this room changes a model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,65 +13,34 @@ from torch.utils.data import DataLoader
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import Allocation, Criterion, Element, Granularity, Magnitude, OneShot, Random, Uniform, masks
+from vitprune.pruning import Criterion, Method, OneShot, masks
 from vitprune.pruning.calibration import calibrate, sample
 from vitprune.pruning.checks import check_axes
-from vitprune.pruning.settings import describe
 from vitprune.pruning.update import update_masks
 
 
-class Method:
-    """Which weights fall, in what unit, and how they are divided among the layers.
+def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) -> None:
+    """Raise `UsageError` if a method does not fit these layers and sparsities, or works only while training."""
+    if method.criterion.straight_through:
+        raise UsageError(f"{type(method.criterion).__name__} scores what training did to the weights; there is none here.")
+    method.granularity.units(layers)
+    method.allocation.check(layers)
+    for sparsity in sparsities:
+        check_axes(OneShot(sparsity), method)
 
-    Args:
-        criterion: Which weights matter; by default `Magnitude()`.
-        granularity: What falls together; by default `Element()`.
-        allocation: How the sparsity is divided among the layers; by default `Uniform()`.
 
-    Attributes:
-        statistics: What the criterion learned from data, by name of the layer; see `learn`.
+def learn(
+    criterion: Criterion, model: LightningModule, data: ImageData, layers: Sequence[Layer], images: int, seed: int
+) -> dict[str, Tensor]:
+    """Return what a criterion learns about the dense layers, if it does, from the sample that a run of this seed takes.
 
+    Every process sees the whole sample, so all learn the same. The loss is the cross-entropy.
     """
-
-    def __init__(
-        self,
-        criterion: Criterion | None = None,
-        granularity: Granularity | None = None,
-        allocation: Allocation | None = None,
-    ) -> None:
-        self.criterion = criterion or Magnitude()
-        self.granularity = granularity or Element()
-        self.allocation = allocation or Uniform()
-        self.statistics: dict[str, Tensor] = {}
-
-    def check(self, layers: Sequence[Layer], sparsities: Sequence[float]) -> None:
-        """Raise `UsageError` if this method does not fit these layers and sparsities, or works only while training."""
-        if self.criterion.straight_through:
-            raise UsageError(f"{type(self.criterion).__name__} scores what training did to the weights; there is none here.")
-        self.granularity.units(layers)
-        self.allocation.check(layers)
-        for sparsity in sparsities:
-            check_axes(OneShot(sparsity), self.criterion, self.granularity, self.allocation)
-
-    @property
-    def random(self) -> bool:
-        """Whether another seed gives other masks."""
-        return isinstance(self.criterion, Random)
-
-    def describe(self) -> dict[str, Any]:
-        """Return its settings as plain values."""
-        return {name: describe(getattr(self, name)) for name in ("criterion", "granularity", "allocation")}
-
-    def learn(self, model: LightningModule, data: ImageData, layers: Sequence[Layer], images: int, seed: int) -> None:
-        """Let the criterion learn about the dense layers, if it does, from the sample that a run of this seed takes.
-
-        Every process sees the whole sample, so all learn the same. The loss is the cross-entropy.
-        """
-        if not self.criterion.calibrated:
-            return
-        model.eval()
-        with attached(layers):
-            self.statistics = calibrate(self.criterion, layers, _losses(model, data, images, seed))
+    if not criterion.calibrated:
+        return {}
+    model.eval()
+    with attached(layers):
+        return calibrate(criterion, layers, _losses(model, data, images, seed))
 
 
 def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
@@ -84,14 +53,15 @@ def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> 
 
 
 @contextmanager
-def pruned(layers: Sequence[Layer], sparsity: float, method: Method, seed: int) -> Iterator[None]:
+def pruned(
+    layers: Sequence[Layer], sparsity: float, method: Method, seed: int, statistics: Mapping[str, Tensor] | None = None
+) -> Iterator[None]:
     """Prune layers at once to a sparsity, in [0, 1); afterwards every weight, bias and mask is what it was, bit for bit."""
     biases = [layer for unit in method.granularity.units(layers) for layer in unit.biases]
     with attached(layers), attached(biases, "bias"):
         before = [{name: value.clone() for name, value in layer.module.state_dict().items()} for layer in layers]
         try:
-            axes = (method.criterion, method.granularity, method.allocation)
-            update_masks(layers, sparsity, 1, seed, *axes, statistics=method.statistics)
+            update_masks(layers, method, sparsity, seed=seed, statistics=statistics)
             yield
         finally:
             for layer, state in zip(layers, before, strict=True):

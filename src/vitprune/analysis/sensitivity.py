@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from vitprune.analysis.curves import Panels, plot_curves, plot_drop_map
 from vitprune.analysis.measure import DENSE, Measurement, Score
-from vitprune.analysis.one_shot import Method
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import Granularity
+from vitprune.pruning import Granularity, Method
 from vitprune.pruning.coupled import ATTENTION, MLP
 
 BY = ("layer", "block", "role")
@@ -48,11 +48,15 @@ def place_of(layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def plan(
-    groups: Mapping[str, Sequence[Layer]], sparsities: Sequence[float], method: Method, seed: int
+    groups: Mapping[str, Sequence[Layer]],
+    sparsities: Sequence[float],
+    method: Method,
+    seed: int,
+    statistics: Mapping[str, Tensor] | None = None,
 ) -> dict[tuple[str, float], Measurement]:
-    """Return what has to be measured, by group and sparsity."""
+    """Return what has to be measured, by group and sparsity, with what the criterion learned."""
     return {
-        (name, sparsity): Measurement(f"{name} at {sparsity}", layers, sparsity, method, seed)
+        (name, sparsity): Measurement(f"{name} at {sparsity}", layers, sparsity, method, seed, statistics or {})
         for name, layers in groups.items()
         for sparsity in sparsities
     }

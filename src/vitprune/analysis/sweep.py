@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from vitprune.analysis.curves import plot_curves
 from vitprune.analysis.measure import DENSE, Measurement, Score
-from vitprune.analysis.one_shot import Method
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import Element, Magnitude, Random, Row
+from vitprune.pruning import Element, Magnitude, Method, Random, Row
 
 RESULT = "sweep.json"
 
@@ -29,19 +29,37 @@ def usual_methods() -> dict[str, Method]:
     }
 
 
-def plan(
-    methods: Mapping[str, Method], sparsities: Sequence[float], layers: Mapping[str, Sequence[Layer]], seeds: Sequence[int]
-) -> dict[tuple[str, float, int], Measurement]:
-    """Return what has to be measured, by method, sparsity and seed; one seed will do for what does not depend on it."""
-    for name, method in methods.items():
+def check_names(methods: Mapping[str, Method]) -> None:
+    """Raise `UsageError` if a method is called what no file can be called."""
+    for name in methods:
         if not re.fullmatch(r"[\w.+-]+", name):
             raise UsageError(f"the name of a method becomes that of a file, so {name!r} should be letters, digits, _ + - .")
-        method.check(layers[name], sparsities)
+
+
+def plan(
+    methods: Mapping[str, Method],
+    sparsities: Sequence[float],
+    layers: Mapping[str, Sequence[Layer]],
+    seeds: Sequence[int],
+    statistics: Mapping[str, Mapping[str, Tensor]],
+) -> dict[tuple[str, float, int], Measurement]:
+    """Return what has to be measured, by method, sparsity and seed; one seed will do for what does not depend on it.
+
+    Args:
+        methods: By name.
+        sparsities: In (0, 1).
+        layers: What each prunes.
+        seeds: For scores that are random.
+        statistics: What the criterion of each learned.
+
+    """
     return {
-        (name, sparsity, seed): Measurement(f"{name} at {sparsity}, seed {seed}", layers[name], sparsity, method, seed)
+        (name, sparsity, seed): Measurement(
+            f"{name} at {sparsity}, seed {seed}", layers[name], sparsity, method, seed, statistics[name]
+        )
         for name, method in methods.items()
         for sparsity in sparsities
-        for seed in (seeds if method.random else seeds[:1])
+        for seed in (seeds if isinstance(method.criterion, Random) else seeds[:1])
     }
 
 

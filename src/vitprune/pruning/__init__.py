@@ -8,6 +8,7 @@ from vitprune.pruning.from_sensitivity import FromSensitivity
 from vitprune.pruning.granularity import Column, Element, Granularity, NofM, Row, Tile
 from vitprune.pruning.guarded import AccuracyGuarded
 from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.rewind import LearningRate, Rewind, Weights
 from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
@@ -37,6 +38,7 @@ __all__ = [
     "Levels",
     "Linear",
     "Magnitude",
+    "Method",
     "Movement",
     "Neuron",
     "NofM",

@@ -1,4 +1,4 @@
-"""What a criterion learns from data: a small fixed sample of the training images, never of the validation images."""
+"""What a criterion learns: from a small fixed sample of the training images (never the validation images), or step by step."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,3 +158,14 @@ def _losses(
             return output["loss"] if isinstance(output, dict) else output
 
         yield loss_of, extract_batch_size(batch), counts
+
+
+@torch.no_grad()
+def follow(criterion: Criterion, layers: Sequence[Layer], learned: dict[str, Tensor]) -> None:
+    """Add what an optimizer step teaches a criterion to what it has learned, by name of the layer, in place."""
+    for layer in layers:
+        parameter = masks.original(layer)
+        if parameter.grad is not None:
+            step = criterion.follow(parameter.float(), parameter.grad.float())
+            step = torch.where(step.isfinite(), step, 0.0)  # a step that a gradient scaler is going to skip
+            learned[layer.name] = learned.get(layer.name, 0) + step

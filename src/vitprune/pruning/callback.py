@@ -1,34 +1,33 @@
 """When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
 
 import os
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
-import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.allocation import Allocation, Uniform
-from vitprune.pruning.calibration import calibrate_on
+from vitprune.pruning.allocation import Allocation
+from vitprune.pruning.calibration import calibrate_on, follow
 from vitprune.pruning.checks import check_axes, check_between, check_epochs, check_regrowth, check_steps, check_weight_averaging
-from vitprune.pruning.criteria import Criterion, Magnitude, Taylor
-from vitprune.pruning.granularity import Element, Granularity
+from vitprune.pruning.criteria import Criterion, Taylor
+from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
-from vitprune.pruning.probe import announce, validate_now
-from vitprune.pruning.regrow import RigL, reset_changed
+from vitprune.pruning.method import Method
+from vitprune.pruning.probe import validate_now
+from vitprune.pruning.regrow import RigL, starting_afresh
 from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind, Weights
-from vitprune.pruning.round_log import log_scalars, log_weights
+from vitprune.pruning.round_log import log_scalars, log_weights, report
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
-from vitprune.pruning.sharding import place, reshard, restore, snapshot
+from vitprune.pruning.sharding import place, reshard
 from vitprune.pruning.sparsity import Sparsity, measure
-from vitprune.pruning.update import Exchange, update_masks
+from vitprune.pruning.update import update_masks
 
 
 @final
@@ -54,9 +53,7 @@ class IterativePruning(ResumablePruning):
         seed: Seed of random scores and of the calibration sample; by default that of `seed_everything`, or 42.
 
     Attributes:
-        rounds: What the rounds so far did.
-        dense: The module's validation metrics before the first round.
-        dense_zeros: Exact zeros among its parameters before the first round.
+        method: Criterion, granularity and allocation.
 
     """
 
@@ -76,15 +73,13 @@ class IterativePruning(ResumablePruning):
         if calibration_images < 1:
             raise UsageError(f"calibration_images must be at least 1, not {calibration_images}.")
         self.schedule = schedule
-        self.criterion = criterion or Magnitude()
-        self.granularity = granularity or Element()
-        self.allocation = allocation or Uniform()
+        self.method = Method(criterion, granularity, allocation)
         self.selection = layers or LayerSelection()
         self.rewind, self.regrow, self.calibration_images = rewind, regrow, calibration_images
         self.monitor = monitor
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
-        check_axes(self.schedule, self.criterion, self.granularity, self.allocation)
-        check_between(self.schedule, self.criterion, self.allocation, self.rewind, self.regrow)
+        check_axes(schedule, self.method)
+        check_between(schedule, self.method, rewind, regrow)
         if schedule.observes and monitor is None:
             raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
         self.layers: list[Layer] = []
@@ -94,18 +89,17 @@ class IterativePruning(ResumablePruning):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Attach the masks, and refuse what cannot work before anything is trained."""
-        self.layers = self.selection.select(pl_module, self.granularity.roles)
-        units = self.granularity.units(self.layers)
-        self.allocation.check(self.layers)
+        self.layers = self.selection.select(pl_module, self.method.granularity.roles)
+        units = self.method.granularity.units(self.layers)
+        self.method.allocation.check(self.layers)
         if self.regrow:
             check_regrowth(units)
         if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
             self.start_afresh()
-        masks.attach(self.layers, straight_through=self.criterion.straight_through)
+        masks.attach(self.layers, straight_through=self.method.criterion.straight_through)
         for unit in units:
             masks.attach(unit.biases, "bias")
-        keeps = [name for name, _ in pl_module.named_buffers() if masks.KEEP_SUFFIX.search("." + name)]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(pl_module, keeps)  # every rank writes its own
+        masks.keep_from_broadcasts(pl_module)
         if stage == "fit":
             if not trainer.fast_dev_run:
                 check_epochs(self.schedule, trainer)
@@ -132,7 +126,7 @@ class IterativePruning(ResumablePruning):
             if (trainer.enable_validation or self.schedule.observes) and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
         if self.schedule.observes:
-            self.good = snapshot(pl_module.state_dict())
+            self.good.keep(pl_module)
 
     # ---- while training
 
@@ -143,19 +137,13 @@ class IterativePruning(ResumablePruning):
         position = trainer.current_epoch if self.schedule.unit == "epoch" else trainer.global_step
         due = self.schedule.rounds_due(position)
         if due > len(self.rounds):
-            self._report_round(trainer)
+            report(trainer, self.rounds, self.schedule, self.monitor)
             self._prune(trainer, pl_module, due)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Let a criterion that learns from the training see the gradients, as they are before clipping."""
-        if not self.criterion.straight_through:
-            return
-        for layer in self.layers:
-            parameter = masks.original(layer)
-            if parameter.grad is not None:
-                moved = -(parameter.detach().float() * parameter.grad.float())
-                moved = torch.where(moved.isfinite(), moved, 0.0)  # a step that a gradient scaler is going to skip
-                self.learned[layer.name] = self.learned.get(layer.name, 0) + moved
+        if self.method.criterion.straight_through:
+            follow(self.method.criterion, self.layers, self.learned)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -174,22 +162,20 @@ class IterativePruning(ResumablePruning):
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, metric: float) -> None:
         """Note the metric of a validation, the same on every rank, and let the schedule decide about it."""
+        name = str(self.monitor)
         if self.rounds:
             self.rounds[-1].finetuned = metric
-        if not self.schedule.observes:
-            return
-        name = str(self.monitor)
-        if not self.rounds:  # fine-tuned before the first round, the dense model may be better than it was
+        if self.schedule.observes and self.rounds:
+            self.good.judge(trainer, pl_module, metric, self.dense[name])
+        elif self.schedule.observes:  # fine-tuned before the first round, the dense model may be better than it was
             self.dense[name] = max(metric, self.dense[name])
-        if not self.rounds or self.schedule.observe(metric, self.dense[name]):
-            self.good = snapshot(pl_module.state_dict())
-        trainer.should_stop = trainer.should_stop or self.schedule.ended
+            self.good.keep(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last round, and draw its weights; a schedule that watches the metric ends with the last good state."""
         if self.schedule.observes and not self.finished:
-            self._back_to_good(trainer, pl_module)
-        self._report_round(trainer)
+            self.good.go_back(trainer, pl_module)
+        report(trainer, self.rounds, self.schedule, self.monitor)
         log_weights(trainer, self.layers)
 
     # ---- one round
@@ -198,22 +184,12 @@ class IterativePruning(ResumablePruning):
         """Count the zeros of the module now."""
         return measure(pl_module, self.layers)
 
-    @property
-    def sparsity(self) -> float:
-        """The sparsity reached so far, over the prunable weights."""
-        return self.rounds[-1].sparsity if self.rounds else 0.0
-
-    @property
-    def target(self) -> float:
-        """The sparsity that the schedule asks for now."""
-        return self.rounds[-1].target if self.rounds else 0.0
-
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
         reshard(pl_module)
         log_weights(trainer, self.layers)
         if self.schedule.retreating:
-            self._back_to_good(trainer, pl_module)
+            self.good.go_back(trainer, pl_module)
         target = self.schedule.sparsity(due)
         self._update(trainer, pl_module, target, due)
         if self.rewind:
@@ -232,36 +208,11 @@ class IterativePruning(ResumablePruning):
         def learn(criterion: Criterion) -> dict[str, Tensor]:
             return calibrate_on(trainer, pl_module, criterion, self.layers, self.calibration_images, self.seed)
 
-        statistics = learn(self.criterion) if self.criterion.calibrated else self.learned
-        exchange = None
+        criterion, exchange = self.method.criterion, None
+        meanwhile: AbstractContextManager[None] = nullcontext()
+        statistics = learn(criterion) if criterion.calibrated else self.learned
         if self.regrow:
-            count = partial(self.regrow.exchanged, round=due, rounds=self.schedule.rounds)
-            exchange = Exchange(count, learn(Taylor()))
-        before = {layer.name: masks.read(layer).clone() for layer in self.layers} if self.regrow else {}
-        update_masks(
-            self.layers,
-            target,
-            due,
-            self.seed,
-            self.criterion,
-            self.granularity,
-            self.allocation,
-            statistics=statistics,
-            exchange=exchange,
-        )
-        if self.regrow:
-            reset_changed(self.layers, before, trainer.optimizers)
-
-    def _back_to_good(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        restore(pl_module.state_dict(), self.good)
-        for optimizer in trainer.optimizers:
-            optimizer.state.clear()
-
-    def _report_round(self, trainer: Trainer) -> None:
-        """Log and print the round that ends here."""
-        if not self.rounds:
-            return
-        done = self.rounds[-1]
-        if done.finetuned is not None:
-            log_scalars(trainer, {"round/after_finetuning": done.finetuned})
-        announce(done.line(self.schedule.rounds, self.monitor))
+            exchange = self.regrow.exchange(due, self.schedule.rounds, learn(Taylor()))
+            meanwhile = starting_afresh(self.method.granularity.units(self.layers), trainer.optimizers)
+        with meanwhile:
+            update_masks(self.layers, self.method, target, due, self.seed, statistics, exchange)

@@ -8,9 +8,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from vitprune.errors import UsageError
-from vitprune.pruning.allocation import LAMP, Allocation
-from vitprune.pruning.criteria import Criterion
-from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.allocation import LAMP
+from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.schedules import Schedule
@@ -18,10 +17,11 @@ from vitprune.pruning.steps import steps_per_epoch
 from vitprune.pruning.units import Unit
 
 
-def check_axes(schedule: Schedule, criterion: Criterion, granularity: Granularity, allocation: Allocation) -> None:
+def check_axes(schedule: Schedule, method: Method) -> None:
     """Raise `UsageError` if these cannot go together."""
+    criterion, granularity = method.criterion, method.granularity
     granularity.check_sparsity(schedule.final_sparsity)
-    if granularity.ranked_together and not allocation.ranks_together:
+    if granularity.ranked_together and not method.allocation.ranks_together:
         raise UsageError(
             f"{type(granularity).__name__} drops whole branches, so a sparsity for each layer makes no sense: "
             "set pruning.allocation to Global."
@@ -33,17 +33,16 @@ def check_axes(schedule: Schedule, criterion: Criterion, granularity: Granularit
         )
 
 
-def check_between(
-    schedule: Schedule, criterion: Criterion, allocation: Allocation, rewind: Rewind | None, regrow: RigL | None
-) -> None:
+def check_between(schedule: Schedule, method: Method, rewind: Rewind | None, regrow: RigL | None) -> None:
     """Raise `UsageError` if what happens between the rounds does not go with the rest."""
+    criterion = method.criterion
     if rewind and schedule.observes:
         raise UsageError(f"{type(schedule).__name__} goes back by itself, and when is not known beforehand: no pruning.rewind.")
     if regrow and (criterion.straight_through or criterion.mends):
         raise UsageError(f"{type(criterion).__name__} already lets weights return or mends them: no pruning.regrow.")
     if regrow and (schedule.observes or schedule.rounds == 1):
         raise UsageError(f"regrow needs several rounds that are known beforehand, and {type(schedule).__name__} has none.")
-    if criterion.straight_through and isinstance(allocation, LAMP):
+    if criterion.straight_through and isinstance(method.allocation, LAMP):
         raise UsageError(f"LAMP compares squares of scores, and those of {type(criterion).__name__} have signs: take Global.")
 
 

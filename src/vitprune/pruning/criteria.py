@@ -50,8 +50,8 @@ class Criterion(ABC):
         per_output: Whether single weights compete only with those of the same output.
         calibrated: Whether it learns from a calibration sample, through `observe`.
         needs_gradients: Whether `observe` needs the gradients of the outputs.
-        straight_through: Whether it learns from every step of the training, through masks that let gradients pass to masked
-            weights, which may come back.
+        straight_through: Whether it learns from every step of the training, through `follow`; masks then let gradients pass to
+            masked weights, which may come back.
         mends: Whether it changes the weights that are kept, through `mend`.
 
     """
@@ -81,6 +81,10 @@ class Criterion(ABC):
     def conclude(self, mean: Tensor) -> Tensor:
         """Return the statistic, from the mean of `observe` over the images (float64)."""
         return mean.float()
+
+    def follow(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Return what one step of the training adds to the statistic of a layer, by its weight and the gradient of the loss."""
+        raise NotImplementedError
 
     def mend(self, weight: Tensor, keep: Tensor, scoring: Scoring) -> Tensor:
         """Return what the weights should become now that only some are kept."""
@@ -207,6 +211,10 @@ class Movement(Criterion):
     """
 
     straight_through = True
+
+    def follow(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Return -w g."""
+        return -(weight * gradient)
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return the sum."""

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
 from vitprune.errors import UsageError
@@ -55,14 +56,20 @@ def attach(layers: Iterable[Layer], parameter: str = "weight", straight_through:
         _parametrization(layer.module, parameter)[0].straight_through = straight_through
 
 
+def keep_from_broadcasts(model: nn.Module) -> None:
+    """Let DDP leave the masks of a model alone: every rank writes its own."""
+    names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+
+
 def read(layer: Layer, parameter: str = "weight") -> Tensor:
     """Return the mask itself (not a copy) of a layer."""
     return _parametrization(layer.module, parameter)[0].keep
 
 
-def original(layer: Layer) -> nn.Parameter:
-    """Return the parameter behind a masked weight: what the optimizer trains."""
-    return _parametrization(layer.module, "weight").original
+def original(layer: Layer, parameter: str = "weight") -> nn.Parameter:
+    """Return the parameter behind a masked weight (or bias): what the optimizer trains."""
+    return _parametrization(layer.module, parameter).original
 
 
 def weight(layer: Layer) -> Tensor:

@@ -1,15 +1,32 @@
 """Weights that come back: every round some more fall than it needs, and as many others return."""
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
-from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.sharding import place
+from vitprune.pruning.units import Unit
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Groups that fall beyond what the sparsity asks for, and are replaced.
+
+    Attributes:
+        fraction: Share of the kept groups that falls and is replaced, in [0, 1].
+        gradients: Gradient of the loss by each weight, kept or not, by name of the layer.
+
+    """
+
+    fraction: float
+    gradients: dict[str, Tensor]
 
 
 class RigL:
@@ -17,7 +34,8 @@ class RigL:
 
     Source: Evci et al. 2020. In round r of R the fraction f/2 (1 + cos(pi r/R)) of the kept groups falls by score and the same
     number returns by |gradient|, so the sparsity stays the scheduled one. Weights return as zeros (and count as such until the
-    next step), with fresh optimizer state. Costs a forward and a backward pass over the calibration sample in every round.
+    next step), with fresh optimizer state; so does the bias of a branch. Costs a forward and a backward pass over the
+    calibration sample in every round.
 
     Args:
         fraction: f, in (0, 1).
@@ -29,26 +47,33 @@ class RigL:
             raise UsageError(f"RigL exchanges a fraction in (0, 1) of the kept weights, not {fraction}.")
         self.fraction = fraction
 
-    def exchanged(self, kept: int, round: int, rounds: int) -> int:
-        """Return how many of `kept` groups fall and are replaced in a round in [1, rounds]."""
-        return int(self.fraction / 2 * (1 + math.cos(math.pi * round / rounds)) * kept)
+    def exchange(self, round: int, rounds: int, gradients: dict[str, Tensor]) -> Exchange:
+        """Return what is exchanged in a round in [1, rounds]."""
+        return Exchange(self.fraction / 2 * (1 + math.cos(math.pi * round / rounds)), gradients)
 
 
-@torch.no_grad()
-def reset_changed(layers: list[Layer], before: dict[str, Tensor], optimizers: list[Optimizer]) -> None:
-    """Let every weight whose mask has changed start afresh: zero if it returns, and without a past in the optimizers.
+@contextmanager
+def starting_afresh(units: Sequence[Unit], optimizers: Sequence[Optimizer]) -> Iterator[None]:
+    """Let what changes its mask meanwhile start afresh: zero if it returns, and without a past in the optimizers.
 
     Args:
-        layers: Layers with masks.
-        before: Their masks before the change, by name.
+        units: Their weights, and the biases that fall with them.
         optimizers: Their state is zeroed in the changed places.
 
     """
-    for layer in layers:
-        keep, parameter = masks.read(layer), masks.original(layer)
-        changed = keep ^ before[layer.name]
-        parameter.mul_(place((~(keep & changed)).to(parameter.dtype), parameter))
-        for optimizer in optimizers:
-            for value in optimizer.state.get(parameter, {}).values():
-                if isinstance(value, Tensor) and value.shape == parameter.shape:
-                    value.mul_(place((~changed).to(value.dtype), value))
+    masked = [(layer, "weight") for unit in units for layer in unit.layers]
+    masked += [(layer, "bias") for unit in units for layer in unit.biases]
+    before = [masks.read(*one).clone() for one in masked]
+    yield
+    for one, old in zip(masked, before, strict=True):
+        _start_afresh(masks.original(*one), masks.read(*one), old, optimizers)
+
+
+@torch.no_grad()
+def _start_afresh(parameter: Tensor, keep: Tensor, before: Tensor, optimizers: Sequence[Optimizer]) -> None:
+    changed = keep ^ before
+    parameter.mul_(place((~(keep & changed)).to(parameter.dtype), parameter))
+    for optimizer in optimizers:
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                value.mul_(place((~changed).to(value.dtype), value))

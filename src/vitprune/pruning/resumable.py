@@ -7,14 +7,16 @@ from lightning import Callback
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.pruning.good_state import GoodState
 from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.method import Method
 from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.settings import describe, first_difference
 from vitprune.pruning.sharding import snapshot
 
-AXES = ("schedule", "criterion", "granularity", "allocation", "rewind", "regrow", "calibration_images", "seed")
+SETTINGS = ("schedule", "rewind", "regrow", "calibration_images", "seed")
 
 
 class ResumablePruning(Callback):
@@ -25,11 +27,12 @@ class ResumablePruning(Callback):
         dense: The module's validation metrics before the first round.
         dense_zeros: Exact zeros among its parameters before the first round.
         learned: What the training has taught the criterion, by name of the layer.
-        good: The module's state when the schedule last found it good, if it asks for that.
+        good: What the schedule last found good, if it asks for that.
 
     """
 
     schedule: Schedule
+    method: Method
     rewind: Rewind | None
     selection: LayerSelection
 
@@ -42,7 +45,17 @@ class ResumablePruning(Callback):
         self.dense: dict[str, float] = {}
         self.dense_zeros: int | None = None
         self.learned: dict[str, Tensor] = {}
-        self.good: dict[str, Tensor] = {}
+        self.good = GoodState(self.schedule)
+
+    @property
+    def sparsity(self) -> float:
+        """The sparsity reached so far, over the prunable weights."""
+        return self.rounds[-1].sparsity if self.rounds else 0.0
+
+    @property
+    def target(self) -> float:
+        """The sparsity that the schedule asks for now."""
+        return self.rounds[-1].target if self.rounds else 0.0
 
     @property
     def finished(self) -> bool:
@@ -52,7 +65,7 @@ class ResumablePruning(Callback):
     @property
     def settings(self) -> dict[str, Any]:
         """What must not change between a checkpoint and its resume, as plain values."""
-        return describe({**{name: getattr(self, name) for name in AXES}, "layers": self.selection})
+        return self.method.describe() | describe({**{name: getattr(self, name) for name in SETTINGS}, "layers": self.selection})
 
     def state_dict(self) -> dict[str, Any]:
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
@@ -65,7 +78,7 @@ class ResumablePruning(Callback):
             "schedule": self.schedule.state_dict(),
             "rewind": self.rewind.state_dict() if self.rewind else {},
             "learned": snapshot(self.learned),
-            "good": self.good,
+            "good": self.good.tensors,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -87,4 +100,4 @@ class ResumablePruning(Callback):
         self.schedule.load_state_dict(state_dict["schedule"])
         if self.rewind:
             self.rewind.load_state_dict(state_dict["rewind"])
-        self.learned, self.good = dict(state_dict["learned"]), dict(state_dict["good"])
+        self.learned, self.good.tensors = dict(state_dict["learned"]), dict(state_dict["good"])

@@ -7,6 +7,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.model.layers import Layer
 from vitprune.pruning.histograms import log_histograms
+from vitprune.pruning.probe import announce
+from vitprune.pruning.rounds import Round
+from vitprune.pruning.schedules import Schedule
 
 
 def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
@@ -20,3 +23,12 @@ def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             log_histograms(logger.experiment if trainer.is_global_zero else None, layers, trainer.global_step)
+
+
+def report(trainer: Trainer, rounds: Sequence[Round], schedule: Schedule, monitor: str | None) -> None:
+    """Log and print the round that ends here, if there is one."""
+    if not rounds:
+        return
+    if rounds[-1].finetuned is not None:
+        log_scalars(trainer, {"round/after_finetuning": rounds[-1].finetuned})
+    announce(rounds[-1].line(None if schedule.observes else schedule.rounds, monitor))

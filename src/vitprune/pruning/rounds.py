@@ -26,9 +26,10 @@ class Round:
     pruned: float | None = None
     finetuned: float | None = None
 
-    def line(self, rounds: int, monitor: str | None) -> str:
-        """Return one line for people; `rounds` is the number of all rounds."""
-        line = f"round {self.round}/{rounds}  epoch {self.epoch}  target {self.target:.2%}  reached {self.sparsity:.2%}"
+    def line(self, rounds: int | None, monitor: str | None) -> str:
+        """Return one line for people; `rounds` is the number of all rounds, where that is known."""
+        number = f"{self.round}/{rounds}" if rounds else f"{self.round}"
+        line = f"round {number}  epoch {self.epoch}  target {self.target:.2%}  reached {self.sparsity:.2%}"
         if self.pruned is None:
             return line
         finetuned = "-" if self.finetuned is None else f"{self.finetuned:.4f}"

@@ -1,7 +1,6 @@
 """One mask update: scores, allocation and selection put together."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,50 +8,32 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.candidates import Candidate, tie
-from vitprune.pruning.criteria import Criterion, Scoring
-from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.method import Method
+from vitprune.pruning.regrow import Exchange
 from vitprune.pruning.sharding import whole
 from vitprune.pruning.units import Unit
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """Groups that fall beyond what the sparsity asks for, and are replaced.
-
-    Attributes:
-        count: Returns how many of so many kept groups fall and are replaced.
-        gradients: Gradient of the loss by each weight, kept or not, by name of the layer.
-
-    """
-
-    count: Callable[[int], int]
-    gradients: dict[str, Tensor]
 
 
 @torch.no_grad()
 def update_masks(
     layers: Sequence[Layer],
+    method: Method,
     sparsity: float,
-    round: int,
-    seed: int,
-    criterion: Criterion,
-    granularity: Granularity,
-    allocation: Allocation,
-    statistics: dict[str, Tensor] | None = None,
+    round: int = 1,
+    seed: int = 42,
+    statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
 ) -> None:
     """Bring the masks of some layers to a sparsity, in place; what fell before stays fallen.
 
     Args:
         layers: Layers with masks attached.
+        method: Which weights fall; if its criterion also mends those that stay, they are changed in place.
         sparsity: Absolute sparsity of their weights, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
         seed: Seed of random scores.
-        criterion: Scores the weights; if it also mends those that stay, they are changed in place.
-        granularity: Groups them.
-        allocation: Divides the sparsity among the layers.
         statistics: What the criterion learned from data, by name of the layer; see `calibration.calibrate`.
         exchange: More weights fall, and as many return.
 
@@ -60,6 +41,7 @@ def update_masks(
         UsageError: If a score is NaN, because a weight is.
 
     """
+    criterion = method.criterion
 
     def scoring(layer: Layer) -> Scoring:
         statistic = (statistics or {}).get(layer.name)
@@ -75,12 +57,12 @@ def update_masks(
         return scores
 
     before = {layer.name: masks.read(layer).clone() for layer in layers} if criterion.mends else {}
-    candidates = [Candidate(units, score, criterion) for units in tie(granularity.units(layers))]
-    for candidate, steps in zip(candidates, allocation.allocate(sparsity, candidates), strict=True):
+    candidates = [Candidate(units, score, criterion) for units in tie(method.granularity.units(layers))]
+    for candidate, steps in zip(candidates, method.allocation.allocate(sparsity, candidates), strict=True):
         if exchange is None:
             candidate.drop(steps)
         else:
-            candidate.drop(steps + exchange.count(candidate.groups - steps))
+            candidate.drop(steps + int(exchange.fraction * (candidate.groups - steps)))
             candidate.regrow(steps, exchange.gradients)
     for layer in layers if criterion.mends else ():
         weight = torch.where(before[layer.name], whole(masks.original(layer)), 0.0)
