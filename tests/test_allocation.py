@@ -91,7 +91,7 @@ def test_a_normalized_ranking_does_not_see_the_scale_of_a_layer(layers):
 def scan(tmp_path, curves):
     path = tmp_path / "sensitivity.json"
     groups = {name: [name] for name in curves}
-    path.write_text(json.dumps({"metric": "accuracy", "dense": 0.9, "groups": groups, "scan": curves}))
+    path.write_text(json.dumps({"dense": 0.9, "granularity": "Element", "groups": groups, "scan": curves}))
     return str(path)
 
 
@@ -124,11 +124,18 @@ def test_the_total_is_met_where_the_scan_saw_no_drop(tmp_path, layers, sparsity)
 
 def test_a_scan_of_other_layers_is_refused(tmp_path, layers):
     with pytest.raises(UsageError, match="has no layer layer1, nor 1 more"):
-        FromSensitivity(scan(tmp_path, {"layer0": {"0.5": 0.5}})).check(layers)
+        FromSensitivity(scan(tmp_path, {"layer0": {"0.5": 0.5}})).check(layers, Element())
     (tmp_path / "other.json").write_text("{}")
     for path in ("other.json", "missing.json"):
         with pytest.raises(UsageError, match="needs the sensitivity.json of a scan"):
             FromSensitivity(str(tmp_path / path))
+
+
+def test_a_scan_of_another_granularity_is_refused(tmp_path, layers):
+    allocation = FromSensitivity(scan(tmp_path, {f"layer{i}": {"0.5": 0.5} for i in range(3)}))
+    allocation.check(layers, Element())
+    with pytest.raises(UsageError, match=r"pruned by Element, and this is Row.*pruning\.granularity"):
+        allocation.check(layers, Row())
 
 
 def test_a_full_layer_gives_its_share_to_the_others(layers):

@@ -211,12 +211,16 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
         update_masks(layers, Method(criterion, granularity, allocation), sparsity, round, statistics=statistics)
         fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
         candidates = [Candidate(units, None, criterion) for units in tie(granularity.units(layers))]
-        largest = max(candidate.group_size for candidate in candidates)
+        sizes = {candidate.group_size for candidate in candidates}
         most = sum(
             min(candidate.droppable, int((1 - allocation.min_density) * candidate.groups)) * candidate.group_size
             for candidate in candidates
         )
-        assert abs(fallen - min(sparsity * weights, most)) <= (0.5 if largest == 1 else largest)
+        if len(sizes) == 1:
+            steps = sum(candidate.groups for candidate in candidates)
+            assert fallen == min(round(sparsity * steps) * max(sizes), most)
+        else:
+            assert abs(fallen - min(sparsity * weights, most)) <= max(sizes)
         for unit in granularity.units(layers):
             check_unit(unit, criterion, allocation, before, dense, statistics, round)
 
@@ -294,16 +298,22 @@ def round_half_even(value):
     return round(value)
 
 
-@pytest.mark.parametrize("criterion", [Magnitude(), Magnitude(p=float("inf")), Random()], ids=name)
-def test_groups_of_unequal_size_are_treated_alike(criterion):
-    """Rows of the same distribution fall at about the same rate, whether they are long or short."""
+def rates_of_long_and_short_rows(criterion):
     layers = make_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
     update_masks(layers, Method(criterion, Row(), Global()), 0.4)
-    rates = [float((~masks.read(layer)).float().mean()) for layer in layers]
-    spread = 0.15 if isinstance(criterion, Random) else 1.0  # short rows really differ more in their means
-    assert abs(rates[0] - rates[1]) < spread
-    if criterion.reduction == "max":
-        assert rates[1] > rates[0]  # the largest of few is smaller than the largest of many
+    return [float((~masks.read(layer)).float().mean()) for layer in layers]
+
+
+@pytest.mark.parametrize("criterion", [Magnitude(), Random()], ids=name)
+def test_groups_of_unequal_size_are_treated_alike(criterion):
+    """Rows of the same distribution fall at about the same rate, whether they are long or short."""
+    long, short = rates_of_long_and_short_rows(criterion)
+    assert long == pytest.approx(short, abs=0.12)  # the means of short rows differ more
+
+
+def test_the_largest_of_few_is_smaller_than_the_largest_of_many():
+    long, short = rates_of_long_and_short_rows(Magnitude(p=float("inf")))
+    assert short > long + 0.3
 
 
 def test_a_layer_of_tiny_weights_keeps_its_floor_and_the_others_pay():
@@ -336,8 +346,8 @@ def test_nan_weights_are_named():
         (lambda: LayerSelection(blocks=[7]).select(tiny_net()), "blocks 0 to 1"),
         (lambda: LayerSelection(names=["*nothing*"]).select(tiny_net()), r"nothing\*' matches no layer(.|\n)*q_proj"),
         (lambda: LayerSelection(roles=["query"], names=["*fc1"]).select(tiny_net()), "selection matches nothing"),
-        (lambda: PerLayer({"patch_embed": 0.5}).check(LayerSelection().select(tiny_net())), "matches none"),
-        (lambda: PerLayer({"query": 0.5}).check(LayerSelection().select(tiny_net())), r"no sparsity for .*k_proj"),
+        (lambda: PerLayer({"patch_embed": 0.5}).check(LayerSelection().select(tiny_net()), Element()), "matches none"),
+        (lambda: PerLayer({"query": 0.5}).check(LayerSelection().select(tiny_net()), Element()), r"no sparsity for .*k_proj"),
     ],
 )
 def test_impossible_settings_say_what_is_valid(build, message):

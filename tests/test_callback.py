@@ -6,9 +6,21 @@ from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 
-from tests.conftest import Regression, quiet_trainer, regression_loader
+from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
 from vitprune.errors import UsageError
-from vitprune.pruning import Cubic, IterativePruning, LayerSelection, Levels, Linear, OneShot, Random, masks
+from vitprune.pruning import (
+    Combined,
+    Cubic,
+    Head,
+    IterativePruning,
+    LayerSelection,
+    Levels,
+    Linear,
+    Neuron,
+    OneShot,
+    Random,
+    masks,
+)
 
 
 class Watch(Callback):
@@ -224,6 +236,18 @@ def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"matches no layer(.|\n)*first"):
         fit(tmp_path, IterativePruning(OneShot(0.5), layers=LayerSelection(names=["third"])))
+
+
+@pytest.mark.parametrize(
+    "granularity", [Neuron(uniform=True), Combined([Head(), Neuron(uniform=True)])], ids=["alone", "combined"]
+)
+def test_uniform_goes_with_every_block(tmp_path, granularity):
+    """The shrunk model has one size for all layers, and a block that is left out keeps the old one."""
+    pruning = IterativePruning(OneShot(0.5), granularity=granularity, layers=LayerSelection(skip_blocks=[0]))
+    module = Regression()
+    module.net = tiny_net()
+    with pytest.raises(UsageError, match=r"leaves out the blocks \[0\].*uniform to false"):
+        fit(tmp_path, pruning, module)
 
 
 def test_without_validation_data_nothing_is_scored(tmp_path):

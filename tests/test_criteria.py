@@ -4,9 +4,11 @@ import itertools
 
 import pytest
 import torch
+from lightning import Callback
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
-from tests.conftest import random_batches, tiny_net
+from tests.conftest import Regression, quiet_trainer, random_batches, regression_loader, tiny_net
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
     Element,
@@ -19,7 +21,7 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.calibration import calibrate
+from vitprune.pruning.calibration import calibrate, calibrate_on
 from vitprune.pruning.criteria import Scoring
 from vitprune.pruning.update import update_masks
 
@@ -185,6 +187,43 @@ def test_wanda_compares_within_outputs_as_published_or_within_the_layer(toy):
     update_masks([layer], Method(Wanda(per_output=False)), 0.5, statistics=statistics)
     assert masks.read(layer).sum() == 24
     assert masks.read(layer).sum(1).unique().numel() > 1
+
+
+@pytest.mark.parametrize("criterion", [Taylor(), Fisher(), Wanda(), SparseGPT()], ids=lambda c: type(c).__name__)
+def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
+    """As from one call that sees the tokens of both."""
+    net, layer = toy
+    x, y = X.flip(0) + 1, Y.flip(0)
+
+    def twice():
+        return net.loss(X, Y) + net.loss(x, y)
+
+    both = calibrate(criterion, [layer], [(twice, 5, True)])["linear"]
+    at_once = calibrate(criterion, [layer], [(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5, True)])["linear"]
+    torch.testing.assert_close(both, at_once, rtol=1e-4, atol=1e-6)
+
+
+class Small(Regression):
+    """Its gradients vanish in half precision, but for a loss scaler."""
+
+    def training_step(self, batch, batch_idx):
+        return 1e-9 * super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_small_gradients_do_not_vanish_in_mixed_precision(tmp_path, precision):
+    plugin = MixedPrecision(precision, "cpu") if "mixed" in precision else None  # by its name, CPUs would get bf16 for 16
+    learned = {}
+
+    class Learn(Callback):
+        def on_train_start(self, trainer, pl_module):
+            layers = LayerSelection().select(pl_module)
+            masks.attach(layers)
+            learned.update(calibrate_on(trainer, pl_module, Taylor(), layers, images=32, seed=1))
+
+    trainer = quiet_trainer(tmp_path, plugins=plugin, callbacks=[Learn()], max_steps=1, limit_val_batches=0)
+    trainer.fit(Small(), regression_loader(), regression_loader())
+    assert all(value.count_nonzero() > 0.6 * value.numel() for value in learned.values())  # ReLU leaves some without
 
 
 def test_calibration_takes_a_convolution_by_its_patches():

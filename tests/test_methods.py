@@ -4,12 +4,14 @@ import pytest
 import torch
 from lightning import Callback
 
-from tests.conftest import Regression, quiet_trainer, regression_loader
+from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
 from vitprune.errors import UsageError
 from vitprune.pruning import (
     LAMP,
     AccuracyGuarded,
+    Branch,
     IterativePruning,
+    LayerSelection,
     LearningRate,
     Levels,
     Linear,
@@ -21,6 +23,7 @@ from vitprune.pruning import (
     Weights,
     masks,
 )
+from vitprune.pruning.regrow import starting_afresh
 
 
 class Every(Callback):
@@ -176,6 +179,28 @@ class TestRegrowth:
         assert back.any()
         assert gradients[0][back].min() >= gradients[0][~old & ~new].max()
 
+    def test_a_branch_returns_with_a_zero_bias_and_no_past(self, tmp_path):
+        net = tiny_net()
+        for layer in (layers := LayerSelection().select(net, Branch.roles)):
+            torch.nn.init.normal_(layer.module.bias)
+        units = Branch().units(layers)
+        masks.attach(layers)
+        masks.attach(layers, "bias")
+        fallen, kept = layers[0], layers[1]
+        units[0].keep(torch.tensor([False]))
+        biases = [masks.original(layer, "bias") for layer in (fallen, kept)]
+        optimizer = torch.optim.AdamW(biases)
+        for bias in biases:
+            bias.grad = torch.ones_like(bias)
+        optimizer.step()
+        with starting_afresh(units, [optimizer]):
+            units[0].keep(torch.tensor([True]))
+        assert not fallen.module.bias.any()
+        assert not fallen.module.weight.any()
+        assert not optimizer.state[biases[0]]["exp_avg"].any()
+        assert kept.module.bias.all()
+        assert optimizer.state[biases[1]]["exp_avg"].all()
+
     @pytest.mark.parametrize(
         ("schedule", "options", "message"),
         [
@@ -209,6 +234,11 @@ class TestAccuracyGuarded:
             0.45
         )
         assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.ended] == [False, False, True]
+
+    def test_a_round_has_no_total_where_none_is_known(self, tmp_path, capsys):
+        fit(tmp_path, IterativePruning(AccuracyGuarded(step=0.4, max_drop=9, max_sparsity=0.7), monitor="val/score"))
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split("  ")[0] for line in lines if line.startswith("round")] == ["round 1", "round 2"]
 
     def test_it_ends_where_nothing_is_left_to_gain(self):
         schedule = AccuracyGuarded(step=0.4, max_sparsity=0.7)

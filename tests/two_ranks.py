@@ -3,9 +3,11 @@
 Several settings share one start of the processes, which takes longer than the training.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import torch
 from lightning import Callback, seed_everything
@@ -23,10 +25,12 @@ from vitprune.pruning import (
     Combined,
     Element,
     Fisher,
+    FromSensitivity,
     Global,
     Head,
     HeadDim,
     IterativePruning,
+    LayerSelection,
     LearningRate,
     Linear,
     Magnitude,
@@ -34,6 +38,7 @@ from vitprune.pruning import (
     Neuron,
     NofM,
     OneShot,
+    PerLayer,
     Random,
     RigL,
     Row,
@@ -54,6 +59,33 @@ def rounds(final_sparsity=0.6, begin_epoch=0):
     return Linear(final_sparsity, begin_epoch=begin_epoch, end_epoch=2)
 
 
+PER_LAYER = PerLayer({"query": 0.3, "*": 0.6})
+
+
+def scanned():
+    """Return the allocation that a scan advises which found the queries sensitive."""
+    accuracy = {layer.name: 0.5 if layer.role == "query" else 0.8 for layer in LayerSelection().select(build())}
+    scan = {"dense": 0.9, "granularity": "Element", "groups": {name: [name] for name in accuracy}}
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(json.dumps(scan | {"scan": {name: {"0.5": value} for name, value in accuracy.items()}}))
+        file.flush()
+        return FromSensitivity(file.name)
+
+
+class OwnScore(ViTClassifier):
+    """Logs a metric that each rank has for itself."""
+
+    def validation_step(self, batch, batch_idx):
+        super().validation_step(batch, batch_idx)
+        loss = torch.nn.functional.cross_entropy(self(batch["pixel_values"]), batch["labels"])
+        self.log("val/own", -loss, batch_size=len(batch["labels"]))
+
+
+def build():
+    architecture = {"model_type": "vit", **TINY, "initializer_range": 0.1}
+    return OwnScore(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
+
+
 SETTINGS = {
     "magnitude": lambda: IterativePruning(rounds(), Magnitude(), allocation=Global()),
     "columns": lambda: IterativePruning(rounds(), Magnitude(p=2), Column(), Global(min_density=0.1)),
@@ -66,9 +98,9 @@ SETTINGS = {
     "sparse gpt": lambda: IterativePruning(rounds(), SparseGPT(), allocation=Global(normalize=True)),
     "movement": lambda: IterativePruning(rounds(begin_epoch=1), Movement(), Tile(8, 8)),
     "less than a batch a rank": lambda: IterativePruning(rounds(), Wanda(), allocation=ERK(), calibration_images=20),
-    "regrowth": lambda: IterativePruning(rounds(), regrow=RigL(0.4), rewind=LearningRate()),
-    "rewound": lambda: IterativePruning(rounds(begin_epoch=1), Wanda(), Element(), rewind=Weights(2)),
-    "guarded": lambda: IterativePruning(AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/loss"),
+    "regrowth": lambda: IterativePruning(rounds(), allocation=scanned(), regrow=RigL(0.4), rewind=LearningRate()),
+    "rewound": lambda: IterativePruning(rounds(begin_epoch=1), Wanda(), Element(), PER_LAYER, rewind=Weights(2)),
+    "guarded": lambda: IterativePruning(AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/own"),
     # the first round alone depends on nothing but the pretrained weights and the sample
     **{
         f"first round, {type(criterion).__name__}": lambda criterion=criterion: IterativePruning(OneShot(0.5), criterion)
@@ -106,8 +138,7 @@ def strategy_of(name):
 
 def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
     seed_everything(42, verbose=False)
-    architecture = {"model_type": "vit", **TINY, "initializer_range": 0.1}
-    model = ViTClassifier(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
+    model = build()
     data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": 21})
     pruning, seen = SETTINGS[setting](), Rounds()
     if setting.startswith("first round"):

@@ -227,7 +227,11 @@ class PruningCLI(LightningCLI):
             self.trainer.export(self.model, self.datamodule, str(best), output=str(run_folder / "export"))
             self._add_figures(run_folder)
         else:
-            print("nothing was exported: no epoch at the final sparsity was validated. To export the last one as it is:")
+            pruning = self._get(self.config_init, "pruning")
+            why = "no epoch at the final sparsity was validated"
+            if pruning and pruning.schedule.observes:
+                why = f"no pruned state kept {pruning.monitor} within max_drop {pruning.schedule.max_drop:g} of the dense model"
+            print(f"nothing was exported: {why}. To export the last epoch as it is:")
             print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 
     def _add_figures(self, run_folder: Path) -> None:

@@ -24,7 +24,7 @@ def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) 
     if method.criterion.straight_through:
         raise UsageError(f"{type(method.criterion).__name__} scores what training did to the weights; there is none here.")
     method.granularity.units(layers)
-    method.allocation.check(layers)
+    method.allocation.check(layers, method.granularity)
     for sparsity in sparsities:
         check_axes(OneShot(sparsity), method)
 

@@ -11,6 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, Layer
 from vitprune.pruning.apportion import apportion, rank, weights_to_drop
 from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import listing
 
 
@@ -47,8 +48,8 @@ class Allocation(ABC):
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """Return the number of steps to drop per candidate, within [lower, upper], that comes to `target` weights."""
 
-    def check(self, layers: Sequence[Layer]) -> None:  # noqa: B027 (most have nothing to check)
-        """Raise `UsageError` if this allocation does not fit these layers."""
+    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:  # noqa: B027 (most have nothing to check)
+        """Raise `UsageError` if this allocation does not fit these layers, or what falls together in them."""
 
 
 class Uniform(Allocation):
@@ -103,7 +104,7 @@ class PerLayer(Allocation):
             raise UsageError(f"PerLayer needs sparsities in [0, 1), not {wrong or 'none at all'}.")
         self.sparsities = dict(sparsities)
 
-    def check(self, layers: Sequence[Layer]) -> None:
+    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
         """Every key must match a layer, and every layer a key."""
         for key in self.sparsities:
             if not any(self._matches(key, layer) for layer in layers):

@@ -1,8 +1,9 @@
 """What a criterion learns: from a small fixed sample of the training images (never the validation images), or step by step."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ def calibrate(
 ) -> dict[str, Tensor]:
     """Return what a criterion learns about each layer, by name; sums are kept in float64 and reduced once.
 
+    A layer that runs several times in a forward pass has seen the tokens of all its calls.
+
     Args:
         criterion: Its `observe` sees every batch.
         layers: The layers to learn about.
@@ -45,34 +48,34 @@ def calibrate(
         for loss_of, count, counts in batches:
             with torch.set_grad_enabled(criterion.needs_gradients):
                 loss = loss_of()
-            missing = [layer.name for layer in layers if layer.name not in seen]
+            missing = [name for name, calls in seen.items() if not calls]
             if missing:
                 raise UsageError(f"{missing[0]} does not run in the training step, so nothing can be learned about it.")
-            outputs = {name: output for name, (_, output) in seen.items()}
-            gradients = dict.fromkeys(seen, torch.empty(0))
+            outputs = [output for calls in seen.values() for _, output in calls]
+            gradients: Iterator[Tensor | None] = itertools.repeat(None)
             if criterion.needs_gradients:  # the loss is a mean: its gradient times the images is that of each image
-                found = torch.autograd.grad(loss * count, list(outputs.values()))
-                gradients = dict(zip(outputs, found, strict=True))
+                gradients = iter(torch.autograd.grad(loss * count, outputs))
             images += count if counts else 0
             for layer in layers:
-                inputs, gradient = _as_tokens(layer.module, seen[layer.name][0], gradients[layer.name], count)
+                calls = [_as_tokens(layer.module, inputs, next(gradients), count) for inputs, _ in seen[layer.name]]
+                inputs, gradient = (torch.cat(parts, dim=1) for parts in zip(*calls, strict=True))
                 observed = criterion.observe(inputs, gradient).double() * counts  # a rank without images adds zeros
                 sums[layer.name] = sums[layer.name].add_(observed) if layer.name in sums else observed
-            seen.clear()
+                seen[layer.name].clear()
     total = int(reduce(torch.tensor(float(images), device=masks.read(layers[0]).device)))
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
 
 @contextmanager
-def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Collect input and output of each layer, by name, whenever the model runs."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
+    """Collect input and output of every call of each layer, by name, whenever the model runs."""
+    seen: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in layers}
 
     def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
                 output.requires_grad_()
-            seen[name] = (inputs[0].detach(), output)
+            seen[name].append((inputs[0].detach(), output))
 
         return hook
 
@@ -84,13 +87,15 @@ def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, tuple[Tensor, Tens
             handle.remove()
 
 
-def _as_tokens(module: nn.Module, inputs: Tensor, gradients: Tensor, images: int) -> tuple[Tensor, Tensor]:
-    """Return inputs (images, tokens, in) and gradients (images, tokens, out) in float32; of a convolution the patches."""
+def _as_tokens(module: nn.Module, inputs: Tensor, gradients: Tensor | None, images: int) -> tuple[Tensor, Tensor]:
+    """Return inputs (images, tokens, in) and gradients (images, tokens, out or 0) in float32; of a convolution the patches."""
     if isinstance(module, nn.Conv2d):
         patches = F.unfold(inputs.float(), module.kernel_size, module.dilation, _padding(module), module.stride)
-        inputs, gradients = patches.transpose(1, 2), gradients.flatten(2).transpose(1, 2) if gradients.numel() else gradients
+        inputs, gradients = patches.transpose(1, 2), None if gradients is None else gradients.flatten(2).transpose(1, 2)
     inputs = inputs.float().reshape(images, -1, inputs.shape[-1])
-    return inputs, gradients.float().reshape(images, -1, gradients.shape[-1]) if gradients.numel() else gradients
+    if gradients is None:
+        return inputs, inputs[..., :0]
+    return inputs, gradients.float().reshape(images, -1, gradients.shape[-1])
 
 
 def _padding(module: nn.Conv2d) -> tuple[int, ...]:
@@ -105,6 +110,7 @@ def calibrate_on(
     """Calibrate on the training data of a Trainer: the loss is that of the module's own `training_step`.
 
     The sample is a function of the seed alone. Each rank sees its share of the batches; the sums are those of one process.
+    It runs in the precision of the training, but for 16-mixed, which is float32 here: small gradients would vanish.
 
     Args:
         trainer: Its data module may have `calibration_dataloader()`, with the training images and no augmentation; else the
@@ -121,6 +127,12 @@ def calibrate_on(
     with silenced(module), isolate_rng():  # a new iterator draws from the global generators
         losses = _losses(trainer, module, _batches(trainer, images, seed))
         return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
+
+
+def _precision(trainer: Trainer) -> AbstractContextManager[None]:
+    """Return the precision of the training, unless its gradients are only right with a loss scaler."""
+    half = getattr(trainer.precision_plugin, "precision", None) == "16-mixed"
+    return nullcontext() if half else trainer.precision_plugin.train_step_context()
 
 
 def sample(total: int, images: int, seed: int) -> list[list[int]]:
@@ -153,7 +165,7 @@ def _losses(
         batch = to_device(trainer, module, batch)
 
         def loss_of(batch: Any = batch, index: int = index) -> Tensor:
-            with trainer.precision_plugin.train_step_context():
+            with _precision(trainer):
                 output = run_step(module.training_step, batch, index)
             return output["loss"] if isinstance(output, dict) else output
 

@@ -13,7 +13,7 @@ from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.calibration import calibrate_on, follow
-from vitprune.pruning.checks import check_axes, check_between, check_epochs, check_regrowth, check_steps, check_weight_averaging
+from vitprune.pruning.checks import check_axes, check_between, check_epochs, check_steps, check_units, check_weight_averaging
 from vitprune.pruning.criteria import Criterion, Taylor
 from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
@@ -91,9 +91,8 @@ class IterativePruning(ResumablePruning):
         """Attach the masks, and refuse what cannot work before anything is trained."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
         units = self.method.granularity.units(self.layers)
-        self.method.allocation.check(self.layers)
-        if self.regrow:
-            check_regrowth(units)
+        self.method.allocation.check(self.layers, self.method.granularity)
+        check_units(units, pl_module, self.regrow)
         if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
             self.start_afresh()
         masks.attach(self.layers, straight_through=self.method.criterion.straight_through)

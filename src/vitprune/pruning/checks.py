@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
 
 from vitprune.errors import UsageError
+from vitprune.model.layers import find_layers
 from vitprune.pruning.allocation import LAMP
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
@@ -46,9 +48,17 @@ def check_between(schedule: Schedule, method: Method, rewind: Rewind | None, reg
         raise UsageError(f"LAMP compares squares of scores, and those of {type(criterion).__name__} have signs: take Global.")
 
 
-def check_regrowth(units: Sequence[Unit]) -> None:
-    """Raise `UsageError` if single groups of these units cannot grow back."""
-    for unit in units:
+def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) -> None:
+    """Raise `UsageError` if `uniform` leaves out layers of the model, or single groups of these units cannot grow back."""
+    tied = {layer.name: layer.role for unit in units if unit.tie for layer in unit.layers}
+    out = {layer.block for layer in find_layers(model) if layer.role in tied.values() and layer.name not in tied}
+    if out:
+        raise UsageError(
+            f"uniform keeps the same number of groups in every layer, so that plain transformers loads the shrunk model, but "
+            f"pruning.layers leaves out the blocks {sorted(block for block in out if block is not None)}, which keep all. "
+            "Prune every block, or set uniform to false."
+        )
+    for unit in units if regrow else ():
         if unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1:
             raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
 

@@ -127,6 +127,12 @@ class Combined(Granularity):
         if not all(granularity.roles for granularity in granularities) or len(roles) != len(set(roles)) or not roles:
             raise UsageError("Combined needs granularities with roles of their own (Neuron, Head, HeadDim), each role once.")
         self.roles = tuple(roles)
+        self.ranked_together = any(granularity.ranked_together for granularity in granularities)
+
+    def check_sparsity(self, final_sparsity: float) -> None:
+        """Raise `UsageError` if one of them cannot reach a sparsity."""
+        for granularity in self.granularities:
+            granularity.check_sparsity(final_sparsity)
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """All units of all of them."""

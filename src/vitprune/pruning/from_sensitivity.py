@@ -10,6 +10,7 @@ from vitprune.model.layers import Layer
 from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.apportion import apportion
 from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.granularity import Granularity
 
 
 class FromSensitivity(Allocation):
@@ -29,6 +30,7 @@ class FromSensitivity(Allocation):
         self.path = path
         try:
             scan = json.loads(Path(path).expanduser().read_text())
+            self.granularity: str = scan["granularity"]
             self.curves = {
                 layer: _curve(scan["dense"], scan["scan"][group])
                 for group, layers in scan["groups"].items()
@@ -39,8 +41,13 @@ class FromSensitivity(Allocation):
                 f"FromSensitivity needs the sensitivity.json of a scan, and {path!r} is none: {error!r}"
             ) from error
 
-    def check(self, layers: Sequence[Layer]) -> None:
-        """Every layer must have been scanned."""
+    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
+        """Every layer must have been scanned, by the same granularity: drops of single weights say nothing about rows."""
+        if type(granularity).__name__ != self.granularity:
+            raise UsageError(
+                f"the scan {self.path!r} pruned by {self.granularity}, and this is {type(granularity).__name__}: repeat the "
+                "scan with the pruning.granularity of the run."
+            )
         missing = [layer.name for layer in layers if layer.name not in self.curves]
         if missing:
             raise UsageError(
