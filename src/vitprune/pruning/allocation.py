@@ -16,7 +16,7 @@ from vitprune.pruning.layer_selection import listing
 
 
 class Allocation(ABC):
-    """A rule that divides the sparsity among the layers.
+    """A rule that divides the sparsity among the layers. Unless it says otherwise, that costs next to nothing.
 
     Args:
         min_density: No layer keeps less than this fraction of its groups, in [0, 1); its share falls to the others.
@@ -53,7 +53,7 @@ class Allocation(ABC):
 
 
 class Uniform(Allocation):
-    """The same sparsity in every layer: local pruning, as `torch.nn.utils.prune` does layer by layer.
+    """The same sparsity in every layer, s_l = s: local pruning, as `torch.nn.utils.prune` does layer by layer.
 
     Where that is no whole number of groups in every layer, the first layers lose one more than the last.
     """
@@ -66,9 +66,10 @@ class Uniform(Allocation):
 
 
 class ERK(Allocation):
-    """Densities in proportion to (in + out) / (in * out): large layers lose more (Erdos-Renyi-kernel; Evci et al. 2020).
+    """Densities in proportion to (in + out) / (in * out): large layers lose more (Erdos-Renyi-kernel).
 
-    Layers whose density would pass 1 stay dense. Of a unit that spans several layers, sums over them count.
+    1 - s_l = min(1, a (in_l + out_l) / (in_l out_l)), with a such that the layers come to the sparsity. Source: Mocanu et al.
+    2018; Evci et al. 2020. A kernel counts here with its inputs; of a unit that spans several layers, sums over them count.
     """
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
@@ -87,7 +88,9 @@ def _erdos_renyi_ratio(candidate: Candidate) -> float:
 
 
 class PerLayer(Allocation):
-    """A sparsity for each layer relative to the others, reached together with the schedule.
+    """A sparsity for each layer, s_l = min(1, a t_l) with t_l as given and a such that the layers come to the schedule's.
+
+    Source: the layer-wise rates of Han et al. 2015.
 
     Args:
         sparsities: Final sparsity by layer name, role or pattern, in [0, 1); the first match counts. While the schedule
@@ -131,6 +134,7 @@ class PerLayer(Allocation):
 class Global(Allocation):
     """One ranking over all layers: the lowest scores fall wherever they are, as in `global_unstructured`.
 
+    s_l is the share of the layer's scores that lie below one threshold for all (Frankle and Carbin 2019; Lee et al. 2019).
     Groups of unequal size are ranked by score per weight where the score is a sum. Holds the scores of all layers at once:
     as much memory as the weights, on every rank.
 

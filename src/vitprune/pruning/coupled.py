@@ -56,7 +56,10 @@ class Coupled(Granularity):
 
 
 class Neuron(Coupled):
-    """A hidden unit of an MLP: its row of mlp_in and its column of mlp_out. One neuron at least survives in each MLP."""
+    """A hidden unit of an MLP: its row of mlp_in and its column of mlp_out. One neuron at least survives in each MLP.
+
+    Source: Srinivas and Babu 2015; McCarley et al. 2019 for transformers.
+    """
 
     roles = MLP
 
@@ -66,7 +69,10 @@ class Neuron(Coupled):
 
 
 class Head(Coupled):
-    """An attention head: its rows of query, key and value and its columns of attn_out. One at least survives in each block."""
+    """An attention head: its rows of query, key and value and its columns of attn_out. One at least survives in each block.
+
+    Source: Michel et al. 2019; Voita et al. 2019.
+    """
 
     roles = ATTENTION
 
@@ -84,7 +90,7 @@ class HeadDim(Coupled):
     """One dimension of a head: a row of query and of key, or a row of value and a column of attn_out.
 
     Every head of a layer loses the same number of each kind; which ones is up to the head. With `uniform` as many
-    query/key dimensions fall as value dimensions, in every layer.
+    query/key dimensions fall as value dimensions, in every layer. Source: Zhu et al. 2021; Yang et al. 2023.
     """
 
     roles = ATTENTION
@@ -102,7 +108,10 @@ class HeadDim(Coupled):
 
 
 class Branch(Granularity):
-    """The attention or the MLP branch of a whole layer: attn_out or mlp_out with its bias, so that it adds nothing any more."""
+    """The attention or the MLP branch of a whole layer: attn_out or mlp_out with its bias, so that it adds nothing any more.
+
+    Source: Fan et al. 2020, who drop whole layers.
+    """
 
     roles = ("attn_out", "mlp_out")
     ranked_together = True

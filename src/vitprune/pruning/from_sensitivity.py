@@ -16,6 +16,10 @@ from vitprune.pruning.granularity import Granularity
 class FromSensitivity(Allocation):
     """The same drop in accuracy for every layer, as a sensitivity scan measured it: the budget goes where it hurts least.
 
+    s_l is the largest sparsity with drop_l(s_l) <= d, with d such that the layers come to the sparsity. Source: Li et al. 2017
+    and Han et al. 2015, who choose rates by such scans. Costs the scan, once; it may have used another criterion, but must
+    have used the same granularity.
+
     Between the sparsities of the scan its drops are interpolated, on the curve that never falls; beyond the last one they
     rise to the whole accuracy at sparsity 1. The tolerated drop is chosen such that the layers come to the sparsity.
 

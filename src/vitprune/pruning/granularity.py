@@ -13,6 +13,9 @@ from vitprune.pruning.units import Part, Unit
 class Granularity(ABC):
     """A partition of weights into groups.
 
+    The scores of the weights in a group are reduced to one, as the criterion says (`Criterion.reduction`). That costs a pass
+    over them; the partition itself costs nothing, as its groups are views of the weights.
+
     Attributes:
         roles: The roles that it prunes, where it does not fit every layer.
         ranked_together: Whether its groups only make sense in one ranking over all layers.
@@ -53,7 +56,7 @@ def matrix_of(layer: Layer, granularity: Granularity) -> tuple[int, int]:
 
 
 class Element(Granularity):
-    """Single weights: unstructured sparsity."""
+    """Single weights, {w_ij}: unstructured sparsity (LeCun et al. 1990; Han et al. 2015)."""
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """(out, in) -> (out * in,), for each layer."""
@@ -61,7 +64,7 @@ class Element(Granularity):
 
 
 class Row(Granularity):
-    """All weights into one output: `dim=0` of `torch.nn.utils.prune`. The bias stays."""
+    """All weights into one output i, {w_ij for every j}: `dim=0` of `torch.nn.utils.prune` (Li et al. 2017). The bias stays."""
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """(out, in, ...), as it is, for each layer."""
@@ -69,7 +72,7 @@ class Row(Granularity):
 
 
 class Column(Granularity):
-    """All weights out of one input: `dim=1` of `torch.nn.utils.prune`."""
+    """All weights out of one input j, {w_ij for every i}: `dim=1` of `torch.nn.utils.prune` (He et al. 2017)."""
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """(out, in, ...) -> (in, out, ...), for each layer."""

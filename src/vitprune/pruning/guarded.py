@@ -11,11 +11,15 @@ STATE = ("targets", "good", "step", "waited", "is_good", "retreating")
 class AccuracyGuarded(Schedule):
     """Prune further while the accuracy holds; else fine-tune on; if that does not help go back, and try half the step.
 
-    After each validation that follows a round: within `max_drop` of the dense model, the state is good, and the next epoch
-    prunes `step` more. Below, fine-tuning goes on; after `patience` validations the last good masks and weights return and
-    the step is halved. Training ends when the step falls below `min_step`, or at `max_sparsity`, and with the last good state;
-    the best checkpoint is the sparsest good one. The length of training is not known beforehand: `trainer.max_epochs` is only
-    a limit. Costs a copy of the model in memory and in checkpoints.
+    s_(r+1) = s_good + step, where s_good is the last good sparsity: a backtracking search, of our own. After each validation
+    that follows a round: within `max_drop` of the dense model, the state is good, and the next epoch prunes `step` more.
+    Below, fine-tuning goes on; after `patience` validations the last good masks and weights return and the step is halved.
+    Training ends when the step falls below `min_step`, or at `max_sparsity`, and with the last good state; the best
+    checkpoint is the sparsest good one. The length of training is not known beforehand: `trainer.max_epochs` is only a limit.
+    Costs a copy of the model in memory and in checkpoints, and the epochs of the rounds that are given up.
+
+    Example:
+        `AccuracyGuarded(step=0.1, max_drop=0.01)` on a dense accuracy of 0.987 goes on while it stays at or above 0.977.
 
     Args:
         step: Sparsity added in a round, in (0, 1).

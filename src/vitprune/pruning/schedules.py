@@ -11,7 +11,7 @@ from vitprune.errors import UsageError
 
 
 class Schedule(ABC):
-    """Rounds at regular intervals, counted in epochs or in optimizer steps.
+    """Rounds at regular intervals, counted in epochs or in optimizer steps. A round costs one update of the masks.
 
     Args:
         final_sparsity: Sparsity after the last round, in [0, 1).
@@ -155,7 +155,7 @@ class Geometric(Schedule):
 
 
 class OneShot(Schedule):
-    """Everything in one round.
+    """Everything in one round: s(1) = s1, the control that iterating has to beat.
 
     Args:
         final_sparsity: In [0, 1).
@@ -176,7 +176,7 @@ class OneShot(Schedule):
 
 
 class Levels(Schedule):
-    """The sparsities that are listed, one a round, at regular intervals.
+    """The sparsities that are listed, s(r / R) = levels[r], one a round, at regular intervals.
 
     Args:
         levels: Rising sparsities, each in [0, 1).
