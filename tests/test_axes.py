@@ -218,7 +218,7 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
         )
         if len(sizes) == 1:
             steps = sum(candidate.groups for candidate in candidates)
-            assert fallen == min(round(sparsity * steps) * max(sizes), most)
+            assert fallen == min(round_half_even(sparsity * steps) * max(sizes), most)
         else:
             assert abs(fallen - min(sparsity * weights, most)) <= max(sizes)
         for unit in granularity.units(layers):

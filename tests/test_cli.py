@@ -94,6 +94,13 @@ class TestWhatARunLeavesBehind:
         assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
         assert "exported" in out
 
+    def test_a_guarded_run_that_kept_nothing_says_so(self, tmp_path, capsys):
+        guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.max_drop=0.01"]
+        main(["fit", "--config=oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0], *guarded])
+        out = capsys.readouterr().out
+        assert "round 1  epoch 0  target 90.00%" in out
+        assert "no pruned state kept val/accuracy within max_drop 0.01 of the dense model" in out
+
 
 class TestVerbs:
     def test_validate_and_test_a_checkpoint_without_naming_its_configuration(self, finished_run, capsys):

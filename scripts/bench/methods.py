@@ -1,20 +1,28 @@
 """Every criterion on the embedded digits, on equal terms: one-shot, one-shot and fine-tuned, iterative; 3 seeds.
 
-    python scripts/bench/methods.py [--epochs 8] [--seeds 3] [--output docs/methods.csv]
+    python scripts/bench/methods.py [--transfer] [--epochs 8] [--seeds 3] [--output docs/methods.csv]
 
 Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the first half of the epochs. Rows
 that the output holds already are not run again. Prints a table of validation accuracies in per cent: mean and deviation.
+
+With --transfer a model that was trained on the digits 0 to 4 is pruned while it learns 5 to 9, on masks that change every
+epoch or at every step: what Movement is for. The epochs are half as long then, and by default twice as many.
 """
 
 import argparse
+import contextlib
 import csv
 import statistics
 import warnings
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 
 import torch
-from lightning import Trainer, seed_everything
+import yaml
+from datasets import DatasetDict
+from lightning import Callback, Trainer, seed_everything
 
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
@@ -42,9 +50,14 @@ CRITERIA = {
     "Movement": Movement,
 }
 COLUMNS = ("one-shot", "one-shot, fine-tuned", "iterative")
+TRANSFERRED = ("Random", "Magnitude", "Movement")
+TRANSFER_COLUMNS = ("masks change every epoch", "masks change every step")
+ARCHITECTURE = Path(__file__).parents[2] / "configs" / "pretrain_digits.yaml"
 SPARSITIES = (0.8, 0.95)
 FIELDS = ("criterion", "sparsity", "column", "seed", "epochs", "accuracy")
 LEARNING_RATE = 1e-3
+PRETRAINING_EPOCHS = 60
+STEPS = 9  # of an epoch with half of the digits
 
 
 def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) -> dict[str, float]:
@@ -53,10 +66,20 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
     first = 1 if criterion == "Movement" else 0  # which scores what training did
     schedule = OneShot(sparsity, epoch=first) if column != "iterative" else Cubic(sparsity, first, end_epoch=epochs // 2)
     pruning = IterativePruning(schedule, CRITERIA[criterion]())
+    train(ViTClassifier("digits", learning_rate=LEARNING_RATE), ImageData("digits", "digits"), epochs, [pruning])
+    last = pruning.rounds[-1]
+    accuracies = {column: last.finetuned}
+    if column == "one-shot, fine-tuned" and first == 0:
+        accuracies["one-shot"] = last.pruned
+    return accuracies
+
+
+def train(model: ViTClassifier, data: ImageData, epochs: int, callbacks: Sequence[Callback] = ()) -> float:
+    """Return the validation accuracy at the end."""
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="auto",
-        callbacks=[pruning, ExactResume()],
+        callbacks=[*callbacks, ExactResume()],
         check_val_every_n_epoch=epochs,
         logger=False,
         enable_checkpointing=False,
@@ -65,26 +88,63 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    data = ImageData("digits", "digits")
-    trainer.fit(ViTClassifier("digits", learning_rate=LEARNING_RATE), data)
-    last = pruning.rounds[-1]
-    accuracies = {column: last.finetuned}
-    if column == "one-shot, fine-tuned" and first == 0:
-        accuracies["one-shot"] = last.pruned
-    return accuracies
+    trainer.fit(model, data)
+    return float(trainer.callback_metrics["val/accuracy"])
+
+
+class SomeDigits(ImageData):
+    """The images of some digits alone."""
+
+    def __init__(self, digits: range) -> None:
+        super().__init__("digits", "digits")
+        self.digits = digits
+
+    @cached_property
+    def splits(self) -> DatasetDict:
+        return super().splits.filter(lambda label: label in self.digits, input_columns="label")
+
+
+def random_model() -> ViTClassifier:
+    """Return the architecture of the embedded model."""
+    architecture = yaml.safe_load(ARCHITECTURE.read_text())["model"]["architecture"]
+    return ViTClassifier(architecture=architecture, labels=[str(i) for i in range(10)], learning_rate=LEARNING_RATE)
+
+
+@cache
+def knows_half() -> dict[str, torch.Tensor]:
+    """Return the weights of a model that was trained on 0 to 4."""
+    seed_everything(42, verbose=False)
+    model = random_model()
+    print(f"on 0 to 4: {train(model, SomeDigits(range(5)), PRETRAINING_EPOCHS):.3f}", flush=True)
+    return model.net.state_dict()
+
+
+def transfer(criterion: str, sparsity: float, column: str, seed: int, epochs: int) -> dict[str, float]:
+    """Return the validation accuracy on 5 to 9, by column, of a model that knew 0 to 4."""
+    weights = knows_half()
+    seed_everything(seed, verbose=False)
+    begin, end = epochs // 8, epochs // 2
+    schedule = Cubic(sparsity, begin, end_epoch=end)
+    if column == "masks change every step":
+        schedule = Cubic(sparsity, begin_step=begin * STEPS, end_step=end * STEPS)
+    model = random_model()
+    model.net.load_state_dict(weights)
+    with contextlib.redirect_stdout(None):  # a line for each round
+        pruning = IterativePruning(schedule, CRITERIA[criterion](), monitor=None)
+        return {column: train(model, SomeDigits(range(5, 10)), epochs, [pruning])}
 
 
 def read(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open())) if path.exists() else []
 
 
-def fill(path: Path, epochs: int, seeds: int) -> None:
+def fill(path: Path, epochs: int, seeds: int, criteria: Sequence[str], columns: Sequence[str], run: Callable) -> None:
     done = {tuple(row[field] for field in FIELDS[:-1]) for row in read(path)}
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if not done:
             writer.writerow(FIELDS)
-        for seed, sparsity, criterion, column in product(range(seeds), SPARSITIES, CRITERIA, COLUMNS[1:]):
+        for seed, sparsity, criterion, column in product(range(seeds), SPARSITIES, criteria, columns):
             key = (criterion, str(sparsity), column, str(seed), str(epochs))
             if key in done:
                 continue
@@ -94,11 +154,11 @@ def fill(path: Path, epochs: int, seeds: int) -> None:
             print(*key, flush=True)
 
 
-def table(rows: list[dict[str, str]]) -> str:
-    heads = [f"{sparsity:.0%} {column}" for sparsity in SPARSITIES for column in COLUMNS]
+def table(rows: list[dict[str, str]], criteria: Sequence[str], columns: Sequence[str]) -> str:
+    heads = [f"{sparsity:.0%} {column}" for sparsity in SPARSITIES for column in columns]
     lines = ["| criterion | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for criterion in CRITERIA:
-        cells = [cell(rows, criterion, sparsity, column) for sparsity in SPARSITIES for column in COLUMNS]
+    for criterion in criteria:
+        cells = [cell(rows, criterion, sparsity, column) for sparsity in SPARSITIES for column in columns]
         lines.append(f"| {criterion} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -112,14 +172,21 @@ def cell(rows: list[dict[str, str]], criterion: str, sparsity: float, column: st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--transfer", action="store_true")
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("docs/methods.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    fill(options.output, options.epochs, options.seeds)
-    print(table([row for row in read(options.output) if row["epochs"] == str(options.epochs)]))
+    epochs = options.epochs or (16 if options.transfer else 8)
+    if options.transfer:
+        criteria, columns = TRANSFERRED, TRANSFER_COLUMNS
+        fill(options.output, epochs, options.seeds, criteria, columns, transfer)
+    else:
+        criteria, columns = tuple(CRITERIA), COLUMNS
+        fill(options.output, epochs, options.seeds, criteria, columns[1:], run)
+    print(table([row for row in read(options.output) if row["epochs"] == str(epochs)], criteria, columns))
 
 
 if __name__ == "__main__":
