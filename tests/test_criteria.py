@@ -7,6 +7,7 @@ import torch
 from lightning import Callback
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tests.conftest import Regression, quiet_trainer, random_batches, regression_loader, tiny_net
 from vitprune.model.layers import Layer, find_layers
@@ -201,6 +202,29 @@ def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
     both = calibrate(criterion, [layer], [(twice, 5, True)])["linear"]
     at_once = calibrate(criterion, [layer], [(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5, True)])["linear"]
     torch.testing.assert_close(both, at_once, rtol=1e-4, atol=1e-6)
+
+
+class Sine(nn.Module):
+    """A layer and what comes after it, perhaps checkpointed."""
+
+    def __init__(self, linear, again):
+        super().__init__()
+        self.linear, self.again = linear, again
+
+    def forward(self, x):
+        return checkpoint(self.run, x, use_reentrant=False) if self.again else self.run(x)
+
+    def run(self, x):
+        return self.linear(x).sin()
+
+
+def test_a_layer_that_runs_again_in_the_backward_pass_counts_once(toy):
+    net, layer = toy
+    learned = []
+    for again in (False, True):
+        net.linear = Sine(layer.module, again)
+        learned.append(learn(Fisher(), net, layer, [5]))
+    torch.testing.assert_close(*learned)
 
 
 class Small(Regression):

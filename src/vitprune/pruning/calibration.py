@@ -48,16 +48,17 @@ def calibrate(
         for loss_of, count, counts in batches:
             with torch.set_grad_enabled(criterion.needs_gradients):
                 loss = loss_of()
-            missing = [name for name, calls in seen.items() if not calls]
+            ran = {name: tuple(calls) for name, calls in seen.items()}  # checkpointed layers run again in the backward pass
+            missing = [name for name, calls in ran.items() if not calls]
             if missing:
                 raise UsageError(f"{missing[0]} does not run in the training step, so nothing can be learned about it.")
-            outputs = [output for calls in seen.values() for _, output in calls]
+            outputs = [output for calls in ran.values() for _, output in calls]
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
             if criterion.needs_gradients:  # the loss is a mean: its gradient times the images is that of each image
                 gradients = iter(torch.autograd.grad(loss * count, outputs))
             images += count if counts else 0
             for layer in layers:
-                calls = [_as_tokens(layer.module, inputs, next(gradients), count) for inputs, _ in seen[layer.name]]
+                calls = [_as_tokens(layer.module, inputs, next(gradients), count) for inputs, _ in ran[layer.name]]
                 inputs, gradient = (torch.cat(parts, dim=1) for parts in zip(*calls, strict=True))
                 observed = criterion.observe(inputs, gradient).double() * counts  # a rank without images adds zeros
                 sums[layer.name] = sums[layer.name].add_(observed) if layer.name in sums else observed
