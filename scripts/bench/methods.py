@@ -5,8 +5,8 @@
 Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the first half of the epochs. Rows
 that the output holds already are not run again. Prints a table of validation accuracies in per cent: mean and deviation.
 
-With --transfer a model that was trained on the digits 0 to 4 is pruned while it learns 5 to 9, on masks that change every
-epoch or at every step: what Movement is for. The epochs are half as long then, and by default twice as many.
+With --transfer a model that was trained on the digits 0 to 4 is pruned to 95 % while it learns 5 to 9, with masks that change
+every epoch or at every step: what Movement is for. By default 30 epochs then, of half the length.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import csv
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
@@ -49,14 +50,10 @@ CRITERIA = {
     "SparseGPT": SparseGPT,
     "Movement": Movement,
 }
-COLUMNS = ("one-shot", "one-shot, fine-tuned", "iterative")
-TRANSFERRED = ("Random", "Magnitude", "Movement")
-TRANSFER_COLUMNS = ("masks change every epoch", "masks change every step")
 ARCHITECTURE = Path(__file__).parents[2] / "configs" / "pretrain_digits.yaml"
-SPARSITIES = (0.8, 0.95)
 FIELDS = ("criterion", "sparsity", "column", "seed", "epochs", "accuracy")
 LEARNING_RATE = 1e-3
-PRETRAINING_EPOCHS = 60
+PRETRAINING_EPOCHS = 40
 STEPS = 9  # of an epoch with half of the digits
 
 
@@ -96,7 +93,7 @@ class SomeDigits(ImageData):
     """The images of some digits alone."""
 
     def __init__(self, digits: range) -> None:
-        super().__init__("digits", "digits")
+        super().__init__("digits", "digits", crop_scale=(0.6, 1.0), horizontal_flip=False)
         self.digits = digits
 
     @cached_property
@@ -138,27 +135,44 @@ def read(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open())) if path.exists() else []
 
 
-def fill(path: Path, epochs: int, seeds: int, criteria: Sequence[str], columns: Sequence[str], run: Callable) -> None:
+@dataclass(frozen=True)
+class Table:
+    """What is compared, and how a criterion is run at a sparsity, for a column, with a seed, in so many epochs."""
+
+    criteria: Sequence[str]
+    sparsities: Sequence[float]
+    columns: Sequence[str]
+    run: Callable[[str, float, str, int, int], dict[str, float]]
+
+
+ON_EQUAL_TERMS = Table(tuple(CRITERIA), (0.8, 0.95), ("one-shot", "one-shot, fine-tuned", "iterative"), run)
+TRANSFER = Table(
+    ("Random", "Magnitude", "Movement"), (0.95,), ("masks change every epoch", "masks change every step"), transfer
+)
+
+
+def fill(path: Path, table: Table, epochs: int, seeds: int) -> None:
+    columns = [column for column in table.columns if column != "one-shot"]  # which comes with the next
     done = {tuple(row[field] for field in FIELDS[:-1]) for row in read(path)}
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if not done:
             writer.writerow(FIELDS)
-        for seed, sparsity, criterion, column in product(range(seeds), SPARSITIES, criteria, columns):
+        for seed, sparsity, criterion, column in product(range(seeds), table.sparsities, table.criteria, columns):
             key = (criterion, str(sparsity), column, str(seed), str(epochs))
             if key in done:
                 continue
-            for name, accuracy in run(criterion, sparsity, column, seed, epochs).items():
+            for name, accuracy in table.run(criterion, sparsity, column, seed, epochs).items():
                 writer.writerow((*key[:2], name, *key[3:], round(accuracy, 6)))
             file.flush()
             print(*key, flush=True)
 
 
-def table(rows: list[dict[str, str]], criteria: Sequence[str], columns: Sequence[str]) -> str:
-    heads = [f"{sparsity:.0%} {column}" for sparsity in SPARSITIES for column in columns]
+def show(rows: list[dict[str, str]], table: Table) -> str:
+    heads = [f"{sparsity:.0%} {column}" for sparsity in table.sparsities for column in table.columns]
     lines = ["| criterion | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for criterion in criteria:
-        cells = [cell(rows, criterion, sparsity, column) for sparsity in SPARSITIES for column in columns]
+    for criterion in table.criteria:
+        cells = [cell(rows, criterion, sparsity, column) for sparsity in table.sparsities for column in table.columns]
         lines.append(f"| {criterion} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -179,14 +193,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    epochs = options.epochs or (16 if options.transfer else 8)
-    if options.transfer:
-        criteria, columns = TRANSFERRED, TRANSFER_COLUMNS
-        fill(options.output, epochs, options.seeds, criteria, columns, transfer)
-    else:
-        criteria, columns = tuple(CRITERIA), COLUMNS
-        fill(options.output, epochs, options.seeds, criteria, columns[1:], run)
-    print(table([row for row in read(options.output) if row["epochs"] == str(epochs)], criteria, columns))
+    table, epochs = (TRANSFER, options.epochs or 30) if options.transfer else (ON_EQUAL_TERMS, options.epochs or 8)
+    fill(options.output, table, epochs, options.seeds)
+    print(show([row for row in read(options.output) if row["epochs"] == str(epochs)], table))
 
 
 if __name__ == "__main__":
