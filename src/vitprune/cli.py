@@ -1,45 +1,35 @@
 """The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
 
-import logging
-import os
 import sys
-import traceback
-import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls, nothing a user can change
-
-import datasets
-import huggingface_hub
-import transformers
-from jsonargparse import ArgumentError, Namespace
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from jsonargparse import Namespace
+from lightning import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
 from vitprune.analysis.plots import plot_density
-from vitprune.cli_errors import explain, explain_gone
+from vitprune.cli_errors import explain
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.export import export_checkpoint
-from vitprune.export.export import Choices
 from vitprune.export.figures import plot_run
 from vitprune.export.formats import parse_formats
-from vitprune.export.report import summarize
+from vitprune.failures import one_message
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
-from vitprune.study import batch_limit
+from vitprune.quiet import quieten
+from vitprune.trainer import Progress, PruningTrainer
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.metrics_csv import MetricsCSV
 from vitprune.training.predictions import PredictionsCSV
 from vitprune.training.throughput import Throughput
-from vitprune.verbs import MEASURING, MeasuringTrainer
+from vitprune.verbs import MEASURING
 
 DEFAULTS = {
     "accelerator": "auto",
@@ -50,61 +40,11 @@ DEFAULTS = {
 }
 
 
-class PruningTrainer(MeasuringTrainer):
-    """Lightning's trainer, with more verbs."""
-
-    def export(
-        self,
-        model: ViTClassifier,
-        datamodule: ImageData,
-        ckpt_path: str,
-        output: str | None = None,
-        formats: str = "hf",
-        shrink: Literal["auto", "required", "off"] = "auto",
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-    ) -> None:
-        """Export the model of a checkpoint to a folder that plain `transformers` loads.
-
-        Args:
-            model: Gives the configuration of the transformer.
-            datamodule: Scores the result.
-            ckpt_path: A training checkpoint, or the folder of a run.
-            output: The folder; by default `export` in the folder of the run.
-            formats: What else to write, separated by commas: pt2, onnx, compressed, semi_structured. hf is always there.
-            shrink: Drop what can be dropped exactly, refuse to leave dead structure behind, or drop nothing.
-            dtype: Of the stored weights.
-
-        """
-        checkpoint_path = Path(ckpt_path)
-        run_folder = run_folders.run_of(checkpoint_path) or checkpoint_path.parent
-        folder = Path(output) if output else run_folder / "export"
-        report = export_checkpoint(
-            read_checkpoint(checkpoint_path),
-            model.net.config,
-            datamodule,
-            folder,
-            pruning=next((c for c in self.callbacks if isinstance(c, IterativePruning)), None),
-            run_folder=run_folder,
-            validation_batches=batch_limit(self.limit_val_batches, len(datamodule.whole_validation())),
-            seed=datamodule.seed,
-            choices=Choices(parse_formats(formats), shrink, dtype),
-        )
-        print(f"exported {checkpoint_path} to {folder}: {summarize(report)}")
-
-
 class Parser(LightningArgumentParser):
     """A parser that raises its errors instead of printing its usage, and does not guess at abbreviated options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
-
-
-class Progress(RichProgressBar):
-    """A progress bar of metrics alone."""
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Leave out the version of the run, which is no metric."""
-        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class PruningCLI(LightningCLI):
@@ -253,67 +193,20 @@ def _as_list(value: Any) -> list[Any]:
 
 def main(args: list[str] | None = None) -> None:
     """Run a command line; bad input ends in one message and exit code 2."""
-    _quieten()
+    quieten()
     given = sys.argv
     words = given[1:] if args is None else args
     try:
-        if words and words[0] in folder_commands.COMMANDS:
-            sys.argv = [given[0], *words]
-            return folder_commands.run(words[0], words[1:])
-        sys.argv = [given[0], *run_folders.resolve_arguments(words)]
-        PruningCLI()
-    except ArgumentError as error:
-        _fail(explain(str(error), verb=words[0] if words else ""))
-    except UsageError as error:
-        _fail(str(error))
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        if not _raised_by_lightning(error):
-            raise
-        _fail(str(error))
-    except OSError as error:
-        if error.errno is None:
-            raise
-        _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
-    except RuntimeError as error:
-        if not (meaning := explain_gone(str(error))):
-            raise
-        _fail(f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last", code=1)
+        with one_message(verb=words[0] if words else ""):
+            _run(words, given[0])
     finally:
         sys.argv = given
 
 
-def _raised_by_lightning(error: Exception) -> bool:
-    """Tell a setting of the Trainer that does not fit from a fault of this program."""
-    return f"{os.sep}lightning{os.sep}pytorch{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
-
-
-def _fail(message: str, code: int = 2) -> None:
-    sys.stderr.write(f"vitprune: error: {message}\n")
-    sys.exit(code)
-
-
-UNHELPFUL_WARNINGS = (
-    "You're using the WeightAveraging callback with a model that overrides",  # refused where it would not work
-    r".*does not have many workers.*",
-    r".*Checkpoint directory .* exists and is not empty.*",
-    r".*isinstance\(treespec, LeafSpec\).*",
-    r".*is smaller than the logging interval.*",
-    r"Your `IterableDataset` has `__len__` defined.*",
-)
-UNHELPFUL_LINES = ("Tip:", "TPU available", "GPU available: False", "Loading `train_dataloader`", "Seed set to")
-
-
-def _quieten() -> None:
-    """Turn off other libraries' hints that a user of this program cannot act on."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    huggingface_hub.logging.set_verbosity_error()
-    for message in UNHELPFUL_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    for name in (
-        "lightning.pytorch.utilities.rank_zero",
-        "lightning.fabric.utilities.rank_zero",
-        "lightning.fabric.utilities.seed",
-    ):
-        logging.getLogger(name).addFilter(lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES))
+def _run(words: list[str], program: str) -> None:
+    if words and words[0] in folder_commands.COMMANDS:
+        sys.argv = [program, *words]
+        folder_commands.run(words[0], words[1:])
+    else:
+        sys.argv = [program, *run_folders.resolve_arguments(words)]
+        PruningCLI()

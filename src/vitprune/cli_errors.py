@@ -47,16 +47,6 @@ AXES = {
 NOISE = re.compile(
     r"Does not validate against|Problem with given class_path|Subtypes:|Errors:|Given value|Expected a <class 'NoneType'>"
 )
-# what other libraries say when a process that this one depends on is gone, and what that means
-GONE = {
-    r"DataLoader worker": "a data worker has died, for lack of memory perhaps: try fewer data.num_workers",
-    r"(?i)connection (was )?(closed|reset|refused)|gloo|nccl|socket": "another process of this run has ended, and says why",
-}
-
-
-def explain_gone(message: str) -> str | None:
-    """Return what a message about a process that is gone means; None for any other."""
-    return next((meaning for pattern, meaning in GONE.items() if re.search(pattern, message)), None)
 
 
 def explain(message: str, verb: str = "") -> str:
