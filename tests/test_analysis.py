@@ -143,6 +143,14 @@ class TestCompare:
         main(["compare", str(run), str(root / "version_1"), f"--output={tmp_path}"])
         assert [row["latency_ms"] for row in rows_of(tmp_path / "compare.csv")] == ["4.5", ""]
 
+    def test_folders_without_a_result_are_left_out(self, root, tmp_path, capsys):
+        stopped = tmp_path / "stopped"
+        (stopped / "checkpoints").mkdir(parents=True)
+        main(["compare", str(stopped), str(root / "version_0"), str(root / "version_9"), f"--output={tmp_path}"])
+        assert [row["name"] for row in rows_of(tmp_path / "compare.csv")] == ["version_0"]
+        left_out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
+        assert left_out == [f"left out: {folder} has no export/report.json" for folder in (stopped, root / "version_9")]
+
     @pytest.mark.parametrize("command", ["compare", "report"])
     def test_a_folder_that_is_no_run(self, tmp_path, capsys, command):
         with pytest.raises(SystemExit) as stopped:

@@ -10,11 +10,15 @@ from PIL import Image
 
 from tests.conftest import tiny_net
 from vitprune.cli import main
+from vitprune.export import pt2
 from vitprune.export.benchmark import race, spread
 from vitprune.export.contenders import Contender
+from vitprune.export.exported import Exported
+from vitprune.export.load import load_pruned
 from vitprune.export.report import count_flops
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import describe
+from vitprune.export.verify import logits
 from vitprune.model.blocks import find_blocks
 
 
@@ -71,10 +75,12 @@ def export(tmp_path):
 
 
 def test_table_files_and_report(export, capsys):
+    net, images = load_pruned(export), torch.zeros(2, 3, 16, 16)
+    pt2.write(Exported(net, net, images, logits(net, images), export))
     main(["benchmark", str(export), "--repeats=2", "--batch_size", "4", "--device=cpu", "--threads=1"])
     out = capsys.readouterr().out
-    names = ["dense", "export", "export, load_pruned"]
-    for name in [*names, "threads 1", "batch_size 4", "float32"]:
+    names = ["dense", "export", "export, load_pruned", "export, model.pt2"]
+    for name in [*names, "latency ms (batch 1)", "threads 1", "batch_size 4", "float32"]:
         assert name in out
     report = json.loads((export / "report.json").read_text())
     assert report["benchmark"]["threads"] == 1
@@ -83,7 +89,7 @@ def test_table_files_and_report(export, capsys):
     assert [model["name"] for model in csv.DictReader((export / "benchmark.csv").read_text().splitlines())] == names
     dropped = report["shrunk"]["dropped_parameters"]
     assert models[0]["parameters"] - models[1]["parameters"] == dropped > 0
-    assert models[0]["flops"] > models[1]["flops"] > models[2]["flops"]
+    assert models[0]["flops"] > models[1]["flops"] > models[2]["flops"] == models[3]["flops"]
     assert models[2]["theoretical_speedup"] == models[0]["flops"] / models[2]["flops"]
     assert all(model["images_per_s"] > 0 and model["latency_ms"] > 0 for model in models)
     assert len(Image.open(export / "benchmark.png").convert("L").getcolors(1 << 20)) > 10

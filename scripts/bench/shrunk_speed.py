@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 
 from vitprune.export import onnx, semi_structured
 from vitprune.export.benchmark import describe_machine, race
-from vitprune.export.benchmark_report import print_table
+from vitprune.export.benchmark_report import print_speeds
 from vitprune.export.contenders import Contender, Setting, can_run_sparse, contender
 from vitprune.export.exported import Exported
 from vitprune.export.formats import DTYPES
@@ -90,7 +90,7 @@ def main() -> None:
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
             speeds = race(list(contenders(name, setting, Path(folder))), options.batch_size, options.repeats, options.device)
-        print_table(speeds, conditions)
+        print_speeds(speeds, conditions)
         for speed in speeds[1:]:
             print(f"{speed.name}: {speed.measured_speedup / speed.theoretical_speedup:.3f} of the theoretical speed-up")
 

@@ -7,21 +7,19 @@ from typing import Literal
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from rich.console import Console
 from rich.table import Table
 
 from vitprune.analysis import compare as comparison
 from vitprune.analysis.report import write_report
+from vitprune.analysis.tables import print_table
 from vitprune.cli_errors import explain
 from vitprune.errors import UsageError
 from vitprune.export.benchmark import describe_machine, race
-from vitprune.export.benchmark_report import print_table, save
+from vitprune.export.benchmark_report import print_speeds, save
 from vitprune.export.contenders import Setting, contender, contenders_of, dense_of
 from vitprune.export.formats import DTYPES
 from vitprune.export.load import load_stock
 from vitprune.study import show
-
-WIDTH = 140  # columns, also where the output is no terminal
 
 
 def benchmark(
@@ -65,7 +63,7 @@ def benchmark(
     found.insert(0, contender("dense", dense, setting, None))
     speeds = race(found, batch_size, repeats, device)
     conditions = {"batch_size": batch_size, "repeats": repeats, **describe_machine(setting)}
-    print_table(speeds, conditions)
+    print_speeds(speeds, conditions)
     if target := save(speeds, conditions, paths, Path(output) if output else None):
         print(f"benchmark.csv and benchmark.png are in {target}")
 
@@ -80,12 +78,12 @@ def compare(folders: list[str], output: str | None = None) -> None:
     """Put finished runs, and sweeps, into one table and one figure.
 
     Args:
-        folders: Of runs (lightning_logs/version_N) and of sweeps.
+        folders: Of runs (lightning_logs/version_N) and of sweeps; others are left out.
         output: Folder for compare.csv and compare.png; by default `compare` beside the first folder.
 
     """
     paths = [Path(folder).expanduser().resolve() for folder in folders]
-    rows = [row for path in paths for row in comparison.read_folder(path)]
+    rows = _read_what_can_be(paths)
     columns = ("run", "kind", "images seen", "sparsity", "of all", "dense", "just pruned", "in the end", "GFLOPs", "latency ms")
     table = Table(*columns)
     for row in rows:
@@ -93,13 +91,27 @@ def compare(folders: list[str], output: str | None = None) -> None:
         cells = [_cell(row.images_seen, "{:,}"), *(_cell(value, "{:.2%}") for value in percentages)]
         gflops = None if row.flops is None else row.flops / 1e9
         table.add_row(row.name, row.kind, *cells, _cell(gflops, "{:.3f}"), _cell(row.latency_ms, "{:.2f}"))
-    console = Console()
-    console.width = max(console.width, WIDTH)
-    console.print(table)
+    print_table(table)
     for difference in comparison.differences(rows):
         print(f"not a fair comparison: {difference}.")
     target = Path(output) if output else paths[0].parent / "compare"
     show(target, "compare", {"compare": comparison.save(rows, target)})
+
+
+def _read_what_can_be(paths: list[Path]) -> list[comparison.Row]:
+    """Return what there is to compare, and say what is left out."""
+    rows, left_out = [], []
+    for path in paths:
+        try:
+            rows += comparison.read_folder(path)
+        except UsageError as error:
+            left_out.append(str(error))
+    if not rows:
+        needed = f"{comparison.REPORT} and config.yaml) and of sweeps (with {comparison.sweep.RESULT}"
+        raise UsageError(f"{'; '.join(left_out)}: compare takes folders of finished runs (with {needed}).")
+    for reason in left_out:
+        print(f"left out: {reason}")
+    return rows
 
 
 def report(folders: list[str], output: str | None = None, images: int = 1000) -> None:

@@ -56,7 +56,7 @@ def read_folder(folder: Path) -> list[Row]:
     """Return the result of a run, or the points of a sweep.
 
     Raises:
-        UsageError: If the folder has neither; the message says which file is missing.
+        UsageError: If the folder is neither; the message says which file is missing.
 
     """
     for path in (folder / sweep.RESULT, folder / "sweep" / sweep.RESULT):
@@ -64,10 +64,7 @@ def read_folder(folder: Path) -> list[Row]:
             return _read_sweep(json.loads(path.read_text()))
     for name in (REPORT, Path("config.yaml")):
         if not (folder / name).is_file():
-            raise UsageError(
-                f"{folder} has no {name}: compare takes folders of finished runs (with {REPORT} and config.yaml) "
-                f"and of sweeps (with {sweep.RESULT})."
-            )
+            raise UsageError(f"{folder} has no {name}")
     return [_read_run(folder)]
 
 

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from vitprune.analysis.speed_plot import plot_speedups
+from vitprune.analysis.tables import print_table
 from vitprune.export.benchmark import Speed
 
 REPORT = "report.json"
-WIDTH = 120  # columns, also where the output is no terminal
 
 
-def print_table(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
+def print_speeds(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
     """Print the results, medians with the distance between the quartiles."""
     table = Table(caption=", ".join(f"{name} {value}" for name, value in conditions.items()))
-    columns = ("", "latency ms", "images/s", "speed-up", "by FLOPs", "GFLOPs", "M params", "MB")
+    columns = ("", "latency ms (batch 1)", "images/s", "speed-up (images/s)", "by FLOPs", "GFLOPs", "M params", "MB")
     for column in columns:
         table.add_column(column, justify="left" if column == "" else "right")
     for speed in speeds:
@@ -33,9 +32,7 @@ def print_table(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
             f"{speed.parameters / 1e6:.2f}",
             "-" if speed.bytes is None else f"{speed.bytes / 1e6:.1f}",
         )
-    console = Console()
-    console.width = max(console.width, WIDTH)
-    console.print(table)
+    print_table(table)
 
 
 def save(speeds: Sequence[Speed], conditions: dict[str, Any], folders: Sequence[Path], output: Path | None) -> Path | None:

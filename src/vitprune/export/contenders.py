@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from vitprune.export import onnx, semi_structured
+from vitprune.export import onnx, pt2, semi_structured
 from vitprune.export.exported import Logits
 from vitprune.export.load import WEIGHTS, load_pruned, load_stock
 from vitprune.export.report import count_flops
@@ -76,6 +76,9 @@ def contenders_of(folder: Path, name: str, setting: Setting) -> Iterator[Contend
     yield contender(name, stock, setting, size)
     if count(smallest) < count(stock):
         yield contender(f"{name}, load_pruned", smallest, setting, size)
+    if (file := folder / pt2.FILE).is_file() and setting.device == "cpu":
+        facts = contender(f"{name}, {pt2.FILE}", smallest, setting, file.stat().st_size)
+        yield replace(facts, run=pt2.load(file))
     if (file := folder / onnx.FILE).is_file() and find_spec("onnxruntime") and setting.device == "cpu":
         facts = contender(f"{name}, ONNX Runtime", smallest, setting, file.stat().st_size)
         yield replace(facts, run=onnx.Runtime(file))

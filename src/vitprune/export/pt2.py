@@ -1,5 +1,6 @@
 """A `torch.export` program: `torch.export.load(file).module()(images)` needs nothing but torch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ def write(exported: Exported) -> dict[str, Any]:
     batch = {"pixel_values": {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad():
         program = torch.export.export(Logits(exported.smallest), (images,), dynamic_shapes=batch)
-    program.example_inputs = None  # they would be pickled into the file
-    torch.export.save(program, file)
-    return {**agreement(exported.logits, run(file, exported.images)), "bytes": file.stat().st_size}
+        program.example_inputs = None  # they would be pickled into the file
+        torch.export.save(program, file)
+        logits = load(file)(exported.images)
+    return {**agreement(exported.logits, logits), "bytes": file.stat().st_size}
 
 
-@torch.no_grad()
-def run(file: Path, images: Tensor) -> Tensor:
-    """Load a program and return its logits, (B, classes)."""
-    return torch.export.load(file).module()(images)
+def load(file: Path) -> Callable[[Tensor], Tensor]:
+    """Return a program that takes images, (B, channels, height, width), to logits, (B, classes)."""
+    return torch.export.load(file).module()
