@@ -20,6 +20,11 @@ def photo(width=60, height=40, seed=0):
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
+def half_transparent(image):
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return image
+
+
 def encode(image, form, **options):
     stream = io.BytesIO()
     image.save(stream, form, **options)
@@ -44,8 +49,9 @@ KINDS = {
     "jpeg, CMYK": lambda: encode(photo().convert("CMYK"), "JPEG"),
     "png": lambda: encode(photo(), "PNG"),
     "png, grey": lambda: encode(photo().convert("L"), "PNG"),
-    "png, transparent": lambda: encode(photo().convert("RGBA"), "PNG"),
-    "png, grey and transparent": lambda: encode(photo().convert("LA"), "PNG"),
+    "png, transparent": lambda: encode(half_transparent(photo()), "PNG"),
+    "png, grey and transparent": lambda: encode(half_transparent(photo().convert("L")), "PNG"),
+    "png, one transparent colour": lambda: encode(photo(), "PNG", transparency=photo().getpixel((3, 3))),
     "png, palette": lambda: encode(photo().convert("P"), "PNG"),
     "png, black and white": lambda: encode(photo().convert("1"), "PNG"),
     "webp": lambda: encode(photo(), "WEBP"),
@@ -65,7 +71,11 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_decoded_to_what_pil_makes_of_it(kind):
     image = read(KINDS[kind]())
-    plain = ImageOps.exif_transpose(Image.open(io.BytesIO(KINDS[kind]()))).convert("RGB")
+    plain = ImageOps.exif_transpose(Image.open(io.BytesIO(KINDS[kind]())))
+    if "transparent" in kind:
+        white = Image.new("RGBA", plain.size, "white")
+        plain = Image.alpha_composite(white, plain.convert("RGBA"))
+    plain = plain.convert("RGB")
     pixels = image.decode()
     assert pixels.dtype == torch.uint8
     assert torch.equal(pixels, vf.pil_to_tensor(plain))

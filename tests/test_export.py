@@ -52,7 +52,7 @@ for folder in folders:
     processor, model = AutoImageProcessor.from_pretrained(folder), AutoModelForImageClassification.from_pretrained(folder)
     if model.config.model_type == "vit":
         assert isinstance(ViTForImageClassification.from_pretrained(folder), ViTForImageClassification)
-    inputs = processor(Image.open(image).convert("RGB"), return_tensors="pt")
+    inputs = processor(Image.open(image), return_tensors="pt")
     with torch.no_grad():
         as_loaded = model(**inputs).logits
         for parameter in model.parameters():  # a mapped file is not aligned like fresh memory, which moves the last bit
@@ -99,12 +99,14 @@ def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path,
     structured = tmp_path / "structured"
     model, _, pruning = train(structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN)
     structured_checkpoint, structured_report = export(structured, model, data, pruning, formats=["pt2"])
-    image = tmp_path / "image.png"
-    Image.effect_noise((30, 20), 80).save(image)
+    image = tmp_path / "images" / "image.png"
+    image.parent.mkdir()
+    Image.effect_noise((30, 20), 80).save(image)  # a grey one
     folders = [str(folder / "export"), str(structured / "export")]
     result = subprocess.run([sys.executable, "-W", "error", "-c", PLAIN, str(image), *folders], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    pixels = data.image_processor(Image.open(image).convert("RGB"), return_tensors="pt")["pixel_values"]
+    data.predict_images = str(image.parent)
+    pixels = data.prepare(next(iter(data.predict_dataloader())), torch.device("cpu"))["pixel_values"]
     same, close = json.loads(result.stdout)
     assert same == logits(load_masked(checkpoint, model.net.config), pixels).tolist()
     expected = logits(load_masked(structured_checkpoint, model.net.config), pixels)
@@ -148,6 +150,9 @@ def test_the_report_has_the_rounds_and_both_scores(exported):
 
 def test_card_and_plots(exported):
     folder = exported[0] / "export"
+    assert (
+        len({path.stat().st_mode for path in folder.iterdir() if path.is_file()}) == 1
+    )  # that of the weights is the usual one
     card = (folder / "README.md").read_text()
     assert "from_pretrained" in card
     assert "80.0" in card

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional as vf
+from transformers.image_transforms import convert_to_rgb
 
 ORIENTATION = 0x0112  # EXIF: from 5 on, width and height are exchanged
 TORCHVISION = {(form, mode) for form in ("JPEG", "MPO", "PNG") for mode in ("RGB", "L")}
@@ -55,13 +56,17 @@ class EncodedImage:
 
     @_readable()
     def decode(self) -> Tensor:
-        """Return all pixels, upright and in RGB, uint8 (3, H, W); of an animation, the first picture."""
-        if (self.file.format, self.file.mode) in TORCHVISION:
+        """Return all pixels, upright and in RGB, uint8 (3, H, W); of an animation, the first picture.
+
+        What is transparent becomes white, as `transformers` makes it.
+        """
+        if (self.file.format, self.file.mode) in TORCHVISION and "transparency" not in self.file.info:
             data = torch.frombuffer(bytearray(self.data), dtype=torch.uint8)
             pixels = decode_image(data, mode=ImageReadMode.RGB, apply_exif_orientation=True)
             if pixels.dtype == torch.uint8:  # and not a PNG of 16 bits a channel
                 return pixels
-        return vf.pil_to_tensor(_eight_bits(ImageOps.exif_transpose(self.file)).convert("RGB"))
+        pixels = convert_to_rgb(_eight_bits(ImageOps.exif_transpose(self.file)), return_numpy=True)
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     @_readable()
     def decode_smaller(self, factor: float) -> Tensor:

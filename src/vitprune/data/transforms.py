@@ -31,7 +31,7 @@ def load_processor(
         std: Standard deviation per channel, of values in [0, 1].
 
     """
-    given: dict[str, Any] = {"image_mean": mean, "image_std": std}
+    given: dict[str, Any] = {"image_mean": mean, "image_std": std, "do_convert_rgb": True}  # grey images are read as well
     if image_size:
         square = {"height": image_size, "width": image_size}
         given |= {"size": square, "crop_size": square}

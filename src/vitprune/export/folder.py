@@ -28,6 +28,8 @@ def written_at_once(folder: Path) -> Iterator[Path]:
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         yield scratch
+        for file in scratch.glob("*.safetensors"):  # which are written so that only their owner may read them
+            shutil.copymode(scratch / "config.json", file)
         replace_folder(folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
