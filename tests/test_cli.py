@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import SHARED, needs_shared
 from vitprune.cli import main
+from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.commands import command_line, command_of
 from vitprune.training.metrics_csv import read_metrics
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
@@ -25,6 +28,12 @@ SHORT = [
     "--pruning.schedule.init_args.end_epoch=1",
     "--pruning.schedule.init_args.every_n_epochs=1",
 ]
+
+
+def typed(command: str) -> list[str]:
+    """Return the words of a command without its program, which is that of the tests."""
+    words = shlex.split(command)
+    return words[words.index("fit") :]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +81,7 @@ class TestWhatARunLeavesBehind:
         assert any(name.startswith("lr-") for name in scalars)
         assert len([name for name in scalars if name.startswith("sparsity/layer/")]) == 36
         assert len(events.Tags()["histograms"]) == 36
-        assert set(events.Tags()["images"]) == {"training", "density"}
+        assert set(events.Tags()["images"]) == {"figures/training", "figures/density"}
         assert [e.value for e in events.Scalars("sparsity/prunable")][-1] == pytest.approx(0.8, abs=1e-4)
         assert len(events.Scalars("round/after_pruning")) == 2
 
@@ -87,6 +96,13 @@ class TestWhatARunLeavesBehind:
         assert settings["pruning"]["schedule"]["init_args"]["end_epoch"] == 1
         assert settings["data"]["max_images"] == {"train": 256, "validation": 64}
         assert settings["seed_everything"] == 42
+
+    def test_the_card_has_the_command_that_repeats_the_run(self, finished_run):
+        root = finished_run.parents[1]
+        words = ["fit", "--config", "iterative.yaml", f"--trainer.default_root_dir={root}", *SMALL, *DIGITS, *SHORT]
+        command = json.loads((finished_run / "export" / "report.json").read_text())["environment"]["command"]
+        assert typed(command) == words
+        assert f"\n```\n{command}\n```\n" in (finished_run / "export" / "README.md").read_text()
 
     def test_a_line_per_round(self, tmp_path, capsys):
         main(["fit", "--config", "oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0]])
@@ -195,8 +211,11 @@ class TestPlacesOfRuns:
         main(arguments)
         main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
         assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
-        epochs = read_metrics(tmp_path / "runs" / "lightning_logs" / "version_0")["epoch"]
-        assert max(epochs.values()) == 1
+        run = tmp_path / "runs" / "lightning_logs" / "version_0"
+        assert max(read_metrics(run)["epoch"].values()) == 1
+        first, second = command_of(read_checkpoint(run / "checkpoints" / "last.ckpt")).split(" && ")
+        assert typed(first) == arguments
+        assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
 
     def test_without_a_logger_nothing_is_left_in_the_working_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -346,3 +365,15 @@ def test_main_leaves_the_interpreter_as_it_was(capsys):
     with pytest.raises(SystemExit):
         main(["fitt"])
     assert sys.argv == before
+
+
+@pytest.mark.parametrize(
+    ("program", "start"),
+    [
+        ("/opt/env/bin/vitprune", "vitprune"),
+        ("/home/me/project/scripts/train.py", "python scripts/train.py"),
+        ("/opt/env/lib/vitprune/__main__.py", "python -m vitprune"),
+    ],
+)
+def test_commands_are_told_as_they_are_typed(program, start):
+    assert command_line([program, "fit", "--data.max_images={train: 9}"]) == f"{start} fit '--data.max_images={{train: 9}}'"

@@ -24,6 +24,7 @@ from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
 from vitprune.trainer import Progress, PruningTrainer
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
+from vitprune.training.commands import RunCommands, command_line
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.metrics_csv import MetricsCSV
@@ -48,9 +49,15 @@ class Parser(LightningArgumentParser):
 
 
 class PruningCLI(LightningCLI):
-    """One configuration for every verb."""
+    """One configuration for every verb.
 
-    def __init__(self) -> None:
+    Args:
+        command: What the user typed.
+
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
         super().__init__(
             ViTClassifier,
             ImageData,
@@ -132,7 +139,7 @@ class PruningCLI(LightningCLI):
         pruning = self._get(self.config_init, "pruning")
         callbacks = [pruning] if pruning else []
         if self.subcommand == "fit":
-            callbacks += [StopOnNaN(), Throughput(), ExactResume()]
+            callbacks += [StopOnNaN(), Throughput(), ExactResume(), RunCommands(self.command)]
             root = settings["default_root_dir"] or "."
             kwargs["logger"] = self._loggers(settings["logger"], Path(root))
             if kwargs["logger"]:
@@ -180,10 +187,10 @@ class PruningCLI(LightningCLI):
             if isinstance(logger, TensorBoardLogger):
                 dense = pruning.dense.get("val/accuracy") if pruning else None
                 if training := plot_run(run_folder, dense):
-                    logger.experiment.add_figure("training", training, self.trainer.global_step)
+                    logger.experiment.add_figure("figures/training", training, self.trainer.global_step)
                 if pruning:
                     sparsities = pruning.measure(self.model).layers
-                    logger.experiment.add_figure("density", plot_density(sparsities), self.trainer.global_step)
+                    logger.experiment.add_figure("figures/density", plot_density(sparsities), self.trainer.global_step)
                 logger.experiment.flush()
 
 
@@ -209,4 +216,4 @@ def _run(words: list[str], program: str) -> None:
         folder_commands.run(words[0], words[1:])
     else:
         sys.argv = [program, *run_folders.resolve_arguments(words)]
-        PruningCLI()
+        PruningCLI(command_line([program, *words]))

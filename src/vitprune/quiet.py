@@ -16,7 +16,14 @@ UNHELPFUL_WARNINGS = (
     r".*is smaller than the logging interval.*",
     r"Your `IterableDataset` has `__len__` defined.*",
 )
-UNHELPFUL_LINES = ("Tip:", "TPU available", "GPU available: False", "Loading `train_dataloader`", "Seed set to")
+UNHELPFUL_LINES = (
+    "Tip:",
+    "TPU available",
+    "GPU available: False",
+    "Loading `train_dataloader`",
+    "Seed set to",
+    "`Trainer.fit` stopped: `max_epochs=",
+)
 
 
 def quieten() -> None:

@@ -58,7 +58,7 @@ class PruningTrainer(MeasuringTrainer):
             seed=datamodule.seed,
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
-        print(f"exported {checkpoint_path} to {folder}: {summarize(report)}")
+        print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")
 
 
 class Progress(RichProgressBar):

@@ -30,6 +30,8 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
 model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
+print(model.config.id2label[int(logits.argmax())])
 ```
 
 {usage}{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
@@ -71,7 +73,9 @@ def _shrunk(report: dict[str, Any]) -> str:
     shrunk = report["shrunk"]
     if "after" not in shrunk:
         return f"Zeros are stored as zeros: nothing was dropped ({shrunk['reason'].rstrip('.')})."
-    lines = [f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: {_widths(shrunk)}."]
+    lines = ["Nothing could be dropped with the same logits."]
+    if shrunk["dropped_parameters"]:
+        lines = [f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: {_widths(shrunk)}."]
     if any(shrunk["stayed"].values()):
         lines.append("What stays in the file as zeros, and why:\n")
     lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in shrunk["stayed"].items() if zeros]
@@ -84,7 +88,7 @@ def _widths(shrunk: dict[str, Any]) -> str:
         for name, before in shrunk["before"].items()
         if shrunk["after"][name] != before
     ]
-    return ", ".join(changes) or "all widths are as they were"
+    return ", ".join(changes)
 
 
 ROWS = (

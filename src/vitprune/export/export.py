@@ -17,7 +17,7 @@ from vitprune.export.exported import Exported
 from vitprune.export.figures import draw
 from vitprune.export.folder import check_target, written_at_once
 from vitprune.export.formats import DTYPES, FORMATS
-from vitprune.export.report import command_line, count_flops, describe_environment, describe_run
+from vitprune.export.report import count_flops, describe_environment, describe_run
 from vitprune.export.score import score
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import shrink_as_asked
@@ -26,6 +26,7 @@ from vitprune.model.classifier import net_from_config
 from vitprune.model.layers import find_layers
 from vitprune.pruning import IterativePruning, masks
 from vitprune.pruning.sparsity import measure
+from vitprune.training.commands import command_of
 
 NET_PREFIX = "net."
 WEIGHTS = "model.safetensors"
@@ -95,7 +96,7 @@ def export_checkpoint(
             "shrunk": written.shrunk,
             "formats": formats,
             "verification": vars(written.verification),
-            "environment": describe_environment(command_line(), seed),
+            "environment": describe_environment(command_of(checkpoint), seed),
         }
         report["base"] |= {"parameters": sparsity.parameters, "flops": base_flops, "bytes": written.base_bytes}
         final = measure(written.loaded)

@@ -1,9 +1,7 @@
 """What an export says about itself: `report.json` and the model card."""
 
 import platform
-import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,13 +33,6 @@ def describe_environment(command: str, seed: int | None) -> dict[str, Any]:
     }
 
 
-def command_line() -> str:
-    """Return the command of this process, for people to repeat."""
-    program = Path(sys.argv[0])
-    words = ["vitprune"] if program.name == "vitprune" else ["python", f"{program.parent.name}/{program.name}"]
-    return " ".join([*words, *sys.argv[1:]])
-
-
 def describe_run(checkpoint: dict[str, Any], pruning: IterativePruning | None, parameters: int) -> dict[str, Any]:
     """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
     state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
@@ -64,15 +55,28 @@ def describe_run(checkpoint: dict[str, Any], pruning: IterativePruning | None, p
 
 
 def summarize(report: dict[str, Any]) -> str:
-    """Return what is worth saying about an export, a line for it and one for each further format."""
+    """Return what is worth saying about an export, in lines of their own, and a line for each further format."""
     done = "" if report["finished"] else ", before the final sparsity of its schedule"
     pruned = report["pruned"]
     lines = [
-        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.4f}, "
+        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.2%}",
         f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters stored, {pruned['nonzero_parameters']:,} of "
-        "them not zero, logits as of the masked model"
+        "them not zero",
+        _logits(report["verification"]),
     ]
-    for name, result in report["formats"].items():
-        facts = [f"{value:,} bytes" if key == "bytes" else f"{key} {value}" for key, value in result.items()]
-        lines.append(f"  {name}: {result.get('note') or ', '.join(facts)}")
-    return "\n".join(lines)
+    lines += [f"{name}: {_describe_format(result)}" for name, result in report["formats"].items()]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _describe_format(result: dict[str, Any]) -> str:
+    if "note" in result:
+        return result["note"]
+    size = f"{result['bytes']:,} bytes, " if "bytes" in result else ""
+    if "largest_logit_difference" not in result:
+        return f"{size}the same weights, bit for bit"
+    return f"{size}{_logits(result)}, the same class for {result['top1_agreement']:.1%} of {result['images']} images"
+
+
+def _logits(comparison: dict[str, Any]) -> str:
+    difference = comparison["largest_logit_difference"]
+    return f"logits at most {difference:.1g} from the masked model's" if difference else "same logits as the masked model"
