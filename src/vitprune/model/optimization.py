@@ -30,7 +30,8 @@ def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float
             continue
         decay = weight_decay if parameter.ndim > 1 and "token" not in name and "position" not in name else 0.0
         rate = learning_rate * layer_decay ** (depth + 1 - _depth_of(name, depth))
-        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+        name = f"peak_{rate:g}_decay_{decay:g}"  # that of its learning rate among what is logged
+        group = groups.setdefault((rate, decay), {"name": name, "params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())
 
