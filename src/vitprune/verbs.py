@@ -67,7 +67,7 @@ class MeasuringTrainer(Trainer):
         self,
         model: ViTClassifier,
         datamodule: ImageData,
-        methods: dict[str, Method] | None = None,
+        methods: dict[str, Method] | list[str] | None = None,
         sparsities: list[float] = TENTHS,
         seeds: int = 3,
         images_in_memory: int = 1024,
@@ -81,7 +81,8 @@ class MeasuringTrainer(Trainer):
         Args:
             model: The model.
             datamodule: Has the validation images; `data.max_images` takes a fixed part of them.
-            methods: Criterion, granularity and allocation by name; by default random and L1, unstructured and structured.
+            methods: Criterion, granularity and allocation by name; or names among random_unstructured, l1_unstructured,
+                random_structured and l1_structured, which are the default.
             sparsities: Of the prunable weights, each in (0, 1).
             seeds: How many seeds a random method is measured with.
             images_in_memory: Images that are kept at a time.
@@ -91,23 +92,23 @@ class MeasuringTrainer(Trainer):
         """
         if seeds < 1:
             raise UsageError(f"sweep needs at least one seed, not {seeds}.")
-        methods = methods or sweep.usual_methods()
+        chosen = sweep.choose(methods)
         sparsities = sensitivity.check_sparsities(sparsities)
         pruning = self._pruning()
-        layers = {name: pruning.selection.select(model, m.granularity.roles) for name, m in methods.items()}
+        layers = {name: pruning.selection.select(model, m.granularity.roles) for name, m in chosen.items()}
         used = list(range(pruning.seed, pruning.seed + seeds))
-        sweep.check_names(methods)
-        for name, method in methods.items():
+        sweep.check_names(chosen)
+        for name, method in chosen.items():
             check(method, layers[name], sparsities)
         settings: dict[str, Any] = {"sparsities": sparsities, "seeds": used}
-        settings["layers"] = {name: [layer.name for layer in chosen] for name, chosen in layers.items()}
-        settings["methods"] = {name: method.describe() for name, method in methods.items()}
+        settings["layers"] = {name: [layer.name for layer in mine] for name, mine in layers.items()}
+        settings["methods"] = {name: method.describe() for name, method in chosen.items()}
         study = Study(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
         statistics = {
             name: learn(m.criterion, model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
-            for name, m in methods.items()
+            for name, m in chosen.items()
         }
-        plan = sweep.plan(methods, sparsities, layers, used, statistics)
+        plan = sweep.plan(chosen, sparsities, layers, used, statistics)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             study.show(sweep.save(sweep.summarize(plan, scores, study.settings), study.folder))
@@ -118,7 +119,7 @@ class MeasuringTrainer(Trainer):
         datamodule: ImageData,
         names: list[str] = CLASSIFIER,
         sparsity: float = 0.5,
-        methods: dict[str, Method] | None = None,
+        methods: dict[str, Method] | list[str] | None = None,
         finetuned: str | None = None,
         output: str | None = None,
         ckpt_path: str | None = None,
@@ -130,21 +131,22 @@ class MeasuringTrainer(Trainer):
             datamodule: Gives the classes, and what a criterion learns from.
             names: The layers, by name; `*` stands for anything. These are pruned and drawn, a figure for each.
             sparsity: Of these layers, in (0, 1).
-            methods: Criterion, granularity and allocation by name; by default random and L1, unstructured and structured.
+            methods: Criterion, granularity and allocation by name; or names among random_unstructured, l1_unstructured,
+                random_structured and l1_structured, which are the default.
             finetuned: Folder of the same model after pruning and fine-tuning, the export of a run, say.
             output: Folder of the results; by default `histograms` in the folder of the checkpoint's run or in a new one.
             ckpt_path: A training checkpoint whose weights are drawn, in place of the pretrained ones.
 
         """
         sensitivity.check_sparsities([sparsity])
-        methods = methods or sweep.usual_methods()
+        chosen = sweep.choose(methods)
         if ckpt_path:
             load_weights(model, ckpt_path)
         layers = LayerSelection(names=names).select(model.eval())
         after = {layer.name: layer for layer in find_layers(ViTClassifier(finetuned))} if finetuned else {}
         states = {layer.name: {"before": layer.weight.detach().clone()} for layer in layers}
         pruning = self._pruning()
-        for name, method in methods.items():
+        for name, method in chosen.items():
             check(method, layers, [sparsity])
             statistics = learn(method.criterion, model, datamodule, layers, pruning.calibration_images, pruning.seed)
             with pruned(layers, sparsity, method, pruning.seed, statistics):

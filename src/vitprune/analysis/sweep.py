@@ -29,6 +29,22 @@ def usual_methods() -> dict[str, Method]:
     }
 
 
+def choose(methods: Mapping[str, Method] | Sequence[str] | None) -> Mapping[str, Method]:
+    """Return methods as they are given, or those of the usual ones that are named; all of these if none is.
+
+    Raises:
+        UsageError: If a name is not known.
+
+    """
+    if isinstance(methods, Mapping):
+        return methods
+    usual = usual_methods()
+    for name in methods or ():
+        if name not in usual:
+            raise UsageError(f"there is no method {name!r}; the usual ones are {', '.join(usual)}.")
+    return {name: usual[name] for name in methods or usual}
+
+
 def check_names(methods: Mapping[str, Method]) -> None:
     """Raise `UsageError` if a method is called what no file can be called."""
     for name in methods:
