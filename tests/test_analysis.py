@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.conftest import tiny_net
 from tests.test_sensitivity import ARGUMENTS, assert_not_blank
 from vitprune.analysis import histograms
+from vitprune.analysis.compare import read_folder
 from vitprune.analysis.confusion import Predictions
 from vitprune.analysis.heads import head_densities
 from vitprune.cli import main
@@ -75,6 +76,7 @@ class TestSweep:
         ("extra", "message"),
         [
             ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Valid are"),
+            ("--methods=[l2_structured]", "there is no method 'l2_structured'; the usual ones are random_unstructured, l1_"),
             ("--methods={a/b: {criterion: Magnitude}}", "becomes that of a file"),
             ("--methods={a: {criterion: Movement}}", "Movement scores what training did"),
             ("--seeds=0", "at least one seed"),
@@ -133,6 +135,12 @@ class TestCompare:
         out = capsys.readouterr().out
         assert "unequal budgets: 256, 384 images seen" in out
         assert "different images" not in out
+
+    def test_a_run_and_the_sweep_in_its_folder(self, root, tmp_path):
+        shutil.copytree(root / "version_0", tmp_path / "run")
+        shutil.copytree(root / "version_2" / "sweep", tmp_path / "run" / "sweep")
+        assert [row.name for row in read_folder(tmp_path / "run")] == ["run", "run/a", "run/a", "run/b", "run/b"]
+        assert {row.kind for row in read_folder(tmp_path / "run" / "sweep")} == {"no fine-tuning"}
 
     def test_latency_is_taken_from_a_benchmark(self, root, tmp_path):
         run = tmp_path / "run"
@@ -215,14 +223,35 @@ class TestReport:
         assert f"{report['pruned']['nonzero_parameters']:,}" in text
         assert "Levels (levels [0.4, 0.7]" in text
 
+    def test_histograms_of_the_dense_and_the_pruned_model_as_numbers(self, root):
+        report_of(root)
+        rows = rows_of(root / "version_1" / "report_histograms.csv")
+        dense, pruned = ([row for row in rows if row["state"].startswith(state)] for state in ("dense", "pruned"))
+        for states in (dense, pruned):
+            assert sum(int(row["weights"]) for row in states if row["layer"] == "mlp_in") == 6 * 64 * 128
+        edges = [[(row["layer"], row["low"], row["high"]) for row in states] for states in (dense, pruned)]
+        assert edges[0] == edges[1]
+        zeros = [sum(int(row["weights"]) for row in states if row["low"] == row["high"]) for states in (dense, pruned)]
+        report = json.loads((root / "version_1" / "export" / "report.json").read_text())
+        prunable = 6 * (4 * 64 * 64 + 2 * 64 * 128)
+        assert zeros == [0, round(report["sparsity"]["prunable"] * prunable)]
+
     def test_without_data_it_says_what_is_missing(self, root, tmp_path):
         run = tmp_path / "run"
         shutil.copytree(root / "version_1", run)
         config = yaml.safe_load((run / "config.yaml").read_text())
-        config["data"]["source"] = "/nowhere"
-        (run / "config.yaml").write_text(yaml.safe_dump(config))
-        main(["report", str(run)])
-        assert "Not known: the dense model or the data cannot be read here" in (run / "report.html").read_text()
+        for section, key, message in (
+            ("data", "source", "Not known: the data cannot be read here"),
+            (
+                "model",
+                "pretrained",
+                "Not known without the dense model, which the run began with and which cannot be read here",
+            ),
+        ):
+            config[section][key] = "/nowhere"
+            (run / "config.yaml").write_text(yaml.safe_dump(config))
+            main(["report", str(run)])
+            assert message in (run / "report.html").read_text()
 
     @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
     @pytest.mark.parametrize("width", [1280, 500])

@@ -84,18 +84,26 @@ def compare(folders: list[str], output: str | None = None) -> None:
     """
     paths = [Path(folder).expanduser().resolve() for folder in folders]
     rows = _read_what_can_be(paths)
-    columns = ("run", "kind", "images seen", "sparsity", "of all", "dense", "just pruned", "in the end", "GFLOPs", "latency ms")
-    table = Table(*columns)
+    print_table(_table(rows))
+    for difference in comparison.differences(rows):
+        print(f"not a fair comparison: {difference}.")
+    target = Path(output) if output else paths[0].parent / "compare"
+    show(target, "compare", {"compare": comparison.save(rows, target)})
+
+
+NUMBERS = ("images seen", "sparsity", "of all", "accuracy dense", "just pruned", "in the end", "GFLOPs", "latency ms (batch 1)")
+
+
+def _table(rows: list[comparison.Row]) -> Table:
+    table = Table("run", "kind", caption="sparsity of the prunable and of all weights; accuracy on the validation images")
+    for column in NUMBERS:
+        table.add_column(column, justify="right")
     for row in rows:
         percentages = (row.sparsity, row.sparsity_total, row.accuracy_dense, row.accuracy_pruned, row.accuracy)
         cells = [_cell(row.images_seen, "{:,}"), *(_cell(value, "{:.2%}") for value in percentages)]
         gflops = None if row.flops is None else row.flops / 1e9
         table.add_row(row.name, row.kind, *cells, _cell(gflops, "{:.3f}"), _cell(row.latency_ms, "{:.2f}"))
-    print_table(table)
-    for difference in comparison.differences(rows):
-        print(f"not a fair comparison: {difference}.")
-    target = Path(output) if output else paths[0].parent / "compare"
-    show(target, "compare", {"compare": comparison.save(rows, target)})
+    return table
 
 
 def _read_what_can_be(paths: list[Path]) -> list[comparison.Row]:

@@ -25,7 +25,7 @@ class Row:
     """A model and how it came about.
 
     Attributes:
-        name: Of the run, or of the method of a sweep.
+        name: Of the run; of a method in a sweep, with the run's before it.
         kind: `dense`, `no fine-tuning`, `one-shot` or `iterative`.
         images_seen: Training images that the run used, counted as often as it used them; None if it did not say.
         data: The validation images it was scored on: source, and their number if that was limited.
@@ -53,19 +53,19 @@ class Row:
 
 
 def read_folder(folder: Path) -> list[Row]:
-    """Return the result of a run, or the points of a sweep.
+    """Return the result of a run, the points of a sweep, or those of a run and of the sweep in its folder.
 
     Raises:
         UsageError: If the folder is neither; the message says which file is missing.
 
     """
-    for path in (folder / sweep.RESULT, folder / "sweep" / sweep.RESULT):
-        if path.is_file():
-            return _read_sweep(json.loads(path.read_text()))
-    for name in (REPORT, Path("config.yaml")):
-        if not (folder / name).is_file():
-            raise UsageError(f"{folder} has no {name}")
-    return [_read_run(folder)]
+    run = folder.parent if folder.name == "sweep" else folder
+    swept = [path for path in (folder / sweep.RESULT, folder / "sweep" / sweep.RESULT) if path.is_file()]
+    rows = [row for path in swept for row in _read_sweep(json.loads(path.read_text()), run.name)]
+    missing = [name for name in (REPORT, Path("config.yaml")) if not (folder / name).is_file()]
+    if missing and not rows:
+        raise UsageError(f"{folder} has no {missing[0]}")
+    return rows if missing else [_read_run(folder), *rows]
 
 
 def _read_run(folder: Path) -> Row:
@@ -86,10 +86,10 @@ def _read_run(folder: Path) -> Row:
     )
 
 
-def _read_sweep(result: dict[str, Any]) -> list[Row]:
+def _read_sweep(result: dict[str, Any], run: str) -> list[Row]:
     return [
         Row(
-            name=method,
+            name=f"{run}/{method}",
             kind="no fine-tuning",
             images_seen=0,
             data=_data(result["settings"]["data"]),
@@ -144,7 +144,7 @@ def save(rows: Sequence[Row], folder: Path) -> Figure:
 def plot_comparison(rows: Sequence[Row]) -> Figure:
     """Draw accuracy against sparsity, and against FLOPs and latency where several are known."""
     shown = [axis for axis in AXES if axis == "sparsity" or len({getattr(row, axis) for row in rows} - {None}) > 1]
-    figure = Figure(figsize=(max(5.5, 4.2 * len(shown)), 4.6), layout="constrained")
+    figure = Figure(figsize=(max(7.5, 4.2 * len(shown)), 4.6), layout="constrained")
     grid = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     dense = {row.accuracy_dense for row in rows if row.accuracy_dense is not None}
     for axes, axis in zip(grid, shown, strict=True):

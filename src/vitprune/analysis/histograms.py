@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -55,7 +56,16 @@ def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[st
         folder: Where to.
 
     """
-    with (folder / RESULT).open("w", newline="") as file:
+    write_csv(layers, folder / RESULT)
+    figures = {layer: plot_histograms(layer, states) for layer, states in layers.items()}
+    for layer, figure in figures.items():
+        figure.savefig(folder / f"{layer}.png", dpi=150)
+    return figures
+
+
+def write_csv(layers: Mapping[str, Mapping[str, Histogram]], path: Path) -> None:
+    """Write a line for every bin, and one from 0 to 0 for the zeros."""
+    with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("layer", "state", "low", "high", "weights"))
         for layer, states in layers.items():
@@ -63,33 +73,49 @@ def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[st
                 writer.writerow((layer, state, 0.0, 0.0, histogram.zeros))
                 bins = zip(histogram.edges, histogram.edges[1:], histogram.counts, strict=False)
                 writer.writerows((layer, state, *map(float, edges), int(number)) for *edges, number in bins)
-    figures = {layer: plot_histograms(layer, states) for layer, states in layers.items()}
-    for layer, figure in figures.items():
-        figure.savefig(folder / f"{layer}.png", dpi=150)
-    return figures
 
 
-def plot_histograms(layer: str, states: Mapping[str, Histogram], same_axes: bool = True) -> Figure:
-    """Draw the weights of a layer that are not zero, a panel for each state, with its share of zeros in words.
+def plot_histograms(layer: str, states: Mapping[str, Histogram]) -> Figure:
+    """Draw the weights of a layer that are not zero, a panel for each state, with its share of zeros in words."""
+    figure, grid = _panels(len(states), f"{layer}: weights that are not zero", same_axes=True)
+    for axes, (state, histogram) in zip(grid, states.items(), strict=True):
+        _bars(axes, histogram, state)
+    return figure
+
+
+def plot_before_and_after(places: Mapping[str, Mapping[str, Histogram]]) -> Figure:
+    """Draw the weights that are not zero, a panel for each place; see `plot_histograms`.
 
     Args:
-        layer: Title.
-        states: What to draw, a panel for each.
-        same_axes: Whether all panels have the same axes.
+        places: States by place. The last state is drawn as bars, and those before it as outlines in front of them.
 
     """
-    columns = min(len(states), 3)
-    rows = -(-len(states) // columns)
+    figure, grid = _panels(len(places), "weights that are not zero", same_axes=False)
+    for axes, (place, states) in zip(grid, places.items(), strict=True):
+        *before, last = states
+        _bars(axes, states[last], f"{place}, {last}", label=last)
+        for state in before:
+            axes.stairs(states[state].counts, states[state].edges, color="black", linewidth=1.2, label=state)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize="small")
+    return figure
+
+
+def _panels(count: int, title: str, same_axes: bool) -> tuple[Figure, list[Axes]]:
+    columns = min(count, 3)
+    rows = -(-count // columns)
     figure = Figure(figsize=(max(4.5, 3.2 * columns), 2.4 * rows + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=same_axes, sharey=same_axes).flatten()
-    for axes, (state, histogram) in zip(grid, states.items(), strict=False):
-        axes.bar(histogram.edges[:-1], histogram.counts, np.diff(histogram.edges), align="edge", color="0.35")
-        axes.set_title(f"{state}\n{histogram.zeros / histogram.weights:.1%} are zero", fontsize="medium")
-        axes.grid(alpha=0.3)
-        axes.locator_params(axis="x", nbins=5)
-    for axes in grid[len(states) :]:
+    for axes in grid[count:]:
         axes.set_axis_off()
-    figure.suptitle(f"{layer}: weights that are not zero", fontsize="medium")
+    figure.suptitle(title, fontsize="medium")
     figure.supxlabel("weight", fontsize="medium")
     figure.supylabel("number of weights", fontsize="medium")
-    return figure
+    return figure, list(grid[:count])
+
+
+def _bars(axes: Axes, histogram: Histogram, title: str, label: str = "") -> None:
+    color = "0.6" if label else "0.35"
+    axes.bar(histogram.edges[:-1], histogram.counts, np.diff(histogram.edges), align="edge", color=color, label=label)
+    axes.set_title(f"{title}\n{histogram.zeros / histogram.weights:.1%} are zero", fontsize="medium")
+    axes.grid(alpha=0.3)
+    axes.locator_params(axis="x", nbins=5)

@@ -14,7 +14,7 @@ from vitprune.analysis.heads import head_densities, plot_heads
 from vitprune.analysis.page import Page
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.model.classifier import build_net
+from vitprune.model.classifier import build_net, resize
 from vitprune.model.layers import ROLES, find_layers
 
 NEEDED = ("config.yaml", "export/report.json", "export/model.safetensors", "export/config.json")
@@ -24,10 +24,11 @@ SETTINGS = {
     "trainer": ("max_epochs", "max_steps", "precision", "gradient_clip_val", "accumulate_grad_batches"),
 }
 MOST_CLASSES = 12
+UNREADABLE = "which the run began with and which cannot be read here."
 
 
 def write_report(run: Path, target: Path, images: int) -> None:
-    """Write the report of a run as one file of HTML.
+    """Write the report of a run as one file of HTML, and the numbers of its histograms as CSV beside it.
 
     Args:
         run: Folder of a finished run.
@@ -47,12 +48,23 @@ def write_report(run: Path, target: Path, images: int) -> None:
     _numbers(page, report)
     _training(page, run, report)
     _density(page, run, net)
-    _histograms(page, net)
+    dense = _dense(config, net)
+    _histograms(page, net, dense, target.with_name(f"{target.stem}_{histograms.RESULT}"))
     _sensitivity(page, run)
     if images:
-        _confusion(page, config, net, images)
+        _confusion(page, config, net, dense, images)
     _settings(page, config, report)
     target.write_text(page.html())
+
+
+def _dense(config: dict[str, Any], net: PreTrainedModel) -> PreTrainedModel | None:
+    """Return what the run began with, for the images and classes of the pruned model; None if it cannot be read here."""
+    try:
+        dense = build_net(config["model"]["pretrained"], None, list(net.config.id2label.values()))
+    except UsageError:
+        return None
+    size = net.config.image_size
+    return dense if dense.config.image_size == size else resize(dense, size)
 
 
 def _model_name(config: dict[str, Any]) -> str:
@@ -83,8 +95,9 @@ def _numbers(page: Page, report: dict[str, Any]) -> None:
         page.paragraph("Latency was not measured; the command benchmark does that on the export, and this page then shows it.")
         return
     columns = ("latency_ms", "images_per_s", "measured_speedup", "theoretical_speedup")
+    header = ("model", "latency (ms, batch 1)", "images/s", "speed-up (images/s)", "by FLOPs")
     rows = [(m["name"], *(f"{m[column]:.2f}" for column in columns)) for m in report["benchmark"]["models"]]
-    page.table(("model", "latency (ms)", "images/s", "speed-up", "speed-up by FLOPs"), rows)
+    page.table(header, rows)
 
 
 def _training(page: Page, run: Path, report: dict[str, Any]) -> None:
@@ -110,15 +123,24 @@ def _density(page: Page, run: Path, net: PreTrainedModel) -> None:
         page.figure(plot_heads(densities), "density of each attention head, heads by blocks")
 
 
-def _histograms(page: Page, net: PreTrainedModel) -> None:
+def _histograms(page: Page, net: PreTrainedModel, dense: PreTrainedModel | None, numbers: Path) -> None:
     page.heading("How the weights are distributed")
-    by_role: dict[str, list[torch.Tensor]] = {}
+    models = {"dense, before any fine-tuning": dense, "pruned": net}
+    weights = {state: _weights_by_role(model) for state, model in models.items() if model}
+    places = {role: {state: found[role] for state, found in weights.items()} for role in weights["pruned"]}
+    counted = {role: histograms.count(states) for role, states in places.items()}
+    histograms.write_csv(counted, numbers)
+    figure = histograms.plot_before_and_after(counted)
+    page.figure(figure, "histograms of the weights that are not zero, a panel for each role, dense and pruned")
+    if not dense:
+        page.paragraph(f"Without the dense model, {UNREADABLE}")
+
+
+def _weights_by_role(net: PreTrainedModel) -> dict[str, torch.Tensor]:
+    found: dict[str, list[torch.Tensor]] = {}
     for layer in find_layers(net):
-        by_role.setdefault(layer.role, []).append(layer.weight.detach().flatten())
-    weights = {role: torch.cat(by_role[role]) for role in ROLES if role in by_role}
-    counted = {role: histograms.count({role: weight})[role] for role, weight in weights.items()}
-    figure = histograms.plot_histograms("pruned model", counted, same_axes=False)
-    page.figure(figure, "histograms of the weights that are not zero, a panel for each role")
+        found.setdefault(layer.role, []).append(layer.weight.detach().flatten())
+    return {role: torch.cat(found[role]) for role in ROLES if role in found}
 
 
 def _sensitivity(page: Page, run: Path) -> None:
@@ -132,14 +154,15 @@ def _sensitivity(page: Page, run: Path) -> None:
         page.figure(figure, f"sensitivity: {name.replace('_', ' ')}")
 
 
-def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, images: int) -> None:
+def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, dense: PreTrainedModel | None, images: int) -> None:
     page.heading("What pruning confuses")
+    if not dense:
+        page.paragraph(f"Not known without the dense model, {UNREADABLE}")
+        return
     try:
-        data = ImageData(**config["data"])
-        dense = build_net(config["model"]["pretrained"], None, data.label_names)
-        found = predict(dense, net, data, images)
+        found = predict(dense, net, ImageData(**config["data"]), images)
     except UsageError as error:
-        page.paragraph(f"Not known: the dense model or the data cannot be read here ({error})")
+        page.paragraph(f"Not known: the data cannot be read here ({error})")
         return
     page.paragraph(
         f"The dense model, before any fine-tuning, against the pruned one on {len(found.labels)} validation images; the "
