@@ -237,8 +237,8 @@ class TestBadImages:
             for batch in loader:
                 images += len(data.on_before_batch_transfer(batch, 0)["labels"])
         served = 12 + len(data.splits["validation"])
-        assert images == served - len(data.bad_images)
-        assert 1 <= len(data.bad_images) <= 2
+        assert images == served - len(data.bad_images.messages)
+        assert 1 <= len(data.bad_images.messages) <= 2
         with pytest.warns(UserWarning, match="unreadable images were skipped"):
             data.teardown("fit")
 

@@ -26,6 +26,8 @@ from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns, op
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
 
+ROWS_IN_MEMORY = 1024
+
 
 @dataclass
 class StreamedSplit:
@@ -95,9 +97,9 @@ def _count(source: str, split: str) -> int | None:
     return total
 
 
-def first_rows(split: StreamedSplit, count: int) -> Dataset:
-    """Return the first rows of a stream as a data set in memory."""
-    return Dataset.from_list(list(itertools.islice(split.rows, count)), features=split.features)
+def first_rows(split: StreamedSplit) -> Dataset:
+    """Return the first rows of a stream as a data set in memory, enough to draw a calibration sample from."""
+    return Dataset.from_list(list(itertools.islice(split.rows, ROWS_IN_MEMORY)), features=split.features)
 
 
 class ImageStream(TorchIterableDataset):
