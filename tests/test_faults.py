@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.children import Child, ranks
-from tests.test_resume import assert_same
+from tests.interrupted import assert_same
 from vitprune.errors import UsageError
 from vitprune.training.checkpoints import read_checkpoint
 
