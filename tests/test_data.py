@@ -114,9 +114,28 @@ class TestSources:
         with pytest.raises(UsageError, match=message):
             load_source(source)
 
-    def test_a_class_without_images_keeps_its_number(self, tmp_path):
+    @pytest.mark.parametrize(
+        "files",
+        [
+            ["train/cat/1.png", "train/cat/2.png"],
+            ["train/cat/1.png", "train/cat/2.png", "validation/cat/3.png"],
+            ["train/1.png", "train/2.png"],
+            ["train/cat/1.png", "train/dog/2.png", "test/3.png"],  # this is where the library stops to look for classes
+        ],
+        ids=["one", "one, validated", "none", "not everywhere"],
+    )
+    def test_an_image_folder_without_two_classes(self, tmp_path, files):
+        (tmp_path / "train" / "empty").mkdir(parents=True)
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            picture().save(tmp_path / file)
+        with pytest.raises(UsageError, match="one class only, or none: at least two folders.*train/cat/1.jpg"):
+            load_source(str(tmp_path))
+
+    def test_a_class_without_images_keeps_its_number(self, tmp_path, caplog):
         source = self.parquet(tmp_path / "d", [0, 2] * 5, ClassLabel(names=["a", "b", "c"]))
         splits = load_source(source)
+        assert "has no images of ['b']" in caplog.text
         assert splits["train"].features["label"].names == ["a", "b", "c"]
         assert set(splits["train"]["label"]) == {0, 2}
 
