@@ -123,8 +123,8 @@ def _find_label_column(split: Dataset, source: str) -> str:
     found = [column for column, feature in split.features.items() if isinstance(feature, ClassLabel)]
     if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
         raise UsageError(
-            f"the image folder {source!r} has one class only, or none: at least two folders, one a class, must hold images, all "
-            "at the same depth, for example train/cat/1.jpg and train/dog/2.jpg."
+            f"the image folder {source!r} has one class only, or none: at least two folders, one a class, must hold images, "
+            "all at the same depth, for example train/cat/1.jpg and train/dog/2.jpg."
         )
     return _only(found or [column for column in LABEL_NAMES if column in split.features], "label", split, source)
 
