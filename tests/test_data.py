@@ -5,13 +5,16 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning import Callback
 from PIL import Image
 from transformers import AutoImageProcessor, DeiTImageProcessor, ViTImageProcessor
 
 from tests.conftest import SHARED, needs_shared
 from vitprune.data import ImageData
-from vitprune.data.loading import EpochSampler, Position
+from vitprune.data.loaders import make_loader
+from vitprune.data.loading import EpochSampler, ImageSamples, Position
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 
@@ -295,6 +298,20 @@ class TestOrder:
         assert len(everything) == len(set(everything))
         assert len(everything) == (21 if seed else 23)
         assert [len(s) for s in shares] == [len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)]
+
+
+@given(images=st.integers(1, 200), batch_size=st.integers(1, 40), ranks=st.integers(1, 5))
+def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
+    options = {"batch_size": batch_size, "workers": 0, "world_size": ranks, "shuffle": False, "start": Position(), "buffer": 1}
+    samples = ImageSamples(lambda image: {}, 0, "validation")
+    if images < ranks:
+        with pytest.raises(UsageError, match=f"the validation split has {images} images, fewer than the {ranks} processes"):
+            make_loader(range(images), samples, rank=0, **options)
+        return
+    loaders = [make_loader(range(images), samples, rank=rank, **options) for rank in range(ranks)]
+    assert len({len(loader) for loader in loaders}) == 1
+    assert sorted(index for loader in loaders for batch in loader.batch_sampler for _, index in batch) == list(range(images))
+    assert ranks > 1 or loaders[0].batch_size == batch_size
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Loaders: which process serves which images, and how many workers read them."""
 
+import itertools
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from vitprune.data.loading import EpochSampler, ImageSamples, LabelledImages, Position, ResumableLoader, collate
 from vitprune.data.streaming import ImageStream, StreamedSplit, StreamLoader
+from vitprune.errors import UsageError
 
 MAX_WORKERS = 8  # more than this per process gains nothing for 224 px images
 
@@ -30,7 +32,7 @@ def make_loader(
     Args:
         images: The split.
         samples: Makes its images ready.
-        batch_size: Images in a batch; when shuffling, an incomplete last one is left out.
+        batch_size: Images in a batch; when shuffling, an incomplete last one is left out, else see `even_batch_size`.
         workers: Processes that decode, at most one for each shard of a stream; 0 decodes in this one.
         rank: This process, in [0, world_size).
         world_size: Number of processes.
@@ -38,7 +40,14 @@ def make_loader(
         start: Where to begin; a stream has a state of its own.
         buffer: Images of a stream that are shuffled among themselves.
 
+    Raises:
+        UsageError: If there are fewer images than processes.
+
     """
+    if len(images) < world_size:
+        raise UsageError(f"the {samples.name} split has {len(images)} images, fewer than the {world_size} processes.")
+    if not shuffle:
+        batch_size = even_batch_size(len(images), batch_size, world_size)
     if isinstance(images, StreamedSplit):
         stream = ImageStream(images, samples, batch_size, rank, world_size, buffer if shuffle else None)
         workers = min(workers, stream.rows.num_shards if shuffle else 1)  # an order needs one reader
@@ -55,6 +64,15 @@ def make_loader(
         collate_fn=collate,
         **_reading(workers),
     )
+
+
+def even_batch_size(images: int, batch_size: int, world_size: int) -> int:
+    """Return the batch size, or the next one with which every process gets as many batches, though one image more or less.
+
+    A process with one batch more than the others would wait for them for ever, if the model is sharded over all of them.
+    """
+    fewest, left = divmod(images, world_size)
+    return next(size for size in itertools.count(batch_size) if not left or fewest % size)
 
 
 def _reading(workers: int) -> dict[str, Any]:

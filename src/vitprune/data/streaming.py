@@ -123,7 +123,8 @@ class ImageStream(TorchIterableDataset):
     def __init__(
         self, split: StreamedSplit, samples: ImageSamples, batch_size: int, rank: int, world_size: int, buffer: int | None
     ) -> None:
-        self.rows = split_dataset_by_node(split.rows, rank, world_size)
+        self.rows = split_dataset_by_node(split.rows, rank, world_size) if buffer else split.rows
+        self.evaluated = (rank, split.images, world_size)  # shares of one size, whatever the shards hold
         self.names = split.features["label"].names
         self.samples, self.batch_size, self.rank, self.buffer = samples, batch_size, rank, buffer
         images = split.images // world_size if buffer else len(range(rank, split.images, world_size))
@@ -140,7 +141,8 @@ class ImageStream(TorchIterableDataset):
         if worker < self.used % workers:
             yield None  # its turn in this round was before the resume
         state = self.states.get(worker, {"rows": None, "block": 0, "served": 0})
-        rows = self._shuffled(worker, state) if self.buffer else ((row, state) for row in self.rows)
+        in_order = ((row, state) for row in itertools.islice(self.rows, *self.evaluated))
+        rows = self._shuffled(worker, state) if self.buffer else in_order
         while some := list(itertools.islice(rows, self.batch_size)):
             state = some[-1][1]
             batch = collate([self._sample(worker, *pair) for pair in some])
