@@ -1,7 +1,9 @@
 """Things that break, for real, and what is left of a run afterwards."""
 
 import itertools
+import os
 import random
+import signal
 import subprocess
 import time
 
@@ -124,6 +126,27 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
         (tmp_path / "last.ckpt").write_bytes(whole[:size])
         with pytest.raises(UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"):
             read_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed):
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queue\n')
+    scontrol.chmod(0o755)
+    task = {"JOB_ID": "1234", "JOB_NAME": "prune", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    slurm = {"PATH": f"{scontrol.parent}:{os.environ['PATH']}", **{f"SLURM_{name}": value for name, value in task.items()}}
+    child = Child(tmp_path, environment=slurm)
+    while not last(tmp_path).exists():
+        assert child.process.is_alive(), child.output
+        time.sleep(0.005)
+    child.kill(signal.SIGUSR1)
+    assert child.wait() == 128 + signal.SIGUSR1, child.output
+    assert (tmp_path / "queue").read_text() == "requeue 1234\n"
+    assert "stopped by SIGUSR1" in child.output
+    assert not list(tmp_path.glob("hpc_ckpt*"))  # Lightning's, which a later run would go on from unasked
+    child = Child(tmp_path, "--ckpt_path=last", environment=slurm)
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
 
 
 @pytest.fixture
