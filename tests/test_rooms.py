@@ -7,7 +7,7 @@ import vitprune
 
 SOURCE = Path(vitprune.__file__).parent
 ROOMS = ["errors", "seeding", "assets", "data", "model", "pruning", "training", "analysis", "export"]
-TOP = ["run_folders", "study", "verbs", "cli_errors", "folder_commands", "cli"]  # the command line may use all of them
+TOP = ["run_folders", "study", "verbs", "cli_errors", "folder_commands", "cli", "start"]  # the command line may use all of them
 ORDER = [*ROOMS, *TOP]
 
 
