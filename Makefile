@@ -36,11 +36,11 @@ test-wheel: $(VENV)/installed-test  ## build the wheel and run the smoke tests a
 	.venv-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$(echo .venv-wheel/lib/python*/site-packages)/dependencies.pth
 	mkdir .venv-wheel/tests && cp tests/test_smoke.py .venv-wheel/tests
-	cd .venv-wheel/tests && PATH=$$PWD/../bin:$$PATH PYTHONPATH= ../bin/python -m pytest -q --rootdir . --import-mode importlib
+	cd .venv-wheel/tests && PATH=$$PWD/../bin:$$PATH PYTHONPATH= ../bin/python -m pytest -q --rootdir . --import-mode importlib test_smoke.py
 
 audit:  ## known vulnerabilities of the pinned dependencies
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit)
-	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as in `make test`
 	FUZZ=600 $(BIN)/python -m pytest tests/test_fuzz.py

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+import vitprune.data.datamodule
 from vitprune.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -122,6 +123,20 @@ def _limit_files(real, *args):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
 
+def _fill_disk(real, *args):
+    """Leave no byte free where the file goes."""
+    real(*args)
+    with (Path(args[1]).parent / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def _ruin(finish, *args):
+    batch = finish(*args)
+    batch["pixel_values"][0, 0, 0, 0] = torch.nan
+    return batch
+
+
 def _kill_workers_soon():
     def kill():
         while not multiprocessing.active_children():
@@ -138,7 +153,9 @@ SABOTAGE = {
     "while a checkpoint is written": lambda: _on_call(12, torch, "save", _die_in_the_middle_of_the_file),
     "before it is renamed": lambda: _on_call(12, os, "replace", _die),
     "after it is renamed": lambda: _on_call(12, os, "replace", _die_after),
-    "full disk": lambda: _on_call(12, os, "replace", _limit_files),
+    "full disk": lambda: _on_call(12, os, "replace", _fill_disk),
+    "limit on files": lambda: _on_call(12, os, "replace", _limit_files),
+    "NaN in a batch": lambda: _on_call(12, vitprune.data.datamodule, "finish", _ruin),
     "dead worker": _kill_workers_soon,
     "dead rank": lambda: _on_call(12, torch.nn.functional, "cross_entropy", _die),
 }

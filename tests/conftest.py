@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoConfig, ViTImageProcessor
 
-from vitprune.model.classifier import net_from_config
+from vitprune.model.loading import net_from_config
 
 torch.set_num_threads(1)  # more only get in each other's way on models this small
 

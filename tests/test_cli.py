@@ -4,7 +4,10 @@ import csv
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import SHARED, needs_shared
+from vitprune.assets import EMBEDDED
 from vitprune.cli import main
 from vitprune.training.checkpoints import read_checkpoint
 from vitprune.training.commands import command_line, command_of
@@ -205,11 +209,15 @@ class TestVerbs:
 
 
 class TestPlacesOfRuns:
-    def test_last_is_found_under_the_root_of_the_configuration(self, tmp_path, capsys):
+    def test_last_is_found_under_the_root_of_the_configuration(self, tmp_path, capsys, caplog):
         (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs, max_epochs: 1}}\n")
         arguments = ["fit", "--config", "dense.yaml", "--config", str(tmp_path / "root.yaml"), *SMALL, *DIGITS]
         main(arguments)
+        with pytest.raises(SystemExit):
+            main([*arguments, "--ckpt_path=last"])
+        assert "version_0 has come to epoch 1 of 1, step 8. Raise trainer.max_epochs" in capsys.readouterr().err
         main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
+        assert "going on with the newest run that has a checkpoint" in caplog.text
         assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
         run = tmp_path / "runs" / "lightning_logs" / "version_0"
         assert max(read_metrics(run)["epoch"].values()) == 1
@@ -294,6 +302,9 @@ BAD = {
     "no data": (["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"], "data.source is not set"),
     "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
     "no run to continue": ([*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"], "no run in"),
+    "an export to go on from": (["fit", "--ckpt_path", str(EMBEDDED["digits"])], "is an exported model, not a checkpoint"),
+    "a folder to go on from": (["fit", "--ckpt_path={tmp}"], "is a folder, but not that of a run"),
+    "a configuration to go on from": ([*ITERATIVE, "--ckpt_path={tmp}/section.yaml"], "is not a checkpoint"),
     "missing checkpoint to validate": (["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"], "no checkpoint 'no.ckpt'"),
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
     "two image sizes": ([*ITERATIVE, "--data.image_size=32", "--model.image_size=16"], "sees images of 16 pixels"),
@@ -358,6 +369,14 @@ def test_a_real_model_on_real_images(tmp_path, case, capsys):
     with torch.no_grad():
         logits = model(**processor([i.convert("RGB") for i in images["image"]], return_tensors="pt")).logits
     assert (logits.argmax(1) == torch.tensor(images["label"])).float().mean() == pytest.approx(report["pruned"]["accuracy"])
+
+
+def test_ctrl_c_during_the_imports_is_one_line():
+    process = subprocess.Popen([sys.executable, CONFIG_FOLDER.parent / "scripts" / "train.py", "fit"], stderr=subprocess.PIPE)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == b"vitprune: interrupted\n"
+    assert process.returncode == 130
 
 
 def test_main_leaves_the_interpreter_as_it_was(capsys):

@@ -5,13 +5,16 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning import Callback
 from PIL import Image
 from transformers import AutoImageProcessor, DeiTImageProcessor, ViTImageProcessor
 
 from tests.conftest import SHARED, needs_shared
 from vitprune.data import ImageData
-from vitprune.data.loading import EpochSampler, Position
+from vitprune.data.loaders import make_loader
+from vitprune.data.loading import EpochSampler, ImageSamples, Position
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 
@@ -114,9 +117,28 @@ class TestSources:
         with pytest.raises(UsageError, match=message):
             load_source(source)
 
-    def test_a_class_without_images_keeps_its_number(self, tmp_path):
+    @pytest.mark.parametrize(
+        "files",
+        [
+            ["train/cat/1.png", "train/cat/2.png"],
+            ["train/cat/1.png", "train/cat/2.png", "validation/cat/3.png"],
+            ["train/1.png", "train/2.png"],
+            ["train/cat/1.png", "train/dog/2.png", "test/3.png"],  # this is where the library stops to look for classes
+        ],
+        ids=["one", "one, validated", "none", "not everywhere"],
+    )
+    def test_an_image_folder_without_two_classes(self, tmp_path, files):
+        (tmp_path / "train" / "empty").mkdir(parents=True)
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            picture().save(tmp_path / file)
+        with pytest.raises(UsageError, match="one class only, or none: at least two folders.*train/cat/1.jpg"):
+            load_source(str(tmp_path))
+
+    def test_a_class_without_images_keeps_its_number(self, tmp_path, caplog):
         source = self.parquet(tmp_path / "d", [0, 2] * 5, ClassLabel(names=["a", "b", "c"]))
         splits = load_source(source)
+        assert "has no images of ['b']" in caplog.text
         assert splits["train"].features["label"].names == ["a", "b", "c"]
         assert set(splits["train"]["label"]) == {0, 2}
 
@@ -237,8 +259,8 @@ class TestBadImages:
             for batch in loader:
                 images += len(data.on_before_batch_transfer(batch, 0)["labels"])
         served = 12 + len(data.splits["validation"])
-        assert images == served - len(data.bad_images)
-        assert 1 <= len(data.bad_images) <= 2
+        assert images == served - len(data.bad_images.messages)
+        assert 1 <= len(data.bad_images.messages) <= 2
         with pytest.warns(UserWarning, match="unreadable images were skipped"):
             data.teardown("fit")
 
@@ -276,6 +298,20 @@ class TestOrder:
         assert len(everything) == len(set(everything))
         assert len(everything) == (21 if seed else 23)
         assert [len(s) for s in shares] == [len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)]
+
+
+@given(images=st.integers(1, 200), batch_size=st.integers(1, 40), ranks=st.integers(1, 5))
+def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
+    options = {"batch_size": batch_size, "workers": 0, "world_size": ranks, "shuffle": False, "start": Position(), "buffer": 1}
+    samples = ImageSamples(lambda image: {}, 0, "validation")
+    if images < ranks:
+        with pytest.raises(UsageError, match=f"the validation split has {images} images, fewer than the {ranks} processes"):
+            make_loader(range(images), samples, rank=0, **options)
+        return
+    loaders = [make_loader(range(images), samples, rank=rank, **options) for rank in range(ranks)]
+    assert len({len(loader) for loader in loaders}) == 1
+    assert sorted(index for loader in loaders for batch in loader.batch_sampler for _, index in batch) == list(range(images))
+    assert ranks > 1 or loaders[0].batch_size == batch_size
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Things that break, for real, and what is left of a run afterwards."""
 
+import itertools
+import os
 import random
+import signal
+import subprocess
 import time
 
 import pytest
 
 from tests.children import Child, ranks
-from tests.test_resume import assert_same
+from tests.interrupted import assert_same
+from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 from vitprune.training.checkpoints import read_checkpoint
 
@@ -62,12 +67,47 @@ def test_killed_while_a_checkpoint_is_being_saved(tmp_path, undisturbed):
     assert [path.name for path in sorted(last(tmp_path).parent.iterdir())] == ["best.ckpt", "last.ckpt"]
 
 
-def test_a_full_disk(tmp_path, undisturbed):
-    child = Child(tmp_path, sabotage="full disk")
+def test_a_checkpoint_that_may_not_grow(tmp_path, undisturbed):
+    child = Child(tmp_path, sabotage="limit on files")
     assert child.wait() == 1, child.output
     assert "could not be saved: File too large" in child.output
     assert "Traceback" not in child.output
     assert [path.name for path in last(tmp_path).parent.iterdir()] == ["last.ckpt"]
+    child = Child(tmp_path, "--ckpt_path=last")
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return the folder of a file system of 40 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk(tmp_path, small_disk, undisturbed):
+    root = f"--trainer.default_root_dir={small_disk}"
+    child = Child(tmp_path, root, sabotage="full disk")
+    assert child.wait() == 1, child.output
+    assert child.output.count("vitprune: error:") == child.output.count("No space left on device") == 1
+    assert "Traceback" not in child.output
+    assert {path.name for path in last(small_disk).parent.iterdir()} == {"filler", "last.ckpt"}
+    (last(small_disk).parent / "filler").unlink()
+    child = Child(tmp_path, root, "--ckpt_path=last")
+    assert child.wait() == 0, child.output
+    assert_finished_like(small_disk, undisturbed)
+
+
+def test_a_nan_in_a_batch(tmp_path, undisturbed):
+    child = Child(tmp_path, sabotage="NaN in a batch")
+    assert child.wait() == 2, child.output
+    assert child.output.count("vitprune: error: the loss is nan in epoch 0, batch 7, after optimizer step 7") == 1
+    assert "Traceback" not in child.output
     child = Child(tmp_path, "--ckpt_path=last")
     assert child.wait() == 0, child.output
     assert_finished_like(tmp_path, undisturbed)
@@ -88,14 +128,51 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
             read_checkpoint(tmp_path / "last.ckpt")
 
 
-def test_a_dead_rank(tmp_path):
-    whole = ranks(tmp_path / "whole")
+def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed):
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queue\n')
+    scontrol.chmod(0o755)
+    task = {"JOB_ID": "1234", "JOB_NAME": "prune", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    slurm = {"PATH": f"{scontrol.parent}:{os.environ['PATH']}", **{f"SLURM_{name}": value for name, value in task.items()}}
+    child = Child(tmp_path, environment=slurm)
+    while not last(tmp_path).exists():
+        assert child.process.is_alive(), child.output
+        time.sleep(0.005)
+    child.kill(signal.SIGUSR1)
+    assert child.wait() == 128 + signal.SIGUSR1, child.output
+    assert (tmp_path / "queue").read_text() == "requeue 1234\n"
+    assert "stopped by SIGUSR1" in child.output
+    assert not list(tmp_path.glob("hpc_ckpt*"))  # Lightning's, which a later run would go on from unasked
+    child = Child(tmp_path, "--ckpt_path=last", environment=slurm)
+    assert child.wait() == 0, child.output
+    assert_finished_like(tmp_path, undisturbed)
+
+
+@pytest.fixture
+def streamed(tmp_path):
+    """Return the arguments that let a run read the digits from shards, more of them on one rank than on the other."""
+    for split, cuts in {"train": (0, 20, 32, 50, 64), "validation": (0, 8, 16)}.items():
+        rows = load_source("digits")[split]
+        for begin, end in itertools.pairwise(cuts):
+            rows.select(range(begin, end)).to_parquet(tmp_path / "shards" / f"{split}-{begin:03}.parquet")
+    stream = [f"--data.source={tmp_path / 'shards'}", "--data.streaming=true", "--data.shuffle_buffer=6"]
+    return [*stream, "--trainer.max_epochs=3"]
+
+
+@pytest.mark.parametrize("source", ["digits", "stream"])
+def test_a_dead_rank(tmp_path, source, request):
+    options = request.getfixturevalue("streamed") if source == "stream" else []
+    whole = ranks(tmp_path / "whole", *options)
     assert [child.wait() for child in whole] == [0, 0], whole[0].output
-    survivor, dead = ranks(tmp_path / "broken", sabotage="dead rank")
+    survivor, dead = ranks(tmp_path / "broken", *options, sabotage="dead rank")
     assert dead.wait() in (-9, 255)  # 255: the forking process did not see how it ended
     assert survivor.wait(30) == 1, survivor.output
     assert "another process of this run has ended" in survivor.output
     assert "Traceback" not in survivor.output
-    resumed = ranks(tmp_path / "broken", "--ckpt_path=last")
+    if options:
+        ours, theirs = read_checkpoint(last(tmp_path / "broken"))["ImageData"]["streams"]
+        assert ours["states"] != theirs["states"]
+    resumed = ranks(tmp_path / "broken", *options, "--ckpt_path=last")
     assert [child.wait() for child in resumed] == [0, 0], resumed[0].output
     assert_finished_like(tmp_path / "broken", tmp_path / "whole")

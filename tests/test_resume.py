@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from lightning import Callback, seed_everything
 
 from tests.conftest import TINY, quiet_trainer
+from tests.interrupted import assert_same, train
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
@@ -36,30 +36,13 @@ from vitprune.pruning import (
     SparseGPT,
     Weights,
 )
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
-from vitprune.training.exact_resume import ExactResume
+from vitprune.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 STEPS = 5  # batches an epoch, below
 
 
-class PowerLoss(Exception):
-    pass
-
-
-class Interrupt(Callback):
-    """End the run without any warning after so many batches, as a power loss would."""
-
-    def __init__(self, after_batches):
-        self.left = after_batches
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if self.left == 0:
-            raise PowerLoss
-        self.left -= 1
-
-
-def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, callbacks=(), **options):
+def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, **options):
     """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
     seed_everything(42, workers=True, verbose=False)
     architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
@@ -73,48 +56,8 @@ def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, callbacks=
         **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1},
     )
     pruning = pruning or IterativePruning(Cubic(0.8, end_epoch=2))
-    trainer = quiet_trainer(
-        folder,
-        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints(folder, options), *callbacks],
-        enable_checkpointing=True,
-        plugins=[AtomicCheckpointIO()],
-        **{"max_epochs": 4, "gradient_clip_val": 1.0, **options},
-    )
-    try:
-        trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
-    except PowerLoss:
-        return None
-    return {
-        "weights": model.state_dict(),
-        "optimizer": trainer.optimizers[0].state_dict(),
-        "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
-        "rounds": pruning.rounds,
-        "dense": pruning.dense,
-        "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
-        "steps": (trainer.global_step, trainer.current_epoch),
-        "position": data.state_dict(),
-        "random": (torch.rand(3), np.random.rand(3).tolist(), random.random()),
-    }
-
-
-def checkpoints(folder, options):
-    return RunCheckpoints(dirpath=str(folder), every_n_steps=options.pop("every_n_steps", None))
-
-
-def assert_same(a, b, path=""):
-    assert type(a) is type(b), path
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), path
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        for key in a:
-            assert_same(a[key], b[key], f"{path}.{key}")
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_same(x, y, f"{path}[{i}]")
-    else:
-        assert a == b, path
+    options = {"max_epochs": 4, "gradient_clip_val": 1.0, **options}
+    return train(folder, model, data, pruning, after_batches, ckpt, **options)
 
 
 def method(schedule=None, **options):

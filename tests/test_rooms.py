@@ -7,8 +7,16 @@ import vitprune
 
 SOURCE = Path(vitprune.__file__).parent
 ROOMS = ["errors", "seeding", "assets", "data", "model", "pruning", "training", "analysis", "export"]
-TOP = ["run_folders", "study", "verbs", "trainer", "cli_errors", "folder_commands"]  # the command line may use all of them
-TOP += ["quiet", "failures", "cli", "__main__"]
+TOP = [
+    "run_folders",
+    "study",
+    "verbs",
+    "run_figures",
+    "trainer",
+    "cli_errors",
+    "folder_commands",
+]  # the command line may use all of them
+TOP += ["quiet", "failures", "cli", "start", "__main__"]
 ORDER = [*ROOMS, *TOP]
 
 

@@ -5,13 +5,13 @@ import tarfile
 
 import numpy as np
 import pytest
-import torch
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageFeature
+from lightning import seed_everything
 from PIL import Image
 
-from tests.conftest import TINY, quiet_trainer
-from tests.test_resume import Interrupt, PowerLoss, assert_same
+from tests.conftest import TINY
+from tests.interrupted import assert_same, train
 from vitprune.data import ImageData
 from vitprune.data.loading import ImageSamples
 from vitprune.data.streaming import ImageStream, load_streams
@@ -19,8 +19,6 @@ from vitprune.data.transforms import EvaluationTransform
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Cubic, IterativePruning
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
-from vitprune.training.exact_resume import ExactResume
 
 SHARDS, ROWS = 4, 24
 
@@ -102,38 +100,26 @@ def test_ranks_share_without_repeating(shards, ranks):
     assert sorted(flat(shares)) == list(range(SHARDS * ROWS))
 
 
-def train(folder, source, after_batches=-1, ckpt=None, workers=0, **options):
-    torch.manual_seed(0)
+def run(folder, source, after_batches=-1, ckpt=None, workers=0):
+    seed_everything(0, verbose=False)
     model = ViTClassifier(architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2)
     data = module(source, num_workers=workers, random_erasing=0.5, mixup=0.2)
-    checkpoints = RunCheckpoints(dirpath=str(folder), every_n_steps=1)
     pruning = IterativePruning(Cubic(0.8, end_epoch=1))
-    trainer = quiet_trainer(
-        folder,
-        callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints],
-        enable_checkpointing=True,
-        plugins=[AtomicCheckpointIO()],
-        **{"max_epochs": 3, **options},
-    )
-    try:
-        trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
-    except PowerLoss:
-        return None
-    return {"weights": model.state_dict(), "position": data.state_dict(), "rounds": pruning.rounds}
+    return train(folder, model, data, pruning, after_batches, ckpt, every_n_steps=1, max_epochs=3)
 
 
 @pytest.mark.parametrize(("after", "workers"), [(5, 0), (17, 0), (19, 2), (33, 2)])
 def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, workers):
-    undisturbed = train(tmp_path / "a", shards, workers=workers)
-    assert train(tmp_path / "b", shards, after, workers=workers) is None
-    resumed = train(tmp_path / "b", shards, ckpt=str(tmp_path / "b" / "last.ckpt"), workers=workers)
+    undisturbed = run(tmp_path / "a", shards, workers=workers)
+    assert run(tmp_path / "b", shards, after, workers=workers) is None
+    resumed = run(tmp_path / "b", shards, ckpt=str(tmp_path / "b" / "last.ckpt"), workers=workers)
     assert_same(undisturbed, resumed)
 
 
 def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
-    assert train(tmp_path, shards, 5, workers=2) is None
+    assert run(tmp_path, shards, 5, workers=2) is None
     with pytest.raises(UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"):
-        train(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
+        run(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
 
 
 def test_webdataset_tars(tmp_path):

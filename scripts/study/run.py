@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
-from vitprune.model.classifier import build_net
+from vitprune.model.loading import build_net
 from vitprune.pruning import LayerSelection
 
 

@@ -1,6 +1,6 @@
 """The command line as `python -m vitprune`."""
 
-from vitprune.cli import main
+from vitprune.start import main
 
 if __name__ == "__main__":
     main()

@@ -12,16 +12,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
-from vitprune.analysis.plots import plot_density
 from vitprune.cli_errors import explain
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.export.figures import plot_run
 from vitprune.export.formats import parse_formats
 from vitprune.failures import one_message
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
+from vitprune.run_figures import add_figures
 from vitprune.trainer import Progress, PruningTrainer
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from vitprune.training.commands import RunCommands, command_line
@@ -107,7 +106,10 @@ class PruningCLI(LightningCLI):
             config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))
             self.continued_run = run_folders.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" else None
         if config.ckpt_path:
-            read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
+            checkpoint = read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
+            if self.continued_run:
+                limits = (config.trainer.max_epochs, config.trainer.max_steps)
+                run_folders.check_unfinished(self.continued_run, checkpoint, *limits)
         if self.subcommand == "export":
             parse_formats(config.formats)
         if config.data.processor is None:
@@ -166,32 +168,26 @@ class PruningCLI(LightningCLI):
         """Export the best model at the final sparsity."""
         if self.trainer.fast_dev_run or not self.trainer.loggers:
             return
+        pruning = self._get(self.config_init, "pruning")
         checkpoints = next(c for c in self.trainer.callbacks if isinstance(c, RunCheckpoints))
+        # these are found out by all processes together
         best, run_folder = checkpoints.folder(self.trainer) / "best.ckpt", Path(self.trainer.log_dir)
-        if not self.trainer.is_global_zero:
-            return
+        sparsities = pruning.measure(self.model).layers if pruning else {}
+        if self.trainer.is_global_zero:
+            self._export(best, run_folder, sparsities)
+        self.trainer.strategy.barrier()  # a process that ends early may take the others with it
+
+    def _export(self, best: Path, run_folder: Path, sparsities: dict[str, float]) -> None:
+        pruning = self._get(self.config_init, "pruning")
         if best.exists():
             self.trainer.export(self.model, self.datamodule, str(best), output=str(run_folder / "export"))
-            self._add_figures(run_folder)
+            add_figures(self.trainer, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
         else:
-            pruning = self._get(self.config_init, "pruning")
             why = "no epoch at the final sparsity was validated"
             if pruning and pruning.schedule.observes:
                 why = f"no pruned state kept {pruning.monitor} within max_drop {pruning.schedule.max_drop:g} of the dense model"
             print(f"nothing was exported: {why}. To export the last epoch as it is:")
             print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
-
-    def _add_figures(self, run_folder: Path) -> None:
-        pruning = self._get(self.config_init, "pruning")
-        for logger in self.trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                dense = pruning.dense.get("val/accuracy") if pruning else None
-                if training := plot_run(run_folder, dense):
-                    logger.experiment.add_figure("figures/training", training, self.trainer.global_step)
-                if pruning:
-                    sparsities = pruning.measure(self.model).layers
-                    logger.experiment.add_figure("figures/density", plot_density(sparsities), self.trainer.global_step)
-                logger.experiment.flush()
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import yaml
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
 
@@ -72,6 +74,24 @@ def find_last(root: str) -> Path:
     if not found:
         raise UsageError(f"--ckpt_path last: no run in {Path(root) / LOGS} has saved a checkpoint yet.")
     return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def check_unfinished(run: Path, checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int) -> None:
+    """Say that a run is gone on with, and how far it has come.
+
+    Raises:
+        UsageError: If it is trained to the end and exported.
+
+    """
+    epochs = checkpoint["ImageData"]["epoch"]  # whole ones
+    come = f"{run} has come to epoch {epochs} of {max_epochs}, step {checkpoint['global_step']}"
+    trained = 0 <= (max_epochs or -1) <= epochs or 0 <= max_steps <= checkpoint["global_step"]
+    if trained and (run / "export" / "report.json").is_file():
+        raise UsageError(
+            f"--ckpt_path last: the newest run with a checkpoint is finished: {come}. Raise trainer.max_epochs to train it on, "
+            "or leave --ckpt_path out for a new run."
+        )
+    rank_zero_info(f"going on with the newest run that has a checkpoint: {come}")
 
 
 def checkpoint_of(run: Path, name: str) -> Path:

@@ -50,7 +50,8 @@ class Study:
         self.net = self.fabric.to_device(model.net.eval())
         limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
         self.batches = ValidationBatches(data, self.fabric.device, images_in_memory, limit)
-        images = {name: getattr(data, name) for name in ("source", "max_images", "split_seed", "image_size", "batch_size")}
+        images = {name: getattr(data.labelled, name) for name in ("source", "max_images", "split_seed")}
+        images |= {name: getattr(data, name) for name in ("image_size", "batch_size")}
         precision, chunk = str(trainer.precision), self.batches.size
         self.settings = {
             **{"verb": verb, "model": model.hparams["pretrained"], "ckpt_path": ckpt_path, **settings},

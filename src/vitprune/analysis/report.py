@@ -14,8 +14,8 @@ from vitprune.analysis.heads import head_densities, plot_heads
 from vitprune.analysis.page import Page
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.model.classifier import build_net, resize
 from vitprune.model.layers import ROLES, find_layers
+from vitprune.model.loading import build_net, resize
 
 NEEDED = ("config.yaml", "export/report.json", "export/model.safetensors", "export/config.json")
 SETTINGS = {

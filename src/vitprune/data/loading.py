@@ -3,7 +3,6 @@
 Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,11 +132,6 @@ class LabelledImages(TorchDataset):
         pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
         rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
         return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
-
-
-def leave_process_group(worker: int) -> None:
-    """Let a worker live through a Ctrl-C or SIGTERM to the whole process group: the main process answers it."""
-    os.setpgrp()
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -121,6 +121,11 @@ def _find_image_column(split: Dataset, source: str) -> str:
 
 def _find_label_column(split: Dataset, source: str) -> str:
     found = [column for column, feature in split.features.items() if isinstance(feature, ClassLabel)]
+    if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
+        raise UsageError(
+            f"the image folder {source!r} has one class only, or none: at least two folders, one a class, must hold images, "
+            "all at the same depth, for example train/cat/1.jpg and train/dog/2.jpg."
+        )
     return _only(found or [column for column in LABEL_NAMES if column in split.features], "label", split, source)
 
 
@@ -176,6 +181,9 @@ def _with_class_label(split: Dataset, feature: ClassLabel, source: str, name: st
             raise UsageError(
                 f"the {name} split of {source!r} has the label {wrong[0]}; valid are 0 to {feature.num_classes - 1}."
             )
+        empty = sorted(set(range(feature.num_classes)) - set(values))
+        if empty and name == "train":
+            rank_zero_info(f"train of {source} has no images of {[feature.names[number] for number in empty[:5]]}.")
     return split if split.features["label"] == feature else split.cast_column("label", feature)
 
 

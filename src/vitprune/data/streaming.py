@@ -26,6 +26,8 @@ from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns, op
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
 
+ROWS_IN_MEMORY = 1024
+
 
 @dataclass
 class StreamedSplit:
@@ -95,9 +97,9 @@ def _count(source: str, split: str) -> int | None:
     return total
 
 
-def first_rows(split: StreamedSplit, count: int) -> Dataset:
-    """Return the first rows of a stream as a data set in memory."""
-    return Dataset.from_list(list(itertools.islice(split.rows, count)), features=split.features)
+def first_rows(split: StreamedSplit) -> Dataset:
+    """Return the first rows of a stream as a data set in memory, enough to draw a calibration sample from."""
+    return Dataset.from_list(list(itertools.islice(split.rows, ROWS_IN_MEMORY)), features=split.features)
 
 
 class ImageStream(TorchIterableDataset):
@@ -121,7 +123,8 @@ class ImageStream(TorchIterableDataset):
     def __init__(
         self, split: StreamedSplit, samples: ImageSamples, batch_size: int, rank: int, world_size: int, buffer: int | None
     ) -> None:
-        self.rows = split_dataset_by_node(split.rows, rank, world_size)
+        self.rows = split_dataset_by_node(split.rows, rank, world_size) if buffer else split.rows
+        self.evaluated = (rank, split.images, world_size)  # shares of one size, whatever the shards hold
         self.names = split.features["label"].names
         self.samples, self.batch_size, self.rank, self.buffer = samples, batch_size, rank, buffer
         images = split.images // world_size if buffer else len(range(rank, split.images, world_size))
@@ -138,7 +141,8 @@ class ImageStream(TorchIterableDataset):
         if worker < self.used % workers:
             yield None  # its turn in this round was before the resume
         state = self.states.get(worker, {"rows": None, "block": 0, "served": 0})
-        rows = self._shuffled(worker, state) if self.buffer else ((row, state) for row in self.rows)
+        in_order = ((row, state) for row in itertools.islice(self.rows, *self.evaluated))
+        rows = self._shuffled(worker, state) if self.buffer else in_order
         while some := list(itertools.islice(rows, self.batch_size)):
             state = some[-1][1]
             batch = collate([self._sample(worker, *pair) for pair in some])

@@ -17,7 +17,7 @@ from vitprune.export.load import WEIGHTS, load_pruned, load_stock
 from vitprune.export.report import count_flops
 from vitprune.export.shrinkage import count
 from vitprune.model.blocks import Widths, with_widths
-from vitprune.model.classifier import net_from_config
+from vitprune.model.loading import net_from_config
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from vitprune.export.score import score
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import shrink_as_asked
 from vitprune.export.verify import TOLERANCE, Verification, logits, verify
-from vitprune.model.classifier import net_from_config
 from vitprune.model.layers import find_layers
+from vitprune.model.loading import net_from_config
 from vitprune.pruning import IterativePruning, masks
 from vitprune.pruning.sparsity import measure
 from vitprune.training.commands import command_of

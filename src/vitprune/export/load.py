@@ -9,7 +9,7 @@ from vitprune.errors import UsageError
 from vitprune.export import compressed
 from vitprune.export.shrink import shrink
 from vitprune.model.blocks import NARROW_FAMILIES
-from vitprune.model.classifier import net_from_config
+from vitprune.model.loading import net_from_config
 
 WEIGHTS = "model.safetensors"
 

@@ -22,7 +22,7 @@ from vitprune.model.blocks import (
     read_widths,
     with_widths,
 )
-from vitprune.model.classifier import net_from_config
+from vitprune.model.loading import net_from_config
 
 Weights = dict[str, Affine]  # of one block, by role
 

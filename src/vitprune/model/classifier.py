@@ -1,29 +1,18 @@
 """A Hugging Face Vision Transformer that learns to classify images."""
 
-import copy
-import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub.errors import StrictDataclassError
 from lightning import LightningModule
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torchmetrics.classification import MulticlassAccuracy
-from transformers import (
-    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-    AutoConfig,
-    AutoModelForImageClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
 
-from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
 from vitprune.model.distillation import Distillation
 from vitprune.model.layers import blocks
+from vitprune.model.loading import build_net, resize
 from vitprune.model.optimization import parameter_groups, warmup_cosine
 
 
@@ -173,73 +162,3 @@ class ViTClassifier(LightningModule):
 
 def _describe(shape: tuple[int, ...] | None) -> str:
     return "absent" if shape is None else f"of shape {shape}"
-
-
-def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
-    """Load a pretrained ViT, or build one with random weights, with a classifier for these labels.
-
-    Raises:
-        UsageError: If there is no such model, or not exactly one of `pretrained` and `architecture` is given.
-
-    """
-    if (pretrained is None) == (architecture is None):
-        raise UsageError("give either model.pretrained (a hub name, a folder or 'digits') or model.architecture.")
-    names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
-    if architecture is not None:
-        if "model_type" not in architecture:
-            raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
-        try:
-            return net_from_config(AutoConfig.for_model(**architecture, **names))
-        except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
-            raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
-    source = resolve_pretrained(str(pretrained))
-    try:
-        config = AutoConfig.from_pretrained(source)
-        if labels and config.num_labels != len(labels):
-            rank_zero_info(f"{pretrained} has {config.num_labels} classes, the data {len(labels)}: new classifier.")
-        return AutoModelForImageClassification.from_pretrained(
-            source, **names, ignore_mismatched_sizes=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"model.pretrained {pretrained!r} could not be loaded: it is no folder with config.json and "
-            f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
-        ) from error
-
-
-def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
-    """Build an image classifier with random weights: the architecture that the config names, or its family's first."""
-    if not config.architectures:
-        family = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(config)]
-        config.architectures = [(family[0] if isinstance(family, tuple) else family).__name__]
-    return AutoModelForImageClassification.from_config(config)
-
-
-def resize(net: PreTrainedModel, image_size: int) -> PreTrainedModel:
-    """Build the same model for images of another size, its position embeddings interpolated (Dosovitskiy et al. 2020, 3.2).
-
-    Args:
-        net: A ViT for square images, with one position embedding for each patch and one for each special token.
-        image_size: Side of the new images, in pixels; a multiple of the patch size.
-
-    Raises:
-        UsageError: If patches do not fit into that size.
-
-    """
-    patch = net.config.patch_size
-    if image_size <= 0 or image_size % patch:
-        raise UsageError(f"data.image_size must be a multiple of the model's patch size {patch}, not {image_size}.")
-    config = copy.deepcopy(net.config)
-    config.image_size = image_size
-    resized, state = net_from_config(config), net.state_dict()
-    name = next(key for key in state if key.endswith("position_embeddings"))
-    side = image_size // patch
-    special = resized.state_dict()[name].shape[1] - side**2
-    tokens, patches = state[name][:, :special], state[name][:, special:]  # (1, special, D), (1, patches, D)
-    old = math.isqrt(patches.shape[1])
-    grid = patches.reshape(1, old, old, -1).permute(0, 3, 1, 2)
-    grid = F.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
-    state[name] = torch.cat([tokens, grid.flatten(2).transpose(1, 2)], dim=1)
-    resized.load_state_dict(state)
-    return resized

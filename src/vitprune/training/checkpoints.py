@@ -9,6 +9,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
@@ -16,6 +17,8 @@ from vitprune.pruning.callback import IterativePruning
 from vitprune.pruning.probe import validate_now
 from vitprune.training.guards import KEPT
 from vitprune.training.signals import StopSignals
+
+VALID = "A checkpoint is a .ckpt file, or the folder of the run that saved it (lightning_logs/version_N), or 'last'."
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -51,7 +54,7 @@ class RunCheckpoints(Checkpoint):
 
     `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of the sparse model. Both are
     saved where the loops can go on exactly: between two optimizer steps, or after an epoch and its validation. SIGTERM and
-    Ctrl-C end the run at the next such point, with exit code 143 or 130.
+    Ctrl-C end the run at the next such point, with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
 
     Args:
         monitor: Validation metric, higher = better.
@@ -75,6 +78,11 @@ class RunCheckpoints(Checkpoint):
         if self.dirpath:
             return Path(self.dirpath)
         return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse checkpoints that would be folders of shards, which nothing here can read."""
+        if isinstance(trainer.strategy, ModelParallelStrategy) and trainer.strategy._save_distributed_checkpoint:
+            raise UsageError("trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one file here.")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, now that Lightning has set its own handlers."""
@@ -147,6 +155,8 @@ class RunCheckpoints(Checkpoint):
             f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
             f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last"
         )
+        if self._signals.requeue(trainer):
+            rank_zero_info("the job is back in its queue.")
         raise SystemExit(self._signals.exit_code)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -178,8 +188,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UsageError: If there is no such file, or it is torn, foreign or wants to execute code.
 
     """
+    if (Path(path) / "config.json").is_file():
+        raise UsageError(f"{str(path)!r} is an exported model, not a checkpoint: give it as --model.pretrained. {VALID}")
+    if Path(path).is_dir():
+        raise UsageError(f"{str(path)!r} is a folder, but not that of a run with checkpoints in it. {VALID}")
     if not Path(path).is_file():
-        raise UsageError(f"there is no checkpoint {str(path)!r}.")
+        raise UsageError(f"there is no checkpoint {str(path)!r}. {VALID}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more for bad files

@@ -1,10 +1,13 @@
-"""SIGTERM and Ctrl-C ask; the training loop answers at the next point from which it can go on exactly."""
+"""SIGTERM, Ctrl-C and SLURM's SIGUSR1 ask; the training loop answers at the next point from which it can go on exactly."""
 
+import os
 import signal
+import subprocess
 from types import FrameType
 from typing import Any
 
 from lightning import Trainer
+from lightning.fabric.plugins.environments import SLURMEnvironment
 
 
 class StopSignals:
@@ -20,8 +23,9 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT."""
-        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Take over SIGTERM and SIGINT; in a SLURM job also SIGUSR1, at which Lightning would save in the middle of a step."""
+        numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if SLURMEnvironment.detect() else [])]
+        self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def restore(self) -> None:
         """Give both back."""
@@ -31,9 +35,18 @@ class StopSignals:
 
     def agreed(self, trainer: Trainer) -> bool:
         """Return whether any process was asked to stop; all processes get the same answer."""
-        if trainer.world_size == 1:
-            return self.received is not None
-        return trainer.strategy.reduce_boolean_decision(self.received is not None, all=False)
+        return _anywhere(trainer, self.received is not None)
+
+    def requeue(self, trainer: Trainer) -> bool:
+        """Put the SLURM job back into its queue if SIGUSR1 asked for that, as `--signal=USR1@120` does; return whether."""
+        if not _anywhere(trainer, self.received == signal.SIGUSR1):
+            return False
+        if trainer.is_global_zero:
+            array, task = (os.environ.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
+            job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+            subprocess.run(["scontrol", "requeue", job], check=False)
+        trainer.strategy.barrier()  # the first process to end takes the others with it
+        return True
 
     @property
     def name(self) -> str:
@@ -49,3 +62,7 @@ class StopSignals:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or number
+
+
+def _anywhere(trainer: Trainer, here: bool) -> bool:
+    return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)

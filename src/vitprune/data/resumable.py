@@ -1,0 +1,69 @@
+"""How far training has come in its data, and the way of that into a checkpoint and back."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+
+from vitprune.data.loading import Position
+from vitprune.data.streaming import ImageStream
+from vitprune.errors import UsageError
+
+
+class ResumableData(LightningDataModule):
+    """A data module with a position.
+
+    Attributes:
+        position: Where training begins.
+        stream: What training images are read from, if they are streamed.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Begin with the first batch."""
+        self.position = Position()
+        self.stream: ImageStream | None = None
+        self._stream_states: list[dict[str, Any]] = []
+
+    def follow(self, stream: ImageStream, workers: int) -> None:
+        """Count what is used of a stream, from where the checkpoint's stopped."""
+        self.stream = stream
+        if self._stream_states:
+            stream.load_state_dict(self._stream_states[stream.rank], workers)
+
+    @property
+    def now(self) -> Position:
+        """The epoch, and how many of its batches have been used; a finished epoch is the next one's start."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        epoch, batches = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
+        return Position(epoch + 1, 0) if batches >= self.trainer.num_training_batches else Position(epoch, batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position; of a stream, also where every rank's workers are in it."""
+        state: dict[str, Any] = asdict(self.now)
+        if self.stream:
+            streams = [self.stream.state_dict()]
+            if self.trainer.world_size > 1:
+                streams = streams * self.trainer.world_size
+                torch.distributed.all_gather_object(streams, self.stream.state_dict())
+            state["streams"] = streams
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from that position.
+
+        Raises:
+            UsageError: If a stream was read by another number of processes.
+
+        """
+        self.position = Position(state_dict["epoch"], state_dict["batches"])
+        self._stream_states = state_dict.get("streams", [])
+        ranks = self.trainer.world_size if self.trainer else 1
+        if self._stream_states and len(self._stream_states) != ranks:
+            raise UsageError(f"the checkpoint's stream was read by {len(self._stream_states)} processes, and here are {ranks}.")

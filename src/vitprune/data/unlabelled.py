@@ -1,0 +1,32 @@
+"""Images that have no labels yet."""
+
+from pathlib import Path
+
+from datasets import Dataset, Features, Value
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from vitprune.errors import UsageError
+
+
+def find_images(folder: str | None) -> list[Path]:
+    """Return the image files in a folder and below, sorted.
+
+    Raises:
+        UsageError: If there is no such folder, or none in it.
+
+    """
+    root = Path(folder or "").expanduser()
+    if not folder or not root.is_dir():
+        raise UsageError(f"data.predict_images must be a folder of images, not {folder!r}.")
+    known = Image.registered_extensions()
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in known)
+    if not files:
+        raise UsageError(f"data.predict_images {folder!r} holds no image files.")
+    return files
+
+
+def numbered(files: list[Path]) -> Dataset:
+    """Return image files as a split; the label of each is its number."""
+    features = Features({"image": ImageFeature(decode=False), "label": Value("int64")})
+    return Dataset.from_dict({"image": [str(path) for path in files], "label": list(range(len(files)))}, features=features)
