@@ -50,5 +50,5 @@ def test_the_search_chooses_and_nothing_is_done_twice(study):
 @pytest.mark.filterwarnings("ignore")
 def test_torch_pruning_cuts_heads_and_neurons(study):
     pytest.importorskip("torch_pruning")
-    trained, _ = study("Torch-Pruning, heads and neurons")
+    trained, _ = study("Torch-Pruning")
     assert {float(line["reached"]) for line in trained} == {pytest.approx(0.5, abs=0.02)}

@@ -12,13 +12,19 @@ from torch import nn
 
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import (
+    ERK,
+    LAMP,
+    Combined,
     Cubic,
     Element,
     Global,
+    Head,
     IterativePruning,
     LearningRate,
     Linear,
     Magnitude,
+    Neuron,
+    NofM,
     OneShot,
     Schedule,
     SparseGPT,
@@ -87,25 +93,48 @@ class Ours(Row):
 
 ONE_SHOT = Ours()
 
+hidden_states = partial(Distillation, hidden_weight=1.0)
+heads_and_neurons = partial(Combined, [Head(), Neuron()])
+
 ROWS: dict[str, Row] = {
     "dense control": Dense(),
-    "Torch-Pruning, heads and neurons": TorchPruning(),
     "the article, at once": Article(rounds=1),
     "the article, 4 rounds": Article(rounds=4),
     "ModelPruning, at once": LightningModelPruning(rounds=1),
     "ModelPruning, 3 rounds": LightningModelPruning(rounds=3),
+    "Torch-Pruning": TorchPruning(),
     "at once": ONE_SHOT,
+    # when
     "linear, 4 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 4)),
     "linear, 8 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 8)),
     "cubic, 4 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 4)),
     "cubic, 8 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 8)),
     "cubic, 8 rounds by half": replace(ONE_SHOT, schedule=rounds(Cubic, 8, until=0.5)),
-    "Global": replace(ONE_SHOT, allocation=Global),
+    "cubic, 100 rounds by half": replace(ONE_SHOT, schedule=rounds(Cubic, 100, until=0.5)),
+    "cubic, 4 rounds, rewound": replace(ONE_SHOT, schedule=rounds(Cubic, 4), rewind=LearningRate),
+    # which, and where
     "Taylor": replace(ONE_SHOT, criterion=Taylor),
     "Wanda": replace(ONE_SHOT, criterion=Wanda),
     "SparseGPT": replace(ONE_SHOT, criterion=SparseGPT),
+    "Global": replace(ONE_SHOT, allocation=Global),
+    "ERK": replace(ONE_SHOT, allocation=ERK),
+    "LAMP": replace(ONE_SHOT, allocation=LAMP),
+    # from what it learns
     "distilled": replace(ONE_SHOT, distillation=Distillation),
-    "distilled, hidden states": replace(ONE_SHOT, distillation=partial(Distillation, hidden_weight=1.0)),
+    "distilled, hidden states": replace(ONE_SHOT, distillation=hidden_states),
     "random crops": replace(ONE_SHOT, data={"crop_scale": (0.5, 1.0)}),
-    "cubic, 4 rounds, rewound": replace(ONE_SHOT, schedule=rounds(Cubic, 4), rewind=LearningRate),
+    # together
+    "SparseGPT, distilled": replace(ONE_SHOT, criterion=SparseGPT, distillation=hidden_states),
+    "SparseGPT, distilled, cubic, 8 rounds by half": replace(
+        ONE_SHOT, criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
+    ),
+    # patterns and structure
+    "2:4": replace(ONE_SHOT, granularity=partial(NofM, 2, 4)),
+    "2:4, SparseGPT, distilled": replace(
+        ONE_SHOT, criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states
+    ),
+    "heads and neurons": replace(ONE_SHOT, granularity=heads_and_neurons, allocation=Global),
+    "heads and neurons, Taylor, distilled": replace(
+        ONE_SHOT, granularity=heads_and_neurons, allocation=Global, criterion=Taylor, distillation=hidden_states
+    ),
 }

@@ -1,8 +1,8 @@
-"""Which rows at which sparsities make up a table."""
+"""Which rows at which sparsities make up a table, and which rows a figure."""
 
 from dataclasses import dataclass
 
-LEARNING_RATES = (3e-4, 1e-4, 1e-3)
+LEARNING_RATES = (1e-4, 3e-4)
 
 
 @dataclass(frozen=True)
@@ -10,12 +10,32 @@ class Part:
     """Some rows at some sparsities, trained with some seeds."""
 
     rows: tuple[str, ...]
-    sparsities: tuple[float, ...] = (0.8,)
+    sparsities: tuple[float, ...] = (0.8, 0.9)
     seeds: int = 1
 
 
+PEERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, at once", "ModelPruning, 3 rounds")
+RECIPE = ("SparseGPT, distilled", "SparseGPT, distilled, cubic, 8 rounds by half")
+
 TABLES: dict[str, tuple[Part, ...]] = {
-    "first": (Part(("at once", "the article, at once")),),
+    "peers": (
+        Part(("dense control",), (0.0,)),
+        Part((*PEERS, "at once", *RECIPE), (0.8, 0.9), seeds=3),
+        Part((*PEERS, "at once", *RECIPE), (0.5, 0.95)),
+    ),
+    "schedules": (
+        Part(
+            (
+                *("at once", "linear, 4 rounds", "linear, 8 rounds", "cubic, 4 rounds", "cubic, 8 rounds"),
+                *("cubic, 8 rounds by half", "cubic, 100 rounds by half", "cubic, 4 rounds, rewound"),
+            )
+        ),
+    ),
+    "scores": (Part(("at once", "Taylor", "Wanda", "SparseGPT")),),
+    "allocations": (Part(("at once", "Global", "ERK", "LAMP")),),
+    "teachers": (Part(("at once", "random crops", "distilled", "distilled, hidden states")),),
+    "patterns": (Part(("2:4", "2:4, SparseGPT, distilled"), (0.5,)),),
+    "structure": (Part(("Torch-Pruning", "heads and neurons", "heads and neurons, Taylor, distilled"), (0.25, 0.5)),),
 }
 
-FIGURES: dict[str, tuple[str, ...]] = {}
+FIGURES: dict[str, tuple[str, ...]] = {"peers": (*PEERS, "at once", *RECIPE)}
