@@ -181,7 +181,8 @@ class PruningCLI(LightningCLI):
         pruning = self._get(self.config_init, "pruning")
         if best.exists():
             self.trainer.export(self.model, self.datamodule, str(best), output=str(run_folder / "export"))
-            add_figures(self.trainer, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
+            dense = pruning.dense.get("val/accuracy") if pruning else None
+            add_figures(self.trainer, run_folder, dense, sparsities)
         else:
             why = "no epoch at the final sparsity was validated"
             if pruning and pruning.schedule.observes:
