@@ -271,7 +271,7 @@ class TestCommand:
         allocation = fragment["pruning"]["allocation"]
         assert allocation["class_path"] == "FromSensitivity"
         layers = LayerSelection().select(ViTClassifier("digits"))
-        FromSensitivity(**allocation["init_args"]).check(layers)
+        FromSensitivity(**allocation["init_args"]).check(layers, Element())
         main(
             [
                 "fit",
