@@ -118,7 +118,7 @@ class TestWhatARunLeavesBehind:
         main(["fit", "--config=oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0], *guarded])
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
-        assert "no pruned state kept val/accuracy within max_drop 0.01 of the dense model" in out
+        assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
 
 
 class TestVerbs:
@@ -401,3 +401,12 @@ def test_main_leaves_the_interpreter_as_it_was(capsys):
 )
 def test_commands_are_told_as_they_are_typed(program, start):
     assert command_line([program, "fit", "--data.max_images={train: 9}"]) == f"{start} fit '--data.max_images={{train: 9}}'"
+
+
+def test_a_card_leaves_out_what_only_went_on():
+    began, went_on, extended = (
+        "vitprune fit --config a.yaml",
+        "vitprune fit --ckpt_path last",
+        "vitprune fit --ckpt_path last -c b.yaml",
+    )
+    assert command_of({"commands": [began, went_on, extended]}) == f"{began} && {extended}"

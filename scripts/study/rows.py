@@ -93,7 +93,7 @@ class Ours(Row):
 
 ONE_SHOT = Ours()
 
-hidden_states = partial(Distillation, hidden_weight=1.0)
+hidden_states = partial(Distillation, hidden_weight=10.0)
 heads_and_neurons = partial(Combined, [Head(), Neuron()])
 
 ROWS: dict[str, Row] = {

@@ -173,9 +173,11 @@ class PruningCLI(LightningCLI):
         # these are found out by all processes together
         best, run_folder = checkpoints.folder(self.trainer) / "best.ckpt", Path(self.trainer.log_dir)
         sparsities = pruning.measure(self.model).layers if pruning else {}
-        if self.trainer.is_global_zero:
-            self._export(best, run_folder, sparsities)
-        self.trainer.strategy.barrier()  # a process that ends early may take the others with it
+        try:
+            if self.trainer.is_global_zero:
+                self._export(best, run_folder, sparsities)
+        finally:
+            self.trainer.strategy.barrier()  # a process that ends early may take the others with it
 
     def _export(self, best: Path, run_folder: Path, sparsities: dict[str, float]) -> None:
         pruning = self._get(self.config_init, "pruning")
@@ -186,7 +188,7 @@ class PruningCLI(LightningCLI):
         else:
             why = "no epoch at the final sparsity was validated"
             if pruning and pruning.schedule.observes:
-                why = f"no pruned state kept {pruning.monitor} within max_drop {pruning.schedule.max_drop:g} of the dense model"
+                why = f"no pruned state kept {pruning.monitor} as high as {type(pruning.schedule).__name__} wants it"
             print(f"nothing was exported: {why}. To export the last epoch as it is:")
             print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 

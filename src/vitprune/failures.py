@@ -17,7 +17,8 @@ from vitprune.errors import UsageError
 # what other libraries say when a process that this one depends on is gone, and what that means
 GONE = {
     r"DataLoader worker": "a data worker has died, for lack of memory perhaps: try fewer data.num_workers",
-    r"(?i)connection (was )?(closed|reset|refused)|gloo|nccl|socket": "another process of this run has ended, and says why",
+    r"(?i)connection (was )?(closed|reset|refused)|remote process exited|timed out": "another process of this run has ended, "
+    "and says why",
 }
 
 

@@ -84,7 +84,8 @@ def check_unfinished(run: Path, checkpoint: dict[str, Any], max_epochs: int | No
 
     """
     epochs = checkpoint["ImageData"]["epoch"]  # whole ones
-    come = f"{run} has come to epoch {epochs} of {max_epochs}, step {checkpoint['global_step']}"
+    whole = "" if max_epochs is None else f" of {max_epochs}"
+    come = f"{run} has come to epoch {epochs}{whole}, step {checkpoint['global_step']}"
     trained = 0 <= (max_epochs or -1) <= epochs or 0 <= max_steps <= checkpoint["global_step"]
     if trained and (run / "export" / "report.json").is_file():
         raise UsageError(

@@ -1,5 +1,6 @@
 """The verbs beside Lightning's own that measure what pruning does."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class MeasuringTrainer(Trainer):
         check(method, layers, sparsities)
         groups = sensitivity.group_layers(layers, by, method.granularity)
         settings: dict[str, Any] = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers]}
-        settings |= {"method": method.describe(), "seed": pruning.seed}
+        settings |= {"method": method.describe(), "seed": pruning.seed, **calibration(pruning, [method])}
         study = Study(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
         statistics = learn(method.criterion, model, datamodule, layers, pruning.calibration_images, pruning.seed)
         plan = sensitivity.plan(groups, sparsities, method, pruning.seed, statistics)
@@ -103,6 +104,7 @@ class MeasuringTrainer(Trainer):
         settings: dict[str, Any] = {"sparsities": sparsities, "seeds": used}
         settings["layers"] = {name: [layer.name for layer in mine] for name, mine in layers.items()}
         settings["methods"] = {name: method.describe() for name, method in chosen.items()}
+        settings |= calibration(pruning, chosen.values())
         study = Study(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
         statistics = {
             name: learn(m.criterion, model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
@@ -162,3 +164,8 @@ class MeasuringTrainer(Trainer):
     def _pruning(self) -> IterativePruning:
         """Return the callback, whose schedule plays no part here."""
         return next((c for c in self.callbacks if isinstance(c, IterativePruning)), IterativePruning(OneShot(0.5)))
+
+
+def calibration(pruning: IterativePruning, methods: Iterable[Method]) -> dict[str, int]:
+    """Return how many images the criteria learn from, among the settings of a study, if any learns from images."""
+    return {"calibration_images": pruning.calibration_images} if any(m.criterion.calibrated for m in methods) else {}

@@ -45,9 +45,10 @@ def learn(
 
 def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
     loader = data.calibration_dataloader()
-    chosen = sample(len(data.splits["train"]), images, seed)
-    for batch in DataLoader(loader.dataset, batch_sampler=chosen, collate_fn=loader.collate_fn):
-        prepared = data.prepare(batch, model.device)
+    dataset: Any = loader.dataset
+    chosen = sample(len(dataset), images, seed)
+    for batch in DataLoader(dataset, batch_sampler=chosen, collate_fn=loader.collate_fn):
+        prepared = data.prepare(batch, next(model.net.parameters()).device)
         pixels, labels = prepared["pixel_values"], prepared["labels"]
         yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels), True
 

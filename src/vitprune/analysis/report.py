@@ -24,7 +24,7 @@ SETTINGS = {
     "trainer": ("max_epochs", "max_steps", "precision", "gradient_clip_val", "accumulate_grad_batches"),
 }
 MOST_CLASSES = 12
-UNREADABLE = "which the run began with and which cannot be read here."
+UNREADABLE = "which the run began with: it cannot be read here, or its weights were random."
 
 
 def write_report(run: Path, target: Path, images: int) -> None:

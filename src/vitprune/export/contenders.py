@@ -76,10 +76,11 @@ def contenders_of(folder: Path, name: str, setting: Setting) -> Iterator[Contend
     yield contender(name, stock, setting, size)
     if count(smallest) < count(stock):
         yield contender(f"{name}, load_pruned", smallest, setting, size)
-    if (file := folder / pt2.FILE).is_file() and setting.device == "cpu":
+    as_exported = setting.device == "cpu" and setting.dtype == torch.float32
+    if (file := folder / pt2.FILE).is_file() and as_exported:
         facts = contender(f"{name}, {pt2.FILE}", smallest, setting, file.stat().st_size)
         yield replace(facts, run=pt2.load(file))
-    if (file := folder / onnx.FILE).is_file() and find_spec("onnxruntime") and setting.device == "cpu":
+    if (file := folder / onnx.FILE).is_file() and find_spec("onnxruntime") and as_exported:
         facts = contender(f"{name}, ONNX Runtime", smallest, setting, file.stat().st_size)
         yield replace(facts, run=onnx.Runtime(file))
     sparse = load_stock(folder)

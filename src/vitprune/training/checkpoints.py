@@ -155,8 +155,8 @@ class RunCheckpoints(Checkpoint):
             f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
             f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last"
         )
-        if self._signals.requeue(trainer):
-            rank_zero_info("the job is back in its queue.")
+        if said := self._signals.requeue(trainer):
+            rank_zero_info(said)
         raise SystemExit(self._signals.exit_code)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

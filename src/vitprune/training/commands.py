@@ -9,6 +9,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 KEY = "commands"
+GOING_ON = ("fit --ckpt_path last", "fit --ckpt_path=last")
 
 
 class RunCommands(Callback):
@@ -32,8 +33,12 @@ class RunCommands(Callback):
 
 
 def command_of(checkpoint: dict[str, Any]) -> str:
-    """Return what to type to repeat the run of a checkpoint; of one that does not say, the command of this process."""
-    return " && ".join(checkpoint.get(KEY, [command_line(sys.argv)]))
+    """Return what to type to repeat the run of a checkpoint; of one that does not say, the command of this process.
+
+    What only went on after an interruption is left out: a run that is repeated without one is finished by then.
+    """
+    first, *later = checkpoint.get(KEY, [command_line(sys.argv)])
+    return " && ".join([first, *(command for command in later if not command.endswith(GOING_ON))])
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -37,16 +37,12 @@ class StopSignals:
         """Return whether any process was asked to stop; all processes get the same answer."""
         return _anywhere(trainer, self.received is not None)
 
-    def requeue(self, trainer: Trainer) -> bool:
-        """Put the SLURM job back into its queue if SIGUSR1 asked for that, as `--signal=USR1@120` does; return whether."""
+    def requeue(self, trainer: Trainer) -> str:
+        """Put the SLURM job back into its queue if SIGUSR1 asked for that, as `--signal=USR1@120` does; return what to say."""
         if not _anywhere(trainer, self.received == signal.SIGUSR1):
-            return False
-        if trainer.is_global_zero:
-            array, task = (os.environ.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
-            job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
-            subprocess.run(["scontrol", "requeue", job], check=False)
-        trainer.strategy.barrier()  # the first process to end takes the others with it
-        return True
+            return ""
+        said = _requeue() if trainer.is_global_zero else ""
+        return str(trainer.strategy.broadcast(said))  # together: the first process to end takes the others with it
 
     @property
     def name(self) -> str:
@@ -66,3 +62,13 @@ class StopSignals:
 
 def _anywhere(trainer: Trainer, here: bool) -> bool:
     return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
+
+
+def _requeue() -> str:
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
+    job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"the job could not be put back into its queue: {error}"
+    return "the job is back in its queue."
