@@ -245,7 +245,7 @@ class TestReport:
             (
                 "model",
                 "pretrained",
-                "Not known without the dense model, which the run began with and which cannot be read here",
+                "Not known without the dense model, which the run began with: it cannot be read here",
             ),
         ):
             config[section][key] = "/nowhere"

@@ -16,7 +16,7 @@ def study(monkeypatch, tmp_path):
     import run
     import tables
 
-    monkeypatch.setattr(run, "LEARNING_RATES", (1e-3, 1e-4))
+    monkeypatch.setattr(run, "LEARNING_RATES", (1e-4, 1e-3))
     digits = ["--model", "digits", "--source", "digits", "--images", "64", "--epochs", "4", "--threads", "1"]
 
     def do(*rows, sparsity=0.5, seeds=1):

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,14 @@ class Journal:
     def __init__(self, results: Path) -> None:
         self.results = results
 
+    def open(self, budget: dict[str, Any]) -> None:
+        """Note the budget that all results are of, or refuse another one."""
+        self.results.mkdir(parents=True, exist_ok=True)
+        path = self.results / "budget.json"
+        if path.exists() and json.loads(path.read_text()) != budget:
+            raise SystemExit(f"{path} is of another budget: {path.read_text()} and not {json.dumps(budget)}")
+        path.write_text(json.dumps(budget))
+
     def read(self, table: str) -> list[dict[str, str]]:
         """Return the lines of a table."""
         path = self.results / f"{table}.csv"
@@ -33,6 +42,7 @@ class Journal:
         path = self.results / f"{table}.csv"
         with path.open("a", newline="") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0, 2)  # where another process may have written meanwhile
             writer = csv.DictWriter(file, columns)
             if file.tell() == 0:
                 writer.writeheader()

@@ -1,7 +1,7 @@
 """Other people's tools on the same model, images and budget, set up as their documentation says."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -30,24 +30,24 @@ def relative(sparsity: float, rounds: int) -> list[float]:
 class Article(Row):
     """`torch.nn.utils.prune.l1_unstructured` on each layer and a plain loop with AdamW at a constant rate, in turns."""
 
-    rounds: int
+    rounds: int  # must divide the epochs
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        net = run.classifier().net
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        net = run.classifier().net.to(device)
         data = run.budget.data()
-        data.seed = run.seed
         loader = data.train_dataloader()
         epochs = iter(range(run.budget.epochs))
         for amount in relative(run.sparsity, self.rounds):
             for layer in layers_of(net):
                 prune.l1_unstructured(layer, "weight", amount)
             optimizer = torch.optim.AdamW(net.parameters(), run.learning_rate)
-            for _ in range(run.budget.epochs // self.rounds):
-                loader.sampler.set_epoch(next(epochs))
+            for epoch in islice(epochs, run.budget.epochs // self.rounds):
+                loader.sampler.set_epoch(epoch)
                 for batch in loader:
-                    images = data.prepare(batch, torch.device("cpu"))
-                    with torch.autocast("cpu", torch.bfloat16, enabled=run.budget.precision == "bf16-mixed"):
+                    images = data.prepare(batch, device)
+                    with torch.autocast(device.type, torch.bfloat16, enabled=run.budget.precision == "bf16-mixed"):
                         logits = net(pixel_values=images["pixel_values"]).logits
                         loss = F.cross_entropy(logits, images["labels"])
                     loss.backward()
@@ -55,14 +55,20 @@ class Article(Row):
                     optimizer.zero_grad()
         for layer in layers_of(net):
             prune.remove(layer, "weight")
+        assert next(epochs, None) is None
         return net
 
 
 @dataclass(frozen=True)
 class LightningModelPruning(Row):
-    """Lightning's callback, its defaults but for the layers; it prunes at the ends of epochs, and not after the last one."""
+    """Lightning's callback, with one ranking over all layers as is its default, at the ends of the first epochs.
+
+    By default it also puts every layer back to its pretrained weights after each round, in the name of the lottery ticket. With
+    a few epochs that throws the fine-tuning away, so it is a row of its own.
+    """
 
     rounds: int
+    rewound: bool = False
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
@@ -72,6 +78,7 @@ class LightningModelPruning(Row):
             "l1_unstructured",
             [(layer, "weight") for layer in layers_of(model.net)],
             amount=lambda epoch: amounts.get(epoch, 0.0),
+            use_lottery_ticket_hypothesis=self.rewound,
         )
         run.fit(model, run.budget.data(), [pruning])
         return model.net

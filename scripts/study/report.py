@@ -12,32 +12,34 @@ from journal import KEY, Journal
 from tables import FIGURES, TABLES, Part
 
 
-def scores(journal: Journal, row: str, sparsity: float) -> list[float]:
+def scores(journal: Journal, row: str, sparsity: float, seeds: int = 99) -> list[float]:
     """Return the accuracies of a row, in per cent, one a seed."""
-    lines = [line for line in journal.read("scored") if line["row"] == row and float(line["sparsity"]) == sparsity]
-    return [100 * float(line["scored"]) for line in lines]
+    wanted = (row, sparsity)
+    lines = [line for line in journal.read("scored") if (line["row"], float(line["sparsity"])) == wanted]
+    return [100 * float(line["scored"]) for line in lines if int(line["seed"]) < seeds]
 
 
 def cell(values: list[float]) -> str:
-    """Return mean and spread."""
+    """Return mean, spread and number of seeds."""
     if not values:
         return "-"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f} ({len(values)})" if len(values) > 1 else "")
 
 
 def table(journal: Journal, parts: tuple[Part, ...]) -> str:
-    """Return a markdown table: a line for each row, a column for each sparsity."""
+    """Return a markdown table: a line for each row, a column for each sparsity; what else is said of each is in their order."""
     sparsities = sorted({sparsity for part in parts for sparsity in part.sparsities})
+    seeds = {(row, sparsity): part.seeds for part in parts for row in part.rows for sparsity in part.sparsities}
     trained = {tuple(line[name] for name in KEY): line for line in journal.read("trained")}
-    heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "learning rate", "parameters", "images seen", "seconds"]
+    said = ("reached", "learning_rate", "parameters", "images_seen", "seconds")
+    heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), *(name.replace("_", " ") for name in said)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in dict.fromkeys(row for part in parts for row in part.rows):
         chosen = [trained[tuple(line[name] for name in KEY)] for line in journal.read("scored") if line["row"] == row]
-        chosen = [line for line in chosen if float(line["sparsity"]) in sparsities]
-        cells = [cell(scores(journal, row, sparsity)) for sparsity in sparsities]
-        for name in ("learning_rate", "parameters", "images_seen", "seconds"):
-            cells.append(", ".join(dict.fromkeys(line[name] for line in chosen if line["seed"] == "0")) or "-")
+        chosen = [line for line in chosen if line["seed"] == "0" and float(line["sparsity"]) in sparsities]
+        chosen.sort(key=lambda line: float(line["sparsity"]))
+        cells = [cell(scores(journal, row, sparsity, seeds.get((row, sparsity), 0))) for sparsity in sparsities]
+        cells += [", ".join(line[name] for line in chosen) or "-" for name in said]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -96,12 +96,14 @@ ONE_SHOT = Ours()
 hidden_states = partial(Distillation, hidden_weight=10.0)
 heads_and_neurons = partial(Combined, [Head(), Neuron()])
 
+# results are kept by name: what changes gets another one
 ROWS: dict[str, Row] = {
     "dense control": Dense(),
     "the article, at once": Article(rounds=1),
     "the article, 4 rounds": Article(rounds=4),
-    "ModelPruning, at once": LightningModelPruning(rounds=1),
+    "ModelPruning, after an epoch": LightningModelPruning(rounds=1),
     "ModelPruning, 3 rounds": LightningModelPruning(rounds=3),
+    "ModelPruning, 3 rounds, rewound": LightningModelPruning(rounds=3, rewound=True),
     "Torch-Pruning": TorchPruning(),
     "at once": ONE_SHOT,
     # when

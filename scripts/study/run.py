@@ -9,6 +9,7 @@ hold already are not run again, and several processes may work on one table. Wei
 import argparse
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -41,7 +42,15 @@ class Study:
 
     def __init__(self, budget: Budget, journal: Journal) -> None:
         self.budget, self.journal, self.judge = budget, journal, Judge(budget)
-        self.dense = kept(build_net(budget.model, None, None))
+        dense, splits = build_net(budget.model, None, None), budget.data().splits
+        self.dense = kept(dense)
+        classes, images = len(splits["train"].features["label"].names), len(splits["train"])
+        if (dense.config.num_labels, images) != (classes, budget.images):
+            raise SystemExit(
+                f"the model has {dense.config.num_labels} classes and the data {classes}; the budget has {budget.images} "
+                f"images and the data {images}. Cut the model to the classes of the data, and take as many images as there are."
+            )
+        journal.open({"images": budget.images, "epochs": budget.epochs, "batch_size": budget.batch_size})
 
     def train(self, key: tuple[str, float, float, int]) -> bool:
         """Do a training unless it is done; return whether it is done now, or another process is at it."""
@@ -79,20 +88,33 @@ class Study:
 
     def do(self, row: str, sparsity: float, seeds: int) -> bool:
         """Search, train and score a row; return whether all of it is done."""
-        search = [(row, sparsity, rate, 0) for rate in LEARNING_RATES]
-        done = [self.train(key) for key in search]
-        if not all(done):
-            return False
-        best = max(search, key=lambda key: float((self.journal.find("trained", key) or {})["chosen"]))
-        keys = [(*best[:3], seed) for seed in range(seeds)]
-        done = [self.train(key) and self.score(key) for key in keys]
-        return all(done)
+        rate = self.search(row, sparsity)
+        done = rate is not None and [
+            self.train(key) and self.score(key) for key in product([row], [sparsity], [rate], range(seeds))
+        ]
+        return bool(done) and all(done)
+
+    def search(self, row: str, sparsity: float) -> float | None:
+        """Return the best learning rate, from two neighbours on and towards the better; None while another process is at it."""
+        first = (len(LEARNING_RATES) - 1) // 2
+        tried = [first, first + 1]
+        while True:
+            keys = [(row, sparsity, LEARNING_RATES[index], 0) for index in tried]
+            done = [self.train(key) for key in keys]
+            if not all(done):
+                return None
+            found = {index: self.journal.find("trained", key) for index, key in zip(tried, keys, strict=True)}
+            best = max(tried, key=lambda index: float((found[index] or {})["chosen"]))
+            further = {min(tried): min(tried) - 1, max(tried): max(tried) + 1}.get(best, -1)
+            if not 0 <= further < len(LEARNING_RATES):
+                return LEARNING_RATES[best]
+            tried.append(further)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=TABLES)
-    parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
+    parser.add_argument("--model", required=True, help="with as many classes as the images")
     parser.add_argument("--source", default="frgfm/imagenette")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LEARNING_RATES = (1e-4, 3e-4)
+LEARNING_RATES = (3e-5, 1e-4, 3e-4, 1e-3)  # the search begins in the middle, and goes on where the best is at its edge
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Part:
     seeds: int = 1
 
 
-PEERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, at once", "ModelPruning, 3 rounds")
+PEERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch", "ModelPruning, 3 rounds")
 RECIPE = ("SparseGPT, distilled", "SparseGPT, distilled, cubic, 8 rounds by half")
 
 TABLES: dict[str, tuple[Part, ...]] = {
@@ -22,6 +22,7 @@ TABLES: dict[str, tuple[Part, ...]] = {
         Part(("dense control",), (0.0,)),
         Part((*PEERS, "at once", *RECIPE), (0.8, 0.9), seeds=3),
         Part((*PEERS, "at once", *RECIPE), (0.5, 0.95)),
+        Part(("ModelPruning, 3 rounds, rewound",), (0.8,)),
     ),
     "schedules": (
         Part(
