@@ -67,3 +67,8 @@ class Progress(RichProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Leave out the version of the run, which is no metric."""
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the epoch's metrics, which all processes must reduce together, though one alone shows them."""
+        _ = trainer.progress_bar_metrics
+        super().on_train_epoch_end(trainer, pl_module)
