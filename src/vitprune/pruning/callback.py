@@ -174,8 +174,8 @@ class IterativePruning(ResumablePruning):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last round, and draw its weights; a schedule that watches the metric ends with the last good state."""
-        if self.schedule.observes and not self.finished:
-            self.good.go_back(trainer, pl_module)
+        if self.schedule.observes:
+            self.good.settle(trainer, pl_module, good_now=self.finished)
         report(trainer, self.rounds, self.schedule, self.monitor)
         log_weights(trainer, self.layers)
 

@@ -3,6 +3,7 @@
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from vitprune.pruning.probe import announce
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.sharding import restore, snapshot
 
@@ -37,3 +38,10 @@ class GoodState:
         restore(module.state_dict(), self.tensors)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
+
+    def settle(self, trainer: Trainer, module: LightningModule, good_now: bool) -> None:
+        """End the training with it unless the module is good now, and say so if the schedule would have gone on."""
+        if not good_now:
+            self.go_back(trainer, module)
+        if not self.schedule.ended:
+            announce("training ended before its schedule did, which may get further with more epochs (trainer.max_epochs)")

@@ -41,7 +41,8 @@ class Schedule(ABC):
         if not 0 <= initial_sparsity <= final_sparsity:
             raise UsageError(f"initial_sparsity must lie in [0, final_sparsity {final_sparsity}], not {initial_sparsity}.")
         if (end_epoch is None) == (end_step is None):
-            raise UsageError("a schedule needs either end_epoch or end_step.")
+            both = f"not both end_epoch {end_epoch} and end_step {end_step}: set one to null"
+            raise UsageError(f"a schedule needs either end_epoch or end_step{', ' + both if end_step is not None else ''}.")
         self.final_sparsity, self.initial_sparsity = final_sparsity, initial_sparsity
         self.unit = "epoch" if end_step is None else "step"
         self.begin, end, self.every = (
