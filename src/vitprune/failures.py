@@ -41,14 +41,16 @@ def one_message(verb: str) -> Iterator[None]:
         _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
     except RuntimeError as error:
         meaning = next((meaning for pattern, meaning in GONE.items() if re.search(pattern, str(error))), None)
-        if not meaning:
+        if meaning:
+            _fail(f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last", code=1)
+        if not _raised_by_lightning(error):
             raise
-        _fail(f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last", code=1)
+        _fail(str(error))
 
 
 def _raised_by_lightning(error: Exception) -> bool:
     """Tell a setting of the Trainer that does not fit from a fault of this program."""
-    return f"{os.sep}lightning{os.sep}pytorch{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
+    return f"{os.sep}lightning{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
