@@ -119,6 +119,18 @@ class TestWhatARunLeavesBehind:
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
         assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
+        assert "training ended before its schedule did" in out
+
+    def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(self, tmp_path, capsys):
+        (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs}}\n")
+        guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.min_step=0.9"]
+        guarded += ["--pruning.schedule.patience=1", "--trainer.max_epochs=9"]
+        arguments = ["fit", "--config=oneshot.yaml", "--config", str(tmp_path / "root.yaml"), *SMALL, *DIGITS, *guarded]
+        main(arguments)
+        assert "training ended before" not in capsys.readouterr().out
+        with pytest.raises(SystemExit):
+            main([*arguments, "--ckpt_path=last"])
+        assert "this run is finished, its schedule has ended" in capsys.readouterr().err
 
 
 class TestVerbs:

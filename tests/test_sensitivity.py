@@ -27,6 +27,7 @@ from vitprune.analysis.one_shot import check, learn, pruned
 from vitprune.analysis.replay import Batch, record, replay
 from vitprune.cli import main
 from vitprune.data import ImageData
+from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers, find_stages, stages_before
@@ -365,3 +366,14 @@ def test_two_processes_share_the_work_and_find_the_same(folder, tmp_path):
 def test_dense_is_measured_too(tmp_path):
     net = tiny_net()
     assert scan(net, tmp_path, find_layers(net)[:1])[DENSE].images == 12
+
+
+def test_criteria_learn_from_the_first_images_of_a_stream(tmp_path):
+    for split, images in load_source("digits").items():
+        images.to_parquet(tmp_path / f"{split}.parquet")
+    data = ImageData(str(tmp_path), "digits", streaming=True, num_workers=0)
+    assert len(data.calibration_dataloader().dataset) < len(data.splits["train"])
+    model = ViTClassifier("digits")
+    layers = LayerSelection(blocks=[0], roles=["query"]).select(model)
+    learned = learn(Wanda(), model, data, layers, images=64, seed=42)
+    assert [value.shape for value in learned.values()] == [layers[0].module.weight.shape[1:]]

@@ -16,7 +16,7 @@ def study(monkeypatch, tmp_path):
     import run
     import tables
 
-    monkeypatch.setattr(run, "LEARNING_RATES", (1e-4, 1e-3))
+    monkeypatch.setattr(run, "LEARNING_RATES", (1e-6, 1e-5, 1e-4, 1e-3))
     digits = ["--model", "digits", "--source", "digits", "--images", "64", "--epochs", "4", "--threads", "1"]
 
     def do(*rows, sparsity=0.5, seeds=1):
@@ -42,7 +42,10 @@ def test_every_method_meets_its_sparsity_on_the_same_budget(study):
 def test_the_search_chooses_and_nothing_is_done_twice(study):
     trained, scored = study("at once", seeds=2)
     rates = {line["learning_rate"]: float(line["chosen"]) for line in trained if line["seed"] == "0"}
-    assert {line["learning_rate"] for line in scored} == {max(rates, key=rates.get)}
+    best = max(rates, key=rates.get)
+    assert {line["learning_rate"] for line in scored} == {best}
+    tried = sorted(map(float, rates))
+    assert float(best) not in {tried[0], tried[-1]} - {1e-6, 1e-3}  # nor at an edge that could have been passed
     assert [line["seed"] for line in scored] == ["0", "1"]
     assert study("at once", seeds=2) == [trained, scored]
 

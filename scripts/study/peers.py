@@ -30,10 +30,12 @@ def relative(sparsity: float, rounds: int) -> list[float]:
 class Article(Row):
     """`torch.nn.utils.prune.l1_unstructured` on each layer and a plain loop with AdamW at a constant rate, in turns."""
 
-    rounds: int  # must divide the epochs
+    rounds: int
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
+        if run.budget.epochs % self.rounds:
+            raise SystemExit(f"{self.rounds} rounds of whole epochs do not divide {run.budget.epochs} epochs.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         net = run.classifier().net.to(device)
         data = run.budget.data()
@@ -55,7 +57,6 @@ class Article(Row):
                     optimizer.zero_grad()
         for layer in layers_of(net):
             prune.remove(layer, "weight")
-        assert next(epochs, None) is None
         return net
 
 
@@ -72,6 +73,8 @@ class LightningModelPruning(Row):
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
+        if run.budget.epochs <= self.rounds:
+            raise SystemExit(f"{self.rounds} rounds need at least {self.rounds + 1} epochs, or the last is not fine-tuned.")
         model = run.classifier()
         amounts = dict(enumerate(relative(run.sparsity, self.rounds)))
         pruning = ModelPruning(

@@ -4,6 +4,7 @@ python scripts/study/report.py [--results docs/study] [--figures docs/images/stu
 """
 
 import argparse
+import math
 import statistics
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from journal import KEY, Journal
 from tables import FIGURES, TABLES, Part
 
 
-def scores(journal: Journal, row: str, sparsity: float, seeds: int = 99) -> list[float]:
+def scores(journal: Journal, row: str, sparsity: float, seeds: float = math.inf) -> list[float]:
     """Return the accuracies of a row, in per cent, one a seed."""
     wanted = (row, sparsity)
     lines = [line for line in journal.read("scored") if (line["row"], float(line["sparsity"])) == wanted]

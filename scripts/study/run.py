@@ -1,6 +1,6 @@
 """Train and score the rows of a table: a learning-rate search on one half of the validation images, a score on the other.
 
-    python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
+    python scripts/study/run.py TABLE --model FOLDER [--source FOLDER] [--threads 1]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
 hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `weights/` in there.
@@ -15,18 +15,18 @@ from pathlib import Path
 import torch
 from budget import Budget, Judge, Run
 from journal import SCORED, TRAINED, Journal
+from peers import layers_of
 from rows import ROWS
 from safetensors.torch import load_file, save_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
 from vitprune.model.loading import build_net
-from vitprune.pruning import LayerSelection
 
 
 def kept(net: nn.Module) -> int:
     """Return the number of weights that are there and not zero, in the layers that everybody prunes."""
-    return sum(int(layer.module.weight.count_nonzero()) for layer in LayerSelection().select(net))
+    return sum(int(layer.weight.count_nonzero()) for layer in layers_of(net))
 
 
 def with_weights(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
@@ -80,7 +80,10 @@ class Study:
         """Score a training that was chosen; return as `train` does."""
         with self.journal.claim(key) as mine:
             if mine and not self.journal.find("scored", key):
-                net = with_weights(build_net(self.budget.model, None, None), load_file(self.journal.weights_of(key)))
+                path = self.journal.weights_of(key)
+                if not path.exists():
+                    raise SystemExit(f"{path} is missing: take its line out of trained.csv to train it again.")
+                net = with_weights(build_net(self.budget.model, None, None), load_file(path))
                 line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
                 self.journal.add("scored", SCORED, line)
                 print(line, flush=True)

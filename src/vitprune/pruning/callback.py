@@ -108,7 +108,7 @@ class IterativePruning(ResumablePruning):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
         if self.schedule.ended:
-            raise UsageError("the checkpoint's run is finished: its schedule has ended. Leave --ckpt_path out for a new run.")
+            raise UsageError("this run is finished, its schedule has ended: export its checkpoint, or begin a new run.")
         if not trainer.fast_dev_run:
             check_steps(self.schedule, trainer)
         if self.rewind and not trainer.fast_dev_run:
