@@ -342,10 +342,14 @@ def test_bad_input_gets_one_message(case, tmp_path, capsys):
     assert len(error) < 1500
 
 
-def test_bad_input_leaves_no_run_behind(tmp_path):
+@pytest.mark.parametrize(
+    "refused",
+    ["--trainer.max_epochs=3", "--pruning.layers.exclude=[.*]", "--data.splits.train=no", "--data.splits.validation=no"],
+)
+def test_bad_input_leaves_no_run_behind(refused, tmp_path):
     with pytest.raises(SystemExit):
-        main([*ITERATIVE, "--trainer.max_epochs=3", f"--trainer.default_root_dir={tmp_path}"])
-    assert not list(tmp_path.rglob("*.ckpt"))
+        main([*ITERATIVE, refused, f"--trainer.default_root_dir={tmp_path}"])
+    assert not list(tmp_path.iterdir())
 
 
 @needs_shared

@@ -17,10 +17,10 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export.formats import parse_formats
 from vitprune.failures import one_message
+from vitprune.finished import finish
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
-from vitprune.run_figures import add_figures
 from vitprune.trainer import Progress, PruningTrainer
 from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from vitprune.training.commands import RunCommands, command_line
@@ -164,33 +164,15 @@ class PruningCLI(LightningCLI):
         tensorboard = TensorBoardLogger(root, name=run_folders.LOGS, version=version, default_hp_metric=False)
         return [tensorboard, MetricsCSV(tensorboard.log_dir)]
 
+    def before_fit(self) -> None:
+        """Refuse what cannot be trained or pruned before there is a folder for the run: the trainer makes that first."""
+        self.datamodule.setup("fit")
+        if pruning := self._get(self.config_init, "pruning"):
+            pruning.setup(self.trainer, self.model, "fit")
+
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""
-        if self.trainer.fast_dev_run or not self.trainer.loggers:
-            return
-        pruning = self._get(self.config_init, "pruning")
-        checkpoints = next(c for c in self.trainer.callbacks if isinstance(c, RunCheckpoints))
-        # these are found out by all processes together
-        best, run_folder = checkpoints.folder(self.trainer) / "best.ckpt", Path(self.trainer.log_dir)
-        sparsities = pruning.measure(self.model).layers if pruning else {}
-        try:
-            if self.trainer.is_global_zero:
-                self._export(best, run_folder, sparsities)
-        finally:
-            self.trainer.strategy.barrier()  # a process that ends early may take the others with it
-
-    def _export(self, best: Path, run_folder: Path, sparsities: dict[str, float]) -> None:
-        pruning = self._get(self.config_init, "pruning")
-        if best.exists():
-            self.trainer.export(self.model, self.datamodule, str(best), output=str(run_folder / "export"))
-            dense = pruning.dense.get("val/accuracy") if pruning else None
-            add_figures(self.trainer, run_folder, dense, sparsities)
-        else:
-            why = "no epoch at the final sparsity was validated"
-            if pruning and pruning.schedule.observes:
-                why = f"no pruned state kept {pruning.monitor} as high as {type(pruning.schedule).__name__} wants it"
-            print(f"nothing was exported: {why}. To export the last epoch as it is:")
-            print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
+        finish(self.trainer, self.model, self.datamodule, self._get(self.config_init, "pruning"))
 
 
 def _as_list(value: Any) -> list[Any]:

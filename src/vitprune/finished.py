@@ -1,0 +1,67 @@
+"""What a finished run leaves: the export of its best state, and figures for TensorBoard."""
+
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from vitprune.analysis.plots import plot_density
+from vitprune.data import ImageData
+from vitprune.export.figures import plot_run
+from vitprune.model import ViTClassifier
+from vitprune.pruning import IterativePruning
+from vitprune.trainer import PruningTrainer
+from vitprune.training.checkpoints import RunCheckpoints
+
+
+def finish(trainer: PruningTrainer, model: ViTClassifier, datamodule: ImageData, pruning: IterativePruning | None) -> None:
+    """Export the best model at the final sparsity, and draw the run.
+
+    Args:
+        trainer: Has trained; a run without loggers has no folder to leave anything in.
+        model: What it trained.
+        datamodule: Scores the export.
+        pruning: None if nothing was pruned.
+
+    """
+    if trainer.fast_dev_run or not trainer.loggers:
+        return
+    checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
+    # these are found out by all processes together
+    best, run_folder = checkpoints.folder(trainer) / "best.ckpt", Path(trainer.log_dir)
+    sparsities = pruning.measure(model).layers if pruning else {}
+    try:
+        if trainer.is_global_zero and best.exists():
+            trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
+            _add_figures(trainer, run_folder, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
+        elif trainer.is_global_zero:
+            _say_why_not(best, pruning)
+    finally:
+        trainer.strategy.barrier()  # a process that ends early may take the others with it
+
+
+def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
+    why = "no epoch at the final sparsity was validated"
+    if pruning and pruning.schedule.observes:
+        why = f"no pruned state kept {pruning.monitor} as high as {type(pruning.schedule).__name__} wants it"
+    print(f"nothing was exported: {why}. To export the last epoch as it is:")
+    print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
+
+
+def _add_figures(trainer: Trainer, run_folder: Path, dense: float | None, sparsities: dict[str, float]) -> None:
+    """Show a run's curves and where its zeros are.
+
+    Args:
+        trainer: Its TensorBoard loggers get the figures; nothing is asked of its other processes.
+        run_folder: Where its metrics are.
+        dense: Accuracy of the dense model, in [0, 1], where it is known.
+        sparsities: By layer; none where nothing was pruned.
+
+    """
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            if training := plot_run(run_folder, dense):
+                logger.experiment.add_figure("figures/training", training, trainer.global_step)
+            if sparsities:
+                logger.experiment.add_figure("figures/density", plot_density(sparsities), trainer.global_step)
+            logger.experiment.flush()
