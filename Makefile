@@ -19,7 +19,7 @@ lint: $(VENV)/installed-test
 
 test-pythons:  ## the whole of `make test` on every supported Python that is installed here under its usual name
 	for version in 3.11 3.12 3.13; do \
-		command -v python$$version || exit 1; \
+		python$$version --version || exit 1; \
 		$(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	done
 

@@ -12,7 +12,7 @@ from tests.conftest import tiny_net
 from vitprune.cli import main
 from vitprune.export import pt2
 from vitprune.export.benchmark import race, spread
-from vitprune.export.contenders import Contender
+from vitprune.export.contenders import Contender, Setting, contenders_of
 from vitprune.export.exported import Exported
 from vitprune.export.load import load_pruned
 from vitprune.export.report import count_flops
@@ -93,6 +93,14 @@ def test_table_files_and_report(export, capsys):
     assert models[2]["theoretical_speedup"] == models[0]["flops"] / models[2]["flops"]
     assert all(model["images_per_s"] > 0 and model["latency_ms"] > 0 for model in models)
     assert len(Image.open(export / "benchmark.png").convert("L").getcolors(1 << 20)) > 10
+
+
+def test_files_of_another_precision_are_left_out_of_a_race(export):
+    net, images = load_pruned(export), torch.zeros(2, 3, 16, 16)
+    pt2.write(Exported(net, net, images, logits(net, images), export))
+    for dtype, written in ((torch.float32, True), (torch.bfloat16, False)):
+        names = [contender.name for contender in contenders_of(export, "export", Setting("cpu", dtype, compile=False))]
+        assert ("export, model.pt2" in names) is written
 
 
 def test_folders_of_others_get_no_files_unless_asked(export, tmp_path, capsys):

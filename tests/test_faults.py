@@ -128,10 +128,11 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
             read_checkpoint(tmp_path / "last.ckpt")
 
 
-def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed):
+@pytest.mark.parametrize("taken_back", [True, False])
+def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_back):
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queue\n')
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queue\nexit {int(not taken_back)}\n')
     scontrol.chmod(0o755)
     task = {"JOB_ID": "1234", "JOB_NAME": "prune", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
     slurm = {"PATH": f"{scontrol.parent}:{os.environ['PATH']}", **{f"SLURM_{name}": value for name, value in task.items()}}
@@ -142,6 +143,8 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed):
     child.kill(signal.SIGUSR1)
     assert child.wait() == 128 + signal.SIGUSR1, child.output
     assert (tmp_path / "queue").read_text() == "requeue 1234\n"
+    assert ("the job is back in its queue" in child.output) is taken_back
+    assert ("the job could not be put back into its queue: " in child.output) is not taken_back
     assert "stopped by SIGUSR1" in child.output
     assert not list(tmp_path.glob("hpc_ckpt*"))  # Lightning's, which a later run would go on from unasked
     child = Child(tmp_path, "--ckpt_path=last", environment=slurm)
