@@ -36,6 +36,29 @@ def test_a_classifier_of_another_size_is_rebuilt_and_the_user_told(pretrained, c
         assert torch.equal(ours.weight, theirs.weight)
 
 
+def test_classes_that_a_model_knows_by_name_keep_their_rows(tmp_path, caplog):
+    net = tiny_net("vit")
+    names = ["tench, Tinca tinca", "crane", "church, church building", "crane", *"abcdef"]
+    net.config.id2label = dict(enumerate(names))
+    net.save_pretrained(tmp_path)
+    with caplog.at_level("INFO"):
+        model = ViTClassifier(str(tmp_path), labels=["church", "tench, Tinca tinca", "a"])
+    assert "knows the 3 classes of the data among 10: they stay" in caplog.text
+    assert (model.net.config.id2label, model.net.config.num_labels) == ({0: "church", 1: "tench, Tinca tinca", 2: "a"}, 3)
+    images = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(model.eval()(images), net.eval()(pixel_values=images).logits[:, [2, 0, 4]])
+    unclear = ViTClassifier(str(tmp_path), labels=["church", "crane"])  # ImageNet too has two of them
+    assert not torch.equal(unclear.net.classifier.weight, net.classifier.weight[[2, 1]])
+
+
+def test_as_many_classes_in_another_order_are_put_in_order(tmp_path):
+    net = tiny_net("vit")
+    net.config.id2label = dict(enumerate(LABELS[::-1]))
+    net.save_pretrained(tmp_path)
+    model = ViTClassifier(str(tmp_path), labels=LABELS)
+    assert torch.equal(model.net.classifier.weight, net.classifier.weight.flip(0))
+
+
 def test_without_labels_the_classes_are_those_of_the_model(pretrained):
     assert ViTClassifier(str(pretrained)).net.config.num_labels == 10
 

@@ -8,6 +8,7 @@ from lightning import Trainer
 
 from vitprune.analysis import histograms, sensitivity, sweep
 from vitprune.analysis.one_shot import check, learn, pruned
+from vitprune.analysis.tables import print_table
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
@@ -62,6 +63,7 @@ class MeasuringTrainer(Trainer):
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
             result = sensitivity.summarize(groups, plan, scores, study.settings)
+            print_table(sensitivity.most_sensitive(result))
             study.show(sensitivity.save(result, study.folder))
 
     def sweep(
@@ -113,7 +115,9 @@ class MeasuringTrainer(Trainer):
         plan = sweep.plan(chosen, sparsities, layers, used, statistics)
         scores = study.measure(list(plan.values()))
         if study.fabric.is_global_zero:
-            study.show(sweep.save(sweep.summarize(plan, scores, study.settings), study.folder))
+            result = sweep.summarize(plan, scores, study.settings)
+            print_table(sweep.table(result))
+            study.show(sweep.save(result, study.folder))
 
     def histograms(
         self,

@@ -152,6 +152,7 @@ def plot_comparison(rows: Sequence[Row]) -> Figure:
             label = f"dense, {100 * accuracy:.1f} %"
             axes.axhline(100 * accuracy, color="0.6", linewidth=1, linestyle=LINES[number % 4], label=label)
         _draw(axes, rows, axis)
+        axes.set_xlim(left=0)
         axes.set_xlabel(AXES[axis][1])
         axes.grid(alpha=0.3)
     grid[0].set_ylabel("validation accuracy (%)")

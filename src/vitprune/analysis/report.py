@@ -15,7 +15,7 @@ from vitprune.analysis.page import Page
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, find_layers
-from vitprune.model.loading import build_net, resize
+from vitprune.model.loading import build_reference
 
 NEEDED = ("config.yaml", "export/report.json", "export/model.safetensors", "export/config.json")
 SETTINGS = {
@@ -44,7 +44,7 @@ def write_report(run: Path, target: Path, images: int) -> None:
         raise UsageError(f"{run} has no {missing[0]}: report takes the folder of a finished run, with {', '.join(NEEDED)}.")
     config, report = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / NEEDED[1]).read_text())
     net = AutoModelForImageClassification.from_pretrained(run / "export").eval()
-    page = Page(f"{_model_name(config)}, pruned", _lead(report))
+    page = Page(f"{run.name}: {_model_name(config)}, pruned", _lead(report))
     _numbers(page, report)
     _training(page, run, report)
     _density(page, run, net)
@@ -60,11 +60,9 @@ def write_report(run: Path, target: Path, images: int) -> None:
 def _dense(config: dict[str, Any], net: PreTrainedModel) -> PreTrainedModel | None:
     """Return what the run began with, for the images and classes of the pruned model; None if it cannot be read here."""
     try:
-        dense = build_net(config["model"]["pretrained"], None, list(net.config.id2label.values()))
+        return build_reference(config["model"]["pretrained"], net)
     except UsageError:
         return None
-    size = net.config.image_size
-    return dense if dense.config.image_size == size else resize(dense, size)
 
 
 def _model_name(config: dict[str, Any]) -> str:
@@ -159,6 +157,9 @@ def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, dense: 
     if not dense:
         page.paragraph(f"Not known without the dense model, {UNREADABLE}")
         return
+    if dense.config.num_labels != net.config.num_labels:
+        page.paragraph("Not known: the model that the run began with has other classes, and got a new classifier.")
+        return
     try:
         found = predict(dense, net, ImageData(**config["data"]), images)
     except UsageError as error:
@@ -173,8 +174,8 @@ def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, dense: 
 
 def _confusion_tables(page: Page, found: Predictions) -> None:
     changes = found.class_changes()[:MOST_CLASSES]
-    rows = [(c.name, str(c.images), f"{c.dense:.1%}", f"{c.pruned:.1%}", f"{c.pruned - c.dense:+.1%}") for c in changes]
-    page.table(("class", "images", "dense", "pruned", "change"), rows)
+    rows = [(c.name, str(c.images), f"{c.dense:.1%}", f"{c.pruned:.1%}", f"{100 * (c.pruned - c.dense):+.1f}") for c in changes]
+    page.table(("class", "images", "dense", "pruned", "change (points)"), rows)
     confusions = found.new_confusions()[:MOST_CLASSES]
     if confusions:
         page.paragraph("Images that only the pruned model gets wrong:")

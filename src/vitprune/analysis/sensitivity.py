@@ -4,14 +4,17 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
+from rich.table import Table
 from torch import Tensor
 
 from vitprune.analysis.curves import Panels, plot_curves, plot_drop_map
 from vitprune.analysis.measure import DENSE, Measurement, Score
+from vitprune.analysis.tables import accuracies
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Granularity, Method
@@ -20,6 +23,7 @@ from vitprune.pruning.coupled import ATTENTION, MLP
 BY = ("layer", "block", "role")
 OUTSIDE = "outside of the blocks"
 RESULT = "sensitivity.json"
+MOST = 12  # groups in the table
 
 
 def group_layers(layers: Sequence[Layer], by: str, granularity: Granularity) -> dict[str, list[Layer]]:
@@ -120,6 +124,14 @@ def draw(result: dict[str, Any]) -> dict[str, Figure]:
         "by_role": plot_curves(by_role, dense),
         "by_block": plot_curves(in_panels(result, "block"), dense),
     }
+
+
+def most_sensitive(result: dict[str, Any]) -> Table:
+    """Return a table of the groups that lose most, on average over the sparsities."""
+    curves = curves_of(result)
+    worst = sorted(curves, key=lambda name: mean(value for values in curves[name].values() for value in values))[:MOST]
+    caption = f"{len(worst)} of {len(curves)}, those that lose most first; {result['images']} images"
+    return accuracies(f"pruned alone, by {result['by']}", {name: curves[name] for name in worst}, result["dense"], caption)
 
 
 def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:

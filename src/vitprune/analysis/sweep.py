@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich.table import Table
 from torch import Tensor
 
 from vitprune.analysis.curves import plot_curves
 from vitprune.analysis.measure import DENSE, Measurement, Score
+from vitprune.analysis.tables import accuracies
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Element, Magnitude, Method, Random, Row
@@ -117,9 +119,19 @@ def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
 
 def draw(result: dict[str, Any]) -> dict[str, Figure]:
     """Return the figures of a sweep: `sweep` with all methods, and one for each under its name."""
-    curves = {
+    curves = curves_of(result)
+    together = plot_curves({"one-shot, without fine-tuning": curves}, result["dense"])
+    return {"sweep": together} | {name: plot_curves({name: {name: c}}, result["dense"]) for name, c in curves.items()}
+
+
+def table(result: dict[str, Any]) -> Table:
+    """Return a table of the methods."""
+    return accuracies("method", curves_of(result), result["dense"], f"{result['images']} images, without fine-tuning")
+
+
+def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:
+    """Return the accuracies of each method, one for each seed, by sparsity."""
+    return {
         name: {float(sparsity): values for sparsity, values in method["accuracy"].items()}
         for name, method in result["methods"].items()
     }
-    together = plot_curves({"one-shot, without fine-tuning": curves}, result["dense"])
-    return {"sweep": together} | {name: plot_curves({name: {name: c}}, result["dense"]) for name, c in curves.items()}

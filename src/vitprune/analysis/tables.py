@@ -1,5 +1,7 @@
 """Tables of results in the terminal."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -12,3 +14,23 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         console.width = FILE_WIDTH
     console.print(table)
+
+
+def accuracies(heading: str, curves: Mapping[str, Mapping[float, Sequence[float]]], dense: float, caption: str) -> Table:
+    """Return a table of accuracies, a line for each curve and a column for each sparsity.
+
+    Args:
+        heading: What the lines are.
+        curves: By name, the accuracies in [0, 1] at each sparsity, whose mean is shown.
+        dense: Accuracy of the dense model.
+        caption: What else is to be said.
+
+    """
+    sparsities = sorted({sparsity for curve in curves.values() for sparsity in curve})
+    table = Table(heading, caption=f"validation accuracy (%) by sparsity; dense {100 * dense:.1f}; {caption}")
+    for sparsity in sparsities:
+        table.add_column(f"{100 * sparsity:.3g} %", justify="right")
+    for name, curve in curves.items():
+        cells = [100 * sum(curve[sparsity]) / len(curve[sparsity]) if sparsity in curve else None for sparsity in sparsities]
+        table.add_row(name, *("-" if cell is None else f"{cell:.1f}" for cell in cells))
+    return table

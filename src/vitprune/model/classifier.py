@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from vitprune.errors import UsageError
 from vitprune.model.distillation import Distillation
 from vitprune.model.layers import blocks
-from vitprune.model.loading import build_net, resize
+from vitprune.model.loading import build_net, build_reference, resize
 from vitprune.model.optimization import parameter_groups, warmup_cosine
 
 
@@ -24,7 +24,8 @@ class ViTClassifier(LightningModule):
         architecture: Instead of `pretrained`, a configuration to build with random weights: `model_type` and the fields
             of its `transformers` configuration.
         image_size: Side of the images, in pixels, where it is not the model's own: its position embeddings are interpolated.
-        labels: Names of the data's classes, in order. A classifier of another size is rebuilt.
+        labels: Names of the data's classes, in order. A pretrained model that knows all of them by name keeps their rows of its
+            classifier; else a classifier of another size is rebuilt.
         learning_rate: Peak rate of AdamW.
         weight_decay: Decoupled decay of weight matrices; norms, biases and embeddings of tokens are not decayed.
         layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
@@ -82,14 +83,10 @@ class ViTClassifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Load the teacher."""
         if stage == "fit" and self.distillation:
-            size = self.net.config.image_size
             name = self.distillation.teacher or self.hparams["pretrained"]
             if name is None:
                 raise UsageError("model.distillation.teacher must be set to train from model.architecture.")
-            teacher = build_net(name, None, None)
-            if getattr(teacher.config, "image_size", size) != size:
-                teacher = resize(teacher, size)
-            self.distillation.begin(teacher, self.net, self.trainer)
+            self.distillation.begin(build_reference(name, self.net), self.net, self.trainer)
 
     def configure_model(self) -> None:
         """Shard the parameters over ranks, block by block, if the strategy is `ModelParallelStrategy` (FSDP2)."""

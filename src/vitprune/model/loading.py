@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +19,14 @@ from transformers import (
 
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
+from vitprune.model.classes import find_classes, keep_classes
 
 
 def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
     """Load a pretrained ViT, or build one with random weights, with a classifier for these labels.
+
+    A pretrained model that knows all of these labels by name keeps their rows of its classifier. Else a classifier of as many
+    classes stays as it is, and another one gives way to a new one, with random weights.
 
     Raises:
         UsageError: If there is no such model, or not exactly one of `pretrained` and `architecture` is given.
@@ -30,27 +35,56 @@ def build_net(pretrained: str | None, architecture: dict[str, Any] | None, label
     if (pretrained is None) == (architecture is None):
         raise UsageError("give either model.pretrained (a hub name, a folder or 'digits') or model.architecture.")
     names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
-    if architecture is not None:
-        if "model_type" not in architecture:
-            raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
-        try:
-            return net_from_config(AutoConfig.for_model(**architecture, **names))
-        except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
-            raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
-    source = resolve_pretrained(str(pretrained))
+    if pretrained is not None:
+        return _load(pretrained, labels, names)
+    assert architecture is not None
+    if "model_type" not in architecture:
+        raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
+    try:
+        return net_from_config(AutoConfig.for_model(**architecture, **names))
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
+
+
+def _load(pretrained: str, labels: list[str] | None, names: dict[str, Any]) -> PreTrainedModel:
+    source = resolve_pretrained(pretrained)
+    load = partial(AutoModelForImageClassification.from_pretrained, source, dtype=torch.float32)
     try:
         config = AutoConfig.from_pretrained(source)
+        classes = find_classes(config.id2label, labels) if labels else None
+        if labels and classes:
+            if config.num_labels != len(labels):
+                rank_zero_info(
+                    f"{pretrained} knows the {len(labels)} classes of the data among {config.num_labels}: it keeps them."
+                )
+            return keep_classes(load(), classes, labels)
         if labels and config.num_labels != len(labels):
             rank_zero_info(f"{pretrained} has {config.num_labels} classes, the data {len(labels)}: new classifier.")
-        return AutoModelForImageClassification.from_pretrained(
-            source, **names, ignore_mismatched_sizes=True, dtype=torch.float32
-        )
+        return load(**names, ignore_mismatched_sizes=True)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"model.pretrained {pretrained!r} could not be loaded: it is no folder with config.json and "
             f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
         ) from error
+
+
+def build_reference(pretrained: str, net: PreTrainedModel) -> PreTrainedModel:
+    """Load a pretrained model to hold another against: for its images, and for its classes where it knows them by name.
+
+    Args:
+        pretrained: Hub name or folder, or `digits`.
+        net: The other one.
+
+    Raises:
+        UsageError: If there is no such model, or it cannot see images of that size.
+
+    """
+    reference, labels = build_net(pretrained, None, None), list(net.config.id2label.values())
+    if classes := find_classes(reference.config.id2label, labels):
+        keep_classes(reference, classes, labels)
+    size = net.config.image_size
+    return reference if getattr(reference.config, "image_size", size) == size else resize(reference, size)
 
 
 def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
