@@ -203,7 +203,7 @@ class TestReport:
     def test_it_is_whole_and_self_contained(self, root):
         page = Page(report_of(root))
         assert page.headings == [
-            "digits, pruned",
+            "version_1: digits, pruned",
             "Before and after",
             "Over time",
             "Where the weights are",

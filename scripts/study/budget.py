@@ -28,7 +28,7 @@ class Budget:
     """A dense model, and how much fine-tuning a method may have.
 
     Args:
-        model: Hub name or folder.
+        model: Hub name or folder of a model that knows the classes of the images by name.
         source: Hub name or folder of the images.
         images: Training images, the same for every method.
         epochs: How often each is seen.
@@ -54,6 +54,11 @@ class Budget:
         """Training images that pass through the model, counted as often as they do."""
         return self.steps * self.batch_size
 
+    @cached_property
+    def labels(self) -> list[str]:
+        """Names of the classes."""
+        return self.data().label_names
+
     def data(self, **changes: object) -> ImageData:
         """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
         options = {"crop_scale": None, "max_images": {"train": self.images}, "num_workers": 0, **changes}
@@ -72,7 +77,7 @@ class Run:
     def classifier(self, **changes: object) -> ViTClassifier:
         """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
         seed_everything(self.seed, verbose=False)
-        model = ViTClassifier(self.budget.model, learning_rate=self.learning_rate, **changes)
+        model = ViTClassifier(self.budget.model, labels=self.budget.labels, learning_rate=self.learning_rate, **changes)
         if not torch.cuda.is_available():
             model.net.set_attn_implementation("eager")  # a fifth faster on a CPU
         return model

@@ -1,6 +1,6 @@
 """Train and score the rows of a table: a learning-rate search on one half of the validation images, a score on the other.
 
-    python scripts/study/run.py TABLE --model FOLDER [--source FOLDER] [--threads 1]
+    python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
 hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `weights/` in there.
@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
+from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
 
 
@@ -42,14 +43,12 @@ class Study:
 
     def __init__(self, budget: Budget, journal: Journal) -> None:
         self.budget, self.journal, self.judge = budget, journal, Judge(budget)
-        dense, splits = build_net(budget.model, None, None), budget.data().splits
+        dense, images = build_net(budget.model, None, None), len(budget.data().splits["train"])
+        if not find_classes(dense.config.id2label, budget.labels):
+            raise SystemExit(f"{budget.model} does not know the classes of the data by name: {', '.join(budget.labels)}.")
+        if images != budget.images:
+            raise SystemExit(f"the budget has {budget.images} images and the data {images}: take as many as there are.")
         self.dense = kept(dense)
-        classes, images = len(splits["train"].features["label"].names), len(splits["train"])
-        if (dense.config.num_labels, images) != (classes, budget.images):
-            raise SystemExit(
-                f"the model has {dense.config.num_labels} classes and the data {classes}; the budget has {budget.images} "
-                f"images and the data {images}. Cut the model to the classes of the data, and take as many images as there are."
-            )
         journal.open({"images": budget.images, "epochs": budget.epochs, "batch_size": budget.batch_size})
 
     def train(self, key: tuple[str, float, float, int]) -> bool:
@@ -83,7 +82,7 @@ class Study:
                 path = self.journal.weights_of(key)
                 if not path.exists():
                     raise SystemExit(f"{path} is missing: take its line out of trained.csv to train it again.")
-                net = with_weights(build_net(self.budget.model, None, None), load_file(path))
+                net = with_weights(build_net(self.budget.model, None, self.budget.labels), load_file(path))
                 line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
                 self.journal.add("scored", SCORED, line)
                 print(line, flush=True)
@@ -117,7 +116,7 @@ class Study:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=TABLES)
-    parser.add_argument("--model", required=True, help="with as many classes as the images")
+    parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
     parser.add_argument("--source", default="frgfm/imagenette")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
