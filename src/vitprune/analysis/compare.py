@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> list[Row]:
     rows = [row for path in swept for row in _read_sweep(json.loads(path.read_text()), run.name)]
     missing = [name for name in (REPORT, Path("config.yaml")) if not (folder / name).is_file()]
     if missing and not rows:
-        raise UsageError(f"{folder} has no {missing[0]}")
+        raise UsageError(f"{folder} is no finished run and no sweep (it has no {missing[0]})")
     return rows if missing else [_read_run(folder), *rows]
 
 
