@@ -128,7 +128,7 @@ def main() -> None:
     budget = Budget(options.model, options.source, options.images, options.epochs)
     study = Study(budget, Journal(options.results))
     left = [
-        (row, sparsity, table.seeds) for table in TABLES[options.table] for row in table.rows for sparsity in table.sparsities
+        (row, sparsity, table.seeds) for table in TABLES[options.table] for sparsity in table.sparsities for row in table.rows
     ]
     while left := [entry for entry in left if not study.do(*entry)]:
         time.sleep(10)  # the rest is in another process's hands

@@ -19,8 +19,8 @@ RECIPE = ("SparseGPT, distilled", "SparseGPT, distilled, cubic, 8 rounds by half
 
 TABLES: dict[str, tuple[Part, ...]] = {
     "peers": (
-        Part(("dense control",), (0.0,)),
         Part((*PEERS, "at once", *RECIPE), (0.9, 0.8)),
+        Part(("dense control",), (0.0,)),
         Part((*PEERS, "at once", *RECIPE), (0.9, 0.8), seeds=3),  # the same ones, once each is there
         Part((*PEERS, "at once", *RECIPE), (0.5, 0.95)),
         Part(("ModelPruning, 3 rounds, rewound",), (0.8,)),
