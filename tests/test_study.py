@@ -23,7 +23,7 @@ def study(monkeypatch, tmp_path):
         monkeypatch.setitem(tables.TABLES, "small", (tables.Part(rows, (sparsity,), seeds),))
         monkeypatch.setattr(sys, "argv", ["run.py", "small", "--results", str(tmp_path), *digits])
         run.main()
-        return [list(csv.DictReader((tmp_path / f"{name}.csv").open())) for name in ("trained", "scored")]
+        return [list(csv.DictReader((tmp_path / "256" / f"{name}.csv").open())) for name in ("trained", "scored")]
 
     return do
 

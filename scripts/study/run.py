@@ -3,7 +3,8 @@
     python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
-hold already are not run again, and several processes may work on one table. Weights (22 MB each) go to `weights/` in there.
+hold already are not run again, and several processes may work on one table. They go to a folder of the budget, docs/study/8000
+say, and weights (22 MB each) to `weights/` in there.
 """
 
 import argparse
@@ -126,7 +127,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     budget = Budget(options.model, options.source, options.images, options.epochs)
-    study = Study(budget, Journal(options.results))
+    study = Study(budget, Journal(options.results / str(options.images * options.epochs)))
     left = [
         (row, sparsity, table.seeds) for table in TABLES[options.table] for sparsity in table.sparsities for row in table.rows
     ]
