@@ -102,7 +102,7 @@ def main() -> None:
     for folder in sorted(path.parent for path in options.results.glob("*/trained.csv")):
         results = Results.of(Journal(folder))
         for name, parts in TABLES.items():
-            if results.sparsities(row for part in parts for row in part.rows):
+            if results.sparsities([row for part in parts for row in part.rows]):
                 print(f"\n{name}, {folder.name} images\n\n{table(results, parts)}")
         for name, rows in FIGURES.items():
             draw(results, rows, options.figures / f"{name}_{folder.name}.png")
