@@ -93,6 +93,7 @@ class Ours(Row):
 
 ONE_SHOT = Ours()
 
+logits = partial(Distillation, hidden_weight=0.0)
 hidden_states = partial(Distillation, hidden_weight=10.0)
 heads_and_neurons = partial(Combined, [Head(), Neuron()])
 
@@ -122,7 +123,7 @@ ROWS: dict[str, Row] = {
     "ERK": replace(ONE_SHOT, allocation=ERK),
     "LAMP": replace(ONE_SHOT, allocation=LAMP),
     # from what it learns
-    "distilled": replace(ONE_SHOT, distillation=Distillation),
+    "distilled": replace(ONE_SHOT, distillation=logits),
     "distilled, hidden states": replace(ONE_SHOT, distillation=hidden_states),
     "random crops": replace(ONE_SHOT, data={"crop_scale": (0.5, 1.0)}),
     # together

@@ -24,12 +24,13 @@ class Distillation:
         weight: Share of the teacher in the loss, in (0, 1].
         temperature: T > 0; a high one also teaches how the wrong classes compare.
         hidden_weight: Weight of the squared differences of the hidden states after each block, relative to the teacher's
-            squares; 0 for none. Needs a teacher of the same width, depth and patch size.
+            squares; 0 for none. Needs a teacher of the same width, depth and patch size. What most of the gain comes from
+            (docs/study.md).
 
     """
 
     def __init__(
-        self, teacher: str | None = None, weight: float = 0.5, temperature: float = 2.0, hidden_weight: float = 0.0
+        self, teacher: str | None = None, weight: float = 0.5, temperature: float = 2.0, hidden_weight: float = 10.0
     ) -> None:
         if not 0 < weight <= 1:
             raise UsageError(f"model.distillation.weight must lie in (0, 1], not {weight}.")
@@ -55,7 +56,8 @@ class Distillation:
         for field in fields:
             mine, other = getattr(ours, field), getattr(theirs, field, None)
             if mine != other:
-                raise UsageError(f"the teacher of model.distillation has {field} {other}, the model {mine}.")
+                hint = "" if field == "num_labels" else " With hidden_weight 0 it may."
+                raise UsageError(f"the teacher of model.distillation has {field} {other}, the model {mine}.{hint}")
         net = trainer.precision_plugin.convert_module(net.eval().requires_grad_(False))
         self._net = net.to(trainer.strategy.root_device)
 
