@@ -157,7 +157,10 @@ class TestCompare:
         main(["compare", str(stopped), str(root / "version_0"), str(root / "version_9"), f"--output={tmp_path}"])
         assert [row["name"] for row in rows_of(tmp_path / "compare.csv")] == ["version_0"]
         left_out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
-        assert left_out == [f"left out: {folder} is no finished run and no sweep (it has no export/report.json)" for folder in (stopped, root / "version_9")]
+        assert left_out == [
+            f"left out: {folder} is no finished run and no sweep (it has no export/report.json)"
+            for folder in (stopped, root / "version_9")
+        ]
 
     @pytest.mark.parametrize("command", ["compare", "report"])
     def test_a_folder_that_is_no_run(self, tmp_path, capsys, command):

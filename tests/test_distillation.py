@@ -76,7 +76,10 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
         (lambda folder: Distillation(temperature=0), "positive temperature"),
         (lambda folder: Distillation(teacher="nowhere"), "'nowhere' could not be loaded"),
         (lambda folder: Distillation(teacher=str(folder)), "teacher .* has num_labels 7, the model 10"),
-        (lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1), "hidden_size 32, the model 64. With hidden_weight 0 it may"),
+        (
+            lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1),
+            "hidden_size 32, the model 64. With hidden_weight 0 it may",
+        ),
     ],
 )
 def test_a_teacher_that_does_not_fit_is_refused(tmp_path, build, message):

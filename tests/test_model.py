@@ -30,7 +30,7 @@ def test_a_classifier_of_another_size_is_rebuilt_and_the_user_told(pretrained, c
         model = ViTClassifier(str(pretrained), labels=["yes", "no"])
     assert model.net.classifier.out_features == 2
     assert model.net.config.id2label == {0: "yes", 1: "no"}
-    assert "has 10 classes, the data 2" in caplog.text
+    assert "has 10 classes of other names, the data 2: new classifier" in caplog.text
     reference = tiny_net(model.net.config.model_type)
     for ours, theirs in zip(find_layers(model.net)[:-1], find_layers(reference)[:-1], strict=True):
         assert torch.equal(ours.weight, theirs.weight)
@@ -47,6 +47,9 @@ def test_classes_that_a_model_knows_by_name_keep_their_rows(tmp_path, caplog):
     assert (model.net.config.id2label, model.net.config.num_labels) == ({0: "church", 1: "tench, Tinca tinca", 2: "a"}, 3)
     images = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(model.eval()(images), net.eval()(pixel_values=images).logits[:, [2, 0, 4]])
+    twice = ViTClassifier(str(tmp_path), labels=["church", "church building"])
+    assert twice.net.classifier.weight.shape[0] == 2
+    assert not torch.equal(twice.net.classifier.weight, net.classifier.weight[[2, 2]])
     unclear = ViTClassifier(str(tmp_path), labels=["church", "crane"])  # ImageNet too has two of them
     assert not torch.equal(unclear.net.classifier.weight, net.classifier.weight[[2, 1]])
 

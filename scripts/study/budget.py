@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from lightning import Callback, Trainer, seed_everything
@@ -50,9 +51,9 @@ class Budget:
         return self.epochs * (self.images // self.batch_size)
 
     @property
-    def images_seen(self) -> int:
-        """Training images that pass through the model, counted as often as they do."""
-        return self.steps * self.batch_size
+    def device(self) -> torch.device:
+        """Where all of it runs: on one GPU if there is one."""
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
     @cached_property
     def labels(self) -> list[str]:
@@ -73,19 +74,27 @@ class Run:
     sparsity: float
     learning_rate: float
     seed: int
+    seen: list[int] = field(default_factory=lambda: [0])  # training images so far
 
     def classifier(self, **changes: object) -> ViTClassifier:
         """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
         seed_everything(self.seed, verbose=False)
         model = ViTClassifier(self.budget.model, labels=self.budget.labels, learning_rate=self.learning_rate, **changes)
-        if not torch.cuda.is_available():
+        if self.budget.device.type == "cpu":
             model.net.set_attn_implementation("eager")  # a fifth faster on a CPU
+        model.net.register_forward_pre_hook(self._count, with_kwargs=True)
         return model
+
+    def _count(self, net: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        if net.training:
+            self.seen[0] += len(kwargs["pixel_values"])
 
     def fit(self, model: ViTClassifier, data: ImageData, callbacks: list[Callback]) -> None:
         """Train for the budget."""
         Trainer(
             max_epochs=self.budget.epochs,
+            accelerator=self.budget.device.type,
+            devices=1,
             precision=self.budget.precision,
             gradient_clip_val=1.0,
             callbacks=callbacks,
@@ -118,8 +127,8 @@ class Judge:
     def accuracy(self, net: nn.Module, half: str) -> float:
         """Return the share of the images of a half, `choose` or `score`, that a model gets right."""
         data, loader = self._halves[half]
-        net = net.eval()
-        device = next(net.parameters()).device
+        device = self.budget.device
+        net = net.eval().to(device)
         right = seen = 0
         for batch in loader:
             images = data.prepare(batch, device)

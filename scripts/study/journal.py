@@ -22,15 +22,20 @@ class Journal:
     def open(self, budget: dict[str, Any]) -> None:
         """Note the budget that all results are of, or refuse another one."""
         self.results.mkdir(parents=True, exist_ok=True)
-        path = self.results / "budget.json"
-        if path.exists() and json.loads(path.read_text()) != budget:
-            raise SystemExit(f"{path} is of another budget: {path.read_text()} and not {json.dumps(budget)}")
-        path.write_text(json.dumps(budget))
+        path, mine = self.results / "budget.json", json.dumps(budget)
+        with path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            theirs = file.read()
+            if theirs not in ("", mine):
+                raise SystemExit(f"{path} is of {theirs} and not of {mine}: say the same, or take another --results.")
+            if not theirs:
+                file.write(mine)
 
     def read(self, table: str) -> list[dict[str, str]]:
         """Return the lines of a table."""
         path = self.results / f"{table}.csv"
-        return list(csv.DictReader(path.open())) if path.exists() else []
+        return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
 
     def find(self, table: str, key: tuple) -> dict[str, str] | None:
         """Return the line of a training, if it is there."""

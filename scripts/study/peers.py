@@ -1,15 +1,18 @@
 """Other people's tools on the same model, images and budget, set up as their documentation says."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice, pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from budget import Run
+from budget import Budget, Run
 from lightning.pytorch.callbacks import ModelPruning
 from row import Row
 from torch import nn
 from torch.nn.utils import prune
+from transformers import PreTrainedModel
 
 from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
@@ -32,11 +35,14 @@ class Article(Row):
 
     rounds: int
 
+    def check(self, budget: Budget) -> None:
+        """See the base class."""
+        if budget.epochs % self.rounds:
+            raise SystemExit(f"{self.rounds} rounds of whole epochs do not divide {budget.epochs} epochs.")
+
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        if run.budget.epochs % self.rounds:
-            raise SystemExit(f"{self.rounds} rounds of whole epochs do not divide {run.budget.epochs} epochs.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = run.budget.device
         net = run.classifier().net.to(device)
         data = run.budget.data()
         loader = data.train_dataloader()
@@ -65,16 +71,20 @@ class LightningModelPruning(Row):
     """Lightning's callback, with one ranking over all layers as is its default, at the ends of the first epochs.
 
     By default it also puts every layer back to its pretrained weights after each round, in the name of the lottery ticket. With
-    a few epochs that throws the fine-tuning away, so it is a row of its own.
+    a few epochs that throws the fine-tuning away, so it is a row of its own. (On a CPU it does so after the first round alone:
+    what it puts back there is its own copy, which training then changes.)
     """
 
     rounds: int
     rewound: bool = False
 
+    def check(self, budget: Budget) -> None:
+        """See the base class."""
+        if budget.epochs <= self.rounds:
+            raise SystemExit(f"{self.rounds} rounds need at least {self.rounds + 1} epochs, or the last is not fine-tuned.")
+
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        if run.budget.epochs <= self.rounds:
-            raise SystemExit(f"{self.rounds} rounds need at least {self.rounds + 1} epochs, or the last is not fine-tuned.")
         model = run.classifier()
         amounts = dict(enumerate(relative(run.sparsity, self.rounds)))
         pruning = ModelPruning(
@@ -89,33 +99,46 @@ class LightningModelPruning(Row):
 
 @dataclass(frozen=True)
 class TorchPruning(Row):
-    """Torch-Pruning: heads and neurons are cut out by L2 norm, one ranking over all layers, then fine-tuned.
+    """Torch-Pruning: heads and then neurons are cut out by L2 norm, each in one ranking over all layers, then fine-tuned.
 
     Its Hugging Face example is of transformers 4. Here the width of the residual stream is kept by ignoring every layer that
-    writes to it, and heads are named by their query, key and value layers; nothing else has to be told.
+    writes to it, and heads are named by their query, key and value layers. In one ranking of both kinds the dimensions of heads
+    would take part though they are not cut, and more neurons fall than asked for.
     """
+
+    def check(self, budget: Budget) -> None:
+        """See the base class."""
+        if find_spec("torch_pruning") is None:
+            raise SystemExit("Torch-Pruning is not installed: pip install 'vitprune[study]'.")
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        import torch_pruning  # only this row needs it
-
         model = run.classifier()
-        layers: dict[str, list[nn.Module]] = {}
-        for layer in find_layers(model.net):
-            layers.setdefault(layer.role, []).append(layer.module)
-        size, heads = model.net.config.image_size, model.net.config.num_attention_heads
-        torch_pruning.pruner.BasePruner(
-            model.net,
-            torch.zeros(1, 3, size, size),
-            torch_pruning.importance.GroupMagnitudeImportance(p=2),
-            global_pruning=True,
-            pruning_ratio=run.sparsity,
-            ignored_layers=[m for role in ("classifier", "patch_embed", "attn_out", "mlp_out") for m in layers[role]],
-            num_heads={module: heads for role in ("query", "key", "value") for module in layers[role]},
-            prune_num_heads=True,
-            prune_head_dims=False,
-            head_pruning_ratio=run.sparsity,
-            output_transform=lambda outputs: outputs.logits.sum(),
-        ).step()
+        heads = model.net.config.num_attention_heads
+        attention = {module: heads for role in ("query", "key", "value") for module in _by_role(model.net, role)}
+        _cut(model.net, run.sparsity, _by_role(model.net, "mlp_in"), num_heads=attention, head_pruning_ratio=run.sparsity)
+        _cut(model.net, run.sparsity, list(attention))
         run.fit(model, run.budget.data(), [])
         return model.net
+
+
+def _by_role(net: nn.Module, *roles: str) -> list[nn.Module]:
+    return [layer.module for layer in find_layers(net) if layer.role in roles]
+
+
+def _cut(net: PreTrainedModel, sparsity: float, ignored: list[nn.Module], **heads: Any) -> None:
+    import torch_pruning  # only this row needs it
+
+    writing = _by_role(net, "classifier", "patch_embed", "attn_out", "mlp_out")
+    torch_pruning.pruner.BasePruner(
+        net,
+        torch.zeros(1, 3, net.config.image_size, net.config.image_size),
+        torch_pruning.importance.GroupMagnitudeImportance(p=2),
+        global_pruning=True,
+        pruning_ratio=sparsity,
+        ignored_layers=[*writing, *ignored],
+        prune_num_heads=bool(heads),
+        prune_head_dims=False,
+        output_transform=lambda outputs: outputs.logits.sum(),
+        **heads,
+    ).step()

@@ -6,67 +6,72 @@ python scripts/study/report.py [--results docs/study] [--figures docs/images/stu
 import argparse
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 from journal import KEY, Journal
+from matplotlib.figure import Figure
 from tables import FIGURES, TABLES, Part
 
 TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
 
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, float, int]  # row, sparsity, seed
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was trained and scored within one budget."""
+    """What was scored within one budget: the accuracy in per cent, and the line of the training."""
 
-    trained: dict[Key, dict[str, str]]
-    scored: dict[Key, float]
+    scored: dict[Key, tuple[float, dict[str, str]]]
 
     @classmethod
     def of(cls, journal: Journal) -> "Results":
         """Read them."""
         trained = {tuple(line[name] for name in KEY): line for line in journal.read("trained")}
-        scored = {tuple(line[name] for name in KEY): 100 * float(line["scored"]) for line in journal.read("scored")}
-        return cls(trained, scored)
+        return cls(
+            {
+                (line["row"], float(line["sparsity"]), int(line["seed"])): (
+                    100 * float(line["scored"]),
+                    trained[tuple(line[name] for name in KEY)],
+                )
+                for line in journal.read("scored")
+            }
+        )
 
-    def keys(self, row: str, sparsity: float, seeds: float = math.inf) -> list[Key]:
-        """Return what was scored of a row, a key a seed."""
-        return [key for key in self.scored if (key[0], float(key[1])) == (row, sparsity) and int(key[3]) < seeds]
+    def of_row(self, row: str, sparsity: float, seeds: float = math.inf) -> list[tuple[float, dict[str, str]]]:
+        """Return accuracies and lines, one a seed."""
+        return [value for key, value in self.scored.items() if key[:2] == (row, sparsity) and key[2] < seeds]
 
-    def sparsities(self, rows: Iterable[str]) -> list[float]:
+    def sparsities(self, rows: Sequence[str]) -> list[float]:
         """Return the sparsities at which one of the rows was scored."""
-        return sorted({float(key[1]) for key in self.scored if key[0] in rows})
+        return sorted({sparsity for row, sparsity, _ in self.scored if row in rows})
 
     def cell(self, row: str, sparsity: float, seeds: float) -> str:
         """Return mean, spread and number of seeds, and the sparsity that was reached if it is another."""
-        keys = self.keys(row, sparsity, seeds)
-        if not keys:
+        found = self.of_row(row, sparsity, seeds)
+        if not found:
             return "-"
-        values, reached = [self.scored[key] for key in keys], float(self.trained[keys[0]]["reached"])
+        values, reached = [value for value, _ in found], statistics.mean(float(line["reached"]) for _, line in found)
         spread = f" ± {statistics.stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
         elsewhere = f" (at {reached:.1%})" if abs(reached - sparsity) > TOLERANCE else ""
         return f"{statistics.mean(values):.1f}{spread}{elsewhere}"
 
     def facts(self, row: str, sparsities: Sequence[float]) -> list[str]:
-        """Return learning rates and minutes, one for each sparsity."""
-        lines = [self.trained[key] for sparsity in sparsities for key in self.keys(row, sparsity, 1)]
-        return [
-            ", ".join(line["learning_rate"] for line in lines),
-            ", ".join(f"{int(line['seconds']) / 60:.0f}" for line in lines),
-        ]
+        """Return images seen, learning rates and minutes, one for each sparsity."""
+        lines = [line for sparsity in sparsities for _, line in self.of_row(row, sparsity, 1)]
+        minutes = (f"{int(line['seconds']) / 60:.0f}" for line in lines)
+        seen = dict.fromkeys(line["images_seen"] for line in lines)
+        return [", ".join(seen), ", ".join(line["learning_rate"] for line in lines), ", ".join(minutes)]
 
 
 def table(results: Results, parts: tuple[Part, ...]) -> str:
     """Return a markdown table: a line for each row that was scored, a column for each sparsity."""
     seeds = {(row, sparsity): part.seeds for part in parts for row in part.rows for sparsity in part.sparsities}
-    there = [(row, sparsity) for row, sparsity in seeds if results.keys(row, sparsity)]
+    there = [(row, sparsity) for row, sparsity in seeds if results.of_row(row, sparsity)]
     rows, sparsities = dict.fromkeys(row for row, _ in there), sorted({sparsity for _, sparsity in there})
-    heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "learning rate", "minutes"]
+    heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "images seen", "learning rate", "minutes"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
         cells = [results.cell(row, sparsity, seeds.get((row, sparsity), 0)) for sparsity in sparsities]
@@ -76,10 +81,11 @@ def table(results: Results, parts: tuple[Part, ...]) -> str:
 
 def draw(results: Results, rows: tuple[str, ...], path: Path) -> None:
     """Draw accuracy against sparsity, a line for each row."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
     for row, (marker, style) in zip(rows, zip("os^Dv<>P", ("-", "--", "-.", ":") * 2, strict=True), strict=False):
         points = results.sparsities([row])
-        found = {sparsity: [results.scored[key] for key in results.keys(row, sparsity)] for sparsity in points}
+        found = {sparsity: [value for value, _ in results.of_row(row, sparsity)] for sparsity in points}
         means = [statistics.mean(values) for values in found.values()]
         low = [mean - min(values) for mean, values in zip(means, found.values(), strict=True)]
         high = [max(values) - mean for mean, values in zip(means, found.values(), strict=True)]
@@ -91,7 +97,6 @@ def draw(results: Results, rows: tuple[str, ...], path: Path) -> None:
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
-    plt.close(figure)
 
 
 def main() -> None:
@@ -99,7 +104,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("docs/study"))
     parser.add_argument("--figures", type=Path, default=Path("docs/images/study"))
     options = parser.parse_args()
-    for folder in sorted(path.parent for path in options.results.glob("*/trained.csv")):
+    for folder in sorted(path.parent for path in options.results.glob("*/scored.csv")):
         results = Results.of(Journal(folder))
         for name, parts in TABLES.items():
             if results.sparsities([row for part in parts for row in part.rows]):

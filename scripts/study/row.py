@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 
-from budget import Run
+from budget import Budget, Run
 from torch import nn
 
 
 class Row(ABC):
     """A way to come from a dense model to a pruned and fine-tuned one."""
+
+    def check(self, budget: Budget) -> None:  # noqa: B027
+        """Raise `SystemExit` if the budget or the machine is not for this method."""
 
     @abstractmethod
     def train(self, run: Run) -> nn.Module:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from budget import Run
+from budget import Budget, Run
 from peers import Article, LightningModelPruning, TorchPruning
 from row import Row
 from torch import nn
@@ -56,6 +56,8 @@ def rounds(kind: Callable[..., Schedule], count: int, until: float = 1.0) -> Cal
 
     def schedule(sparsity: float, steps: int) -> Schedule:
         every = int(steps * until) // count
+        if every == 0:
+            raise SystemExit(f"{count} rounds within {until:.0%} of the training need more than its {steps} steps.")
         return kind(sparsity, end_step=every * (count - 1), every_n_steps=every)
 
     return schedule
@@ -73,6 +75,10 @@ class Ours(Row):
     distillation: Callable[[], Distillation] | None = None
     model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, budget: Budget) -> None:
+        """See the base class."""
+        self.schedule(0.5, budget.steps)
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""

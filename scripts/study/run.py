@@ -3,8 +3,8 @@
     python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
-hold already are not run again, and several processes may work on one table. They go to a folder of the budget, docs/study/8000
-say, and weights (22 MB each) to `weights/` in there.
+hold already are not run again, and several processes may work on one table. They go to a folder of the budget, as
+docs/study/2000x4, and weights (22 MB each) to `weights/` in there.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from budget import Budget, Judge, Run
+from budget import Budget, Judge, Run, native_precision
 from journal import SCORED, TRAINED, Journal
 from peers import layers_of
 from rows import ROWS
@@ -50,7 +50,12 @@ class Study:
         if images != budget.images:
             raise SystemExit(f"the budget has {budget.images} images and the data {images}: take as many as there are.")
         self.dense = kept(dense)
-        journal.open({"images": budget.images, "epochs": budget.epochs, "batch_size": budget.batch_size})
+        journal.open(
+            {
+                **{"model": Path(budget.model).name, "source": Path(budget.source).name, "images": budget.images},
+                **{"epochs": budget.epochs, "batch_size": budget.batch_size, "precision": budget.precision},
+            }
+        )
 
     def train(self, key: tuple[str, float, float, int]) -> bool:
         """Do a training unless it is done; return whether it is done now, or another process is at it."""
@@ -64,12 +69,13 @@ class Study:
     def _train(self, key: tuple[str, float, float, int]) -> None:
         row, sparsity, learning_rate, seed = key
         start = time.perf_counter()
-        net = ROWS[row].train(Run(self.budget, sparsity, learning_rate, seed))
+        run = Run(self.budget, sparsity, learning_rate, seed)
+        net = ROWS[row].train(run)
         seconds = round(time.perf_counter() - start)
         save_file({name: weight.contiguous() for name, weight in net.state_dict().items()}, self.journal.weights_of(key))
         line = {
             **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
-            **{"images_seen": self.budget.images_seen, "reached": round(1 - kept(net) / self.dense, 6)},
+            **{"images_seen": run.seen[0], "reached": round(1 - kept(net) / self.dense, 6)},
             "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
         }
@@ -121,13 +127,18 @@ def main() -> None:
     parser.add_argument("--source", default="frgfm/imagenette")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
+    parser.add_argument(
+        "--precision", default=native_precision(), help="by default bf16-mixed where it is native, else 32-true"
+    )
     parser.add_argument("--results", type=Path, default=Path("docs/study"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
-    budget = Budget(options.model, options.source, options.images, options.epochs)
-    study = Study(budget, Journal(options.results / str(options.images * options.epochs)))
+    budget = Budget(options.model, options.source, options.images, options.epochs, precision=options.precision)
+    for row in {row for table in TABLES[options.table] for row in table.rows}:
+        ROWS[row].check(budget)
+    study = Study(budget, Journal(options.results / f"{options.images}x{options.epochs}"))
     left = [
         (row, sparsity, table.seeds) for table in TABLES[options.table] for sparsity in table.sparsities for row in table.rows
     ]

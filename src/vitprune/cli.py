@@ -168,7 +168,7 @@ class PruningCLI(LightningCLI):
         """Refuse what cannot be trained or pruned before there is a folder for the run: the trainer makes that first."""
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
-            pruning.setup(self.trainer, self.model, "fit")
+            pruning.check(self.trainer, self.model, "fit")
 
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""

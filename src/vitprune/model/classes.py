@@ -16,18 +16,18 @@ def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
         labels: Names of the classes to find.
 
     Returns:
-        Their numbers; None if one is not there, or names more than one class, as "crane" does in ImageNet.
+        Their numbers, all different; None if one is not there, or names more than one class, as "crane" does in ImageNet.
 
     """
     numbers: dict[str, set[int]] = {}
     for number, name in known.items():
         for synonym in {name, *name.split(", ")}:
             numbers.setdefault(synonym, set()).add(number)
-    found = [numbers.get(label, set()) for label in labels]
-    return [min(candidates) for candidates in found] if all(len(candidates) == 1 for candidates in found) else None
+    found = [min(candidates) for label in labels if len(candidates := numbers.get(label, set())) == 1]
+    return found if len(set(found)) == len(labels) else None
 
 
-def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) -> PreTrainedModel:
+def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) -> bool:
     """Keep these rows of the classifier, in this order.
 
     Args:
@@ -36,16 +36,18 @@ def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) ->
         labels: What they are called from now on.
 
     Returns:
-        The same model.
+        Whether the model has a classifier that can be cut; else it stays as it was.
 
     """
-    for layer in find_layers(net):
-        if layer.role == "classifier":
-            _keep_rows(layer.module, classes)
+    classifiers = [layer.module for layer in find_layers(net) if layer.role == "classifier"]
+    for classifier in classifiers:
+        _keep_rows(classifier, classes)
+    if not classifiers:
+        return False
     net.config.id2label = dict(enumerate(labels))
     net.config.label2id = {name: number for number, name in enumerate(labels)}
     net.num_labels = len(labels)
-    return net
+    return True
 
 
 def _keep_rows(layer: nn.Module, rows: list[int]) -> None:

@@ -52,14 +52,15 @@ def _load(pretrained: str, labels: list[str] | None, names: dict[str, Any]) -> P
     try:
         config = AutoConfig.from_pretrained(source)
         classes = find_classes(config.id2label, labels) if labels else None
-        if labels and classes:
-            if config.num_labels != len(labels):
+        if labels and classes and keep_classes(net := load(), classes, labels):
+            if classes != list(range(config.num_labels)):
                 rank_zero_info(
-                    f"{pretrained} knows the {len(labels)} classes of the data among {config.num_labels}: it keeps them."
+                    f"{pretrained} knows the {len(labels)} classes of the data among {config.num_labels}: they stay."
                 )
-            return keep_classes(load(), classes, labels)
-        if labels and config.num_labels != len(labels):
-            rank_zero_info(f"{pretrained} has {config.num_labels} classes, the data {len(labels)}: new classifier.")
+            return net
+        if labels:
+            fate = "its classifier stays" if config.num_labels == len(labels) else "new classifier"
+            rank_zero_info(f"{pretrained} has {config.num_labels} classes of other names, the data {len(labels)}: {fate}.")
         return load(**names, ignore_mismatched_sizes=True)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -87,30 +87,30 @@ class IterativePruning(ResumablePruning):
 
     # ---- before training
 
+    def check(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the layers, and refuse what cannot work; the model is left as it is."""
+        self.layers = self.selection.select(pl_module, self.method.granularity.roles)
+        self.method.allocation.check(self.layers, self.method.granularity)
+        check_units(self.method.granularity.units(self.layers), pl_module, self.regrow)
+        if stage == "fit":
+            check_epochs(self.schedule, trainer)
+            check_weight_averaging(trainer, self, self.schedule.observes or isinstance(self.rewind, Weights))
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Attach the masks, and refuse what cannot work before anything is trained."""
-        self.layers = self.selection.select(pl_module, self.method.granularity.roles)
-        units = self.method.granularity.units(self.layers)
-        self.method.allocation.check(self.layers, self.method.granularity)
-        check_units(units, pl_module, self.regrow)
+        self.check(trainer, pl_module, stage)
         if not any(masks.is_masked(layer.module) for layer in self.layers):  # a model that was never pruned
             self.start_afresh()
         masks.attach(self.layers, straight_through=self.method.criterion.straight_through)
-        for unit in units:
+        for unit in self.method.granularity.units(self.layers):
             masks.attach(unit.biases, "bias")
         masks.keep_from_broadcasts(pl_module)
-        if stage == "fit":
-            if not trainer.fast_dev_run:
-                check_epochs(self.schedule, trainer)
-            goes_back = self.schedule.observes or isinstance(self.rewind, Weights)
-            check_weight_averaging(trainer, self, goes_back)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the schedule against the number of steps, now that it is known, and score the dense model."""
         if self.schedule.ended:
             raise UsageError("this run is finished, its schedule has ended: export its checkpoint, or begin a new run.")
-        if not trainer.fast_dev_run:
-            check_steps(self.schedule, trainer)
+        check_steps(self.schedule, trainer)
         if self.rewind and not trainer.fast_dev_run:
             self.rewind.begin(trainer, self.schedule)
         where = {layer.name: masks.original(layer) for layer in self.layers}

@@ -64,9 +64,9 @@ def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) ->
 
 
 def check_epochs(schedule: Schedule, trainer: Trainer) -> None:
-    """Raise `UsageError` if training ends before the last round."""
+    """Raise `UsageError` if training ends before the last round, unless this is a dry run."""
     end, epochs = schedule.end, trainer.max_epochs
-    if schedule.unit == "epoch" and epochs not in (-1, None) and end >= epochs:
+    if not trainer.fast_dev_run and schedule.unit == "epoch" and epochs not in (-1, None) and end >= epochs:
         raise UsageError(
             f"the last pruning round is due at the start of epoch {end} (counted from 0), but training ends after "
             f"trainer.max_epochs {epochs}: no epoch would be left to fine-tune at the final sparsity. Set max_epochs to "
@@ -77,7 +77,7 @@ def check_epochs(schedule: Schedule, trainer: Trainer) -> None:
 def check_steps(schedule: Schedule, trainer: Trainer) -> None:
     """Raise `UsageError` if training ends before the last round, now that the number of steps is known."""
     end, steps = schedule.end, trainer.estimated_stepping_batches
-    if steps == math.inf or trainer.num_training_batches == math.inf:
+    if trainer.fast_dev_run or steps == math.inf or trainer.num_training_batches == math.inf:
         return
     if schedule.unit == "epoch":
         end *= steps_per_epoch(trainer)
