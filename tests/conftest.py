@@ -1,5 +1,6 @@
 """Small models and data that behave like the large ones."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,13 @@ def random_batches(net, images: int = 6, sizes=(4, 2)):
     labels = torch.randint(10, (images,), generator=generator)
     batches = zip(pixels.split(sizes), labels.split(sizes), strict=True)
     return [(lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y), True) for x, y in batches]
+
+
+@pytest.fixture(autouse=True)
+def lines_reach_caplog(monkeypatch):
+    """What Lightning's loggers say: some of its versions keep it from the root logger."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
 
 
 @pytest.fixture(params=["vit", "deit"])

@@ -14,7 +14,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MUL
 
 
 def pins(name):
-    return dict(re.findall(r"^([\w.-]+)==([\w.]+)$", (ROOT / name).read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w.-]+)===?([\w.]+)$", (ROOT / name).read_text(), re.MULTILINE))
 
 
 def numbers(version):
