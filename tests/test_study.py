@@ -58,6 +58,15 @@ def test_the_search_chooses_and_nothing_is_done_twice(study):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_score_whose_weights_are_gone_is_that_of_the_same_training(study, tmp_path):
+    trained, scored = study("at once")
+    (tmp_path / "64x4" / "scored.csv").unlink()
+    for path in (tmp_path / "64x4" / "weights").iterdir():
+        path.unlink()
+    assert study("at once") == [trained, scored]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_torch_pruning_cuts_heads_and_neurons(study):
     pytest.importorskip("torch_pruning")
     trained, _ = study("Torch-Pruning")

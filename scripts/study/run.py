@@ -12,6 +12,7 @@ import time
 import warnings
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from budget import Budget, Judge, Run, native_precision
@@ -63,10 +64,10 @@ class Study:
             if not mine:
                 return False
             if not self.journal.find("trained", key):
-                self._train(key)
+                self.journal.add("trained", TRAINED, self._train(key))
         return True
 
-    def _train(self, key: tuple[str, float, float, int]) -> None:
+    def _train(self, key: tuple[str, float, float, int]) -> dict[str, Any]:
         row, sparsity, learning_rate, seed = key
         start = time.perf_counter()
         run = Run(self.budget, sparsity, learning_rate, seed)
@@ -79,16 +80,16 @@ class Study:
             "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
         }
-        self.journal.add("trained", TRAINED, line)
         print(line, flush=True)
+        return line
 
     def score(self, key: tuple[str, float, float, int]) -> bool:
         """Score a training that was chosen; return as `train` does."""
         with self.journal.claim(key) as mine:
             if mine and not self.journal.find("scored", key):
                 path = self.journal.weights_of(key)
-                if not path.exists():
-                    raise SystemExit(f"{path} is missing: take its line out of trained.csv to train it again.")
+                if not path.exists():  # they are not kept with the tables
+                    self._train(key)
                 net = with_weights(build_net(self.budget.model, None, self.budget.labels), load_file(path))
                 line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
                 self.journal.add("scored", SCORED, line)
