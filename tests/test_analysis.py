@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import statistics
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import tiny_net
 from tests.test_sensitivity import ARGUMENTS, assert_not_blank
-from vitprune.analysis import histograms
+from vitprune.analysis import histograms, report, sensitivity, sweep, tables
+from vitprune.analysis import page as page_module
 from vitprune.analysis.compare import read_folder
 from vitprune.analysis.confusion import Predictions
 from vitprune.analysis.heads import head_densities
@@ -65,6 +67,20 @@ class TestSweep:
         assert {row["seed"] for row in rows} == {"42", "43"}
         for row in rows:
             assert float(row["accuracy"]) in result["methods"][row["method"]]["accuracy"][row["sparsity"]]
+
+    def test_the_printed_table_has_the_means(self, root, capsys):
+        result = json.loads((root / "version_2" / "sweep" / "sweep.json").read_text())
+        tables.print_table(sweep.table(result))
+        out = capsys.readouterr().out
+        for name, method in result["methods"].items():
+            means = [100 * statistics.mean(method["accuracy"][sparsity]) for sparsity in ("0.3", "0.9")]
+            assert re.search(rf"{name}\W+{means[0]:.1f}\W+{means[1]:.1f}\W", out), out
+
+    def test_the_printed_scan_begins_with_what_loses_most(self, root, capsys):
+        result = json.loads((root / "version_1" / "sensitivity" / "sensitivity.json").read_text())
+        tables.print_table(sensitivity.most_sensitive(result))
+        shown = [float(number) for number in re.findall(r"│\s+(\d+\.\d) │$", capsys.readouterr().out, re.MULTILINE)]
+        assert shown == sorted(round(100 * curve["0.9"], 1) for curve in result["scan"].values())
 
     @pytest.mark.parametrize("name", ["sweep", "a", "b"])
     def test_figures_are_not_blank_and_in_tensorboard(self, root, name):
@@ -284,6 +300,12 @@ def report_of(root) -> str:
     if not path.exists():
         main(["report", str(path.parent), "--images=64"])
     return path.read_text()
+
+
+def test_a_model_of_other_classes_is_not_asked_what_it_confuses():
+    page = page_module.Page("", "")
+    report._confusion(page, {}, tiny_net(classes=10), tiny_net(classes=7), images=10)
+    assert "has other classes, and got a new classifier" in page.html()
 
 
 def test_confusion_counts_only_what_pruning_did():

@@ -52,6 +52,16 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
     return module, watch, trainer
 
 
+def test_a_check_leaves_the_model_as_it_is(tmp_path):
+    """Else it could not be sent to processes that are spawned."""
+    module, pruning = Regression(), IterativePruning(OneShot(0.5), monitor=None)
+    names = [name for name, _ in module.named_modules()]
+    pruning.check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
+    assert [name for name, _ in module.named_modules()] == names
+    with pytest.raises(UsageError, match="max_epochs 1"):
+        IterativePruning(OneShot(0.5, epoch=1), monitor=None).check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
+
+
 def test_rounds_in_epochs(tmp_path):
     pruning = IterativePruning(Levels([0.25, 0.5, 0.75], begin_epoch=1), monitor="val/score")
     _, watch, _ = fit(tmp_path, pruning)

@@ -59,6 +59,16 @@ def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in distillation._net.parameters())
 
 
+def test_a_teacher_of_more_classes_answers_for_those_of_the_data(tmp_path):
+    net = ViTClassifier("digits").net
+    teacher = tiny_net("vit", classes=12)
+    teacher.config.id2label = dict(enumerate(["letter", "sign", *list(net.config.id2label.values())[::-1]]))
+    teacher.save_pretrained(tmp_path / "teacher")
+    distillation = Distillation(teacher=str(tmp_path / "teacher"), hidden_weight=0)
+    fit(tmp_path, distillation)
+    assert torch.equal(distillation._net.classifier.weight, teacher.classifier.weight[2:].flip(0))
+
+
 def test_it_runs_the_teacher_once_a_batch(tmp_path):
     distillation = Distillation()
     model, _ = fit(tmp_path, distillation)
@@ -74,7 +84,7 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
     [
         (lambda folder: Distillation(weight=0), "weight must lie"),
         (lambda folder: Distillation(temperature=0), "positive temperature"),
-        (lambda folder: Distillation(teacher="nowhere"), "'nowhere' could not be loaded"),
+        (lambda folder: Distillation(teacher="nowhere"), "model.distillation.teacher 'nowhere' could not be loaded"),
         (lambda folder: Distillation(teacher=str(folder)), "teacher .* has num_labels 7, the model 10"),
         (
             lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1),

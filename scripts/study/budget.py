@@ -66,7 +66,7 @@ class Budget:
         return ImageData(self.source, self.model, batch_size=self.batch_size, **options)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """One training of one method."""
 
@@ -74,7 +74,7 @@ class Run:
     sparsity: float
     learning_rate: float
     seed: int
-    seen: list[int] = field(default_factory=lambda: [0])  # training images so far
+    images_seen: int = 0
 
     def classifier(self, **changes: object) -> ViTClassifier:
         """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
@@ -87,7 +87,7 @@ class Run:
 
     def _count(self, net: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if net.training:
-            self.seen[0] += len(kwargs["pixel_values"])
+            self.images_seen += len(kwargs["pixel_values"])
 
     def fit(self, model: ViTClassifier, data: ImageData, callbacks: list[Callback]) -> None:
         """Train for the budget."""

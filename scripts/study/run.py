@@ -76,7 +76,7 @@ class Study:
         save_file({name: weight.contiguous() for name, weight in net.state_dict().items()}, self.journal.weights_of(key))
         line = {
             **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
-            **{"images_seen": run.seen[0], "reached": round(1 - kept(net) / self.dense, 6)},
+            **{"images_seen": run.images_seen, "reached": round(1 - kept(net) / self.dense, 6)},
             "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
         }

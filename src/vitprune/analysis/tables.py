@@ -1,6 +1,7 @@
 """Tables of results in the terminal."""
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
@@ -21,16 +22,15 @@ def accuracies(heading: str, curves: Mapping[str, Mapping[float, Sequence[float]
 
     Args:
         heading: What the lines are.
-        curves: By name, the accuracies in [0, 1] at each sparsity, whose mean is shown.
+        curves: By name, the accuracies in [0, 1] at each sparsity, whose mean is shown; every curve has the same sparsities.
         dense: Accuracy of the dense model.
         caption: What else is to be said.
 
     """
-    sparsities = sorted({sparsity for curve in curves.values() for sparsity in curve})
+    sparsities = sorted(next(iter(curves.values())))
     table = Table(heading, caption=f"validation accuracy (%) by sparsity; dense {100 * dense:.1f}; {caption}")
     for sparsity in sparsities:
         table.add_column(f"{100 * sparsity:.3g} %", justify="right")
     for name, curve in curves.items():
-        cells = [100 * sum(curve[sparsity]) / len(curve[sparsity]) if sparsity in curve else None for sparsity in sparsities]
-        table.add_row(name, *("-" if cell is None else f"{cell:.1f}" for cell in cells))
+        table.add_row(name, *(f"{100 * mean(curve[sparsity]):.1f}" for sparsity in sparsities))
     return table

@@ -7,14 +7,14 @@ from vitprune.errors import UsageError
 EMBEDDED = {"digits": Path(__file__).parent / "vit-digits"}
 
 
-def resolve_pretrained(name: str) -> str:
+def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
     """Return the folder of an embedded or local model, or `name` itself for the hub.
 
     Raises:
         UsageError: If it is spelt like a path and there is no such folder.
 
     """
-    return str(EMBEDDED.get(name) or local_folder(name, "model.pretrained") or name)
+    return str(EMBEDDED.get(name) or local_folder(name, option) or name)
 
 
 def local_folder(name: str, option: str) -> Path | None:

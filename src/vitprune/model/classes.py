@@ -6,6 +6,11 @@ from transformers import PreTrainedModel
 from vitprune.model.layers import find_layers
 
 
+def class_names(labels: list[str]) -> dict[str, dict]:
+    """Return the fields of a configuration that name its classes."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}
+
+
 def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
     """Find classes by name.
 
@@ -44,8 +49,7 @@ def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) ->
         _keep_rows(classifier, classes)
     if not classifiers:
         return False
-    net.config.id2label = dict(enumerate(labels))
-    net.config.label2id = {name: number for number, name in enumerate(labels)}
+    net.config.update(class_names(labels))
     net.num_labels = len(labels)
     return True
 

@@ -86,7 +86,7 @@ class ViTClassifier(LightningModule):
             name = self.distillation.teacher or self.hparams["pretrained"]
             if name is None:
                 raise UsageError("model.distillation.teacher must be set to train from model.architecture.")
-            self.distillation.begin(build_reference(name, self.net), self.net, self.trainer)
+            self.distillation.begin(build_reference(name, self.net, "model.distillation.teacher"), self.net, self.trainer)
 
     def configure_model(self) -> None:
         """Shard the parameters over ranks, block by block, if the strategy is `ModelParallelStrategy` (FSDP2)."""

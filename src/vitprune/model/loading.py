@@ -19,7 +19,7 @@ from transformers import (
 
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
-from vitprune.model.classes import find_classes, keep_classes
+from vitprune.model.classes import class_names, find_classes, keep_classes
 
 
 def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
@@ -34,7 +34,7 @@ def build_net(pretrained: str | None, architecture: dict[str, Any] | None, label
     """
     if (pretrained is None) == (architecture is None):
         raise UsageError("give either model.pretrained (a hub name, a folder or 'digits') or model.architecture.")
-    names = {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
+    names = class_names(labels) if labels else {}
     if pretrained is not None:
         return _load(pretrained, labels, names)
     assert architecture is not None
@@ -46,8 +46,10 @@ def build_net(pretrained: str | None, architecture: dict[str, Any] | None, label
         raise UsageError(f"model.architecture cannot be built: {' '.join(str(error).split())}") from error
 
 
-def _load(pretrained: str, labels: list[str] | None, names: dict[str, Any]) -> PreTrainedModel:
-    source = resolve_pretrained(pretrained)
+def _load(
+    pretrained: str, labels: list[str] | None, names: dict[str, Any], option: str = "model.pretrained"
+) -> PreTrainedModel:
+    source = resolve_pretrained(pretrained, option)
     load = partial(AutoModelForImageClassification.from_pretrained, source, dtype=torch.float32)
     try:
         config = AutoConfig.from_pretrained(source)
@@ -65,23 +67,24 @@ def _load(pretrained: str, labels: list[str] | None, names: dict[str, Any]) -> P
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"model.pretrained {pretrained!r} could not be loaded: it is no folder with config.json and "
+            f"{option} {pretrained!r} could not be loaded: it is no folder with config.json and "
             f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
         ) from error
 
 
-def build_reference(pretrained: str, net: PreTrainedModel) -> PreTrainedModel:
+def build_reference(pretrained: str, net: PreTrainedModel, option: str = "model.pretrained") -> PreTrainedModel:
     """Load a pretrained model to hold another against: for its images, and for its classes where it knows them by name.
 
     Args:
         pretrained: Hub name or folder, or `digits`.
         net: The other one.
+        option: Where the name comes from, for errors.
 
     Raises:
         UsageError: If there is no such model, or it cannot see images of that size.
 
     """
-    reference, labels = build_net(pretrained, None, None), list(net.config.id2label.values())
+    reference, labels = _load(pretrained, None, {}, option), list(net.config.id2label.values())
     if classes := find_classes(reference.config.id2label, labels):
         keep_classes(reference, classes, labels)
     size = net.config.image_size
