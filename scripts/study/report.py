@@ -79,22 +79,34 @@ def table(results: Results, parts: tuple[Part, ...]) -> str:
     return "\n".join(lines)
 
 
-def draw(results: Results, rows: tuple[str, ...], path: Path) -> None:
-    """Draw accuracy against sparsity, a line for each row."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+def draw(results: Results, rows: Sequence[str], path: Path) -> None:
+    """Draw accuracies, a line of the figure for each row that was scored and a marker for each sparsity.
+
+    With several seeds a marker is their mean, and a bar goes from the lowest to the highest.
+    """
+    rows = [row for row in rows if results.sparsities([row])]
+    figure = Figure(figsize=(7, 0.9 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for row, (marker, style) in zip(rows, zip("os^Dv<>P", ("-", "--", "-.", ":") * 2, strict=True), strict=False):
-        points = results.sparsities([row])
-        found = {sparsity: [value for value, _ in results.of_row(row, sparsity)] for sparsity in points}
+    for sparsity, marker, shade in zip(results.sparsities(rows), "osD^v", ("0.0", "0.45", "0.25", "0.6", "0.35"), strict=False):
+        found = {y: [value for value, _ in results.of_row(row, sparsity)] for y, row in enumerate(rows)}
+        found = {y: values for y, values in found.items() if values}
         means = [statistics.mean(values) for values in found.values()]
         low = [mean - min(values) for mean, values in zip(means, found.values(), strict=True)]
         high = [max(values) - mean for mean, values in zip(means, found.values(), strict=True)]
         axes.errorbar(
-            [100 * sparsity for sparsity in found], means, (low, high), marker=marker, linestyle=style, capsize=3, label=row
+            means,
+            list(found),
+            xerr=(low, high),
+            marker=marker,
+            color=shade,
+            linestyle="",
+            capsize=3,
+            label=f"{sparsity:.0%} sparse",
         )
-    axes.set(xlabel="sparsity (%)", ylabel="accuracy (%)")
+    axes.set(xlabel="accuracy (%)", yticks=range(len(rows)), yticklabels=rows)
+    axes.invert_yaxis()
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(loc="outside upper center", ncols=5, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
@@ -110,7 +122,8 @@ def main() -> None:
             if results.sparsities([row for part in parts for row in part.rows]):
                 print(f"\n{name}, {folder.name} images\n\n{table(results, parts)}")
         for name, rows in FIGURES.items():
-            draw(results, rows, options.figures / f"{name}_{folder.name}.png")
+            if results.sparsities(rows):
+                draw(results, rows, options.figures / f"{name}_{folder.name}.png")
 
 
 if __name__ == "__main__":

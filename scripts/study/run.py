@@ -69,10 +69,11 @@ class Study:
 
     def _train(self, key: tuple[str, float, float, int]) -> dict[str, Any]:
         row, sparsity, learning_rate, seed = key
-        start = time.perf_counter()
+        clock = time.perf_counter if self.budget.device.type == "cuda" else time.process_time
+        start = clock()
         run = Run(self.budget, sparsity, learning_rate, seed)
         net = ROWS[row].train(run)
-        seconds = round(time.perf_counter() - start)
+        seconds = round(clock() - start)
         save_file({name: weight.contiguous() for name, weight in net.state_dict().items()}, self.journal.weights_of(key))
         line = {
             **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
