@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-TRAINED = ("row", "sparsity", "learning_rate", "seed", "images_seen", "seconds", "reached", "parameters", "chosen")
-SCORED = ("row", "sparsity", "learning_rate", "seed", "scored")
-KEY = SCORED[:4]
+from safetensors.torch import save_file
+from torch import Tensor
+
+KEY = ("row", "sparsity", "learning_rate", "seed")  # of a training
+COLUMNS = {"trained": (*KEY, "images_seen", "seconds", "reached", "parameters", "chosen"), "scored": (*KEY, "scored")}
 
 
 class Journal:
@@ -42,13 +44,13 @@ class Journal:
         wanted = tuple(map(str, key))
         return next((line for line in self.read(table) if tuple(line[name] for name in KEY) == wanted), None)
 
-    def add(self, table: str, columns: tuple[str, ...], values: dict[str, Any]) -> None:
+    def add(self, table: str, values: dict[str, Any]) -> None:
         """Add a line."""
         path = self.results / f"{table}.csv"
         with path.open("a", newline="") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0, 2)  # where another process may have written meanwhile
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, COLUMNS[table])
             if file.tell() == 0:
                 writer.writeheader()
             writer.writerow(values)
@@ -58,6 +60,12 @@ class Journal:
         folder = self.results / "weights"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / ("_".join(str(part).replace(" ", "-").replace(",", "") for part in key) + ".safetensors")
+
+    def keep_weights(self, key: tuple, weights: dict[str, Tensor]) -> None:
+        """Write the weights of a training, whole or not at all."""
+        path = self.weights_of(key)
+        save_file(weights, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
 
     @contextmanager
     def claim(self, key: tuple) -> Iterator[bool]:

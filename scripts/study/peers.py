@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice, pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +11,14 @@ from lightning.pytorch.callbacks import ModelPruning
 from row import Row
 from torch import nn
 from torch.nn.utils import prune
-from transformers import PreTrainedModel
+from torch.utils.data import DataLoader
 
+from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
+from vitprune.pruning.calibration import sample
+
+CALIBRATION_IMAGES = 256  # as many as our own criteria see
 
 
 def layers_of(net: nn.Module) -> list[nn.Module]:
@@ -68,8 +71,9 @@ class Article(Row):
 
 @dataclass(frozen=True)
 class LightningModelPruning(Row):
-    """Lightning's callback, with one ranking over all layers as is its default, at the ends of the first epochs.
+    """Lightning's callback, as it comes: one L1 ranking over all layers, at the end of each of the first epochs.
 
+    A fixed amount is its documented use, and means a fraction of what remains: the largest that ends at the sparsity asked for.
     By default it also puts every layer back to its pretrained weights after each round, in the name of the lottery ticket. With
     a few epochs that throws the fine-tuning away, so it is a row of its own. (On a CPU it does so after the first round alone:
     what it puts back there is its own copy, which training then changes.)
@@ -86,11 +90,11 @@ class LightningModelPruning(Row):
     def train(self, run: Run) -> nn.Module:
         """See the class."""
         model = run.classifier()
-        amounts = dict(enumerate(relative(run.sparsity, self.rounds)))
         pruning = ModelPruning(
             "l1_unstructured",
             [(layer, "weight") for layer in layers_of(model.net)],
-            amount=lambda epoch: amounts.get(epoch, 0.0),
+            amount=1 - (1 - run.sparsity) ** (1 / self.rounds),
+            apply_pruning=lambda epoch: epoch < self.rounds,
             use_lottery_ticket_hypothesis=self.rewound,
         )
         run.fit(model, run.budget.data(), [pruning])
@@ -99,12 +103,14 @@ class LightningModelPruning(Row):
 
 @dataclass(frozen=True)
 class TorchPruning(Row):
-    """Torch-Pruning: heads and then neurons are cut out by L2 norm, each in one ranking over all layers, then fine-tuned.
+    """Torch-Pruning: heads and neurons are cut out, each in a ranking of their own over all layers, then fine-tuned.
 
     Its Hugging Face example is of transformers 4. Here the width of the residual stream is kept by ignoring every layer that
-    writes to it, and heads are named by their query, key and value layers. In one ranking of both kinds the dimensions of heads
-    would take part though they are not cut, and more neurons fall than asked for.
+    writes to it, heads are named by their query, key and value layers, and the ranking is isomorphic: in one for both kinds the
+    dimensions of heads take part though they are not cut, and more neurons fall than asked for.
     """
+
+    taylor: bool  # its documentation's advice for ViTs, else the L2 norm
 
     def check(self, budget: Budget) -> None:
         """See the base class."""
@@ -113,32 +119,45 @@ class TorchPruning(Row):
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
+        import torch_pruning  # only this row needs it
+
         model = run.classifier()
-        heads = model.net.config.num_attention_heads
-        attention = {module: heads for role in ("query", "key", "value") for module in _by_role(model.net, role)}
-        _cut(model.net, run.sparsity, _by_role(model.net, "mlp_in"), num_heads=attention, head_pruning_ratio=run.sparsity)
-        _cut(model.net, run.sparsity, list(attention))
-        run.fit(model, run.budget.data(), [])
-        return model.net
+        net, heads = model.net, model.net.config.num_attention_heads
+        importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+        if self.taylor:
+            _gather_gradients(model, run)
+            importance = torch_pruning.importance.GroupTaylorImportance()
+        torch_pruning.pruner.BasePruner(
+            net,
+            torch.zeros(1, 3, net.config.image_size, net.config.image_size),
+            importance,
+            global_pruning=True,
+            isomorphic=True,
+            pruning_ratio=run.sparsity,
+            ignored_layers=_by_role(net, "classifier", "patch_embed", "attn_out", "mlp_out"),
+            num_heads=dict.fromkeys(_by_role(net, "query", "key", "value"), heads),
+            prune_num_heads=True,
+            prune_head_dims=False,
+            head_pruning_ratio=run.sparsity,
+            in_channel_groups={},  # by default one of the class, which keeps the layers of every model
+            out_channel_groups={},
+            output_transform=lambda outputs: outputs.logits.sum(),
+        ).step()
+        net.zero_grad()
+        run.fit(model.train(), run.budget.data(), [])  # tracing left it in evaluation mode
+        return net
 
 
 def _by_role(net: nn.Module, *roles: str) -> list[nn.Module]:
     return [layer.module for layer in find_layers(net) if layer.role in roles]
 
 
-def _cut(net: PreTrainedModel, sparsity: float, ignored: list[nn.Module], **heads: Any) -> None:
-    import torch_pruning  # only this row needs it
-
-    writing = _by_role(net, "classifier", "patch_embed", "attn_out", "mlp_out")
-    torch_pruning.pruner.BasePruner(
-        net,
-        torch.zeros(1, 3, net.config.image_size, net.config.image_size),
-        torch_pruning.importance.GroupMagnitudeImportance(p=2),
-        global_pruning=True,
-        pruning_ratio=sparsity,
-        ignored_layers=[*writing, *ignored],
-        prune_num_heads=bool(heads),
-        prune_head_dims=False,
-        output_transform=lambda outputs: outputs.logits.sum(),
-        **heads,
-    ).step()
+def _gather_gradients(model: ViTClassifier, run: Run) -> None:
+    """Leave the gradients of some training images in a model, as our own Taylor score sees them."""
+    data = run.budget.data()
+    images = data.calibration_dataloader()
+    batches = sample(len(images.dataset), CALIBRATION_IMAGES, run.seed)
+    model.eval()
+    for batch in DataLoader(images.dataset, batch_sampler=batches, collate_fn=images.collate_fn):
+        batch = data.prepare(batch, torch.device("cpu"))
+        F.cross_entropy(model(batch["pixel_values"]), batch["labels"]).backward()

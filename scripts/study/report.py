@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, product
 from pathlib import Path
 
 from journal import KEY, Journal
@@ -21,54 +22,69 @@ Key = tuple[str, float, int]  # row, sparsity, seed
 
 
 @dataclass(frozen=True)
-class Results:
-    """What was scored within one budget: the accuracy in per cent, and the line of the training."""
+class Outcome:
+    """A training that was scored."""
 
-    scored: dict[Key, tuple[float, dict[str, str]]]
+    accuracy: float  # per cent
+    training: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was scored within one budget."""
+
+    scored: dict[Key, Outcome]
 
     @classmethod
     def of(cls, journal: Journal) -> "Results":
-        """Read them."""
+        """Read them, at the learning rate that was chosen last: a search may have gone on after the first score."""
         trained = {tuple(line[name] for name in KEY): line for line in journal.read("trained")}
+        lines = journal.read("scored")
+        chosen = {(line["row"], line["sparsity"]): line["learning_rate"] for line in lines if line["seed"] == "0"}
         return cls(
             {
-                (line["row"], float(line["sparsity"]), int(line["seed"])): (
-                    100 * float(line["scored"]),
-                    trained[tuple(line[name] for name in KEY)],
+                (line["row"], float(line["sparsity"]), int(line["seed"])): Outcome(
+                    100 * float(line["scored"]), trained[tuple(line[name] for name in KEY)]
                 )
-                for line in journal.read("scored")
+                for line in lines
+                if line["learning_rate"] == chosen[line["row"], line["sparsity"]]
             }
         )
 
-    def of_row(self, row: str, sparsity: float, seeds: float = math.inf) -> list[tuple[float, dict[str, str]]]:
-        """Return accuracies and lines, one a seed."""
-        return [value for key, value in self.scored.items() if key[:2] == (row, sparsity) and key[2] < seeds]
+    def of_row(self, row: str, sparsity: float, seeds: float = math.inf) -> list[Outcome]:
+        """Return what came of a row, one outcome a seed."""
+        return [outcome for key, outcome in self.scored.items() if key[:2] == (row, sparsity) and key[2] < seeds]
 
     def sparsities(self, rows: Sequence[str]) -> list[float]:
         """Return the sparsities at which one of the rows was scored."""
         return sorted({sparsity for row, sparsity, _ in self.scored if row in rows})
 
     def cell(self, row: str, sparsity: float, seeds: float) -> str:
-        """Return mean, spread and number of seeds, and the sparsity that was reached if it is another."""
+        """Return mean, standard deviation and number of seeds, and the sparsity that was reached if it is another."""
         found = self.of_row(row, sparsity, seeds)
         if not found:
             return "-"
-        values, reached = [value for value, _ in found], statistics.mean(float(line["reached"]) for _, line in found)
+        values = [outcome.accuracy for outcome in found]
+        reached = statistics.mean(float(outcome.training["reached"]) for outcome in found)
         spread = f" ± {statistics.stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
         elsewhere = f" (at {reached:.1%})" if abs(reached - sparsity) > TOLERANCE else ""
         return f"{statistics.mean(values):.1f}{spread}{elsewhere}"
 
     def facts(self, row: str, sparsities: Sequence[float]) -> list[str]:
-        """Return images seen, learning rates and minutes, one for each sparsity."""
-        lines = [line for sparsity in sparsities for _, line in self.of_row(row, sparsity, 1)]
-        minutes = (f"{int(line['seconds']) / 60:.0f}" for line in lines)
-        seen = dict.fromkeys(line["images_seen"] for line in lines)
-        return [", ".join(seen), ", ".join(line["learning_rate"] for line in lines), ", ".join(minutes)]
+        """Return images seen, learning rates and minutes of the first seed, the latter two for each sparsity."""
+        lines = [next((outcome.training for outcome in self.of_row(row, sparsity, 1)), None) for sparsity in sparsities]
+        seen = dict.fromkeys(line["images_seen"] for line in lines if line)
+        rates = [line["learning_rate"] if line else "-" for line in lines]
+        minutes = [f"{int(line['seconds']) / 60:.0f}" if line else "-" for line in lines]
+        return [", ".join(seen), ", ".join(rates), ", ".join(minutes)]
 
 
 def table(results: Results, parts: tuple[Part, ...]) -> str:
     """Return a markdown table: a line for each row that was scored, a column for each sparsity."""
-    seeds = {(row, sparsity): part.seeds for part in parts for row in part.rows for sparsity in part.sparsities}
+    seeds: dict[tuple[str, float], int] = {}
+    for part in parts:
+        for cell in product(part.rows, part.sparsities):
+            seeds[cell] = max(part.seeds, seeds.get(cell, 0))
     there = [(row, sparsity) for row, sparsity in seeds if results.of_row(row, sparsity)]
     rows, sparsities = dict.fromkeys(row for row, _ in there), sorted({sparsity for _, sparsity in there})
     heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "images seen", "learning rate", "minutes"]
@@ -87,22 +103,13 @@ def draw(results: Results, rows: Sequence[str], path: Path) -> None:
     rows = [row for row in rows if results.sparsities([row])]
     figure = Figure(figsize=(7, 0.9 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for sparsity, marker, shade in zip(results.sparsities(rows), "osD^v", ("0.0", "0.45", "0.25", "0.6", "0.35"), strict=False):
-        found = {y: [value for value, _ in results.of_row(row, sparsity)] for y, row in enumerate(rows)}
-        found = {y: values for y, values in found.items() if values}
-        means = [statistics.mean(values) for values in found.values()]
-        low = [mean - min(values) for mean, values in zip(means, found.values(), strict=True)]
-        high = [max(values) - mean for mean, values in zip(means, found.values(), strict=True)]
-        axes.errorbar(
-            means,
-            list(found),
-            xerr=(low, high),
-            marker=marker,
-            color=shade,
-            linestyle="",
-            capsize=3,
-            label=f"{sparsity:.0%} sparse",
-        )
+    for sparsity, marker, shade in zip(results.sparsities(rows), cycle("osD^v"), cycle(("0.0", "0.45", "0.25", "0.6"))):
+        axes.plot([], [], marker, color=shade, label=f"{sparsity:.0%} sparse")
+        for y, row in enumerate(rows):
+            values = [outcome.accuracy for outcome in results.of_row(row, sparsity)]
+            if values:
+                axes.plot(statistics.mean(values), y, marker, color=shade)
+                axes.hlines(y, min(values), max(values), color=shade)
     axes.set(xlabel="accuracy (%)", yticks=range(len(rows)), yticklabels=rows)
     axes.invert_yaxis()
     axes.grid(alpha=0.3)

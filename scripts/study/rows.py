@@ -1,7 +1,7 @@
 """The methods that are compared, by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -65,7 +65,7 @@ def rounds(kind: Callable[..., Schedule], count: int, until: float = 1.0) -> Cal
 
 @dataclass(frozen=True)
 class Ours(Row):
-    """This project: every field is an axis, or an argument of the module or the data."""
+    """This project: every field is an axis, what a model learns from, or arguments of the data."""
 
     schedule: Callable[[float, int], Schedule] = at_once
     criterion: Callable[[], Any] = Magnitude
@@ -73,7 +73,6 @@ class Ours(Row):
     allocation: Callable[[], Any] = Uniform
     rewind: Callable[[], Any] | None = None
     distillation: Callable[[], Distillation] | None = None
-    model: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
     def check(self, budget: Budget) -> None:
@@ -83,7 +82,7 @@ class Ours(Row):
     def train(self, run: Run) -> nn.Module:
         """See the class."""
         distillation = self.distillation() if self.distillation else None
-        model = run.classifier(distillation=distillation, **self.model)
+        model = run.classifier(distillation=distillation)
         pruning = IterativePruning(
             self.schedule(run.sparsity, run.budget.steps),
             self.criterion(),
@@ -97,8 +96,6 @@ class Ours(Row):
         return model.net
 
 
-ONE_SHOT = Ours()
-
 logits = partial(Distillation, hidden_weight=0.0)
 hidden_states = partial(Distillation, hidden_weight=10.0)
 heads_and_neurons = partial(Combined, [Head(), Neuron()])
@@ -109,41 +106,41 @@ ROWS: dict[str, Row] = {
     "the article, at once": Article(rounds=1),
     "the article, 4 rounds": Article(rounds=4),
     "ModelPruning, after an epoch": LightningModelPruning(rounds=1),
-    "ModelPruning, 3 rounds": LightningModelPruning(rounds=3),
-    "ModelPruning, 3 rounds, rewound": LightningModelPruning(rounds=3, rewound=True),
-    "Torch-Pruning": TorchPruning(),
-    "at once": ONE_SHOT,
+    "ModelPruning, 2 rounds": LightningModelPruning(rounds=2),
+    "ModelPruning, 2 rounds, rewound": LightningModelPruning(rounds=2, rewound=True),
+    "Torch-Pruning, L2": TorchPruning(taylor=False),
+    "Torch-Pruning, Taylor": TorchPruning(taylor=True),
+    "at once": Ours(),
     # when
-    "linear, 4 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 4)),
-    "linear, 8 rounds": replace(ONE_SHOT, schedule=rounds(Linear, 8)),
-    "cubic, 4 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 4)),
-    "cubic, 8 rounds": replace(ONE_SHOT, schedule=rounds(Cubic, 8)),
-    "cubic, 8 rounds by half": replace(ONE_SHOT, schedule=rounds(Cubic, 8, until=0.5)),
-    "cubic, 100 rounds by half": replace(ONE_SHOT, schedule=rounds(Cubic, 100, until=0.5)),
-    "cubic, 4 rounds, rewound": replace(ONE_SHOT, schedule=rounds(Cubic, 4), rewind=LearningRate),
+    "linear, 4 rounds": Ours(schedule=rounds(Linear, 4)),
+    "linear, 8 rounds": Ours(schedule=rounds(Linear, 8)),
+    "cubic, 4 rounds": Ours(schedule=rounds(Cubic, 4)),
+    "cubic, 8 rounds": Ours(schedule=rounds(Cubic, 8)),
+    "linear, 8 rounds by half": Ours(schedule=rounds(Linear, 8, until=0.5)),
+    "cubic, 8 rounds by half": Ours(schedule=rounds(Cubic, 8, until=0.5)),
+    "cubic, 50 rounds by half": Ours(schedule=rounds(Cubic, 50, until=0.5)),
+    "cubic, 4 rounds, rewound": Ours(schedule=rounds(Cubic, 4), rewind=LearningRate),
     # which, and where
-    "Taylor": replace(ONE_SHOT, criterion=Taylor),
-    "Wanda": replace(ONE_SHOT, criterion=Wanda),
-    "SparseGPT": replace(ONE_SHOT, criterion=SparseGPT),
-    "Global": replace(ONE_SHOT, allocation=Global),
-    "ERK": replace(ONE_SHOT, allocation=ERK),
-    "LAMP": replace(ONE_SHOT, allocation=LAMP),
+    "Taylor": Ours(criterion=Taylor),
+    "Wanda": Ours(criterion=Wanda),
+    "SparseGPT": Ours(criterion=SparseGPT),
+    "Global": Ours(allocation=Global),
+    "ERK": Ours(allocation=ERK),
+    "LAMP": Ours(allocation=LAMP),
     # from what it learns
-    "distilled": replace(ONE_SHOT, distillation=logits),
-    "distilled, hidden states": replace(ONE_SHOT, distillation=hidden_states),
-    "random crops": replace(ONE_SHOT, data={"crop_scale": (0.5, 1.0)}),
+    "distilled": Ours(distillation=logits),
+    "distilled, hidden states": Ours(distillation=hidden_states),
+    "random crops": Ours(data={"crop_scale": (0.5, 1.0)}),
     # together
-    "SparseGPT, distilled": replace(ONE_SHOT, criterion=SparseGPT, distillation=hidden_states),
-    "SparseGPT, distilled, cubic, 8 rounds by half": replace(
-        ONE_SHOT, criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
+    "SparseGPT, distilled": Ours(criterion=SparseGPT, distillation=hidden_states),
+    "SparseGPT, distilled, cubic, 8 rounds by half": Ours(
+        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
     ),
     # patterns and structure
-    "2:4": replace(ONE_SHOT, granularity=partial(NofM, 2, 4)),
-    "2:4, SparseGPT, distilled": replace(
-        ONE_SHOT, criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states
-    ),
-    "heads and neurons": replace(ONE_SHOT, granularity=heads_and_neurons, allocation=Global),
-    "heads and neurons, Taylor, distilled": replace(
-        ONE_SHOT, granularity=heads_and_neurons, allocation=Global, criterion=Taylor, distillation=hidden_states
+    "2:4": Ours(granularity=partial(NofM, 2, 4)),
+    "2:4, SparseGPT, distilled": Ours(criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states),
+    "heads and neurons": Ours(granularity=heads_and_neurons, allocation=Global),
+    "heads and neurons, Taylor, distilled": Ours(
+        granularity=heads_and_neurons, allocation=Global, criterion=Taylor, distillation=hidden_states
     ),
 }

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from budget import Budget, Judge, Run, native_precision
-from journal import SCORED, TRAINED, Journal
+from journal import KEY, Journal
 from peers import layers_of
 from rows import ROWS
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
@@ -53,8 +53,13 @@ class Study:
         self.dense = kept(dense)
         journal.open(
             {
-                **{"model": Path(budget.model).name, "source": Path(budget.source).name, "images": budget.images},
-                **{"epochs": budget.epochs, "batch_size": budget.batch_size, "precision": budget.precision},
+                "model": Path(budget.model).name,
+                "source": Path(budget.source).name,
+                "images": budget.images,
+                "epochs": budget.epochs,
+                "batch_size": budget.batch_size,
+                "precision": budget.precision,
+                "device": budget.device.type,
             }
         )
 
@@ -64,7 +69,7 @@ class Study:
             if not mine:
                 return False
             if not self.journal.find("trained", key):
-                self.journal.add("trained", TRAINED, self._train(key))
+                self.journal.add("trained", self._train(key))
         return True
 
     def _train(self, key: tuple[str, float, float, int]) -> dict[str, Any]:
@@ -74,10 +79,14 @@ class Study:
         run = Run(self.budget, sparsity, learning_rate, seed)
         net = ROWS[row].train(run)
         seconds = round(clock() - start)
-        save_file({name: weight.contiguous() for name, weight in net.state_dict().items()}, self.journal.weights_of(key))
+        if run.images_seen != self.budget.images_seen:
+            raise RuntimeError(f"{row} was trained on {run.images_seen} images, and the budget is {self.budget.images_seen}.")
+        self.journal.keep_weights(key, {name: weight.contiguous() for name, weight in net.state_dict().items()})
         line = {
-            **{"row": row, "sparsity": sparsity, "learning_rate": learning_rate, "seed": seed, "seconds": seconds},
-            **{"images_seen": run.images_seen, "reached": round(1 - kept(net) / self.dense, 6)},
+            **dict(zip(KEY, key, strict=True)),
+            "images_seen": run.images_seen,
+            "seconds": seconds,
+            "reached": round(1 - kept(net) / self.dense, 6),
             "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
         }
@@ -90,12 +99,20 @@ class Study:
             if mine and not self.journal.find("scored", key):
                 path = self.journal.weights_of(key)
                 if not path.exists():  # they are not kept with the tables
-                    self._train(key)
+                    self._train_again(key)
                 net = with_weights(build_net(self.budget.model, None, self.budget.labels), load_file(path))
-                line = dict(zip(SCORED, (*key, round(self.judge.accuracy(net, "score"), 6)), strict=True))
-                self.journal.add("scored", SCORED, line)
+                line = {**dict(zip(KEY, key, strict=True)), "scored": round(self.judge.accuracy(net, "score"), 6)}
+                self.journal.add("scored", line)
                 print(line, flush=True)
             return mine
+
+    def _train_again(self, key: tuple[str, float, float, int]) -> None:
+        before, again = float(self.journal.find("trained", key)["chosen"]), self._train(key)["chosen"]
+        if again != before:
+            raise SystemExit(
+                f"the weights of {key} are gone, and trained again they reach {again} and not {before}, as on another kind of "
+                f"machine: take their line out of {self.journal.results / 'trained.csv'}, or take another --results."
+            )
 
     def do(self, row: str, sparsity: float, seeds: int) -> bool:
         """Search, train and score a row; return whether all of it is done."""
@@ -114,8 +131,8 @@ class Study:
             done = [self.train(key) for key in keys]
             if not all(done):
                 return None
-            found = {index: self.journal.find("trained", key) for index, key in zip(tried, keys, strict=True)}
-            best = max(tried, key=lambda index: float((found[index] or {})["chosen"]))
+            chosen = [float(self.journal.find("trained", key)["chosen"]) for key in keys]
+            best = tried[chosen.index(max(chosen))]
             further = {min(tried): min(tried) - 1, max(tried): max(tried) + 1}.get(best, -1)
             if not 0 <= further < len(LEARNING_RATES):
                 return LEARNING_RATES[best]
@@ -144,8 +161,12 @@ def main() -> None:
     left = [
         (row, sparsity, table.seeds) for table in TABLES[options.table] for sparsity in table.sparsities for row in table.rows
     ]
-    while left := [entry for entry in left if not study.do(*entry)]:
-        time.sleep(10)  # the rest is in another process's hands
+    while left:
+        done = next((entry for entry in left if study.do(*entry)), None)
+        if done:
+            left.remove(done)
+        else:
+            time.sleep(10)  # all that is left is in other processes' hands
 
 
 if __name__ == "__main__":
