@@ -135,6 +135,7 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["report.py", "--results", str(tmp_path), "--figures", str(tmp_path)])
     report.main()
     three, one = capsys.readouterr().out.split("one, 64x4 images")
+    assert f"| {row} | 90% |  | 70.0 | 80.0 |  |  |" in one  # the search
     assert f"| {row} | 85.0 ± 7.1 (2) | 256 | 0.0003 | 2 |" in three
     assert f"| {row} | 80.0 | 256 | 0.0003 | 2 |" in one
     assert (tmp_path / "peers_64x4.png").stat().st_size > 1000

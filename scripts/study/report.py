@@ -13,7 +13,7 @@ from pathlib import Path
 
 from journal import KEY, Journal
 from matplotlib.figure import Figure
-from tables import FIGURES, TABLES, Part
+from tables import FIGURES, LEARNING_RATES, TABLES, Part
 
 TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
 
@@ -95,6 +95,21 @@ def table(results: Results, parts: tuple[Part, ...]) -> str:
     return "\n".join(lines)
 
 
+def search(journal: Journal) -> str:
+    """Return a markdown table of what chose the learning rates: the accuracy on that half by row, sparsity and rate."""
+    found: dict[tuple[str, float], dict[float, float]] = {}
+    for line in journal.read("trained"):
+        if line["seed"] == "0":
+            rates = found.setdefault((line["row"], float(line["sparsity"])), {})
+            rates[float(line["learning_rate"])] = 100 * float(line["chosen"])
+    heads = ["method", "sparsity", *(f"{rate:g}" for rate in LEARNING_RATES)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for (row, sparsity), rates in sorted(found.items(), key=lambda entry: entry[0][1]):
+        cells = [f"{rates[rate]:.1f}" if rate in rates else "" for rate in LEARNING_RATES]
+        lines.append("| " + " | ".join([row, f"{sparsity:.0%}", *cells]) + " |")
+    return "\n".join(lines)
+
+
 def draw(results: Results, rows: Sequence[str], path: Path) -> None:
     """Draw accuracies, a line of the figure for each row that was scored and a marker for each sparsity.
 
@@ -124,10 +139,12 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=Path("docs/images/study"))
     options = parser.parse_args()
     for folder in sorted(path.parent for path in options.results.glob("*/scored.csv")):
-        results = Results.of(Journal(folder))
+        journal = Journal(folder)
+        results = Results.of(journal)
         for name, parts in TABLES.items():
             if results.sparsities([row for part in parts for row in part.rows]):
                 print(f"\n{name}, {folder.name} images\n\n{table(results, parts)}")
+        print(f"\nlearning rates, {folder.name} images, on the half that chooses\n\n{search(journal)}")
         for name, rows in FIGURES.items():
             if results.sparsities(rows):
                 draw(results, rows, options.figures / f"{name}_{folder.name}.png")
