@@ -128,10 +128,12 @@ class Study:
         tried = [first, first + 1]
         while True:
             keys = [(row, sparsity, LEARNING_RATES[index], 0) for index in tried]
-            done = [self.train(key) for key in keys]
-            if not all(done):
+            for key in keys:
+                self.train(key)
+            lines = [self.journal.find("trained", key) for key in keys]  # some perhaps by another process meanwhile
+            if not all(lines):
                 return None
-            chosen = [float(self.journal.find("trained", key)["chosen"]) for key in keys]
+            chosen = [float(line["chosen"]) for line in lines]
             best = tried[chosen.index(max(chosen))]
             further = {min(tried): min(tried) - 1, max(tried): max(tried) + 1}.get(best, -1)
             if not 0 <= further < len(LEARNING_RATES):
