@@ -127,7 +127,7 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "TABLES", {"three": (Part([row], [0.9], 3),), "one": (Part([row], [0.9], 1),)})
     journal = Journal(tmp_path / "64x4")
     journal.open({})
-    for rate, seed, scored in ((1e-4, 0, 0.7), (3e-4, 0, 0.8), (3e-4, 1, 0.9)):
+    for rate, seed, scored in ((1e-4, 0, 0.7), (1e-4, 2, 0.1), (3e-4, 0, 0.8), (3e-4, 1, 0.9)):
         key = {"row": row, "sparsity": 0.9, "learning_rate": rate, "seed": seed}
         facts = {"images_seen": 256, "seconds": 120, "reached": 0.9, "parameters": 1, "chosen": scored}
         journal.add("trained", key | facts)

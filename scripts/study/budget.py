@@ -135,12 +135,12 @@ class Judge:
         It chooses in the precision of the training, and scores in float32, which takes twice as long and is done once.
         """
         data, loader = self._halves[half]
-        device, halved = self.budget.device, half == "choose" and self.budget.precision.startswith("bf16")
+        device, autocast = self.budget.device, half == "choose" and self.budget.precision.startswith("bf16")
         net = net.eval().to(device)
         right = seen = 0
         for batch in loader:
             images = data.prepare(batch, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=halved):
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
                 logits = net(pixel_values=images["pixel_values"]).logits
             right += int((logits.argmax(dim=1) == images["labels"]).sum())
             seen += len(images["labels"])
