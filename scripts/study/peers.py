@@ -11,7 +11,6 @@ from lightning.pytorch.callbacks import ModelPruning
 from row import Row
 from torch import nn
 from torch.nn.utils import prune
-from torch.utils.data import DataLoader
 
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers
@@ -155,9 +154,7 @@ def _by_role(net: nn.Module, *roles: str) -> list[nn.Module]:
 def _gather_gradients(model: ViTClassifier, run: Run) -> None:
     """Leave the gradients of some training images in a model, as our own Taylor score sees them."""
     data = run.budget.data()
-    images = data.calibration_dataloader()
-    batches = sample(len(images.dataset), CALIBRATION_IMAGES, run.seed)
     model.eval()
-    for batch in DataLoader(images.dataset, batch_sampler=batches, collate_fn=images.collate_fn):
+    for batch, _ in sample(data.calibration_dataloader(), CALIBRATION_IMAGES, run.seed):
         batch = data.prepare(batch, torch.device("cpu"))
         F.cross_entropy(model(batch["pixel_values"]), batch["labels"]).backward()

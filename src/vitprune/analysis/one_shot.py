@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor
 from torch.nn.utils import parametrize
-from torch.utils.data import DataLoader
 
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
@@ -44,10 +43,7 @@ def learn(
 
 
 def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
-    loader = data.calibration_dataloader()
-    dataset: Any = loader.dataset
-    chosen = sample(len(dataset), images, seed)
-    for batch in DataLoader(dataset, batch_sampler=chosen, collate_fn=loader.collate_fn):
+    for batch, _ in sample(data.calibration_dataloader(), images, seed):
         prepared = data.prepare(batch, next(model.net.parameters()).device)
         pixels, labels = prepared["pixel_values"], prepared["labels"]
         yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels), True

@@ -136,15 +136,29 @@ def _precision(trainer: Trainer) -> AbstractContextManager[None]:
     return nullcontext() if half else trainer.precision_plugin.train_step_context()
 
 
-def sample(total: int, images: int, seed: int) -> list[list[int]]:
-    """Choose some of `total` images, as batches of their numbers: a function of the seed alone."""
+def sample(loader: DataLoader, images: int, seed: int, rank: int = 0, ranks: int = 1) -> Iterator[tuple[Any, bool]]:
+    """Yield a rank's batches of some images of a loader, and whether they count.
+
+    Which images, and in which batches, is a function of the seed alone. Every rank gets as many batches, since a sharded model
+    needs all to run; those beyond the last do not count.
+
+    Args:
+        loader: Over images that can be picked by number.
+        images: How many of them, or as many as there are.
+        seed: Chooses them.
+        rank: Whose batches, from 0.
+        ranks: How many share them.
+
+    """
+    dataset: Any = loader.dataset
     generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
-    chosen = torch.randperm(total, generator=generator)[:images]
-    return [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+    chunks = [chunk.tolist() for chunk in torch.randperm(len(dataset), generator=generator)[:images].split(BATCH_SIZE)]
+    mine = [chunks[i] if i < len(chunks) else chunks[0] for i in range(rank, math.ceil(len(chunks) / ranks) * ranks, ranks)]
+    for index, batch in enumerate(DataLoader(dataset, batch_sampler=mine, collate_fn=loader.collate_fn)):
+        yield batch, rank + index * ranks < len(chunks)
 
 
 def _batches(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
-    """Yield this rank's batches, and whether they count: every rank gets as many, as a sharded model needs all to run."""
     own = getattr(getattr(trainer, "datamodule", None), "calibration_dataloader", None)
     loader = own() if own else trainer.train_dataloader
     if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__len__"):
@@ -152,11 +166,7 @@ def _batches(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bo
             "calibration needs training images that can be picked by number. Give the data module a method "
             "calibration_dataloader() that returns a DataLoader over such a data set."
         )
-    chunks = sample(len(loader.dataset), images, seed)
-    rank, ranks = trainer.global_rank, trainer.world_size
-    mine = [chunks[i] if i < len(chunks) else chunks[0] for i in range(rank, math.ceil(len(chunks) / ranks) * ranks, ranks)]
-    for index, batch in enumerate(DataLoader(loader.dataset, batch_sampler=mine, collate_fn=loader.collate_fn)):
-        yield batch, rank + index * ranks < len(chunks)
+    return sample(loader, images, seed, trainer.global_rank, trainer.world_size)
 
 
 def _losses(
