@@ -21,17 +21,18 @@ def at_90_then_80(*rows: str) -> tuple[Part, ...]:
 
 PEERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch", "ModelPruning, 2 rounds")
 RECIPE = ("SparseGPT, distilled", "SparseGPT, distilled, cubic, 8 rounds by half")
+HEADLINE = ("the article, at once", "ModelPruning, after an epoch", *RECIPE)
 STRUCTURED = ("Torch-Pruning, L2", "Torch-Pruning, Taylor", "heads and neurons", "heads and neurons, Taylor, distilled")
 
 TABLES: dict[str, tuple[Part, ...]] = {
     "peers": (
-        *at_90_then_80(*PEERS, *RECIPE),
+        *at_90_then_80(*HEADLINE, "the article, 4 rounds"),
+        Part(HEADLINE, (0.9, 0.8), seeds=3),  # the same ones, once each is there
         Part(("dense control",), (0.0,)),
-        Part((*PEERS, *RECIPE), (0.9, 0.8), seeds=3),  # the same ones, once each is there
-        Part(("at once", "distilled, hidden states"), (0.9, 0.8)),
-        Part((*PEERS, *RECIPE), (0.5, 0.95)),
+        *at_90_then_80("ModelPruning, 2 rounds", "at once", "distilled, hidden states"),
         Part(("ModelPruning, 2 rounds, rewound",), (0.8,)),
     ),
+    "sparsities": (Part(HEADLINE, (0.5, 0.95)),),
     "schedules": at_90_then_80(
         "at once",
         "linear, 4 rounds",
