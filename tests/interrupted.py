@@ -27,9 +27,20 @@ class Interrupt(Callback):
         self.left -= 1
 
 
-def train(folder, model, data, pruning, after_batches=-1, ckpt=None, callbacks=(), every_n_steps=None, **options):
+def train(
+    folder,
+    model,
+    data,
+    pruning,
+    after_batches=-1,
+    ckpt=None,
+    callbacks=(),
+    every_n_steps=None,
+    monitor="val/accuracy",
+    **options,
+):
     """Return everything that a finished run has come to, None for an interrupted one."""
-    checkpoints = RunCheckpoints(dirpath=str(folder), every_n_steps=every_n_steps)
+    checkpoints = RunCheckpoints(monitor, every_n_steps, dirpath=str(folder))
     trainer = quiet_trainer(
         folder,
         callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints, *callbacks],

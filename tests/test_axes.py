@@ -329,6 +329,20 @@ def test_per_layer_sparsities_are_reached_with_the_schedule():
     assert [float((~masks.read(layer)).float().mean()) for layer in layers] == pytest.approx([0.2, 0.8, 0.4])
 
 
+@pytest.mark.parametrize("granularity", [Element(), Tile(2, 2), NofM(2, 4)], ids=repr)
+def test_kernels_in_another_memory_order_are_pruned_alike(granularity):
+    kept = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        layer = nn.Conv2d(4, 8, 4).to(memory_format=memory_format)
+        layers = [Layer("patches", layer, "patch_embed", None)]
+        masks.attach(layers)
+        update_masks(layers, Method(granularity=granularity), 0.5)
+        assert layer.weight.is_contiguous(memory_format=memory_format)
+        kept.append(masks.read(layers[0]))
+    assert torch.equal(*kept)
+
+
 def test_nan_weights_are_named():
     layers = make_layers([(4, 4)], lambda w: w.fill_(float("nan")))
     with pytest.raises(UsageError, match="layer0: NaN weights or scores"):

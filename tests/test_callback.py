@@ -5,19 +5,23 @@ import torch
 from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
 from vitprune.errors import UsageError
 from vitprune.pruning import (
+    AccuracyGuarded,
     Combined,
     Cubic,
     Head,
     IterativePruning,
     LayerSelection,
+    LearningRate,
     Levels,
     Linear,
     Neuron,
     OneShot,
+    PerLayer,
     Random,
     masks,
 )
@@ -224,16 +228,17 @@ def test_an_average_that_would_validate_with_stale_masks_is_refused(tmp_path, or
     [
         (Linear(0.5, end_epoch=5), {}, "max_epochs 5.*at least 6"),
         (OneShot(0.5, epoch=9), {}, "max_epochs 5"),
-        (Linear(0.5, end_step=20), {}, "after 20 steps"),
+        (Linear(0.5, end_step=20, every_n_steps=1), {}, "after 20 steps"),
         (Linear(0.5, end_epoch=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
-        (Linear(0.5, end_step=10), {"accumulate_grad_batches": 2}, "after 10 steps"),
+        (AccuracyGuarded(), {"val_check_interval": 2}, "val_check_interval 2 validates at other times"),
+        (Linear(0.5, end_step=10, every_n_steps=1), {"accumulate_grad_batches": 2}, "after 10 steps"),
     ],
 )
 def test_a_schedule_that_does_not_fit_is_refused_before_training(tmp_path, schedule, options, message):
     module = Regression()
     before = module.first.weight.clone()
     with pytest.raises(UsageError, match=message):
-        fit(tmp_path, IterativePruning(schedule, monitor=None), module, **options)
+        fit(tmp_path, IterativePruning(schedule, monitor="val/score"), module, **options)
     assert torch.equal(module.first.weight, before)
 
 
@@ -241,6 +246,37 @@ def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
     module = Regression()
     with pytest.raises(UsageError, match="'val/accuracy' is not among what validation logs: .'val/score'"):
         fit(tmp_path, IterativePruning(OneShot(0.5)), module)
+
+
+def test_a_metric_of_several_validation_loaders_is_refused(tmp_path):
+    trainer = quiet_trainer(tmp_path, callbacks=[IterativePruning(OneShot(0.5), monitor="val/score")], max_epochs=1)
+    with pytest.raises(UsageError, match="needs one validation loader, and there are 2"):
+        trainer.fit(Regression(), regression_loader(), [regression_loader(), regression_loader()])
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        while True:
+            yield torch.zeros(8), torch.zeros(4)
+
+
+@pytest.mark.parametrize(
+    ("pruning", "message"),
+    [
+        (IterativePruning(Linear(0.5, end_step=100, every_n_steps=10), monitor=None), "due before optimizer step 100.*after 5"),
+        (IterativePruning(OneShot(0.5), rewind=LearningRate(), monitor=None), "no length, so epochs cannot be counted"),
+    ],
+)
+def test_a_schedule_that_does_not_fit_data_without_a_length_is_refused(tmp_path, pruning, message):
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=-1, max_steps=5)
+    with pytest.raises(UsageError, match=message):
+        trainer.fit(Regression(), DataLoader(Endless(), batch_size=4), regression_loader())
+
+
+@pytest.mark.parametrize(("sparsities", "total"), [({"first": 0.5, "*": 0.0}, "0.3333"), ({"*": 0.3}, "0.3000")])
+def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(tmp_path, sparsities, total):
+    with pytest.raises(UsageError, match=f"come to {total} of all weights, and the schedule's final_sparsity is 0.8"):
+        fit(tmp_path, IterativePruning(OneShot(0.8), allocation=PerLayer(sparsities), monitor=None))
 
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path):

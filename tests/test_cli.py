@@ -232,6 +232,8 @@ class TestPlacesOfRuns:
         assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
         run = tmp_path / "runs" / "lightning_logs" / "version_0"
         assert max(read_metrics(run)["epoch"].values()) == 1
+        settings = yaml.safe_load((run / "config.yaml").read_text())  # which a third start without words goes on under
+        assert (settings["trainer"]["max_epochs"], settings["ckpt_path"]) == (2, None)
         first, second = command_of(read_checkpoint(run / "checkpoints" / "last.ckpt")).split(" && ")
         assert typed(first) == arguments
         assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
@@ -344,12 +346,21 @@ def test_bad_input_gets_one_message(case, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "refused",
-    ["--trainer.max_epochs=3", "--pruning.layers.exclude=[.*]", "--data.splits.train=no", "--data.splits.validation=no"],
+    [
+        "--trainer.max_epochs=3",
+        "--trainer.max_epochs=-1",
+        "--pruning.layers.exclude=[.*]",
+        "--pruning.monitor=val/acc",
+        "--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end_step: 9999, every_n_steps: 1}}",
+        "--checkpoint.monitor=val/acc",
+        "--model.distillation.teacher=./none",
+        "--data.batch_size=5000",
+    ],
 )
 def test_bad_input_leaves_no_run_behind(refused, tmp_path):
     with pytest.raises(SystemExit):
         main([*ITERATIVE, refused, f"--trainer.default_root_dir={tmp_path}"])
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.rglob("version_*"))
 
 
 @needs_shared

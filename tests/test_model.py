@@ -1,13 +1,14 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers
-from vitprune.model.optimization import parameter_groups, warmup_cosine
+from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.pruning import IterativePruning, Levels
 
 LABELS = [str(d) for d in range(10)]
@@ -52,6 +53,43 @@ def test_classes_that_a_model_knows_by_name_keep_their_rows(tmp_path, caplog):
     assert not torch.equal(twice.net.classifier.weight, net.classifier.weight[[2, 2]])
     unclear = ViTClassifier(str(tmp_path), labels=["church", "crane"])  # ImageNet too has two of them
     assert not torch.equal(unclear.net.classifier.weight, net.classifier.weight[[2, 1]])
+
+
+def test_a_backbone_gets_a_classifier_and_the_user_is_told(tmp_path, caplog):
+    tiny_net("vit").vit.save_pretrained(tmp_path)
+    with caplog.at_level("INFO"):
+        ViTClassifier(str(tmp_path), labels=["yes", "no"])
+    assert "classes of other names, the data 2: new classifier" in caplog.text
+
+
+def test_weights_that_are_missing_are_named(tmp_path):
+    net = tiny_net("vit")
+    prune.random_unstructured(net.vit.layers[0].attention.q_proj, "weight", 0.5)  # weight_orig and weight_mask in the file
+    net.save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"1 of its weights are missing, vit\.layers\.0\.attention\.q_proj\.weight for one"):
+        ViTClassifier(str(tmp_path))
+
+
+def test_a_file_of_weights_that_is_cut_off_is_named(tmp_path):
+    tiny_net("vit").save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UsageError, match=f"model.pretrained .*{tmp_path.name}.* could not be loaded"):
+        ViTClassifier(str(tmp_path))
+
+
+def test_a_family_without_a_size_of_images_is_trained_as_it_is():
+    architecture = {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16],
+        "depths": [1, 1],
+        "layer_type": "basic",
+    }
+    model = ViTClassifier(architecture=architecture, labels=["yes", "no"])
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
+    with pytest.raises(UsageError, match="a resnet is no ViT with square patches"):
+        ViTClassifier(architecture=architecture, labels=["yes", "no"], image_size=64)
 
 
 def test_as_many_classes_in_another_order_are_put_in_order(tmp_path):
@@ -131,7 +169,7 @@ class TestOptimization:
 
     def test_warm_up_and_cosine(self):
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-        schedule = warmup_cosine(optimizer, warmup_steps=3, total_steps=11)
+        schedule = WarmupCosine(optimizer, warmup_steps=3, total_steps=11)
         rates = []
         for _ in range(13):
             rates.append(schedule.get_last_lr()[0])

@@ -37,16 +37,20 @@ from vitprune.pruning import (
     Weights,
 )
 from vitprune.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from vitprune.training.metrics_csv import MetricsCSV, read_metrics
+from vitprune.training.throughput import Throughput
 
 ROOT = Path(__file__).parents[1]
 STEPS = 5  # batches an epoch, below
 
 
-def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, **options):
+def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, learning_rate=1e-2, layer_decay=1.0, **options):
     """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
     seed_everything(42, workers=True, verbose=False)
     architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
-    model = ViTClassifier(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
+    model = ViTClassifier(
+        architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=learning_rate, layer_decay=layer_decay
+    )
     data = ImageData(
         "digits",
         "digits",
@@ -184,6 +188,50 @@ def test_a_checkpoint_of_another_pruning_setting_is_refused(tmp_path, change, me
     run(tmp_path, 7)
     with pytest.raises(UsageError, match=message):
         run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), pruning=IterativePruning(**change))
+
+
+def test_images_are_counted_once_also_over_an_interruption(tmp_path):
+    last = str(tmp_path / "last.ckpt")
+    for after, ckpt in ((7, None), (-1, last)):
+        callbacks, logger = [Throughput()], MetricsCSV(tmp_path)
+        run(tmp_path, after, ckpt, every_n_steps=2, accumulate_grad_batches=2, callbacks=callbacks, logger=logger)
+    assert max(read_metrics(tmp_path)["throughput/images_seen"].values()) == 4 * STEPS * 16
+
+
+def test_the_learning_rate_of_now_wins(tmp_path):
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    found = []
+    for rate in (1e-2, 1e-3):
+        seen = []
+        run(tmp_path, 7)
+        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), learning_rate=rate, callbacks=[Rates()])
+        found.append(seen)
+    assert found[0] == pytest.approx([10 * rate for rate in found[1]], rel=1e-12)
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    run(tmp_path, 7)
+    with pytest.raises(UsageError, match=r"other groups: .*model\.layer_decay 1\.0"):
+        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), layer_decay=0.9)
+
+
+def test_without_the_best_checkpoint_so_far_another_is_found(tmp_path):
+    run(tmp_path / "old", 18)  # of 20 batches; at its final sparsity since the 10th
+    last, best = tmp_path / "old" / "last.ckpt", tmp_path / "old" / "best.ckpt"
+    best.unlink()
+    run(tmp_path / "new", ckpt=str(last))
+    state = read_checkpoint(tmp_path / "new" / "best.ckpt")
+    assert state["epoch"] == 3
+
+
+def test_a_metric_that_is_not_logged_cannot_choose_the_best(tmp_path):
+    for message, monitor in (("not among what validation logs: .*'val/accuracy'", "val/acc"), ("lower", "val/loss")):
+        with pytest.raises(UsageError, match=message):
+            run(tmp_path, monitor=monitor)
+    assert not (tmp_path / "last.ckpt").exists()
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, monkeypatch):

@@ -118,7 +118,7 @@ def transfer(criterion: str, sparsity: float, column: str, seed: int, epochs: in
     begin, end = epochs // 8, epochs // 2
     schedule = Cubic(sparsity, begin, end_epoch=end)
     if column == "masks change every step":
-        schedule = Cubic(sparsity, begin_step=begin * STEPS, end_step=end * STEPS)
+        schedule = Cubic(sparsity, begin_step=begin * STEPS, end_step=end * STEPS, every_n_steps=1)
     model = random_model()
     model.net.load_state_dict(weights)
     with contextlib.redirect_stdout(None):  # a line for each round

@@ -1,13 +1,15 @@
 """The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -32,7 +34,7 @@ from vitprune.training.throughput import Throughput
 from vitprune.verbs import MEASURING
 
 DEFAULTS = {
-    "accelerator": "auto",
+    "accelerator": "cpu" if torch.backends.mps.is_available() else "auto",  # Apple's GPU has no float64, which sums need
     "log_every_n_steps": 10,
     "use_distributed_sampler": False,  # the data module shards
     "enable_model_summary": False,
@@ -45,6 +47,17 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
+
+
+class SaveConfig(SaveConfigCallback):
+    """Write `config.yaml` when training begins, also of a run that goes on, for what is changed about it holds from then on."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Not yet: what is changed may still be refused."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write it."""
+        super().setup(trainer, pl_module, "fit")
 
 
 class PruningCLI(LightningCLI):
@@ -65,6 +78,7 @@ class PruningCLI(LightningCLI):
             seed_everything_default=42,
             parser_class=Parser,
             auto_configure_optimizers=False,
+            save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             parser_kwargs={
                 "description": f"Prune Vision Transformers. Also: vitprune {'|'.join(folder_commands.COMMANDS)} FOLDER ..."
@@ -101,12 +115,13 @@ class PruningCLI(LightningCLI):
         for section in ("model", "data", "trainer"):
             if not isinstance(config[section], Namespace):
                 raise UsageError(f"{section} must be a mapping of keys to values, not {config[section]!r}.")
-        self.continued_run = None
+        self.continued_run, self.first_step = None, 0
         if config.ckpt_path == "last":
             config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))
             self.continued_run = run_folders.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" else None
         if config.ckpt_path:
             checkpoint = read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
+            self.first_step = checkpoint["global_step"]
             if self.continued_run:
                 limits = (config.trainer.max_epochs, config.trainer.max_steps)
                 run_folders.check_unfinished(self.continued_run, checkpoint, *limits)
@@ -118,9 +133,12 @@ class PruningCLI(LightningCLI):
             config.model.image_size = config.data.image_size
 
     def after_instantiate_classes(self) -> None:
-        """Refuse images of a size that the model cannot see."""
-        expected, given = self.model.net.config.image_size, self.datamodule.image_shape
-        if given not in (expected, (expected, expected)):
+        """Refuse images of a size that the model cannot see; some, as ResNets, see any."""
+        if self.continued_run:  # its configuration keeps the checkpoint that it began from
+            self.config[self.subcommand].ckpt_path = run_folders.began_from(self.continued_run)
+        given = self.datamodule.image_shape
+        expected = getattr(self.model.net.config, "image_size", given)
+        if given != (tuple(expected) if isinstance(expected, list | tuple) else (expected, expected)):
             raise UsageError(
                 f"the model sees images of {expected} pixels, and data.image_size or data.processor make them "
                 f"{given[0]} x {given[1]}."
@@ -148,8 +166,8 @@ class PruningCLI(LightningCLI):
                 callbacks.append(LearningRateMonitor(logging_interval="step"))
         else:
             kwargs["logger"] = settings["logger"] or False
-        if self.subcommand != "fit" or not kwargs["logger"] or self.continued_run:
-            self.save_config_callback = None  # only a new run with a folder of its own has a configuration to save
+        if self.subcommand != "fit" or not kwargs["logger"]:
+            self.save_config_callback = None  # only a run with a folder of its own has a configuration to save
         if settings["enable_progress_bar"] is not False:
             callbacks.append(Progress(leave=False))
         kwargs["callbacks"] = [*callbacks, *_as_list(settings["callbacks"])]  # averages of weights must follow pruning
@@ -158,17 +176,29 @@ class PruningCLI(LightningCLI):
 
     def _loggers(self, given: Any, root: Path) -> Any:
         """Return TensorBoard and CSV in one new folder, or in the one of the run that goes on."""
+        self.new_folder = None
         if given not in (None, True):
             return given
         version = self.continued_run.name if self.continued_run else None
         tensorboard = TensorBoardLogger(root, name=run_folders.LOGS, version=version, default_hp_metric=False)
+        if not self.continued_run:
+            self.new_folder = Path(tensorboard.log_dir)
         return [tensorboard, MetricsCSV(tensorboard.log_dir)]
 
     def before_fit(self) -> None:
-        """Refuse what cannot be trained or pruned before there is a folder for the run: the trainer makes that first."""
+        """Refuse what cannot be trained or pruned before processes are started and a folder is made."""
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model, "fit")
+
+    def fit(self, **arguments: Any) -> None:
+        """Train; the new folder of a run that turns out to be impossible before its first step goes away again."""
+        try:
+            self.trainer.fit(**arguments)
+        except UsageError:
+            if self.new_folder and self.trainer.is_global_zero and self.trainer.global_step <= self.first_step:
+                shutil.rmtree(self.new_folder)
+            raise
 
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""

@@ -29,9 +29,10 @@ def finish(trainer: PruningTrainer, model: ViTClassifier, datamodule: ImageData,
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
     # these are found out by all processes together
     best, run_folder = checkpoints.folder(trainer) / "best.ckpt", Path(trainer.log_dir)
+    found = checkpoints.best_score is not None  # else a best there is another run's
     sparsities = pruning.measure(model).layers if pruning else {}
     try:
-        if trainer.is_global_zero and best.exists():
+        if trainer.is_global_zero and found:
             trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
             _add_figures(trainer, run_folder, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
         elif trainer.is_global_zero:

@@ -42,6 +42,12 @@ def _config_of(run: Path, fit: bool) -> str:
     return json.dumps({key: value for key, value in settings.items() if fit or key not in ("ckpt_path", "weights_only")})
 
 
+def began_from(run: Path) -> str | None:
+    """Return the checkpoint that a run began from, if it did not begin afresh."""
+    file = run / "config.yaml"
+    return yaml.safe_load(file.read_text())["ckpt_path"] if file.is_file() else None
+
+
 def _split_option(argument: str) -> list[str]:
     name, equals, value = argument.partition("=")
     return [name, value] if equals and name in ("--config", "--ckpt_path", "--trainer.default_root_dir") else [argument]

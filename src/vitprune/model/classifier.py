@@ -1,5 +1,7 @@
 """A Hugging Face Vision Transformer that learns to classify images."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +15,8 @@ from vitprune.errors import UsageError
 from vitprune.model.distillation import Distillation
 from vitprune.model.layers import blocks
 from vitprune.model.loading import build_net, build_reference, resize
-from vitprune.model.optimization import parameter_groups, warmup_cosine
+from vitprune.model.optimization import WarmupCosine, parameter_groups
+from vitprune.model.sameness import check_same_model
 
 
 class ViTClassifier(LightningModule):
@@ -65,7 +68,7 @@ class ViTClassifier(LightningModule):
         self.save_hyperparameters(ignore=["distillation"])
         self.distillation = distillation
         net = build_net(pretrained, architecture, labels)
-        self.net = (net if image_size in (None, net.config.image_size) else resize(net, image_size)).train()
+        self.net = (net if image_size in (None, getattr(net.config, "image_size", None)) else resize(net, image_size)).train()
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
         if channels_last:
@@ -136,26 +139,35 @@ class ViTClassifier(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW and a learning rate that follows the optimizer's steps."""
-        hparams = self.hparams
-        groups = parameter_groups(self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"])
-        optimizer = torch.optim.AdamW(groups, lr=hparams["learning_rate"])
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = warmup_cosine(optimizer, int(hparams["warmup_fraction"] * total), total)
+        total = self.trainer.estimated_stepping_batches
+        if total in (-1, math.inf):
+            raise UsageError(
+                "the learning rate follows a cosine to the end of the training: set trainer.max_epochs or max_steps."
+            )
+        optimizer = torch.optim.AdamW(self._groups(self.hparams), lr=self.hparams["learning_rate"])
+        schedule = WarmupCosine(optimizer, int(self.hparams["warmup_fraction"] * total), int(total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _groups(self, hparams: Mapping[str, Any]) -> list[dict]:
+        return parameter_groups(self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"])
+
+    def on_train_start(self) -> None:
+        """Let the rates and the weight decay of now win over those that a checkpoint has brought."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, WarmupCosine):  # and not one of a subclass
+            schedule.set_peaks(self._groups(self.hparams))
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model, naming the first difference; a sharded model is loaded already."""
-        if "state_dict" not in checkpoint:
-            return
-        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
-        for name in [*ours, *theirs]:
-            if ours.get(name) != theirs.get(name):
+        """Refuse a checkpoint of another model, naming the first difference; a sharded model is loaded already.
+
+        And one whose optimizer has other groups of parameters, if it is to be trained on.
+        """
+        if self._trainer and self.trainer.state.fn == "fit":
+            theirs = checkpoint["hyper_parameters"]
+            if len(self._groups(theirs)) != len(self._groups(self.hparams)):
                 raise UsageError(
-                    f"the checkpoint is of another model: {name} is {_describe(theirs.get(name))} in the checkpoint "
-                    f"and {_describe(ours.get(name))} here."
+                    "the checkpoint's optimizer has other groups: it was trained with model.weight_decay "
+                    f"{theirs['weight_decay']} and model.layer_decay {theirs['layer_decay']}. Go on with these, or begin anew."
                 )
-
-
-def _describe(shape: tuple[int, ...] | None) -> str:
-    return "absent" if shape is None else f"of shape {shape}"
+        if "state_dict" in checkpoint:
+            check_same_model(self.state_dict(), checkpoint["state_dict"])

@@ -2,13 +2,13 @@
 
 import copy
 import math
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
     AutoConfig,
@@ -20,6 +20,7 @@ from transformers import (
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
 from vitprune.model.classes import class_names, find_classes, keep_classes
+from vitprune.model.layers import find_layers
 
 
 def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
@@ -50,26 +51,43 @@ def _load(
     pretrained: str, labels: list[str] | None, names: dict[str, Any], option: str = "model.pretrained"
 ) -> PreTrainedModel:
     source = resolve_pretrained(pretrained, option)
-    load = partial(AutoModelForImageClassification.from_pretrained, source, dtype=torch.float32)
     try:
         config = AutoConfig.from_pretrained(source)
         classes = find_classes(config.id2label, labels) if labels else None
-        if labels and classes and keep_classes(net := load(), classes, labels):
+        net, lost = _read(source)
+        if labels and classes and not lost and keep_classes(net, classes, labels):
             if classes != list(range(config.num_labels)):
                 rank_zero_info(
                     f"{pretrained} knows the {len(labels)} classes of the data among {config.num_labels}: they stay."
                 )
-            return net
-        if labels:
-            fate = "its classifier stays" if config.num_labels == len(labels) else "new classifier"
+        elif labels:
+            fate = "its classifier stays" if config.num_labels == len(labels) and not lost else "new classifier"
             rank_zero_info(f"{pretrained} has {config.num_labels} classes of other names, the data {len(labels)}: {fate}.")
-        return load(**names, ignore_mismatched_sizes=True)
-    except (OSError, ValueError, KeyError) as error:
+            net, _ = _read(source, **names, ignore_mismatched_sizes=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"{option} {pretrained!r} could not be loaded: it is no folder with config.json and "
             f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
         ) from error
+    return net
+
+
+def _read(source: str, **options: Any) -> tuple[PreTrainedModel, bool]:
+    """Load a model in float32; return it, and whether its classifier had no weights and got random ones.
+
+    Raises:
+        ValueError: If any other weights are missing.
+
+    """
+    net, found = AutoModelForImageClassification.from_pretrained(
+        source, dtype=torch.float32, output_loading_info=True, **options
+    )
+    classifiers = tuple(layer.name for layer in find_layers(net) if layer.role == "classifier")
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(classifiers))
+    if missing:
+        raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} for one")
+    return net, bool(found["missing_keys"])
 
 
 def build_reference(pretrained: str, net: PreTrainedModel, option: str = "model.pretrained") -> PreTrainedModel:
@@ -87,8 +105,8 @@ def build_reference(pretrained: str, net: PreTrainedModel, option: str = "model.
     reference, labels = _load(pretrained, None, {}, option), list(net.config.id2label.values())
     if classes := find_classes(reference.config.id2label, labels):
         keep_classes(reference, classes, labels)
-    size = net.config.image_size
-    return reference if getattr(reference.config, "image_size", size) == size else resize(reference, size)
+    size = getattr(net.config, "image_size", None)
+    return reference if size is None or getattr(reference.config, "image_size", size) == size else resize(reference, size)
 
 
 def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
@@ -110,13 +128,17 @@ def resize(net: PreTrainedModel, image_size: int) -> PreTrainedModel:
         UsageError: If patches do not fit into that size.
 
     """
-    patch = net.config.patch_size
+    patch = getattr(net.config, "patch_size", None)
+    if not isinstance(patch, int):
+        raise UsageError(f"data.image_size: a {net.config.model_type} is no ViT with square patches, whose size could change.")
     if image_size <= 0 or image_size % patch:
         raise UsageError(f"data.image_size must be a multiple of the model's patch size {patch}, not {image_size}.")
     config = copy.deepcopy(net.config)
     config.image_size = image_size
     resized, state = net_from_config(config), net.state_dict()
-    name = next(key for key in state if key.endswith("position_embeddings"))
+    name = next((key for key in state if key.endswith("position_embeddings")), None)
+    if name is None:
+        raise UsageError(f"data.image_size: a {config.model_type} has no position embeddings of its patches to interpolate.")
     side = image_size // patch
     special = resized.state_dict()[name].shape[1] - side**2
     tokens, patches = state[name][:, :special], state[name][:, special:]  # (1, special, D), (1, patches, D)

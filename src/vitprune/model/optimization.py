@@ -44,13 +44,21 @@ def _depth_of(name: str, depth: int) -> int:
     return 0 if "embeddings" in name else depth + 1
 
 
-def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
-    """Raise the rate linearly over `warmup_steps`, then lower it along half a cosine to 0 at `total_steps`."""
+class WarmupCosine(LambdaLR):
+    """Raises the rate linearly to its peak over `warmup_steps`, then lowers it along half a cosine to 0 at `total_steps`."""
 
-    def factor(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / (warmup_steps + 1)
-        done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int) -> None:
+        def factor(step: int) -> float:
+            if step < warmup_steps:
+                return (step + 1) / (warmup_steps + 1)
+            done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
-    return LambdaLR(optimizer, factor)
+        super().__init__(optimizer, factor)
+
+    def set_peaks(self, groups: list[dict]) -> None:
+        """Go on, at the step that is reached, with the rates and weight decays of other `parameter_groups`."""
+        self.base_lrs = [group["lr"] for group in groups]
+        for group, wanted, factor in zip(self.optimizer.param_groups, groups, self.lr_lambdas, strict=True):
+            group["weight_decay"], group["initial_lr"] = wanted["weight_decay"], wanted["lr"]
+            group["lr"] = wanted["lr"] * factor(self.last_epoch)

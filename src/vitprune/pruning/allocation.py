@@ -13,6 +13,7 @@ from vitprune.pruning.apportion import apportion, rank, weights_to_drop
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import listing
+from vitprune.pruning.units import Unit
 
 
 class Allocation(ABC):
@@ -94,8 +95,8 @@ class PerLayer(Allocation):
 
     Args:
         sparsities: Final sparsity by layer name, role or pattern, in [0, 1); the first match counts. While the schedule
-            rises, all layers have the same fraction of theirs. Together they should come to the schedule's final sparsity;
-            where they do not, all are scaled until they do.
+            rises, all layers have the same fraction of theirs. Together they must come to the schedule's final sparsity, to
+            half a hundredth; what is missing is a common factor.
         min_density: See `Allocation`.
 
     """
@@ -114,6 +115,11 @@ class PerLayer(Allocation):
                 raise UsageError(f"PerLayer names {key!r}, which matches none of the pruned layers:\n{listing(layers)}")
         for layer in layers:
             self._sparsity_of(layer)
+
+    def total(self, units: Sequence[Unit]) -> float:
+        """Return the sparsity of all units together, in [0, 1)."""
+        sizes = [unit.groups * unit.group_size for unit in units]
+        return sum(self._sparsity_of(unit.layers[0]) * size for unit, size in zip(units, sizes, strict=True)) / sum(sizes)
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class; of a unit that spans several layers, the first counts."""

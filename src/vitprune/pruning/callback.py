@@ -13,12 +13,21 @@ from vitprune.model.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.calibration import calibrate_on, follow
-from vitprune.pruning.checks import check_axes, check_between, check_epochs, check_steps, check_units, check_weight_averaging
+from vitprune.pruning.checks import (
+    check_axes,
+    check_between,
+    check_epochs,
+    check_observing,
+    check_steps,
+    check_total,
+    check_units,
+    check_weight_averaging,
+)
 from vitprune.pruning.criteria import Criterion, Taylor
 from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
-from vitprune.pruning.probe import validate_now
+from vitprune.pruning.probe import announce, validate_now
 from vitprune.pruning.regrow import RigL, starting_afresh
 from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind, Weights
@@ -91,9 +100,11 @@ class IterativePruning(ResumablePruning):
         """Find the layers, and refuse what cannot work; the model is left as it is."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
         self.method.allocation.check(self.layers, self.method.granularity)
+        check_total(self.method, self.layers, self.schedule)
         check_units(self.method.granularity.units(self.layers), pl_module, self.regrow)
         if stage == "fit":
             check_epochs(self.schedule, trainer)
+            check_observing(self.schedule, trainer)
             check_weight_averaging(trainer, self, self.schedule.observes or isinstance(self.rewind, Weights))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -128,6 +139,8 @@ class IterativePruning(ResumablePruning):
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
         if self.schedule.observes:
             self.good.keep(pl_module)
+            metric = self.dense[str(self.monitor)]
+            announce(f"the dense model has {self.monitor} {metric:.4f}: the rounds are held against that")
 
     # ---- while training
 

@@ -9,14 +9,16 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
 from vitprune.errors import UsageError
-from vitprune.model.layers import find_layers
-from vitprune.pruning.allocation import LAMP
+from vitprune.model.layers import Layer, find_layers
+from vitprune.pruning.allocation import LAMP, PerLayer
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.rewind import Rewind
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.steps import steps_per_epoch
 from vitprune.pruning.units import Unit
+
+TOLERANCE = 0.005  # of a sparsity that is the sum of rounded ones
 
 
 def check_axes(schedule: Schedule, method: Method) -> None:
@@ -74,12 +76,34 @@ def check_epochs(schedule: Schedule, trainer: Trainer) -> None:
         )
 
 
+def check_observing(schedule: Schedule, trainer: Trainer) -> None:
+    """Raise `UsageError` if a schedule that follows the metric would decide within an epoch, at whose end alone is saved."""
+    if schedule.observes and trainer.val_check_interval != 1:
+        raise UsageError(
+            f"{type(schedule).__name__} decides after each epoch, and trainer.val_check_interval {trainer.val_check_interval} "
+            "validates at other times: leave it at 1.0."
+        )
+
+
+def check_total(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
+    """Raise `UsageError` if sparsities that are given layer by layer do not come to that of the schedule."""
+    if not isinstance(method.allocation, PerLayer) or schedule.observes:
+        return
+    total = method.allocation.total(method.granularity.units(layers))
+    if abs(total - schedule.final_sparsity) > TOLERANCE:
+        raise UsageError(
+            f"the sparsities of PerLayer come to {total:.4f} of all weights, and the schedule's final_sparsity is "
+            f"{schedule.final_sparsity:g}: make it {total:.4f}, or change theirs."
+        )
+
+
 def check_steps(schedule: Schedule, trainer: Trainer) -> None:
     """Raise `UsageError` if training ends before the last round, now that the number of steps is known."""
     end, steps = schedule.end, trainer.estimated_stepping_batches
-    if trainer.fast_dev_run or steps == math.inf or trainer.num_training_batches == math.inf:
+    in_epochs = schedule.unit == "epoch"
+    if trainer.fast_dev_run or steps in (-1, math.inf) or (in_epochs and math.isinf(trainer.num_training_batches)):
         return
-    if schedule.unit == "epoch":
+    if in_epochs:
         end *= steps_per_epoch(trainer)
     if end >= steps:
         raise UsageError(

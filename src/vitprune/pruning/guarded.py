@@ -25,7 +25,7 @@ class AccuracyGuarded(Schedule):
         step: Sparsity added in a round, in (0, 1).
         max_drop: Tolerated loss of the monitored metric against the dense model, at its best before the first round; absolute:
             0.01 is one point of accuracy.
-        patience: Validations that a round may take to recover, one an epoch unless the Trainer is told otherwise.
+        patience: Validations, at the end of epochs, that a round may take to recover.
         min_step: Smallest step that is tried, in (0, step].
         max_sparsity: Sparsity that is enough, in (0, 1).
         begin_epoch: Epoch at whose start the first round is due.

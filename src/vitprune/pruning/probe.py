@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signatu
 from torch import Tensor
 from torchmetrics import Metric
 
+from vitprune.errors import UsageError
 from vitprune.pruning.sharding import reshard
 
 
@@ -21,10 +22,9 @@ from vitprune.pruning.sharding import reshard
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     """Run the module's own `validation_step` over the validation data and return what it logs, by name.
 
-    What the module logs in `on_validation_epoch_end` counts as well. Several validation loaders are taken as one.
-    Torchmetrics are computed over all batches (and ranks); plain values are averaged, weighted by `batch_size` where the
-    step gives one. Metrics are reset before and after; the mode of every submodule is restored; loggers and other
-    callbacks hear nothing of it.
+    What the module logs in `on_validation_epoch_end` counts as well. Torchmetrics are computed over all batches (and ranks);
+    plain values are averaged, weighted by `batch_size` where the step gives one. Metrics are reset before and after; the mode
+    of every submodule is restored; loggers and other callbacks hear nothing of it.
     """
     collected = _Collector()
     with silenced(module, collected), isolate_rng():  # a new iterator draws from the global generators
@@ -77,12 +77,23 @@ def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
 
 
 def _batches(trainer: Trainer) -> Iterator[Any]:
-    """Yield the batches that a validation epoch would see."""
+    """Yield the batches that a validation epoch would see.
+
+    Raises:
+        UsageError: If there are several loaders, whose metrics Lightning gives names of their own.
+
+    """
     if trainer.enable_validation:
         trainer.fit_loop.epoch_loop.val_loop.setup_data()  # not done yet where the first epochs are not validated
-    loaders, limits = trainer.val_dataloaders or (), trainer.num_val_batches
-    for loader, limit in zip(loaders if isinstance(loaders, list | tuple) else [loaders], limits, strict=False):
-        yield from itertools.islice(loader, None if limit == float("inf") else int(limit))
+    if not trainer.num_val_batches:
+        return
+    loaders = trainer.val_dataloaders
+    if isinstance(loaders, list | tuple):
+        if len(loaders) > 1:
+            raise UsageError(f"pruning.monitor needs one validation loader, and there are {len(loaders)}: set it to None.")
+        loaders = loaders[0]
+    limit = trainer.num_val_batches[0]
+    yield from itertools.islice(loaders, None if limit == float("inf") else int(limit))
 
 
 class _Collector:
@@ -108,17 +119,18 @@ class _Collector:
     def results(self, trainer: Trainer) -> dict[str, float]:
         computed = {name: float(metric.compute()) for name, metric in self.metrics.items()}
         for name, sums in self.sums.items():
-            values = torch.tensor(sums, dtype=torch.float64, device=trainer.strategy.root_device)
-            total, weight = sum_over_ranks(trainer, values).tolist()
+            total, weight = sum_over_ranks(trainer, torch.tensor(sums, dtype=torch.float64)).tolist()
             computed[name] = total / weight
         return computed
 
 
 def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
     """Return the sum of a tensor over all ranks."""
-    reduced = trainer.strategy.reduce(value, reduce_op="sum")
+    if trainer.world_size == 1:
+        return value
+    reduced = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="sum")
     assert isinstance(reduced, Tensor)
-    return reduced
+    return reduced.to(value.device)
 
 
 @rank_zero_only

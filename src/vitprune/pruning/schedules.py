@@ -11,7 +11,9 @@ from vitprune.errors import UsageError
 
 
 class Schedule(ABC):
-    """Rounds at regular intervals, counted in epochs or in optimizer steps. A round costs one update of the masks.
+    """Rounds at regular intervals, counted in epochs or in optimizer steps.
+
+    A round costs one update of the masks, and by default a validation just after it (`monitor` of `IterativePruning`).
 
     Args:
         final_sparsity: Sparsity after the last round, in [0, 1).
@@ -20,7 +22,7 @@ class Schedule(ABC):
         every_n_epochs: Epochs from one round to the next; must divide `end_epoch - begin_epoch`.
         begin_step: As `begin_epoch`, in optimizer steps.
         end_step: As `end_epoch`, in optimizer steps. Give exactly one of the two.
-        every_n_steps: As `every_n_epochs`, in optimizer steps.
+        every_n_steps: As `every_n_epochs`, in optimizer steps; needed with `end_step` unless there is one round.
         initial_sparsity: Sparsity from which the rounds set out, in [0, final_sparsity].
 
     """
@@ -33,7 +35,7 @@ class Schedule(ABC):
         every_n_epochs: int = 1,
         begin_step: int = 0,
         end_step: int | None = None,
-        every_n_steps: int = 1,
+        every_n_steps: int | None = None,
         initial_sparsity: float = 0.0,
     ) -> None:
         if not 0 <= final_sparsity < 1:
@@ -44,10 +46,18 @@ class Schedule(ABC):
             both = f"not both end_epoch {end_epoch} and end_step {end_step}: set one to null"
             raise UsageError(f"a schedule needs either end_epoch or end_step{', ' + both if end_step is not None else ''}.")
         self.final_sparsity, self.initial_sparsity = final_sparsity, initial_sparsity
-        self.unit = "epoch" if end_step is None else "step"
-        self.begin, end, self.every = (
-            (begin_epoch, end_epoch, every_n_epochs) if end_step is None else (begin_step, end_step, every_n_steps)
-        )
+        end, every = end_epoch, every_n_epochs
+        if end_step is None:
+            self.unit, self.begin = "epoch", begin_epoch
+            _check_unused("steps", begin_step=(begin_step, 0), every_n_steps=(every_n_steps, None))
+        else:
+            self.unit, self.begin, end = "step", begin_step, end_step
+            _check_unused("epochs", begin_epoch=(begin_epoch, 0), every_n_epochs=(every_n_epochs, 1))
+            if every_n_steps is not None:
+                every = every_n_steps
+            elif begin_step < end_step:
+                raise UsageError("a schedule with end_step needs every_n_steps, the steps from one round to the next.")
+        self.every = every
         assert end is not None
         if not 0 <= self.begin <= end:
             raise UsageError(f"begin_{self.unit} {self.begin} must lie in [0, end_{self.unit} {end}].")
@@ -110,6 +120,14 @@ class Schedule(ABC):
         """Take it back."""
 
 
+def _check_unused(unit: str, **given: tuple[int | None, int | None]) -> None:
+    """Refuse values of keys, beside their defaults, that a schedule in the other unit would ignore."""
+    for key, (value, default) in given.items():
+        if value != default:
+            instead = "null" if default is None else default
+            raise UsageError(f"{key} {value} counts {unit}, which this schedule does not: set {key} to {instead}.")
+
+
 class Linear(Schedule):
     """The same number of weights in every round: s(x) = s0 + (s1 - s0) x.
 
@@ -169,6 +187,7 @@ class OneShot(Schedule):
         if step is None:
             super().__init__(final_sparsity, begin_epoch=epoch, end_epoch=epoch)
         else:
+            _check_unused("epochs", epoch=(epoch, 0))
             super().__init__(final_sparsity, begin_step=step, end_step=step)
 
     def sparsity_at(self, x: float) -> float:
@@ -200,17 +219,15 @@ class Levels(Schedule):
             raise UsageError(f"levels must be rising sparsities in [0, 1), not {levels}.")
         self.levels = list(levels)
         gaps = len(levels) - 1
-        if every_n_steps is None:
-            super().__init__(
-                levels[-1], begin_epoch, end_epoch=begin_epoch + gaps * every_n_epochs, every_n_epochs=every_n_epochs
-            )
-        else:
-            super().__init__(
-                levels[-1],
-                begin_step=begin_step,
-                end_step=begin_step + gaps * every_n_steps,
-                every_n_steps=every_n_steps,
-            )
+        super().__init__(
+            levels[-1],
+            begin_epoch,
+            end_epoch=begin_epoch + gaps * every_n_epochs if every_n_steps is None else None,
+            every_n_epochs=every_n_epochs,
+            begin_step=begin_step,
+            end_step=None if every_n_steps is None else begin_step + gaps * every_n_steps,
+            every_n_steps=every_n_steps,
+        )
 
     def sparsity_at(self, x: float) -> float:
         """Return the level of the round at x."""

@@ -85,7 +85,7 @@ class Unit:
             reduction: See `Criterion.reduction`.
 
         """
-        views = [part.view(tensor) for part, tensor in zip(self.parts, tensors, strict=True)]
+        views = [part.view(tensor.contiguous()) for part, tensor in zip(self.parts, tensors, strict=True)]
         if reduction == "first":
             first = views[0]
             while first.ndim > self.group_dims:
@@ -112,8 +112,11 @@ class Unit:
     def keep(self, decision: Tensor) -> None:
         """Write a decision for each group, (G,), to all of its members, in place."""
         for part in self.parts:
-            view = part.view(masks.read(part.layer))
+            mask = masks.read(part.layer)
+            kept = torch.empty(mask.shape, dtype=mask.dtype, device=mask.device)  # channels-last masks have no such views
+            view = part.view(kept)
             shape = (*view.shape[: self.group_dims], *[1] * (view.ndim - self.group_dims))
             view.copy_(decision.reshape(shape).expand_as(view))
+            mask.copy_(kept)
         for layer in self.biases:
             masks.read(layer, "bias").copy_(decision)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class RunCheckpoints(Checkpoint):
     Ctrl-C end the run at the next such point, with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
 
     Args:
-        monitor: Validation metric, higher = better.
+        monitor: Validation metric, higher = better; no loss.
         every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
         dirpath: Folder; by default `checkpoints` in the run's folder.
 
@@ -66,6 +67,8 @@ class RunCheckpoints(Checkpoint):
     def __init__(self, monitor: str = "val/accuracy", every_n_steps: int | None = None, dirpath: str | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
+        if monitor.endswith("loss"):
+            raise UsageError(f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is better when higher.")
         self.monitor, self.every_n_steps, self.dirpath = monitor, every_n_steps, dirpath
         self.best_score: float | None = None
         self.best_sparsity = 0.0
@@ -87,6 +90,9 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, now that Lightning has set its own handlers."""
         self._signals.install()
+        for pruning in trainer.callbacks:  # which has validated the dense model already
+            if isinstance(pruning, IterativePruning) and pruning.dense:
+                self._check_monitor(pruning.dense)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Remember whether this batch takes an optimizer step."""
@@ -119,8 +125,14 @@ class RunCheckpoints(Checkpoint):
             self.best_score, self.best_sparsity = score, sparsity
             self._save(trainer, "best")
         self._save(trainer, "last")
+        if self._validated_at == trainer.global_step:
+            self._check_monitor(trainer.callback_metrics)
         if self._signals.agreed(trainer):
             self._stop(trainer)
+
+    def _check_monitor(self, metrics: Mapping[str, Any]) -> None:
+        if self.monitor not in metrics:
+            raise UsageError(f"checkpoint.monitor {self.monitor!r} is not among what validation logs: {sorted(metrics)}.")
 
     def _score(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
         """Return the metric of these very weights; without any score so far, validate for it if nobody did."""
@@ -141,14 +153,21 @@ class RunCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Copy the best checkpoint so far from beside the one that is resumed, if the run goes on in a new folder."""
-        target = self.folder(trainer) / "best.ckpt"
-        if self.best_score is None or target.exists() or not trainer.is_global_zero:
+        """Take over the best checkpoint so far, from beside the one that is resumed; without it the search begins anew."""
+        if self.best_score is None:
             return
-        source = Path(trainer.ckpt_path).with_name("best.ckpt")
-        if source.exists() and read_checkpoint(source)["callbacks"][type(self).__name__]["best_score"] == self.best_score:
+        target = self.folder(trainer) / "best.ckpt"
+        places = (Path(trainer.ckpt_path).with_name("best.ckpt"), target)
+        source = next((place for place in places if self._is_best(place)), None)
+        if source is None:
+            rank_zero_info(f"the best checkpoint so far is neither {places[0]} nor {target}: the next good one will be it.")
+            self.best_score, self.best_sparsity = None, 0.0
+        elif source != target and trainer.is_global_zero:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+
+    def _is_best(self, path: Path) -> bool:
+        return path.is_file() and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
 
     def _stop(self, trainer: Trainer) -> None:
         rank_zero_info(

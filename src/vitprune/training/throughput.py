@@ -15,7 +15,15 @@ class Throughput(Callback):
     def __init__(self) -> None:
         self._batch_end: float | None = None
         self._batch_start = self._waited_s = self._elapsed_s = 0.0
-        self._images = 0
+        self._images = self._images_seen = 0
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of images; in a state of its own, Lightning would ask other verbs for this callback."""
+        checkpoint["images_seen"] = self._images_seen
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on counting there."""
+        self._images_seen = checkpoint.get("images_seen", 0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave out what happens between epochs."""
@@ -37,6 +45,7 @@ class Throughput(Callback):
         self._elapsed_s += self._batch_end - self._batch_start
         images = len(batch["labels"]) * trainer.world_size
         self._images += images
+        self._images_seen += images
         every = trainer.log_every_n_steps or float("inf")
         if (trainer.fit_loop.total_batch_idx + 1) % every == 0 or trainer.is_last_batch:
             for logger in trainer.loggers:
@@ -44,7 +53,7 @@ class Throughput(Callback):
                     {
                         "throughput/images_per_s": self._images / self._elapsed_s,
                         "throughput/data_wait": self._waited_s / self._elapsed_s,
-                        "throughput/images_seen": images * trainer.accumulate_grad_batches * trainer.global_step,
+                        "throughput/images_seen": self._images_seen,
                     },
                     step=trainer.global_step,
                 )
