@@ -6,6 +6,7 @@ import re
 import shutil
 import statistics
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from tests.conftest import tiny_net
 from tests.test_sensitivity import ARGUMENTS, assert_not_blank
 from vitprune.analysis import histograms, report, sensitivity, sweep, tables
 from vitprune.analysis import page as page_module
-from vitprune.analysis.compare import read_folder
+from vitprune.analysis.compare import Row, plot_comparison, read_folder
 from vitprune.analysis.confusion import Predictions
 from vitprune.analysis.heads import head_densities
 from vitprune.cli import main
+from vitprune.folder_commands import short_names
 from vitprune.model.layers import find_layers
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -155,17 +157,41 @@ class TestCompare:
     def test_a_run_and_the_sweep_in_its_folder(self, root, tmp_path):
         shutil.copytree(root / "version_0", tmp_path / "run")
         shutil.copytree(root / "version_2" / "sweep", tmp_path / "run" / "sweep")
-        assert [row.name for row in read_folder(tmp_path / "run")] == ["run", "run/a", "run/a", "run/b", "run/b"]
-        assert {row.kind for row in read_folder(tmp_path / "run" / "sweep")} == {"no fine-tuning"}
+        assert [row.name for row in read_folder(tmp_path / "run", "r")] == ["r", "r/a", "r/a", "r/b", "r/b"]
+        assert {row.kind for row in read_folder(tmp_path / "run" / "sweep", "r")} == {"no fine-tuning"}
 
     def test_latency_is_taken_from_a_benchmark(self, root, tmp_path):
         run = tmp_path / "run"
         shutil.copytree(root / "version_0", run)
         report = json.loads((run / "export" / "report.json").read_text())
-        report["benchmark"] = {"models": [{"name": "dense", "latency_ms": 9.0}, {"name": "export", "latency_ms": 4.5}]}
+        models = [{"name": "export", "latency_ms": 9.0}, {"name": "run/export", "latency_ms": 4.5}]
+        report["benchmark"] = {"export": "run/export", "models": models}
         (run / "export" / "report.json").write_text(json.dumps(report))
         main(["compare", str(run), str(root / "version_1"), f"--output={tmp_path}"])
         assert [row["latency_ms"] for row in rows_of(tmp_path / "compare.csv")] == ["4.5", ""]
+
+    def test_runs_of_one_name_are_told_apart_by_what_is_above_them(self, root, tmp_path):
+        for place, version in (("a", 0), ("b", 1)):
+            shutil.copytree(root / f"version_{version}", tmp_path / place / "version_0")
+        shutil.copytree(root / "version_2" / "sweep", tmp_path / "a" / "version_0" / "sweep")
+        main(["compare", *(str(tmp_path / place / "version_0") for place in "ab"), f"--output={tmp_path}"])
+        assert [(row["name"], row["kind"]) for row in rows_of(tmp_path / "compare.csv")] == [
+            ("a/version_0", "one-shot"),
+            *[(f"a/version_0/{method}", "no fine-tuning") for method in "aabb"],
+            ("b/version_0", "iterative"),
+        ]
+
+    def test_names_are_as_short_as_they_can_be(self):
+        names = {"/x/a/version_0": "x/a/version_0", "/y/a/version_0": "y/a/version_0", "/x/b/version_1": "version_1"}
+        assert short_names([Path(path) for path in names]) == {Path(path): name for path, name in names.items()}
+        nested = {"/run": "/run", "/x/run": "x/run"}
+        assert short_names([Path(path) for path in nested]) == {Path(path): name for path, name in nested.items()}
+
+    def test_a_figure_of_rows_of_which_not_all_were_scored_before_fine_tuning(self):
+        row = Row("run", "one-shot", 1, "digits", 0.5, 0.4, 0.9, 0.5, 0.8, 10, 1.0)
+        figure = plot_comparison([row, replace(row, sparsity=0.8, accuracy_pruned=None)])
+        before = next(line for line in figure.axes[0].lines if line.get_label() == "run: just after pruning")
+        assert before.get_xydata().tolist() == [[50, 50]]
 
     def test_folders_without_a_result_are_left_out(self, root, tmp_path, capsys):
         stopped = tmp_path / "stopped"
@@ -260,15 +286,13 @@ class TestReport:
         run = tmp_path / "run"
         shutil.copytree(root / "version_1", run)
         config = yaml.safe_load((run / "config.yaml").read_text())
-        for section, key, message in (
-            ("data", "source", "Not known: the data cannot be read here"),
-            (
-                "model",
-                "pretrained",
-                "Not known without the dense model, which the run began with: it cannot be read here",
-            ),
+        without_dense = "Not known without the dense model, which the run began with: it cannot be read here"
+        for section, changes, message in (
+            ("data", {"source": "/nowhere"}, "Not known: the data cannot be read here"),
+            ("model", {"pretrained": "/nowhere"}, without_dense),
+            ("model", {"pretrained": None, "architecture": {"model_type": "vit"}}, without_dense),
         ):
-            config[section][key] = "/nowhere"
+            config[section] |= changes
             (run / "config.yaml").write_text(yaml.safe_dump(config))
             main(["report", str(run)])
             assert message in (run / "report.html").read_text()

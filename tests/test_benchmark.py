@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from tests.conftest import tiny_net
 from vitprune.cli import main
 from vitprune.export import pt2
 from vitprune.export.benchmark import race, spread
-from vitprune.export.contenders import Contender, Setting, contenders_of
+from vitprune.export.contenders import Contender, Setting, contender, contenders_of
 from vitprune.export.exported import Exported
 from vitprune.export.load import load_pruned
 from vitprune.export.report import count_flops
@@ -95,11 +96,38 @@ def test_table_files_and_report(export, capsys):
     assert len(Image.open(export / "benchmark.png").convert("L").getcolors(1 << 20)) > 10
 
 
+def test_each_of_several_exports_is_told_which_of_the_models_it_is(export, tmp_path):
+    places = [tmp_path / place / "version_0" / "export" for place in "ab"]
+    for place in places:
+        shutil.copytree(export, place)
+    main(["benchmark", *map(str, [*places, places[0]]), "--repeats=1", "--batch_size=1", "--device=cpu", "--threads=1"])
+    for place, name in zip(places, ("a/version_0/export", "b/version_0/export"), strict=True):
+        benchmark = json.loads((place / "report.json").read_text())["benchmark"]
+        assert benchmark["export"] == name
+        assert [model["name"] for model in benchmark["models"]].count(name) == 1
+
+
+def test_every_model_is_compiled_for_each_batch_size(monkeypatch):
+    """As it would be in use; kernels for any size are slower."""
+    batch_sizes = []
+
+    def backend(graph, inputs):
+        batch_sizes.extend(len(value) for value in inputs if value.shape[1:] == (3, 16, 16))
+        return graph
+
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled(self, backend=backend, **options))
+    setting = Setting("cpu", torch.float32, compile=True)
+    nets = [tiny_net(num_hidden_layers=1, intermediate_size=8 * (1 + number)) for number in range(5)]
+    race([contender("", net, setting, None) for net in nets], batch_size=3, repeats=1, device="cpu")
+    assert batch_sizes == [1] * 5 + [3] * 5
+
+
 def test_files_of_another_precision_are_left_out_of_a_race(export):
     net, images = load_pruned(export), torch.zeros(2, 3, 16, 16)
     pt2.write(Exported(net, net, images, logits(net, images), export))
     for dtype, written in ((torch.float32, True), (torch.bfloat16, False)):
-        names = [contender.name for contender in contenders_of(export, "export", Setting("cpu", dtype, compile=False))]
+        names = [one.name for one in contenders_of(export, "export", Setting("cpu", dtype, compile=False))]
         assert ("export, model.pt2" in names) is written
 
 

@@ -1,8 +1,10 @@
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
 from hypothesis import given
@@ -16,6 +18,7 @@ from vitprune.data import ImageData
 from vitprune.data.loaders import make_loader
 from vitprune.data.loading import EpochSampler, ImageSamples, Position
 from vitprune.data.sources import load_source
+from vitprune.data.transforms import load_processor, output_size
 from vitprune.errors import UsageError
 
 
@@ -157,6 +160,23 @@ class TestSources:
             load_source(source)
         assert load_source(source, label_column="target", validation_fraction=0.5)["train"].num_rows == 1
 
+    @pytest.mark.parametrize("streaming", [False, True])
+    def test_one_of_several_configurations(self, tmp_path, processor, streaming):
+        configs = [
+            {"config_name": name, "data_files": [{"split": s, "path": f"{name}/{s}-*"} for s in ("train", "validation")]}
+            for name in ("large", "small")
+        ]
+        (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
+        for name, images in (("large", 4), ("small", 2)):
+            source = self.parquet(tmp_path / name, [0, 1] * (images // 2), ClassLabel(names=["a", "b"]))
+            shutil.copy(tmp_path / name / "train-0-of-1.parquet", tmp_path / name / "validation-0-of-1.parquet")
+        splits = module(tmp_path, processor, subset="small", streaming=streaming).splits
+        assert len(splits["train"]) == len(splits["validation"]) == 2
+        assert len(module(source, processor, subset="large", streaming=streaming).splits["train"]) == 2  # it has none
+        for wrong in (None, "middle"):
+            with pytest.raises(UsageError, match=rf"data.subset must be one of .* \['large', 'small'\], not {wrong!r}"):
+                _ = module(tmp_path, processor, subset=wrong, streaming=streaming).splits
+
     def test_a_missing_folder_and_an_empty_one(self, tmp_path):
         with pytest.raises(UsageError, match="is not a folder"):
             load_source(str(tmp_path / "none"))
@@ -197,6 +217,14 @@ class TestTransforms:
         assert batch.shape[1:] == (3, 8, 8)
         assert data.image_processor.image_mean == (0.1, 0.2, 0.3)
         assert data.image_shape == (8, 8)
+
+    @pytest.mark.parametrize("size", [{"height": 40, "width": 48}, {"shortest_edge": 40}], ids=["both", "shortest"])
+    def test_what_is_cropped_keeps_its_margin_at_another_size(self, tmp_path, size):
+        DeiTImageProcessor(size=size, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+        same, half = (load_processor(str(tmp_path), side) for side in (32, 16))
+        assert same.to_dict() == load_processor(str(tmp_path)).to_dict()
+        assert half.to_dict()["size"] == {name: pixels // 2 for name, pixels in size.items()}
+        assert output_size(half) == (16, 16)
 
     def test_augmentation_depends_on_seed_epoch_and_image_alone(self, image_folder, processor):
         data = module(image_folder, processor, randaugment=2, random_erasing=0.5)
@@ -317,7 +345,8 @@ def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"num_workers": -1}, "num_workers must be at least 0, not -1"),
         ({"crop_scale": (0.8, 0.2)}, "crop_scale"),
         ({"random_erasing": 1.5}, "probability"),
         ({"mixup": -1.0}, "negative"),

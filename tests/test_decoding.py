@@ -12,6 +12,7 @@ from transformers import ViTImageProcessor
 
 from vitprune.data.augmentation import Augmentation, TrainingTransform, flip_where
 from vitprune.data.decoding import EncodedImage, UnreadableImageError
+from vitprune.data.loading import BadImage, ImageSamples
 
 
 def photo(width=60, height=40, seed=0):
@@ -129,6 +130,14 @@ def test_what_is_no_whole_image_is_refused(kind):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UnreadableImageError, match="No such file"):
         EncodedImage({"bytes": None, "path": str(tmp_path / "none.jpg")})
+
+
+@pytest.mark.parametrize("cell", [None, {"bytes": None, "path": None}])
+def test_an_empty_cell_is_refused(cell):
+    with pytest.raises(UnreadableImageError, match="there is none"):
+        EncodedImage(cell)
+    bad = ImageSamples(lambda image: {}, 0, "train").make(cell, 0, (1, 7))
+    assert bad == BadImage("row 7 of the train split is not a readable image: there is none")
 
 
 def training(size=32, **changes):

@@ -1,6 +1,7 @@
 """The exported folder is the masked model, for anyone who has never heard of this package."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,17 +10,19 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from transformers import AutoModelForImageClassification
+from transformers import AutoConfig, AutoModelForImageClassification
 
 import vitprune
-from tests.conftest import quiet_trainer
+from tests.conftest import quiet_trainer, tiny_net
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
-from vitprune.export.export import Choices, load_masked
+from vitprune.export.card import model_card
+from vitprune.export.export import Choices, load_masked, write_weights
 from vitprune.export.shrinkage import count
 from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
+from vitprune.model.loading import net_from_config
 from vitprune.pruning import (
     Branch,
     Combined,
@@ -37,6 +40,7 @@ from vitprune.pruning import (
     Uniform,
     masks,
 )
+from vitprune.pruning.sparsity import measure
 from vitprune.training.checkpoints import RunCheckpoints, read_checkpoint
 from vitprune.training.metrics_csv import MetricsCSV
 
@@ -77,28 +81,28 @@ def train(folder, pretrained, schedule=None, max_epochs=3, **pruning_options):
         folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=max_epochs, logger=[MetricsCSV(folder)]
     )
     trainer.fit(model, data)
-    return model, data, pruning
+    return model, data
 
 
-def export(folder, model, data, pruning, which="last", **choices):
+def export(folder, model, data, which="last", **choices):
     checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
     chosen = Choices(**choices)
     return checkpoint, export_checkpoint(
-        checkpoint, model.net.config, data, folder / "export", pruning, run_folder=folder, seed=42, choices=chosen
+        checkpoint, model.net.config, data, folder / "export", folder, seed=42, is_best=which == "best", choices=chosen
     )
 
 
 @pytest.fixture
 def exported(tmp_path, pretrained):
-    model, data, pruning = train(tmp_path, pretrained)
-    return tmp_path, data, *export(tmp_path, model, data, pruning)
+    model, data = train(tmp_path, pretrained)
+    return tmp_path, data, *export(tmp_path, model, data)
 
 
 def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path, pretrained):
     folder, data, checkpoint, report = exported
     structured = tmp_path / "structured"
-    model, _, pruning = train(structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN)
-    structured_checkpoint, structured_report = export(structured, model, data, pruning, formats=["pt2"])
+    model, _ = train(structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN)
+    structured_checkpoint, structured_report = export(structured, model, data, formats=["pt2"])
     image = tmp_path / "images" / "image.png"
     image.parent.mkdir()
     Image.effect_noise((30, 20), 80).save(image)  # a grey one
@@ -164,11 +168,57 @@ def test_card_and_plots(exported):
         assert len(picture.getcolors(1 << 20)) > 10  # not blank
 
 
+def test_the_card_warns_of_a_choice_only_where_there_was_one(exported, tmp_path, pretrained):
+    folder, data, _, report = exported
+    chosen = "highest validation accuracy at the final sparsity"
+    assert chosen not in (folder / "export" / "README.md").read_text()  # it is last.ckpt
+    export(folder, ViTClassifier(str(pretrained)), data, "best")
+    assert chosen in (folder / "export" / "README.md").read_text()
+    dense = model_card({**report, "is_best": True, "rounds": []}, None, [])
+    assert "highest validation accuracy, so" in dense
+    assert "last row above" not in dense
+
+
+def test_the_card_names_a_base_model_that_others_can_find(exported, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert "base_model: somebody/vit\n" in model_card(exported[-1], "somebody/vit", [])
+    for name in ("models/mine", "./models/mine", "digits", None):
+        assert "base_model" not in model_card(exported[-1], name, [])
+
+
+def test_a_checkpoint_of_another_model_is_refused(exported):
+    _, data, checkpoint, _ = exported
+    for changes in ({"classes": 7}, {"num_hidden_layers": 1}, {"intermediate_size": 32}):
+        with pytest.raises(UsageError, match="another model"):
+            export_checkpoint(checkpoint, tiny_net(**changes).config, data, exported[0] / "other")
+    assert not (exported[0] / "other").exists()
+
+
+def test_the_checkpoint_alone_decides_whether_a_run_was_finished(exported, tmp_path, pretrained):
+    _, data, checkpoint, _ = exported
+    never_pruned = {"state_dict": ViTClassifier(str(pretrained)).state_dict()}
+    report = export_checkpoint(never_pruned, ViTClassifier(str(pretrained)).net.config, data, tmp_path / "dense")
+    assert report["finished"]
+    assert report["base"]["accuracy"] is None
+    assert report["rounds"] == []
+
+
+@pytest.mark.parametrize("family", ["levit"])
+def test_running_means_are_no_zeros_of_the_weights(tmp_path, family):
+    """They begin as zeros, and are no parameters."""
+    sizes = {"image_size": 16, "hidden_sizes": [16, 16, 16], "key_dim": [8, 8, 8], "depths": [1, 1, 1]}
+    net = net_from_config(AutoConfig.for_model(family, **sizes, num_attention_heads=[1, 1, 1])).eval()
+    zeros = measure(net).zeros
+    written = write_weights(net, zeros, tmp_path, torch.randn(2, 3, 16, 16), Choices())
+    assert written.verification.zeros_in_file == zeros
+
+
 def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
-    model, data, pruning = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
-    checkpoint, whole = export(tmp_path, model, data, pruning)
+    model, data = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
+    checkpoint, whole = export(tmp_path, model, data)
     checkpoint["callbacks"]["IterativePruning"]["finished"] = False  # as in the checkpoint of an earlier epoch
-    report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export", pruning)
+    report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export")
     assert whole["finished"]
     assert not report["finished"]
     assert "had not reached its final sparsity" in (tmp_path / "export" / "README.md").read_text()
@@ -185,8 +235,8 @@ STRUCTURED = {
 def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     granularity, widths = STRUCTURED[case]
     allocation = Uniform() if widths else Global()
-    model, data, pruning = train(tmp_path, pretrained, OneShot(0.5), 1, granularity=granularity, allocation=allocation)
-    _, report = export(tmp_path, model, data, pruning, shrink="required" if widths else "auto")
+    model, data = train(tmp_path, pretrained, OneShot(0.5), 1, granularity=granularity, allocation=allocation)
+    _, report = export(tmp_path, model, data, shrink="required" if widths else "auto")
     shrunk = report["shrunk"]
     assert shrunk["before"] == {"blocks": 2, "heads": 2, "head_dim": 16, "neurons": 64}
     assert shrunk["largest_logit_difference_float64"] < 1e-10
@@ -214,8 +264,8 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     ],
 )
 def test_other_masks_export_as_well(tmp_path, pretrained, options):
-    model, data, pruning = train(tmp_path, pretrained, OneShot(0.6), **options)
-    _, report = export(tmp_path, model, data, pruning, "best")
+    model, data = train(tmp_path, pretrained, OneShot(0.6), **options)
+    _, report = export(tmp_path, model, data, "best")
     assert report["sparsity"]["prunable"] == pytest.approx(0.6, abs=0.02)
 
 
@@ -226,26 +276,28 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
     data = ImageData("digits", str(pretrained), mixup=0.8, **options)
     pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints(dirpath=str(tmp_path / "checkpoints"))
     quiet_trainer(tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1).fit(model, data)
-    _, report = export(tmp_path, model, data, pruning)
+    _, report = export(tmp_path, model, data)
     assert report["pruned"]["accuracy"] == pytest.approx(pruning.rounds[-1].finetuned)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, pretrained):
-    model, data, pruning = train(tmp_path, pretrained)
+    model, data = train(tmp_path, pretrained)
     (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match="not an export"):
-        export(tmp_path, model, data, pruning)
-    assert (tmp_path / "export" / "thesis.tex").read_text() == "years of work"
-    (tmp_path / "export" / "thesis.tex").unlink()
-    export(tmp_path, model, data, pruning)
-    _, again = export(tmp_path, model, data, pruning)  # an export may be replaced
+    others = {"thesis.tex": "years of work", "report.json": '{"years": 4}', "config.json": "{}"}
+    for name, text in others.items():
+        (tmp_path / "export" / name).write_text(text)
+        with pytest.raises(UsageError, match="not an export"):
+            export(tmp_path, model, data)
+        assert (tmp_path / "export" / name).read_text() == text
+    shutil.rmtree(tmp_path / "export")
+    export(tmp_path, model, data)
+    _, again = export(tmp_path, model, data)  # an export may be replaced
     assert again["finished"]
     assert not list(tmp_path.glob(".export*"))
 
 
 def test_a_failed_verification_exports_nothing(tmp_path, pretrained, monkeypatch):
-    model, data, pruning = train(tmp_path, pretrained)
+    model, data = train(tmp_path, pretrained)
     remove = masks.remove
 
     def damaging_remove(net):
@@ -254,5 +306,5 @@ def test_a_failed_verification_exports_nothing(tmp_path, pretrained, monkeypatch
 
     monkeypatch.setattr(masks, "remove", damaging_remove)
     with pytest.raises(RuntimeError, match="differs from the masked one"):
-        export(tmp_path, model, data, pruning)
+        export(tmp_path, model, data)
     assert not (tmp_path / "export").exists()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import onnxruntime
 import pytest
@@ -48,6 +49,15 @@ def test_a_program_for_torch_alone(exported):
     assert report["top1_agreement"] == 1.0
     weights = sum(parameter.numel() for parameter in program.parameters())
     assert weights == sum(parameter.numel() for parameter in exported.smallest.parameters())
+
+
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
+@pytest.mark.parametrize("form", [pt2, onnx])
+def test_programs_of_any_batch_size_where_one_image_is_compared(exported, form):
+    report = form.write(replace(exported, images=exported.images[:1], logits=exported.logits[:1]))
+    assert report["largest_logit_difference"] < 1e-5
+    program = {pt2: pt2.load, onnx: onnx.Runtime}[form](exported.folder / form.FILE)
+    close(program(exported.images), exported.logits)
 
 
 @pytest.mark.parametrize("exported", ["vit"], indirect=True)

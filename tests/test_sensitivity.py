@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning import Callback, Fabric
 from PIL import Image
+from transformers import AutoModelForImageClassification
 
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from tests.test_axes import CRITERIA, GRANULARITIES
@@ -52,6 +54,7 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.calibration import calibrate_on
+from vitprune.study import fingerprint
 
 ROOT = Path(__file__).parents[1]
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]
@@ -240,6 +243,28 @@ class TestScan:
         with pytest.raises(UsageError, match="by is layer there and block now"):
             Journal(tmp_path).open({"by": "block"})
 
+    def test_the_first_rank_writes_the_settings_once(self, tmp_path):
+        Journal(tmp_path, rank=1).open({"by": "layer"})
+        assert not list(tmp_path.iterdir())
+        Journal(tmp_path).open({"by": "layer"})
+        written = (tmp_path / "settings.json").stat()
+        Journal(tmp_path).open({"by": "layer"})
+        assert (tmp_path / "settings.json").stat().st_mtime_ns == written.st_mtime_ns
+        assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+    @pytest.mark.parametrize(("roles", "kept"), [(["patch_embed"], 0), (["query"], 2), (["query", "classifier"], 3)])
+    def test_only_what_is_answered_from_memory_is_kept(self, tmp_path, monkeypatch, roles, kept):
+        batches = []
+
+        def spy(net, stages, batch):
+            batches.append(batch)
+            return record(net, stages, batch)
+
+        monkeypatch.setattr("vitprune.analysis.measure.record", spy)
+        net = tiny_net()
+        scan(net, tmp_path, LayerSelection(roles).select(net))
+        assert {len(batch.outputs) for batch in batches} == {kept}
+
 
 ARGUMENTS = ["--model.pretrained=digits", "--data.source=digits", "--data.max_images={validation: 40}", *SMALL]
 
@@ -298,6 +323,18 @@ class TestCommand:
         assert "going on in" in capsys.readouterr().out
         assert (folder / "sensitivity.json").read_bytes() == result
         assert len((folder / "progress-0.jsonl").read_text().splitlines()) == 1 + 72
+
+    def test_results_of_other_weights_are_refused(self, tmp_path, pretrained, capsys):
+        arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--model.pretrained={pretrained}"]
+        arguments += [f"--data.processor={pretrained}", f"--output={tmp_path / 'scan'}"]
+        main(["sensitivity", *arguments])
+        main(["sensitivity", *arguments])
+        net = AutoModelForImageClassification.from_pretrained(pretrained)
+        net.classifier.bias.data[0] += 1
+        net.save_pretrained(pretrained)
+        with pytest.raises(SystemExit):
+            main(["sensitivity", *arguments])
+        assert re.search(r"results of another setting: weights is \w{16} there and \w{16} now", capsys.readouterr().err)
 
     def test_groups(self, tmp_path):
         main(["sensitivity", *ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--output={tmp_path}"])
@@ -361,6 +398,21 @@ def test_two_processes_share_the_work_and_find_the_same(folder, tmp_path):
     assert shared["loss"] == single["loss"]
     shares = [len((tmp_path / f"progress-{rank}.jsonl").read_text().splitlines()) for rank in range(2)]
     assert shares == [1 + 36, 1 + 36]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_bit_of_weights_and_masks_counts(dtype):
+    net = tiny_net().to(dtype)
+    net.register_buffer("counter", torch.tensor(0))
+    prints = [fingerprint(net), fingerprint(copy.deepcopy(net))]
+    assert prints[0] == prints[1]
+    net.classifier.bias.data[0] = -net.classifier.bias.data[0]
+    prints.append(fingerprint(net))
+    masks.attach(find_layers(net))
+    prints.append(fingerprint(net))
+    masks.read(find_layers(net)[0])[0] = False
+    prints.append(fingerprint(net))
+    assert len(set(prints)) == 4
 
 
 def test_dense_is_measured_too(tmp_path):

@@ -1,7 +1,8 @@
 """The commands that take folders: they need no configuration, so they are dispatched before LightningCLI."""
 
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
@@ -57,21 +58,28 @@ def benchmark(
     if threads:
         torch.set_num_threads(threads)
     setting = Setting(device, DTYPES[dtype], compile)
-    paths = [Path(folder).expanduser().resolve() for folder in folders]
-    found = [one for path in paths for one in contenders_of(path, _short_name(path, paths), setting)]
+    paths = _resolve(folders)
+    names = short_names(paths)
+    found = [one for path in paths for one in contenders_of(path, names[path], setting)]
     dense = load_stock(Path(base)) if base else dense_of(paths[0])
     found.insert(0, contender("dense", dense, setting, None))
     speeds = race(found, batch_size, repeats, device)
     conditions = {"batch_size": batch_size, "repeats": repeats, **describe_machine(setting)}
     print_speeds(speeds, conditions)
-    if target := save(speeds, conditions, paths, Path(output) if output else None):
+    if target := save(speeds, conditions, names, Path(output) if output else None):
         print(f"benchmark.csv and benchmark.png are in {target}")
 
 
-def _short_name(folder: Path, others: list[Path]) -> str:
-    """Return the name of a folder, with that of the one around it if others are called the same."""
-    alike = sum(other.name == folder.name for other in others) > 1
-    return f"{folder.parent.name}/{folder.name}" if alike else folder.name
+def _resolve(folders: list[str]) -> list[Path]:
+    """Return the folders of a command line, each once."""
+    return list(dict.fromkeys(Path(folder).expanduser().resolve() for folder in folders))
+
+
+def short_names(folders: Collection[Path]) -> dict[Path, str]:
+    """Return a name for each folder: the end of its path, just long enough to tell it from the others."""
+    endings = {folder: [str(Path(*folder.parts[-n:])) for n in range(1, len(folder.parts) + 1)] for folder in folders}
+    used = Counter(ending for several in endings.values() for ending in several)
+    return {folder: next(ending for ending in several if used[ending] == 1) for folder, several in endings.items()}
 
 
 def compare(folders: list[str], output: str | None = None) -> None:
@@ -82,7 +90,7 @@ def compare(folders: list[str], output: str | None = None) -> None:
         output: Folder for compare.csv and compare.png; by default `compare` beside the first folder.
 
     """
-    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    paths = _resolve(folders)
     rows = _read_what_can_be(paths)
     print_table(_table(rows))
     for difference in comparison.differences(rows):
@@ -109,9 +117,10 @@ def _table(rows: list[comparison.Row]) -> Table:
 def _read_what_can_be(paths: list[Path]) -> list[comparison.Row]:
     """Return what there is to compare, and say what is left out."""
     rows, left_out = [], []
+    names = short_names([comparison.run_of(path) for path in paths])
     for path in paths:
         try:
-            rows += comparison.read_folder(path)
+            rows += comparison.read_folder(path, names[comparison.run_of(path)])
         except UsageError as error:
             left_out.append(str(error))
     if not rows:
@@ -146,7 +155,6 @@ def _cell(value: float | None, form: str) -> str:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"benchmark": benchmark, "compare": compare, "report": report}
-HELP = f"Without a configuration: {', '.join(f'vitprune {name} FOLDER ...' for name in COMMANDS)}"
 
 
 def run(name: str, arguments: list[str]) -> None:

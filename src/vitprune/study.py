@@ -1,11 +1,14 @@
 """Where and on how many processes a model is measured, and where the results go."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Fabric, Trainer
 from matplotlib.figure import Figure
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from vitprune import run_folders
@@ -47,14 +50,15 @@ class Study:
         self.fabric = launch(trainer)
         if ckpt_path:
             load_weights(model, ckpt_path)
+        weights = fingerprint(model.net)  # a path says nothing: a run that goes on writes its checkpoints anew
         self.net = self.fabric.to_device(model.net.eval())
         limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
         self.batches = ValidationBatches(data, self.fabric.device, images_in_memory, limit)
-        images = {name: getattr(data.labelled, name) for name in ("source", "max_images", "split_seed")}
+        images = {name: getattr(data.labelled, name) for name in ("source", "subset", "max_images", "split_seed")}
         images |= {name: getattr(data, name) for name in ("image_size", "batch_size")}
         precision, chunk = str(trainer.precision), self.batches.size
         self.settings = {
-            **{"verb": verb, "model": model.hparams["pretrained"], "ckpt_path": ckpt_path, **settings},
+            **{"verb": verb, "model": model.hparams["pretrained"], "ckpt_path": ckpt_path, "weights": weights, **settings},
             **{"data": {**images, "batches": self.batches.count, "batches_in_memory": chunk}, "precision": precision},
         }
         root = Path(trainer.default_root_dir)
@@ -100,6 +104,15 @@ def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
     masks.attach_like(model, checkpoint["state_dict"])
     model.on_load_checkpoint(checkpoint)
     model.load_state_dict(checkpoint["state_dict"])
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a short hash of the weights and masks of a model."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().flatten().view(torch.uint8).numpy())  # numpy has no bfloat16
+    return digest.hexdigest()
 
 
 def find_folder(verb: str, settings: dict[str, Any], root: Path, output: str | None, ckpt_path: str | None) -> Path:

@@ -13,7 +13,6 @@ from vitprune.export.export import Choices
 from vitprune.export.formats import parse_formats
 from vitprune.export.report import summarize
 from vitprune.model import ViTClassifier
-from vitprune.pruning import IterativePruning
 from vitprune.study import batch_limit
 from vitprune.training.checkpoints import read_checkpoint
 from vitprune.verbs import MeasuringTrainer
@@ -52,10 +51,10 @@ class PruningTrainer(MeasuringTrainer):
             model.net.config,
             datamodule,
             folder,
-            pruning=next((c for c in self.callbacks if isinstance(c, IterativePruning)), None),
             run_folder=run_folder,
             validation_batches=batch_limit(self.limit_val_batches, len(datamodule.whole_validation())),
             seed=datamodule.seed,
+            is_best=checkpoint_path.name == "best.ckpt",
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
         print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")

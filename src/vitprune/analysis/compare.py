@@ -52,27 +52,35 @@ class Row:
     latency_ms: float | None
 
 
-def read_folder(folder: Path) -> list[Row]:
+def run_of(folder: Path) -> Path:
+    """Return the folder of the run that a folder is of: itself, or the one around that of a sweep."""
+    return folder.parent if folder.name == "sweep" else folder
+
+
+def read_folder(folder: Path, name: str) -> list[Row]:
     """Return the result of a run, the points of a sweep, or those of a run and of the sweep in its folder.
+
+    Args:
+        folder: Of the run or the sweep.
+        name: What to call the run.
 
     Raises:
         UsageError: If the folder is neither; the message says which file is missing.
 
     """
-    run = folder.parent if folder.name == "sweep" else folder
     swept = [path for path in (folder / sweep.RESULT, folder / "sweep" / sweep.RESULT) if path.is_file()]
-    rows = [row for path in swept for row in _read_sweep(json.loads(path.read_text()), run.name)]
+    rows = [row for path in swept for row in _read_sweep(json.loads(path.read_text()), name)]
     missing = [name for name in (REPORT, Path("config.yaml")) if not (folder / name).is_file()]
     if missing and not rows:
         raise UsageError(f"{folder} is no finished run and no sweep (it has no {missing[0]})")
-    return rows if missing else [_read_run(folder), *rows]
+    return rows if missing else [_read_run(folder, name), *rows]
 
 
-def _read_run(folder: Path) -> Row:
+def _read_run(folder: Path, name: str) -> Row:
     report, config = json.loads((folder / REPORT).read_text()), yaml.safe_load((folder / "config.yaml").read_text())
     rounds, seen = report["rounds"], read_metrics(folder).get("throughput/images_seen")
     return Row(
-        name=folder.name,
+        name=name,
         kind="iterative" if len(rounds) > 1 else "one-shot" if rounds else "dense",
         images_seen=int(max(seen.values())) if seen else None,
         data=_data(config["data"]),
@@ -82,7 +90,7 @@ def _read_run(folder: Path) -> Row:
         accuracy_pruned=rounds[0]["accuracy_pruned"] if len(rounds) == 1 else None,
         accuracy=report["pruned"]["accuracy"],
         flops=report["pruned"]["flops"],
-        latency_ms=_latency(report, folder),
+        latency_ms=_latency(report.get("benchmark", {})),
     )
 
 
@@ -107,14 +115,13 @@ def _read_sweep(result: dict[str, Any], run: str) -> list[Row]:
 
 
 def _data(data: dict[str, Any]) -> str:
-    most = (data["max_images"] or {}).get("validation")
-    return f"{Path(data['source']).name}, {f'{most} images' if most else 'all images'}"
+    most, subset = (data["max_images"] or {}).get("validation"), data.get("subset")
+    return f"{Path(data['source']).name}{f' {subset}' if subset else ''}, {f'{most} images' if most else 'all images'}"
 
 
-def _latency(report: dict[str, Any], folder: Path) -> float | None:
-    """Return what `benchmark` measured for this export; it adds the name of the run where there were several."""
-    names = (REPORT.parent.name, f"{folder.name}/{REPORT.parent.name}")
-    return next((m["latency_ms"] for m in report.get("benchmark", {}).get("models", []) if m["name"] in names), None)
+def _latency(benchmark: dict[str, Any]) -> float | None:
+    """Return what `benchmark` measured for the export that its results are in the report of."""
+    return next((m["latency_ms"] for m in benchmark.get("models", []) if m["name"] == benchmark.get("export")), None)
 
 
 def differences(rows: Sequence[Row]) -> list[str]:
@@ -180,7 +187,8 @@ def _draw(axes: Axes, rows: Sequence[Row], axis: str) -> None:
             color=color,
             label=f"{name}: {kind}",
         )
-        if not sweeping and any(row.accuracy_pruned is not None for row in mine):
-            y = [100 * row.accuracy_pruned for row in mine if row.accuracy_pruned is not None]
+        before = [(factor * getattr(row, axis), 100 * row.accuracy_pruned) for row in mine if row.accuracy_pruned is not None]
+        if before and not sweeping:
+            x, y = map(list, zip(*before, strict=True))
             label = f"{name}: just after pruning"
             axes.plot(x, y, marker=marker, markersize=8, markerfacecolor="none", color="black", linestyle="", label=label)

@@ -1,6 +1,7 @@
 """What was measured so far, on disk after every measurement, so that an interrupted one goes on where it stopped."""
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
-        self.folder, self.path = folder, folder / f"progress-{rank}.jsonl"
+        self.folder, self.rank, self.path = folder, rank, folder / f"progress-{rank}.jsonl"
 
     def open(self, settings: dict[str, Any]) -> None:
         """Begin, or go on if the folder was begun with the same settings.
@@ -51,7 +52,6 @@ class Journal:
 
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / SETTINGS
         settings = json.loads(json.dumps(settings))
         begun = read_settings(self.folder)
         if begun is not None and begun != settings:
@@ -60,9 +60,17 @@ class Journal:
                 f"{self.folder} holds results of another setting: {name} is {begun.get(name)} there and "
                 f"{settings.get(name)} now. Give another --output, or delete that folder."
             )
-        path.write_text(json.dumps(settings, indent=2) + "\n")
+        if begun is None and self.rank == 0:
+            self._begin(settings)
         if self.path.exists() and not self.path.read_text().endswith("\n"):
             self.path.write_text(self.path.read_text() + "\n")  # the next entry must not join a torn line
+
+    def _begin(self, settings: dict[str, Any]) -> None:
+        """Write the settings beside their file first: the other ranks may read it meanwhile."""
+        path = self.folder / SETTINGS
+        scratch = path.with_name(f".{SETTINGS}.partial")
+        scratch.write_text(json.dumps(settings, indent=2) + "\n")
+        os.replace(scratch, path)
 
     def add(self, entry: Entry) -> None:
         """Append an entry."""

@@ -12,6 +12,7 @@ from vitprune.analysis import histograms, sensitivity
 from vitprune.analysis.confusion import Predictions, predict
 from vitprune.analysis.heads import head_densities, plot_heads
 from vitprune.analysis.page import Page
+from vitprune.analysis.tables import ROUND_HEADER, round_rows
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, find_layers
@@ -20,7 +21,7 @@ from vitprune.model.loading import build_reference
 NEEDED = ("config.yaml", "export/report.json", "export/model.safetensors", "export/config.json")
 SETTINGS = {
     "model": ("pretrained", "architecture", "learning_rate", "weight_decay", "layer_decay", "label_smoothing"),
-    "data": ("source", "batch_size", "max_images", "image_size"),
+    "data": ("source", "subset", "batch_size", "max_images", "image_size"),
     "trainer": ("max_epochs", "max_steps", "precision", "gradient_clip_val", "accumulate_grad_batches"),
 }
 MOST_CLASSES = 12
@@ -59,8 +60,9 @@ def write_report(run: Path, target: Path, images: int) -> None:
 
 def _dense(config: dict[str, Any], net: PreTrainedModel) -> PreTrainedModel | None:
     """Return what the run began with, for the images and classes of the pruned model; None if it cannot be read here."""
+    pretrained = config["model"]["pretrained"]
     try:
-        return build_reference(config["model"]["pretrained"], net)
+        return build_reference(pretrained, net) if pretrained else None
     except UsageError:
         return None
 
@@ -103,13 +105,8 @@ def _training(page: Page, run: Path, report: dict[str, Any]) -> None:
     plot = run / "export" / "plots" / "training.png"
     if plot.is_file():
         page.picture(plot, "validation accuracy and sparsity over the epochs")
-    header = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
-    rows = []
-    for done in report["rounds"]:
-        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
-        rows.append((str(done["round"]), str(done["epoch"]), f"{done['target']:.2%}", f"{done['sparsity']:.2%}", *scores))
-    if rows:
-        page.table(header, rows)
+    if report["rounds"]:
+        page.table(ROUND_HEADER, round_rows(report["rounds"]))
 
 
 def _density(page: Page, run: Path, net: PreTrainedModel) -> None:

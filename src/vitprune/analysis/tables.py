@@ -1,12 +1,14 @@
-"""Tables of results in the terminal."""
+"""Tables of results."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 FILE_WIDTH = 200  # columns, more than any table needs
+ROUND_HEADER = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
 
 
 def print_table(table: Table) -> None:
@@ -34,3 +36,12 @@ def accuracies(heading: str, curves: Mapping[str, Mapping[float, Sequence[float]
     for name, curve in curves.items():
         table.add_row(name, *(f"{100 * mean(curve[sparsity]):.1f}" for sparsity in sparsities))
     return table
+
+
+def round_rows(rounds: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the rows below `ROUND_HEADER`, one for each of the rounds of a `report.json`."""
+    rows = []
+    for done in rounds:
+        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
+        rows.append((str(done["round"]), str(done["epoch"]), f"{done['target']:.2%}", f"{done['sparsity']:.2%}", *scores))
+    return rows

@@ -33,6 +33,7 @@ class ImageData(ResumableData):
         source: Hub name, image folder, folder of parquet files, or `digits` (embedded). None is enough to predict.
         processor: Hub name or folder of the model whose image processor (size, crop, mean, std, interpolation) is used;
             on the command line, the model's own unless set.
+        subset: Configuration of a hub data set that has several; what has none ignores it.
         batch_size: Images in a batch, on each process.
         num_workers: Processes that decode; by default one a core up to 8, and none for `digits`.
         image_column: Column of the images, where there are several.
@@ -43,7 +44,9 @@ class ImageData(ResumableData):
         std: Standard deviation per channel, in place of the processor's.
         validation_fraction: Share of train that is set aside where the source has no validation split, in (0, 1).
         split_seed: Fixes that share, and the choice of `max_images`, whatever the seed of the run.
-        max_images: Largest number of images per split, for example `{train: 2000, validation: 600}`, chosen at random.
+        max_images: Largest number of images per split, for example `{train: 2000, validation: 600}`, chosen at random. While
+            streaming nothing is chosen: an epoch ends after so many, and the next one goes on behind them; validation and test
+            are the first so many.
         crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0, 1]; null trains on what
             evaluation sees.
         horizontal_flip: Flip every second training image.
@@ -63,6 +66,7 @@ class ImageData(ResumableData):
         self,
         source: str | None = None,
         processor: str | None = None,
+        subset: str | None = None,
         batch_size: int = 64,
         num_workers: int | None = None,
         image_column: str | None = None,
@@ -86,11 +90,12 @@ class ImageData(ResumableData):
         shuffle_buffer: int = 1000,
     ) -> None:
         super().__init__()
-        for name, value in {"batch_size": batch_size, "shuffle_buffer": shuffle_buffer}.items():
-            if value < 1:
-                raise UsageError(f"data.{name} must be at least 1, not {value}.")
+        smallest = (("batch_size", batch_size, 1), ("shuffle_buffer", shuffle_buffer, 1), ("num_workers", num_workers, 0))
+        for name, value, least in smallest:
+            if value is not None and value < least:
+                raise UsageError(f"data.{name} must be at least {least}, not {value}.")
         limits = (validation_fraction, split_seed, max_images or {})
-        self.labelled = Splits(source, image_column, label_column, label_names, *limits, streaming)
+        self.labelled = Splits(source, subset, image_column, label_column, label_names, *limits, streaming)
         self.processor_name, self.image_size, self.mean, self.std = processor, image_size, mean, std
         self.augmentation = Augmentation(crop_scale, horizontal_flip, randaugment, random_erasing, mixup, cutmix)
         self.batch_size, self.shuffle_buffer = batch_size, shuffle_buffer

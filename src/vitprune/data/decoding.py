@@ -35,7 +35,7 @@ class EncodedImage:
     """An image of which only the header has been read, so that pixels nobody needs are never decoded.
 
     Args:
-        image: An undecoded `datasets` image, `bytes` or `path`.
+        image: An undecoded `datasets` image, `bytes` or `path`; None for an empty cell of a table.
 
     Attributes:
         height: In pixels, upright (EXIF).
@@ -47,7 +47,9 @@ class EncodedImage:
     """
 
     @_readable()
-    def __init__(self, image: dict) -> None:
+    def __init__(self, image: dict | None) -> None:
+        if image is None or (image["bytes"] is None and image["path"] is None):
+            raise ValueError("there is none")
         self.data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
         self.file = Image.open(io.BytesIO(self.data))
         self.width, self.height = self.file.size

@@ -106,13 +106,13 @@ class ImageSamples:
     def __init__(self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
         self.transform, self.seed, self.name = transform, seed, name
 
-    def make(self, image: dict, label: int, key: tuple[int, ...]) -> Sample:
+    def make(self, image: dict | None, label: int, key: tuple[int, ...]) -> Sample:
         """Return what the transform makes of an image, and its label."""
         try:
             with KeyedRandomness(seed_for(self.seed, "augment", *key)):
                 return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
         except UnreadableImageError as error:
-            where = image["path"] or f"row {key[-1]}"
+            where = (image and image["path"]) or f"row {key[-1]}"
             return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
 
 

@@ -4,6 +4,8 @@ Whatever the source calls them, the result has the columns `image` (undecoded) a
 `train` and `validation`, and `test` where there is one.
 """
 
+import re
+
 import datasets
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict, Value
@@ -29,6 +31,7 @@ def load_source(
     label_column: str | None = None,
     validation_fraction: float = 0.1,
     seed: int = 42,
+    subset: str | None = None,
 ) -> DatasetDict:
     """Load a labelled image data set.
 
@@ -39,6 +42,7 @@ def load_source(
         validation_fraction: Share of the train split that becomes the validation split where the source has none,
             in (0, 1).
         seed: Fixes which images that share holds.
+        subset: Configuration of a data set that has several.
 
     Returns:
         Splits `train`, `validation` and, where the source has one with labels, `test`.
@@ -47,7 +51,7 @@ def load_source(
         UsageError: If the source is missing or has no usable image or label column.
 
     """
-    raw = _digits() if source == "digits" else open_source(source)
+    raw = _digits() if source == "digits" else open_source(source, subset)
     splits = {name: raw[found] for name in SPLIT_NAMES if (found := find_split(raw, name))}
     if not splits:
         raise UsageError(f"data.source {source!r} has the splits {sorted(raw)}; one of them must be called 'train'.")
@@ -62,17 +66,28 @@ def load_source(
     return DatasetDict(splits)
 
 
-def open_source(source: str, streaming: bool = False) -> DatasetDict | IterableDatasetDict:
+def open_source(source: str, subset: str | None, streaming: bool = False) -> DatasetDict | IterableDatasetDict:
     """Load a local folder or a hub data set, with one line of explanation if that is impossible."""
     folder = local_folder(source, "data.source")
     try:
-        return datasets.load_dataset(str(folder or source), streaming=streaming)
+        return datasets.load_dataset(**dataset_arguments(source, subset), streaming=streaming)
     except Exception as error:  # the library raises a dozen unrelated types for "not there" and "no network"
+        if several := re.search(r"available[^:]*: (\[.*\])", str(error), re.IGNORECASE):
+            valid = f"one of the configurations of {source!r}, {several[1]}"
+            raise UsageError(f"data.subset must be {valid}, not {subset!r}.") from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = "the hub has no such data set, or cannot be reached"
         if folder:
             hint = "the folder holds no readable images or parquet files"
         raise UsageError(f"data.source {source!r} could not be loaded: {hint} ({reason})") from error
+
+
+def dataset_arguments(source: str, subset: str | None) -> dict[str, str | None]:
+    """Return by what `datasets` finds a source: `path`, and `name`, which a folder without configurations would refuse."""
+    folder = local_folder(source, "data.source")
+    if folder and subset and subset not in datasets.get_dataset_config_names(str(folder)):
+        subset = None
+    return {"path": str(folder or source), "name": subset}
 
 
 def _digits() -> DatasetDict:

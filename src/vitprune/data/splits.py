@@ -15,6 +15,7 @@ class Splits:
     """Labelled images; the attributes are the arguments of `ImageData` of the same names."""
 
     source: str | None
+    subset: str | None
     image_column: str | None
     label_column: str | None
     label_names: list[str] | None
@@ -30,9 +31,10 @@ class Splits:
             raise UsageError("data.source is not set: give a hub name, an image folder, parquet files or 'digits'.")
         if unknown := set(self.max_images) - set(SPLIT_NAMES):
             raise UsageError(f"data.max_images names {sorted(unknown)}; valid are train, validation and test.")
+        columns = (self.image_column, self.label_column)
         if self.streaming:
-            return load_streams(self.source, self.image_column, self.label_column, self.label_names, self.max_images)
-        splits = load_source(self.source, self.image_column, self.label_column, self.validation_fraction, self.split_seed)
+            return load_streams(self.source, *columns, self.label_names, self.max_images, self.subset)
+        splits = load_source(self.source, *columns, self.validation_fraction, self.split_seed, self.subset)
         for name, most in self.max_images.items():
             if name in splits and len(splits[name]) > most:
                 splits[name] = splits[name].shuffle(seed=self.split_seed).select(range(most))

@@ -20,9 +20,8 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import IterableDataset as TorchIterableDataset
 
-from vitprune.assets import local_folder
 from vitprune.data.loading import ImageSamples, collate
-from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns, open_source
+from vitprune.data.sources import SPLIT_NAMES, dataset_arguments, find_split, normalise_columns, open_source
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
 
@@ -54,6 +53,7 @@ def load_streams(
     label_column: str | None,
     label_names: list[str] | None,
     max_images: dict[str, int],
+    subset: str | None = None,
 ) -> dict[str, StreamedSplit]:
     """Open a source without downloading it; see `load_source`.
 
@@ -61,14 +61,14 @@ def load_streams(
         UsageError: If labels have no names, or nothing tells the number of images.
 
     """
-    raw = open_source(source, streaming=True)
+    raw = open_source(source, subset, streaming=True)
     found = {name: split for name in SPLIT_NAMES if (split := find_split(raw, name))}
     if not {"train", "validation"} <= set(found):
         raise UsageError(f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}.")
     streams = {}
     for name, split in found.items():
         rows = normalise_columns(raw[split], source, name, image_column, label_column)
-        images = max_images.get(name) or _count(source, split)
+        images = max_images.get(name) or _count(source, subset, split)
         if images is None:
             raise UsageError(f"nothing tells how many images {name} of {source!r} has: set data.max_images {{{name}: N}}.")
         label = rows.features["label"]
@@ -82,9 +82,9 @@ def load_streams(
     return streams
 
 
-def _count(source: str, split: str) -> int | None:
+def _count(source: str, subset: str | None, split: str) -> int | None:
     """Return the number of rows as the data set's card gives it, or the footers of its parquet files; None if neither does."""
-    builder = datasets.load_dataset_builder(str(local_folder(source, "data.source") or source))
+    builder = datasets.load_dataset_builder(**dataset_arguments(source, subset))
     if builder.info.splits and split in builder.info.splits:
         return builder.info.splits[split].num_examples
     files = (builder.config.data_files or {}).get(split, [])

@@ -4,6 +4,7 @@ Workers resize and crop to uint8; the device normalises. Evaluation uses the mod
 of it, so that a number scored here is the number that plain `transformers` gives.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,24 +27,31 @@ def load_processor(
 
     Args:
         pretrained: Hub name, folder or embedded asset of the model.
-        image_size: Side of the square that the model sees, in pixels.
+        image_size: Side of the square that the model sees, in pixels; what a processor crops, it resizes in proportion before.
         mean: Mean per channel, of values in [0, 1].
         std: Standard deviation per channel, of values in [0, 1].
 
     """
     given: dict[str, Any] = {"image_mean": mean, "image_std": std, "do_convert_rgb": True}  # grey images are read as well
-    if image_size:
-        square = {"height": image_size, "width": image_size}
-        given |= {"size": square, "crop_size": square}
+    load = partial(AutoImageProcessor.from_pretrained, resolve_pretrained(pretrained))
     try:
-        return AutoImageProcessor.from_pretrained(
-            resolve_pretrained(pretrained), **{key: value for key, value in given.items() if value is not None}
-        )
+        if image_size:
+            given |= _sizes(load(), image_size)
+        return load(**{key: value for key, value in given.items() if value is not None})
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{pretrained!r} has no image processor (preprocessor_config.json), or cannot be reached: set data.processor "
             "to a model that has one."
         ) from error
+
+
+def _sizes(processor: TorchvisionBackend, side: int) -> dict[str, dict[str, int]]:
+    """Return the settings with which a processor makes squares of another side, in pixels."""
+    square = {"height": side, "width": side}
+    if not processor.do_center_crop:
+        return {"size": square}
+    scale = side / output_size(processor)[0]
+    return {"size": {name: round(scale * pixels) for name, pixels in processor.to_dict()["size"].items()}, "crop_size": square}
 
 
 class EvaluationTransform:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,24 @@ def print_speeds(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
     print_table(table)
 
 
-def save(speeds: Sequence[Speed], conditions: dict[str, Any], folders: Sequence[Path], output: Path | None) -> Path | None:
+def save(speeds: Sequence[Speed], conditions: dict[str, Any], names: Mapping[Path, str], output: Path | None) -> Path | None:
     """Save the results.
 
     Args:
         speeds: Of all models.
         conditions: How they were measured.
-        folders: Those that vitprune has exported get the results into their report.
+        names: What each folder is called among the models. Those that vitprune has exported get the results into their report,
+            under `benchmark`, and in `export` there which of the models they are.
         output: For `benchmark.csv` and `benchmark.png`; the first such folder if None.
 
     Returns:
         The folder of the files; None if there is none to put them in.
 
     """
-    exports = [folder for folder in folders if (folder / REPORT).is_file()]
+    exports = [folder for folder in names if (folder / REPORT).is_file()]
     for folder in exports:
         report = json.loads((folder / REPORT).read_text())
-        report["benchmark"] = {**conditions, "models": [vars(speed) for speed in speeds]}
+        report["benchmark"] = {"export": names[folder], **conditions, "models": [vars(speed) for speed in speeds]}
         (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
     target = output or next(iter(exports), None)
     if target is None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from vitprune.analysis.tables import ROUND_HEADER, round_rows
 from vitprune.export.shrinkage import REASONS
 from vitprune.export.usage import USAGE
 
@@ -34,10 +35,7 @@ logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
 print(model.config.id2label[int(logits.argmax())])
 ```
 
-{usage}{rounds}The exported epoch is the one of the highest validation accuracy at the final sparsity, so that accuracy is a
-little too good; the last row above ends at that epoch.
-
-{shrunk}
+{usage}{rounds}{chosen}{shrunk}
 
 All numbers are in `report.json`.
 {plots}"""
@@ -49,9 +47,7 @@ def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) 
     done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
     name = base_name or "a Vision Transformer"
     return CARD.format(
-        base_line=f"base_model: {base_name}\n"
-        if base_name and "/" in base_name and not base_name.startswith((".", "/"))
-        else "",
+        base_line=f"base_model: {base_name}\n" if base_name and _is_hub_name(base_name) else "",
         title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
         sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
         f"parameters were set to zero.{done}",
@@ -59,9 +55,23 @@ def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) 
         rows="\n".join([*(_row(*line, report) for line in ROWS), *_other_sizes(report)]),
         usage="".join(USAGE[name] for name in _other_ways(report)),
         rounds=_rounds_table(report["rounds"]),
+        chosen=_how_chosen(report),
         shrunk=_shrunk(report),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
     )
+
+
+def _is_hub_name(name: str) -> bool:
+    return "/" in name and not name.startswith((".", "/", "~")) and not Path(name).is_dir()
+
+
+def _how_chosen(report: dict[str, Any]) -> str:
+    """Return a warning about a validation accuracy that the epoch was chosen by."""
+    if not report["is_best"]:
+        return ""
+    where, row = (" at the final sparsity", "; the last row above ends at that epoch") if report["rounds"] else ("", "")
+    chosen = f"The exported epoch is the one of the highest validation accuracy{where}"
+    return f"{chosen}, so that accuracy is a little too good{row}.\n\n"
 
 
 def _other_ways(report: dict[str, Any]) -> list[str]:
@@ -113,13 +123,5 @@ def _other_sizes(report: dict[str, Any]) -> list[str]:
 def _rounds_table(rounds: list[dict[str, Any]]) -> str:
     if not rounds:
         return ""
-    lines = [
-        "| round | epoch | target | reached | just after pruning | after fine-tuning |",
-        "|---|---|---|---|---|---|",
-    ]
-    for done in rounds:
-        scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
-        lines.append(
-            f"| {done['round']} | {done['epoch']} | {done['target']:.2%} | {done['sparsity']:.2%} | {' | '.join(scores)} |"
-        )
-    return "\n".join(lines) + "\n\n"
+    lines = [ROUND_HEADER, ("---",) * len(ROUND_HEADER), *round_rows(rounds)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n\n"

@@ -100,7 +100,7 @@ def contender(name: str, net: PreTrainedModel, setting: Setting, size: int | Non
     net.to(setting.device, setting.dtype)
     model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:
-        model.compile()
+        model.compile(dynamic=False)  # or the second batch size would get kernels for any size, which are slower
     return Contender(name, model, shape, flops, count(net), size)
 
 

@@ -17,6 +17,7 @@ from vitprune.export.exported import Exported
 from vitprune.export.figures import draw
 from vitprune.export.folder import check_target, written_at_once
 from vitprune.export.formats import DTYPES, FORMATS
+from vitprune.export.load import WEIGHTS
 from vitprune.export.report import count_flops, describe_environment, describe_run
 from vitprune.export.score import score
 from vitprune.export.shrink import shrink
@@ -24,12 +25,12 @@ from vitprune.export.shrinkage import shrink_as_asked
 from vitprune.export.verify import TOLERANCE, Verification, logits, verify
 from vitprune.model.layers import find_layers
 from vitprune.model.loading import net_from_config
-from vitprune.pruning import IterativePruning, masks
+from vitprune.model.sameness import check_same_model
+from vitprune.pruning import masks
 from vitprune.pruning.sparsity import measure
 from vitprune.training.commands import command_of
 
 NET_PREFIX = "net."
-WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ def export_checkpoint(
     config: PreTrainedConfig,
     data: ImageData,
     folder: Path,
-    pruning: IterativePruning | None = None,
     run_folder: Path | None = None,
     validation_batches: int | None = None,
     seed: int | None = None,
+    is_best: bool = False,
     choices: Choices = Choices(),
 ) -> dict[str, Any]:
     """Export the model of a training checkpoint.
@@ -67,17 +68,18 @@ def export_checkpoint(
         data: Scores the result on its validation split; gives the image processor.
         folder: Where to write `config.json`, `model.safetensors`, `preprocessor_config.json`, `README.md`, `report.json`,
             `plots/` and what the formats add. It appears whole or not at all; an older one is replaced.
-        pruning: The callback of the run, for the schedule.
         run_folder: Folder with `metrics.csv`, for the plots.
         validation_batches: Score on so many batches only, as the run did; None for all.
         seed: Seed of the run.
+        is_best: Whether it is the run's checkpoint of the highest validation accuracy at the final sparsity.
         choices: Formats, shrinking and the type of the weights.
 
     Returns:
         What is in `report.json`.
 
     Raises:
-        UsageError: If the folder holds something that is not an export, or a choice does not fit the model.
+        UsageError: If the folder holds something that is not an export, the checkpoint is of another model, or a choice does
+            not fit the model.
         RuntimeError: If the folder does not give the same logits or has another number of zeros than the masked model.
 
     """
@@ -91,7 +93,8 @@ def export_checkpoint(
         data.image_processor.save_pretrained(scratch)
         formats = {name: FORMATS[name](written.exported) for name in choices.formats}
         report = {
-            **describe_run(checkpoint, pruning, sparsity.parameters),
+            **describe_run(checkpoint, sparsity.parameters),
+            "is_best": is_best,
             "sparsity": {"prunable": sparsity.prunable, "total": sparsity.total, "layers": sparsity.layers},
             "shrunk": written.shrunk,
             "formats": formats,
@@ -166,10 +169,16 @@ def write_weights(net: PreTrainedModel, zeros: int, folder: Path, images: Tensor
 
 
 def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrainedModel:
-    """Build the inner model of a checkpoint afresh, with its masks, in evaluation mode."""
+    """Build the inner model of a checkpoint afresh, with its masks, in evaluation mode.
+
+    Raises:
+        UsageError: If the checkpoint is of another model.
+
+    """
     state = {k.removeprefix(NET_PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(NET_PREFIX)}
     net = net_from_config(config)
     masks.attach_like(net, state)
+    check_same_model(net.state_dict(), state)
     net.load_state_dict(state)
     return net.eval()
 

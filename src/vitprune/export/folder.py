@@ -16,9 +16,15 @@ def check_target(folder: Path) -> Path:
 
     """
     folder = folder.expanduser().resolve()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "report.json").is_file())):
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))):
         raise UsageError(f"{folder} holds something that is not an export; give a new or an empty folder.")
     return folder
+
+
+def _is_export(folder: Path) -> bool:
+    """Tell an export from another folder with a `report.json`: it goes for good when it is replaced."""
+    report = folder / "report.json"
+    return (folder / "config.json").is_file() and report.is_file() and b'"verification"' in report.read_bytes()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def write(exported: Exported) -> dict[str, Any]:
     with eager_attention(net):  # a third fewer nodes: nothing guards against rows that are masked out
         program: Any = torch.onnx.export(
             Logits(net).eval(),
-            (exported.images[:2],),  # a batch of one would be taken for a constant
+            (torch.zeros(2, *exported.images.shape[1:]),),  # a batch of one would be taken for a constant
             dynamo=True,
             input_names=[INPUT],
             output_names=[OUTPUT],

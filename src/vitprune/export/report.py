@@ -12,6 +12,7 @@ from vitprune.export.attention import eager_attention
 from vitprune.pruning import IterativePruning
 
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
+NEVER_PRUNED = {"finished": True, "rounds": [], "dense": {}, "dense_zeros": None}
 
 
 def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:
@@ -33,11 +34,11 @@ def describe_environment(command: str, seed: int | None) -> dict[str, Any]:
     }
 
 
-def describe_run(checkpoint: dict[str, Any], pruning: IterativePruning | None, parameters: int) -> dict[str, Any]:
+def describe_run(checkpoint: dict[str, Any], parameters: int) -> dict[str, Any]:
     """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
-    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, {"rounds": [], "dense": {}, "dense_zeros": None})
+    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, NEVER_PRUNED)
     return {
-        "finished": pruning is None or state["finished"],
+        "finished": state["finished"],
         "base": {
             "accuracy": state["dense"].get("val/accuracy"),
             "loss": state["dense"].get("val/loss"),

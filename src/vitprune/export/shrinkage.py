@@ -11,7 +11,6 @@ from vitprune.export.shrink import shrink
 from vitprune.export.verify import PROOF_IMAGES, logits
 from vitprune.model.blocks import find_blocks, read_widths
 
-MODES = ("auto", "required", "off")
 ROUNDING = 1e-10  # of a logit in float64, relative to the largest logit where that is above 1
 REASONS = {
     "residual_stream": "channels of the residual stream cannot be dropped: LayerNorm over fewer channels is another function",

@@ -20,7 +20,7 @@ class Verification:
     Attributes:
         largest_logit_difference: Between the masked model and the folder loaded by plain `transformers`; 0 if only the masks
             were removed.
-        zeros_in_file: Exact zeros in `model.safetensors`.
+        zeros_in_file: Exact zeros among the parameters in `model.safetensors`.
         images: Number of validation images compared.
 
     """
@@ -55,13 +55,16 @@ def verify(before: Tensor, loaded: PreTrainedModel, images: Tensor, file: Path, 
     difference = float((logits(loaded, images) - before).abs().max())
     if difference > tolerance * max(1.0, float(before.abs().max())) or math.isnan(difference):
         raise RuntimeError(f"the exported model differs from the masked one: logits by {difference}. Nothing was exported.")
-    return Verification(difference, count_zeros(file), len(images))
+    return Verification(difference, count_zeros(file, loaded), len(images))
 
 
-def count_zeros(file: Path) -> int:
-    """Return the number of exact zeros in a safetensors file."""
+def count_zeros(file: Path, loaded: PreTrainedModel) -> int:
+    """Return the number of exact zeros among the parameters in a safetensors file, which a model was loaded from."""
+    parameters = dict(loaded.named_parameters())  # whose names in the file may be others
+    buffers = [value for name, value in loaded.state_dict().items() if name not in parameters]
     with safe_open(file, framework="pt") as tensors:
-        return sum(int((tensors.get_tensor(name) == 0).sum()) for name in tensors.keys())  # noqa: SIM118
+        zeros = sum(int((tensors.get_tensor(name) == 0).sum()) for name in tensors.keys())  # noqa: SIM118
+    return zeros - sum(int((value == 0).sum()) for value in buffers)
 
 
 def agreement(before: Tensor, after: Tensor) -> dict[str, float]:
