@@ -34,6 +34,7 @@ class Budget:
         images: Training images, the same for every method.
         epochs: How often each is seen.
         batch_size: Images in an optimizer step.
+        subset: Configuration of the data set on the hub.
         precision: Of the trainer; by default bfloat16 where the machine multiplies it natively, else float32.
 
     """
@@ -43,6 +44,7 @@ class Budget:
     images: int = 2000
     epochs: int = 4
     batch_size: int = 16
+    subset: str = "full_size"
     precision: str = field(default_factory=native_precision)
 
     @property
@@ -68,7 +70,7 @@ class Budget:
     def data(self, **changes: object) -> ImageData:
         """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
         options = {"crop_scale": None, "max_images": {"train": self.images}, "num_workers": 0, **changes}
-        return ImageData(self.source, self.model, batch_size=self.batch_size, **options)
+        return ImageData(self.source, self.model, self.subset, batch_size=self.batch_size, **options)
 
 
 @dataclass

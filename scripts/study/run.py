@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
     parser.add_argument("--source", default="frgfm/imagenette")
+    parser.add_argument("--subset", default=Budget.subset, help="configuration of the source, where it has several")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
     parser.add_argument(
@@ -156,7 +157,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
-    budget = Budget(options.model, options.source, options.images, options.epochs, precision=options.precision)
+    settings = {"subset": options.subset, "precision": options.precision}
+    budget = Budget(options.model, options.source, options.images, options.epochs, **settings)
     for row in {row for table in TABLES[options.table] for row in table.rows}:
         ROWS[row].check(budget)
     study = Study(budget, Journal(options.results / f"{options.images}x{options.epochs}"))
