@@ -124,7 +124,8 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     from tables import Part
 
     row = "SparseGPT, distilled"
-    monkeypatch.setattr(report, "TABLES", {"three": (Part([row], [0.9], 3),), "one": (Part([row], [0.9], 1),)})
+    tables = {"three": (Part([row], [0.9], 3),), "one": (Part([row], [0.9], 1),), "none": (Part([row], [0.8]),)}
+    monkeypatch.setattr(report, "TABLES", tables)
     journal = Journal(tmp_path / "64x4")
     journal.open({})
     for rate, seed, scored in ((1e-4, 0, 0.7), (1e-4, 2, 0.1), (3e-4, 0, 0.8), (3e-4, 1, 0.9)):
@@ -135,6 +136,7 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["report.py", "--results", str(tmp_path), "--figures", str(tmp_path)])
     report.main()
     three, one = capsys.readouterr().out.split("one, 64x4 images")
+    assert "none, 64x4" not in one
     assert f"| {row} | 90% |  | 70.0 | 80.0 |  |  |" in one  # the search
     assert f"| {row} | 85.0 ± 7.1 (2) | 256 | 0.0003 | 2 |" in three
     assert f"| {row} | 80.0 | 256 | 0.0003 | 2 |" in one

@@ -59,6 +59,10 @@ class Results:
         """Return the sparsities at which one of the rows was scored."""
         return sorted({sparsity for row, sparsity, _ in self.scored if row in rows})
 
+    def has_some_of(self, parts: Sequence[Part]) -> bool:
+        """Return whether anything of a table was scored."""
+        return any(self.of_row(*cell) for part in parts for cell in product(part.rows, part.sparsities))
+
     def cell(self, row: str, sparsity: float, seeds: float) -> str:
         """Return mean, standard deviation and number of seeds, and the sparsity that was reached if it is another."""
         found = self.of_row(row, sparsity, seeds)
@@ -142,7 +146,7 @@ def main() -> None:
         journal = Journal(folder)
         results = Results.of(journal)
         for name, parts in TABLES.items():
-            if results.sparsities([row for part in parts for row in part.rows]):
+            if results.has_some_of(parts):
                 print(f"\n{name}, {folder.name} images\n\n{table(results, parts)}")
         print(f"\nlearning rates, {folder.name} images, on the half that chooses\n\n{search(journal)}")
         for name, rows in FIGURES.items():

@@ -26,7 +26,7 @@ STRUCTURED = ("Torch-Pruning, L2", "Torch-Pruning, Taylor", "heads and neurons",
 
 TABLES: dict[str, tuple[Part, ...]] = {
     "peers": (
-        *at_90_then_80(*HEADLINE, "the article, 4 rounds"),
+        *at_90_then_80("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch", *RECIPE),
         Part(HEADLINE, (0.9, 0.8), seeds=3),  # the same ones, once each is there
         Part(("dense control",), (0.0,)),
         *at_90_then_80("ModelPruning, 2 rounds", "at once", "distilled, hidden states"),
