@@ -230,7 +230,8 @@ def test_an_average_that_would_validate_with_stale_masks_is_refused(tmp_path, or
         (OneShot(0.5, epoch=9), {}, "max_epochs 5"),
         (Linear(0.5, end_step=20, every_n_steps=1), {}, "after 20 steps"),
         (Linear(0.5, end_epoch=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
-        (AccuracyGuarded(), {"val_check_interval": 2}, "val_check_interval 2 validates at other times"),
+        (AccuracyGuarded(), {"val_check_interval": 1}, "a whole epoch"),
+        (AccuracyGuarded(), {"val_check_interval": 2}, "val_check_interval must be 1.0"),
         (Linear(0.5, end_step=10, every_n_steps=1), {"accumulate_grad_batches": 2}, "after 10 steps"),
     ],
 )

@@ -227,6 +227,8 @@ class TestPlacesOfRuns:
         with pytest.raises(SystemExit):
             main([*arguments, "--ckpt_path=last"])
         assert "version_0 has come to epoch 1 of 1, step 8. Raise trainer.max_epochs" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=9", "--model.layer_decay=0.9"])
         main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
         assert "going on with the newest run that has a checkpoint" in caplog.text
         assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
@@ -351,15 +353,18 @@ def test_bad_input_gets_one_message(case, tmp_path, capsys):
         "--trainer.max_epochs=-1",
         "--pruning.layers.exclude=[.*]",
         "--pruning.monitor=val/acc",
-        "--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end_step: 9999, every_n_steps: 1}}",
+        "'--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end_step: 9999, every_n_steps: 1}}'",
         "--checkpoint.monitor=val/acc",
         "--model.distillation.teacher=./none",
+        "--model.distillation.teacher=./none --trainer.fast_dev_run=true",
         "--data.batch_size=5000",
     ],
 )
-def test_bad_input_leaves_no_run_behind(refused, tmp_path):
-    with pytest.raises(SystemExit):
-        main([*ITERATIVE, refused, f"--trainer.default_root_dir={tmp_path}"])
+def test_bad_input_leaves_no_run_behind(refused, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*ITERATIVE, *shlex.split(refused), f"--trainer.default_root_dir={tmp_path}"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("vitprune: error: ")
     assert not list(tmp_path.rglob("version_*"))
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
+from transformers import ResNetConfig, ResNetModel
 
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.data import ImageData
@@ -60,13 +61,23 @@ def test_a_backbone_gets_a_classifier_and_the_user_is_told(tmp_path, caplog):
     with caplog.at_level("INFO"):
         ViTClassifier(str(tmp_path), labels=["yes", "no"])
     assert "classes of other names, the data 2: new classifier" in caplog.text
+    with pytest.raises(UsageError, match="its classifier has no weights"):
+        ViTClassifier(str(tmp_path))
+
+
+def test_a_backbone_of_another_family_gets_a_classifier(tmp_path):
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    ResNetModel(config).save_pretrained(tmp_path)
+    assert ViTClassifier(str(tmp_path), labels=["yes", "no"])(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
 
 
 def test_weights_that_are_missing_are_named(tmp_path):
     net = tiny_net("vit")
     prune.random_unstructured(net.vit.layers[0].attention.q_proj, "weight", 0.5)  # weight_orig and weight_mask in the file
     net.save_pretrained(tmp_path)
-    with pytest.raises(UsageError, match=r"1 of its weights are missing, vit\.layers\.0\.attention\.q_proj\.weight for one"):
+    with pytest.raises(
+        UsageError, match=r"1 of its weights are missing or of another shape, vit\.layers\.0\.attention\.q_proj\.weight for one"
+    ):
         ViTClassifier(str(tmp_path))
 
 

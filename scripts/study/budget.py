@@ -44,7 +44,7 @@ class Budget:
     images: int = 2000
     epochs: int = 4
     batch_size: int = 16
-    subset: str = "full_size"
+    subset: str | None = None
     precision: str = field(default_factory=native_precision)
 
     @property

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
 
+IMAGENETTE = "frgfm/imagenette"
+
 
 def kept(net: nn.Module) -> int:
     """Return the number of weights that are there and not zero, in the layers that everybody prunes."""
@@ -145,8 +147,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
-    parser.add_argument("--source", default="frgfm/imagenette")
-    parser.add_argument("--subset", default=Budget.subset, help="configuration of the source, where it has several")
+    parser.add_argument("--source", default=IMAGENETTE)
+    parser.add_argument("--subset", help="configuration of the source, where it has several; full_size of the default")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
     parser.add_argument(
@@ -157,7 +159,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
-    settings = {"subset": options.subset, "precision": options.precision}
+    subset = options.subset or ("full_size" if options.source == IMAGENETTE else None)
+    settings = {"subset": subset, "precision": options.precision}
     budget = Budget(options.model, options.source, options.images, options.epochs, **settings)
     for row in {row for table in TABLES[options.table] for row in table.rows}:
         ROWS[row].check(budget)

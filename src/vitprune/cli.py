@@ -1,5 +1,6 @@
 """The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -52,12 +53,22 @@ class Parser(LightningArgumentParser):
 class SaveConfig(SaveConfigCallback):
     """Write `config.yaml` when training begins, also of a run that goes on, for what is changed about it holds from then on."""
 
+    _written = False
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Not yet: what is changed may still be refused."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write it."""
-        super().setup(trainer, pl_module, "fit")
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Write it, whole or not at all."""
+        if self._written:
+            return
+        self._written, folder = True, Path(str(trainer.log_dir))  # which all processes ask for together
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            scratch = folder / f".{self.config_filename}.partial"
+            self.parser.save(self.config, scratch, skip_none=False, overwrite=True, multifile=False)
+            os.replace(scratch, folder / self.config_filename)
+            (folder / "hparams.yaml").unlink(missing_ok=True)  # TensorBoard's logger writes it anew
 
 
 class PruningCLI(LightningCLI):
@@ -79,7 +90,6 @@ class PruningCLI(LightningCLI):
             parser_class=Parser,
             auto_configure_optimizers=False,
             save_config_callback=SaveConfig,
-            save_config_kwargs={"overwrite": True},
             parser_kwargs={
                 "description": f"Prune Vision Transformers. Also: vitprune {'|'.join(folder_commands.COMMANDS)} FOLDER ..."
             },
@@ -187,6 +197,8 @@ class PruningCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Refuse what cannot be trained or pruned before processes are started and a folder is made."""
+        if self.new_folder and self.new_folder.exists():  # of another run, that was started at the same time
+            self.new_folder = None
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model, "fit")
@@ -196,8 +208,9 @@ class PruningCLI(LightningCLI):
         try:
             self.trainer.fit(**arguments)
         except UsageError:
-            if self.new_folder and self.trainer.is_global_zero and self.trainer.global_step <= self.first_step:
-                shutil.rmtree(self.new_folder)
+            untrained = self.trainer.global_step <= self.first_step and self.trainer.is_global_zero
+            if untrained and self.new_folder and not (self.new_folder / "checkpoints").exists():
+                shutil.rmtree(self.new_folder, ignore_errors=True)  # a dry run has made none
             raise
 
     def after_fit(self) -> None:

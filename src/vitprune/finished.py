@@ -32,7 +32,7 @@ def finish(trainer: PruningTrainer, model: ViTClassifier, datamodule: ImageData,
     found = checkpoints.best_score is not None  # else a best there is another run's
     sparsities = pruning.measure(model).layers if pruning else {}
     try:
-        if trainer.is_global_zero and found:
+        if trainer.is_global_zero and found and best.exists():
             trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
             _add_figures(trainer, run_folder, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
         elif trainer.is_global_zero:

@@ -33,7 +33,7 @@ class ImageData(ResumableData):
         source: Hub name, image folder, folder of parquet files, or `digits` (embedded). None is enough to predict.
         processor: Hub name or folder of the model whose image processor (size, crop, mean, std, interpolation) is used;
             on the command line, the model's own unless set.
-        subset: Configuration of a hub data set that has several; what has none ignores it.
+        subset: Configuration of a hub data set that has several; a local folder without any ignores it.
         batch_size: Images in a batch, on each process.
         num_workers: Processes that decode; by default one a core up to 8, and none for `digits`.
         image_column: Column of the images, where there are several.

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from huggingface_hub.errors import StrictDataclassError
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
     AutoConfig,
@@ -20,7 +21,6 @@ from transformers import (
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
 from vitprune.model.classes import class_names, find_classes, keep_classes
-from vitprune.model.layers import find_layers
 
 
 def build_net(pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None) -> PreTrainedModel:
@@ -54,7 +54,9 @@ def _load(
     try:
         config = AutoConfig.from_pretrained(source)
         classes = find_classes(config.id2label, labels) if labels else None
-        net, lost = _read(source)
+        net, lost = _read(source, {} if classes else names)
+        if lost and not labels:
+            raise ValueError("its classifier has no weights")
         if labels and classes and not lost and keep_classes(net, classes, labels):
             if classes != list(range(config.num_labels)):
                 rank_zero_info(
@@ -63,31 +65,34 @@ def _load(
         elif labels:
             fate = "its classifier stays" if config.num_labels == len(labels) and not lost else "new classifier"
             rank_zero_info(f"{pretrained} has {config.num_labels} classes of other names, the data {len(labels)}: {fate}.")
-            net, _ = _read(source, **names, ignore_mismatched_sizes=True)
+            net = _read(source, names)[0] if classes else net
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
-            f"{option} {pretrained!r} could not be loaded: it is no folder with config.json and "
-            f"model.safetensors, and the hub has no such image classifier or cannot be reached ({reason})"
+            f"{option} {pretrained!r} could not be loaded ({reason}): it is no folder with config.json and all of "
+            "model.safetensors, and the hub has no such image classifier or cannot be reached."
         ) from error
     return net
 
 
-def _read(source: str, **options: Any) -> tuple[PreTrainedModel, bool]:
-    """Load a model in float32; return it, and whether its classifier had no weights and got random ones.
+def _read(source: str, names: dict[str, Any]) -> tuple[PreTrainedModel, bool]:
+    """Load a model in float32, with a classifier of these names; return it, and whether that is new, with random weights.
+
+    So is a classifier of another size. Norms that are missing begin as they do.
 
     Raises:
-        ValueError: If any other weights are missing.
+        ValueError: If any other weights are missing or of another shape.
 
     """
     net, found = AutoModelForImageClassification.from_pretrained(
-        source, dtype=torch.float32, output_loading_info=True, **options
+        source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **names
     )
-    classifiers = tuple(layer.name for layer in find_layers(net) if layer.role == "classifier")
-    missing = sorted(name for name in found["missing_keys"] if not name.startswith(classifiers))
-    if missing:
-        raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} for one")
-    return net, bool(found["missing_keys"])
+    fresh = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    body = {name for name in fresh if name.startswith(f"{net.base_model_prefix}.")}
+    lost = sorted(name for name in body if not isinstance(net.get_submodule(name.rpartition(".")[0]), nn.LayerNorm))
+    if lost:
+        raise ValueError(f"{len(lost)} of its weights are missing or of another shape, {lost[0]} for one")
+    return net, bool(fresh - body)
 
 
 def build_reference(pretrained: str, net: PreTrainedModel, option: str = "model.pretrained") -> PreTrainedModel:

@@ -100,11 +100,11 @@ class IterativePruning(ResumablePruning):
         """Find the layers, and refuse what cannot work; the model is left as it is."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
         self.method.allocation.check(self.layers, self.method.granularity)
-        check_total(self.method, self.layers, self.schedule)
         check_units(self.method.granularity.units(self.layers), pl_module, self.regrow)
         if stage == "fit":
             check_epochs(self.schedule, trainer)
             check_observing(self.schedule, trainer)
+            check_total(self.method, self.layers, self.schedule)
             check_weight_averaging(trainer, self, self.schedule.observes or isinstance(self.rewind, Weights))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -78,10 +78,10 @@ def check_epochs(schedule: Schedule, trainer: Trainer) -> None:
 
 def check_observing(schedule: Schedule, trainer: Trainer) -> None:
     """Raise `UsageError` if a schedule that follows the metric would decide within an epoch, at whose end alone is saved."""
-    if schedule.observes and trainer.val_check_interval != 1:
+    interval = getattr(trainer, "val_check_interval", None)  # none of a time; an int counts batches, a float epochs
+    if schedule.observes and (interval != 1 or isinstance(interval, int)):
         raise UsageError(
-            f"{type(schedule).__name__} decides after each epoch, and trainer.val_check_interval {trainer.val_check_interval} "
-            "validates at other times: leave it at 1.0."
+            f"{type(schedule).__name__} decides after each epoch: trainer.val_check_interval must be 1.0, a whole epoch."
         )
 
 

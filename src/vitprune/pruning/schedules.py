@@ -49,7 +49,7 @@ class Schedule(ABC):
         end, every = end_epoch, every_n_epochs
         if end_step is None:
             self.unit, self.begin = "epoch", begin_epoch
-            _check_unused("steps", begin_step=(begin_step, 0), every_n_steps=(every_n_steps, None))
+            _check_unused("steps", begin_step=(begin_step, 0), every_n_steps=(every_n_steps, 1))
         else:
             self.unit, self.begin, end = "step", begin_step, end_step
             _check_unused("epochs", begin_epoch=(begin_epoch, 0), every_n_epochs=(every_n_epochs, 1))
@@ -120,12 +120,11 @@ class Schedule(ABC):
         """Take it back."""
 
 
-def _check_unused(unit: str, **given: tuple[int | None, int | None]) -> None:
-    """Refuse values of keys, beside their defaults, that a schedule in the other unit would ignore."""
+def _check_unused(unit: str, **given: tuple[int | None, int]) -> None:
+    """Refuse values of keys, beside None and a default, that a schedule in the other unit would ignore."""
     for key, (value, default) in given.items():
-        if value != default:
-            instead = "null" if default is None else default
-            raise UsageError(f"{key} {value} counts {unit}, which this schedule does not: set {key} to {instead}.")
+        if value not in (None, default):
+            raise UsageError(f"{key} {value} counts {unit}, which this schedule does not: set {key} to {default}.")
 
 
 class Linear(Schedule):

@@ -19,6 +19,7 @@ from vitprune.pruning.probe import validate_now
 from vitprune.training.guards import KEPT
 from vitprune.training.signals import StopSignals
 
+OWN = ("vitprune", "lightning")  # whose callbacks log no metrics of validation
 VALID = "A checkpoint is a .ckpt file, or the folder of the run that saved it (lightning_logs/version_N), or 'last'."
 
 
@@ -90,8 +91,10 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, now that Lightning has set its own handlers."""
         self._signals.install()
+        self._take_over_best(trainer)
+        foreign = any(type(callback).__module__.partition(".")[0] not in OWN for callback in trainer.callbacks)
         for pruning in trainer.callbacks:  # which has validated the dense model already
-            if isinstance(pruning, IterativePruning) and pruning.dense:
+            if isinstance(pruning, IterativePruning) and pruning.dense and not foreign:  # who may log it later
                 self._check_monitor(pruning.dense)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -153,18 +156,25 @@ class RunCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the best checkpoint so far, from beside the one that is resumed; without it the search begins anew."""
-        if self.best_score is None:
+        """Take over the best checkpoint so far, also if there is nothing left to train."""
+        self._take_over_best(trainer)
+
+    def _take_over_best(self, trainer: Trainer) -> None:
+        """Copy it from beside the checkpoint that is resumed; without it the search begins anew.
+
+        Sharded strategies know only when training starts that there is one.
+        """
+        if self.best_score is None or trainer.ckpt_path is None:
             return
         target = self.folder(trainer) / "best.ckpt"
-        places = (Path(trainer.ckpt_path).with_name("best.ckpt"), target)
-        source = next((place for place in places if self._is_best(place)), None)
-        if source is None:
-            rank_zero_info(f"the best checkpoint so far is neither {places[0]} nor {target}: the next good one will be it.")
-            self.best_score, self.best_sparsity = None, 0.0
-        elif source != target and trainer.is_global_zero:
+        places = (target, Path(trainer.ckpt_path).with_name("best.ckpt"))
+        source = next((place for place in places if self._is_best(place)), None) if trainer.is_global_zero else None
+        if source and source != target:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+        if not trainer.strategy.broadcast(source is not None):
+            rank_zero_info(f"the best checkpoint so far is neither {target} nor {places[1]}: the next good one will be it.")
+            self.best_score, self.best_sparsity = None, 0.0
 
     def _is_best(self, path: Path) -> bool:
         return path.is_file() and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
