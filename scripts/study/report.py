@@ -75,11 +75,11 @@ class Results:
         return f"{statistics.mean(values):.1f}{spread}{elsewhere}"
 
     def facts(self, row: str, sparsities: Sequence[float]) -> list[str]:
-        """Return images seen, learning rates and minutes of the first seed, the latter two for each sparsity."""
-        lines = [next((outcome.training for outcome in self.of_row(row, sparsity, 1)), None) for sparsity in sparsities]
-        seen = dict.fromkeys(line["images_seen"] for line in lines if line)
-        rates = [line["learning_rate"] if line else "-" for line in lines]
-        minutes = [f"{int(line['seconds']) / 60:.0f}" if line else "-" for line in lines]
+        """Return images seen, learning rates and mean minutes, the latter two for each sparsity."""
+        found = [[outcome.training for outcome in self.of_row(row, sparsity)] for sparsity in sparsities]
+        seen = dict.fromkeys(line["images_seen"] for lines in found for line in lines)
+        rates = [lines[0]["learning_rate"] if lines else "-" for lines in found]
+        minutes = [f"{statistics.mean(int(line['seconds']) for line in lines) / 60:.0f}" if lines else "-" for lines in found]
         return [", ".join(seen), ", ".join(rates), ", ".join(minutes)]
 
 
