@@ -149,12 +149,13 @@ def _kill_workers_soon():
     threading.Thread(target=kill, daemon=True).start()
 
 
+AFTER_CONFIGURATION = 1 + 12  # config.yaml is put in place before the first checkpoint
 SABOTAGE = {
     "while a checkpoint is written": lambda: _on_call(12, torch, "save", _die_in_the_middle_of_the_file),
-    "before it is renamed": lambda: _on_call(12, os, "replace", _die),
-    "after it is renamed": lambda: _on_call(12, os, "replace", _die_after),
-    "full disk": lambda: _on_call(12, os, "replace", _fill_disk),
-    "limit on files": lambda: _on_call(12, os, "replace", _limit_files),
+    "before it is renamed": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _die),
+    "after it is renamed": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _die_after),
+    "full disk": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _fill_disk),
+    "limit on files": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _limit_files),
     "NaN in a batch": lambda: _on_call(12, vitprune.data.datamodule, "finish", _ruin),
     "dead worker": _kill_workers_soon,
     "dead rank": lambda: _on_call(12, torch.nn.functional, "cross_entropy", _die),

@@ -7,7 +7,8 @@ import torch
 from lightning import Callback
 
 from tests.conftest import quiet_trainer
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 

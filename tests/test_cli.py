@@ -18,7 +18,7 @@ from tests.conftest import SHARED, needs_shared
 from vitprune import start
 from vitprune.assets import EMBEDDED
 from vitprune.cli import main
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 from vitprune.training.commands import command_line, command_of
 from vitprune.training.metrics_csv import read_metrics
 
@@ -114,7 +114,10 @@ class TestWhatARunLeavesBehind:
         assert "exported" in out
 
     def test_a_guarded_run_that_kept_nothing_says_so(self, tmp_path, capsys):
+        (tmp_path / "kept").mkdir()
+        (tmp_path / "kept" / "best.ckpt").write_bytes(b"of another run")
         guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.max_drop=0.01"]
+        guarded.append(f"--checkpoint.dirpath={tmp_path / 'kept'}")
         main(["fit", "--config=oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0], *guarded])
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out

@@ -11,7 +11,7 @@ from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import IterativePruning, OneShot
 from vitprune.pruning.probe import silenced
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 
 
 def fit(tmp_path, distillation, pretrained="digits", **options):

@@ -41,7 +41,8 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.sparsity import measure
-from vitprune.training.checkpoints import RunCheckpoints, read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.metrics_csv import MetricsCSV
 
 PLAIN = """

@@ -13,7 +13,7 @@ from tests.children import Child, ranks
 from tests.interrupted import assert_same
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 
 STATE = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData")
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.two_ranks import CROSSED, SETTINGS
 from tests.two_ranks import main as train
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 STRATEGIES = ["ddp", "fsdp"]
@@ -73,6 +73,15 @@ def test_a_checkpoint_of_two_processes_is_resumed_by_one(runs, strategy, tmp_pat
     single, both = load(tmp_path), load(runs / strategy / "movement")
     assert all(torch.equal(both["masks"][1][name], single["masks"][0][name]) for name in both["masks"][1])
     assert single["rounds"][-1]["sparsity"] == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_run_that_goes_on_elsewhere_takes_its_best_along(runs, strategy):
+    before, after = (
+        read_checkpoint(runs / folder / "best.ckpt") for folder in (f"{strategy}/magnitude", f"{strategy}, gone on with")
+    )
+    scores = [checkpoint["callbacks"]["RunCheckpoints"]["best_score"] for checkpoint in (before, after)]
+    assert scores[1] >= scores[0]
 
 
 def test_each_rank_has_its_own_random_numbers_in_the_checkpoint(runs):

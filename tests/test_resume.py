@@ -36,7 +36,7 @@ from vitprune.pruning import (
     SparseGPT,
     Weights,
 )
-from vitprune.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vitprune.training.metrics_csv import MetricsCSV, read_metrics
 from vitprune.training.throughput import Throughput
 

@@ -51,7 +51,8 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.sharding import whole
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -168,4 +169,6 @@ if __name__ == "__main__":
             main(root / strategy / setting, setting, strategy)
         for setting in CROSSED:
             main(root / f"{strategy}, then {other}" / setting, setting, other, root / strategy / setting / "first.ckpt")
+        last = root / strategy / "magnitude" / "last.ckpt"
+        main(root / f"{strategy}, gone on with", "magnitude", strategy, last, epochs=4)
     torch.distributed.destroy_process_group()

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, OneShot
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.metrics_csv import MetricsCSV

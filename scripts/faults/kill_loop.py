@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData", "loops")

@@ -1,6 +1,5 @@
 """The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -25,12 +24,14 @@ from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
 from vitprune.trainer import Progress, PruningTrainer
-from vitprune.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
+from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands, command_line
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.metrics_csv import MetricsCSV
 from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
 from vitprune.verbs import MEASURING
 
@@ -48,27 +49,6 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
-
-
-class SaveConfig(SaveConfigCallback):
-    """Write `config.yaml` when training begins, also of a run that goes on, for what is changed about it holds from then on."""
-
-    _written = False
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Not yet: what is changed may still be refused."""
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Write it, whole or not at all."""
-        if self._written:
-            return
-        self._written, folder = True, Path(str(trainer.log_dir))  # which all processes ask for together
-        if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-            scratch = folder / f".{self.config_filename}.partial"
-            self.parser.save(self.config, scratch, skip_none=False, overwrite=True, multifile=False)
-            os.replace(scratch, folder / self.config_filename)
-            (folder / "hparams.yaml").unlink(missing_ok=True)  # TensorBoard's logger writes it anew
 
 
 class PruningCLI(LightningCLI):

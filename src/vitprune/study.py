@@ -17,7 +17,7 @@ from vitprune.analysis.measure import Measurement, Score, ValidationBatches, mea
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import masks
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 
 
 class Study:

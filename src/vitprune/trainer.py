@@ -14,7 +14,7 @@ from vitprune.export.formats import parse_formats
 from vitprune.export.report import summarize
 from vitprune.model import ViTClassifier
 from vitprune.study import batch_limit
-from vitprune.training.checkpoints import read_checkpoint
+from vitprune.training.checkpoint_files import read_checkpoint
 from vitprune.verbs import MeasuringTrainer
 
 

@@ -42,31 +42,18 @@ class Schedule(ABC):
             raise UsageError(f"final_sparsity must lie in [0, 1), not {final_sparsity}; 0.8 prunes 80 % of the weights.")
         if not 0 <= initial_sparsity <= final_sparsity:
             raise UsageError(f"initial_sparsity must lie in [0, final_sparsity {final_sparsity}], not {initial_sparsity}.")
-        if (end_epoch is None) == (end_step is None):
-            both = f"not both end_epoch {end_epoch} and end_step {end_step}: set one to null"
-            raise UsageError(f"a schedule needs either end_epoch or end_step{', ' + both if end_step is not None else ''}.")
         self.final_sparsity, self.initial_sparsity = final_sparsity, initial_sparsity
-        end, every = end_epoch, every_n_epochs
-        if end_step is None:
-            self.unit, self.begin = "epoch", begin_epoch
+        if end_step is None and end_epoch is not None:
+            self.unit = "epoch"
+            self.begin, self.end, self.every = _interval("epoch", begin_epoch, end_epoch, every_n_epochs)
             _check_unused("steps", begin_step=(begin_step, 0), every_n_steps=(every_n_steps, 1))
-        else:
-            self.unit, self.begin, end = "step", begin_step, end_step
+        elif end_step is not None and end_epoch is None:
+            self.unit = "step"
+            self.begin, self.end, self.every = _interval("step", begin_step, end_step, every_n_steps)
             _check_unused("epochs", begin_epoch=(begin_epoch, 0), every_n_epochs=(every_n_epochs, 1))
-            if every_n_steps is not None:
-                every = every_n_steps
-            elif begin_step < end_step:
-                raise UsageError("a schedule with end_step needs every_n_steps, the steps from one round to the next.")
-        self.every = every
-        assert end is not None
-        if not 0 <= self.begin <= end:
-            raise UsageError(f"begin_{self.unit} {self.begin} must lie in [0, end_{self.unit} {end}].")
-        if self.every < 1 or (end - self.begin) % self.every:
-            raise UsageError(
-                f"every_n_{self.unit}s {self.every} must be at least 1 and divide end_{self.unit} - begin_{self.unit} "
-                f"= {end - self.begin}, so that the last round falls on end_{self.unit}."
-            )
-        self.end = end
+        else:
+            both = f", not both end_epoch {end_epoch} and end_step {end_step}: set one to null"
+            raise UsageError(f"a schedule needs either end_epoch or end_step{'' if end_step is None else both}.")
 
     @property
     def rounds(self) -> int:
@@ -118,6 +105,21 @@ class Schedule(ABC):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: B027 (most have none)
         """Take it back."""
+
+
+def _interval(unit: str, begin: int, end: int, every: int | None) -> tuple[int, int, int]:
+    """Return when rounds begin and end and how far apart they are, if that can be; a single round needs no distance."""
+    if not 0 <= begin <= end:
+        raise UsageError(f"begin_{unit} {begin} must lie in [0, end_{unit} {end}].")
+    if every is None and begin < end:
+        raise UsageError(f"a schedule with end_{unit} needs every_n_{unit}s, the {unit}s from one round to the next.")
+    every = 1 if every is None else every
+    if every < 1 or (end - begin) % every:
+        raise UsageError(
+            f"every_n_{unit}s {every} must be at least 1 and divide end_{unit} - begin_{unit} = {end - begin}, so that the "
+            f"last round falls on end_{unit}."
+        )
+    return begin, end, every
 
 
 def _check_unused(unit: str, **given: tuple[int | None, int]) -> None:
