@@ -57,6 +57,7 @@ class Study:
             {
                 "model": Path(budget.model).name,
                 "source": Path(budget.source).name,
+                "subset": budget.subset,
                 "images": budget.images,
                 "epochs": budget.epochs,
                 "batch_size": budget.batch_size,
