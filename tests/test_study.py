@@ -128,9 +128,10 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "TABLES", tables)
     journal = Journal(tmp_path / "64x4")
     journal.open({})
-    for rate, seed, scored in ((1e-4, 0, 0.7), (1e-4, 2, 0.1), (3e-4, 0, 0.8), (3e-4, 1, 0.9)):
-        key = {"row": row, "sparsity": 0.9, "learning_rate": rate, "seed": seed}
-        facts = {"images_seen": 256, "seconds": 120, "reached": 0.9, "parameters": 1, "chosen": scored}
+    at_90 = [(0.9, 1e-4, 0, 0.7), (0.9, 1e-4, 2, 0.1), (0.9, 3e-4, 0, 0.8), (0.9, 3e-4, 1, 0.9)]
+    for sparsity, rate, seed, scored in [*at_90, (0.5, 1e-4, 0, 0.9), (0.6, 1e-4, 0, 0.9)]:
+        key = {"row": row, "sparsity": sparsity, "learning_rate": rate, "seed": seed}
+        facts = {"images_seen": 256, "seconds": 120, "reached": sparsity, "parameters": 1, "chosen": scored}
         journal.add("trained", key | facts)
         journal.add("scored", key | {"scored": scored})  # the first of a search that was gone on with
     monkeypatch.setattr(sys, "argv", ["report.py", "--results", str(tmp_path), "--figures", str(tmp_path)])
@@ -140,4 +141,5 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     assert f"| {row} | 90% |  | 70.0 | 80.0 |  |  |" in one  # the search
     assert f"| {row} | 85.0 ± 7.1 (2) | 256 | 0.0003 | 2 |" in three
     assert f"| {row} | 80.0 | 256 | 0.0003 | 2 |" in one
-    assert (tmp_path / "peers_64x4.png").stat().st_size > 1000
+    for figure in ("peers", "sparsities"):
+        assert (tmp_path / f"{figure}_64x4.png").stat().st_size > 1000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from journal import KEY, Journal
 from matplotlib.figure import Figure
-from tables import FIGURES, LEARNING_RATES, TABLES, Part
+from tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
 
 TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
 
@@ -133,6 +133,24 @@ def draw(results: Results, rows: Sequence[str], path: Path) -> None:
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=5, frameon=False)
+    save(figure, path)
+
+
+def draw_curves(results: Results, rows: Sequence[str], path: Path) -> None:
+    """Draw the mean accuracy of each row over the sparsities at which it was scored."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for row, marker in zip(rows, cycle("osD^v")):
+        points = [(100 * sparsity, results.of_row(row, sparsity)) for sparsity in results.sparsities([row])]
+        means = [statistics.mean(outcome.accuracy for outcome in outcomes) for _, outcomes in points]
+        axes.plot([sparsity for sparsity, _ in points], means, marker=marker, label=row)
+    axes.set(xlabel="weights that are zero (%)", ylabel="accuracy (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
@@ -152,6 +170,9 @@ def main() -> None:
         for name, rows in FIGURES.items():
             if results.sparsities(rows):
                 draw(results, rows, options.figures / f"{name}_{folder.name}.png")
+        for name, rows in CURVES.items():
+            if len(results.sparsities(rows)) > 2:
+                draw_curves(results, rows, options.figures / f"{name}_{folder.name}.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which rows at which sparsities make up a table, and which rows a figure."""
+"""Which rows at which sparsities make up a table, and which rows a figure or a set of curves."""
 
 from dataclasses import dataclass
 
@@ -29,10 +29,10 @@ TABLES: dict[str, tuple[Part, ...]] = {
         *at_90_then_80("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch", *RECIPE),
         Part(HEADLINE, (0.9, 0.8), seeds=3),  # the same ones, once each is there
         Part(("dense control",), (0.0,)),
-        *at_90_then_80("ModelPruning, 2 rounds", "at once", "distilled, hidden states"),
+        *at_90_then_80("ModelPruning, 2 rounds"),
         Part(("ModelPruning, 2 rounds, rewound",), (0.8,)),
     ),
-    "sparsities": (Part(HEADLINE, (0.5, 0.95)),),
+    "sparsities": (Part(HEADLINE, (0.9, 0.95, 0.8, 0.5)),),
     "schedules": at_90_then_80(
         "at once",
         "linear, 4 rounds",
@@ -51,4 +51,8 @@ TABLES: dict[str, tuple[Part, ...]] = {
     "structure": (Part(STRUCTURED, (0.25, 0.5)),),
 }
 
-FIGURES: dict[str, tuple[str, ...]] = {"peers": (*PEERS, *RECIPE)}
+FIGURES: dict[str, tuple[str, ...]] = {
+    "peers": (*PEERS, *RECIPE),
+    "schedules": tuple(dict.fromkeys(row for part in TABLES["schedules"] for row in part.rows)),
+}
+CURVES: dict[str, tuple[str, ...]] = {"sparsities": HEADLINE}  # over at least three sparsities
