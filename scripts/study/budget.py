@@ -1,5 +1,7 @@
 """What is the same for every row of the study: the model, the images, how many of them are seen, and who is asked."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
+from vitprune.model.distillation import Distillation
 
 VALIDATION_SEED = 42  # which half of the validation images chooses, and which one is scored
 
@@ -62,6 +65,10 @@ class Budget:
         """Where all of it runs: on one GPU if there is one."""
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
+    def autocast(self) -> torch.autocast:
+        """A context that computes in the precision of the trainer."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
+
     @cached_property
     def labels(self) -> list[str]:
         """Names of the classes."""
@@ -83,10 +90,15 @@ class Run:
     seed: int
     images_seen: int = 0
 
-    def classifier(self, **changes: object) -> ViTClassifier:
-        """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
+    def classifier(self, distillation: Callable[[], Distillation] | None = None) -> ViTClassifier:
+        """The dense model, in a module that trains it."""
         seed_everything(self.seed, verbose=False)
-        model = ViTClassifier(self.budget.model, labels=self.budget.labels, learning_rate=self.learning_rate, **changes)
+        model = ViTClassifier(
+            self.budget.model,
+            labels=self.budget.labels,
+            learning_rate=self.learning_rate,
+            distillation=distillation() if distillation else None,
+        )
         if self.budget.device.type == "cpu":
             model.net.set_attn_implementation("eager")  # a fifth faster on a CPU
         model.net.register_forward_pre_hook(self._count, with_kwargs=True)
@@ -121,7 +133,7 @@ class Judge:
     budget: Budget
 
     @cached_property
-    def _halves(self) -> dict[str, DataLoader]:
+    def _halves(self) -> dict[str, tuple[ImageData, DataLoader]]:
         loaders = {}
         for name, part in (("choose", 0), ("score", 1)):
             data = self.budget.data()
@@ -137,12 +149,12 @@ class Judge:
         It chooses in the precision of the training, and scores in float32, which takes twice as long and is done once.
         """
         data, loader = self._halves[half]
-        device, autocast = self.budget.device, half == "choose" and self.budget.precision.startswith("bf16")
+        device = self.budget.device
         net = net.eval().to(device)
         right = seen = 0
         for batch in loader:
             images = data.prepare(batch, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            with self.budget.autocast() if half == "choose" else nullcontext():
                 logits = net(pixel_values=images["pixel_values"]).logits
             right += int((logits.argmax(dim=1) == images["labels"]).sum())
             seen += len(images["labels"])

@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,27 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+RESULTS = Path("lightning_logs/study")  # where they go, and are looked for, if nothing else is said
 KEY = ("row", "sparsity", "learning_rate", "seed")  # of a training
-COLUMNS = {"trained": (*KEY, "images_seen", "seconds", "reached", "parameters", "chosen"), "scored": (*KEY, "scored")}
+COLUMNS = {
+    "trained": (*KEY, "images_seen", "seconds", "reached", "parameters", "chosen", "code"),
+    "scored": (*KEY, "scored"),
+}
+
+
+def revision() -> str:
+    """Return the commit of the code that is running, with a `+` if it was changed since; nothing outside of a checkout."""
+    folder = Path(__file__).parents[2]
+    code = [str(folder / name) for name in ("src", "scripts/study", "constraints.txt")]
+    commit, changes = (
+        subprocess.run(["git", "-C", str(folder), *command, "--", *code], capture_output=True, text=True).stdout.strip()
+        for command in (("log", "-1", "--format=%h"), ("status", "--porcelain"))
+    )
+    return commit + ("+" if changes else "")
 
 
 class Journal:
-    """Two tables in a folder, `trained.csv` and `scored.csv`, and the weights of every training in `weights/`."""
+    """Two tables in a folder, `trained.csv` and `scored.csv`; in `weights/`, which can be spared, those of every training."""
 
     def __init__(self, results: Path) -> None:
         self.results = results
@@ -24,15 +40,18 @@ class Journal:
     def open(self, budget: dict[str, Any]) -> None:
         """Note the budget that all results are of, or refuse another one."""
         self.results.mkdir(parents=True, exist_ok=True)
-        path, mine = self.results / "budget.json", json.dumps(budget)
+        path = self.results / "budget.json"
         with path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            theirs = file.read()
-            if theirs not in ("", mine):
-                raise SystemExit(f"{path} is of {theirs} and not of {mine}: say the same, or take another --results.")
-            if not theirs:
-                file.write(mine)
+            text = file.read()
+            theirs = json.loads(text) if text else budget
+            others = [name for name in budget if theirs.get(name) != budget[name]]
+            if others:
+                differ = ", ".join(f"{name} {theirs.get(name)} and not {budget[name]}" for name in others)
+                raise SystemExit(f"the results in {self.results} are of {differ}: take another --results.")
+            if not text:
+                json.dump(budget, file, indent=1)
 
     def read(self, table: str) -> list[dict[str, str]]:
         """Return the lines of a table."""
@@ -43,6 +62,12 @@ class Journal:
         """Return the line of a training, if it is there."""
         wanted = tuple(map(str, key))
         return next((line for line in self.read(table) if tuple(line[name] for name in KEY) == wanted), None)
+
+    def best_rate(self, row: str, sparsity: float) -> float | None:
+        """Return the learning rate that was chosen, the best of those that were tried; None before the first."""
+        of_row = (str(row), str(sparsity), "0")
+        lines = [line for line in self.read("trained") if (line["row"], line["sparsity"], line["seed"]) == of_row]
+        return float(max(lines, key=lambda line: float(line["chosen"]))["learning_rate"]) if lines else None
 
     def add(self, table: str, values: dict[str, Any]) -> None:
         """Add a line."""
@@ -57,9 +82,12 @@ class Journal:
 
     def weights_of(self, key: tuple) -> Path:
         """Return where the weights of a training belong."""
-        folder = self.results / "weights"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / ("_".join(str(part).replace(" ", "-").replace(",", "") for part in key) + ".safetensors")
+        return self._file("weights", key, "safetensors")
+
+    def _file(self, folder: str, key: tuple, suffix: str) -> Path:
+        (self.results / folder).mkdir(parents=True, exist_ok=True)
+        name = "_".join(str(part).replace(" ", "-").replace(",", "") for part in key)
+        return self.results / folder / f"{name}.{suffix}"
 
     def keep_weights(self, key: tuple, weights: dict[str, Tensor]) -> None:
         """Write the weights of a training, whole or not at all."""
@@ -70,7 +98,7 @@ class Journal:
     @contextmanager
     def claim(self, key: tuple) -> Iterator[bool]:
         """Tell whether no other process is at this training; it is this one's until the block ends."""
-        with self.weights_of(key).with_suffix(".lock").open("w") as file:
+        with self._file("locks", key, "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

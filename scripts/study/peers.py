@@ -1,5 +1,6 @@
 """Other people's tools on the same model, images and budget, set up as their documentation says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice, pairwise
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from vitprune.model import ViTClassifier
+from vitprune.model.distillation import Distillation
 from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
 from vitprune.pruning.calibration import sample
@@ -33,7 +35,7 @@ def relative(sparsity: float, rounds: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Article(Row):
-    """`torch.nn.utils.prune.l1_unstructured` on each layer and a plain loop with AdamW at a constant rate, in turns."""
+    """`torch.nn.utils.prune.l1_unstructured` on each layer and a plain loop with a new AdamW at a constant rate, in turns."""
 
     rounds: int
 
@@ -57,7 +59,7 @@ class Article(Row):
                 loader.sampler.set_epoch(epoch)
                 for batch in loader:
                     images = data.prepare(batch, device)
-                    with torch.autocast(device.type, torch.bfloat16, enabled=run.budget.precision == "bf16-mixed"):
+                    with run.budget.autocast():
                         logits = net(pixel_values=images["pixel_values"]).logits
                         loss = F.cross_entropy(logits, images["labels"])
                     loss.backward()
@@ -80,6 +82,7 @@ class LightningModelPruning(Row):
 
     rounds: int
     rewound: bool = False
+    distillation: Callable[[], Distillation] | None = None
 
     def check(self, budget: Budget) -> None:
         """See the base class."""
@@ -88,7 +91,7 @@ class LightningModelPruning(Row):
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        model = run.classifier()
+        model = run.classifier(self.distillation)
         pruning = ModelPruning(
             "l1_unstructured",
             [(layer, "weight") for layer in layers_of(model.net)],
@@ -110,6 +113,7 @@ class TorchPruning(Row):
     """
 
     taylor: bool  # its documentation's advice for ViTs, else the L2 norm
+    distillation: Callable[[], Distillation] | None = None
 
     def check(self, budget: Budget) -> None:
         """See the base class."""
@@ -120,7 +124,7 @@ class TorchPruning(Row):
         """See the class."""
         import torch_pruning  # only this row needs it
 
-        model = run.classifier()
+        model = run.classifier(self.distillation)
         net, heads = model.net, model.net.config.num_attention_heads
         importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
         if self.taylor:

@@ -1,17 +1,16 @@
 """Print the study's tables as markdown and draw its figures, from the results that are there.
 
-python scripts/study/report.py [--results docs/study] [--figures docs/images/study]
+python scripts/study/report.py [--results FOLDER] [--figures FOLDER]
 """
 
 import argparse
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, product
 from pathlib import Path
 
-from journal import KEY, Journal
+from journal import KEY, RESULTS, Journal
 from matplotlib.figure import Figure
 from tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
 
@@ -37,23 +36,19 @@ class Results:
 
     @classmethod
     def of(cls, journal: Journal) -> "Results":
-        """Read them, at the learning rate that was chosen last: a search may have gone on after the first score."""
+        """Read them, at the learning rate that is chosen now: a search may have gone on after a score."""
         trained = {tuple(line[name] for name in KEY): line for line in journal.read("trained")}
-        lines = journal.read("scored")
-        chosen = {(line["row"], line["sparsity"]): line["learning_rate"] for line in lines if line["seed"] == "0"}
-        return cls(
-            {
-                (line["row"], float(line["sparsity"]), int(line["seed"])): Outcome(
-                    100 * float(line["scored"]), trained[tuple(line[name] for name in KEY)]
-                )
-                for line in lines
-                if line["learning_rate"] == chosen[line["row"], line["sparsity"]]
-            }
-        )
+        scored = {}
+        for line in journal.read("scored"):
+            row, sparsity = line["row"], float(line["sparsity"])
+            if float(line["learning_rate"]) == journal.best_rate(row, sparsity):
+                training = trained[tuple(line[name] for name in KEY)]
+                scored[row, sparsity, int(line["seed"])] = Outcome(100 * float(line["scored"]), training)
+        return cls(scored)
 
-    def of_row(self, row: str, sparsity: float, seeds: float = math.inf) -> list[Outcome]:
+    def of_row(self, row: str, sparsity: float) -> list[Outcome]:
         """Return what came of a row, one outcome a seed."""
-        return [outcome for key, outcome in self.scored.items() if key[:2] == (row, sparsity) and key[2] < seeds]
+        return [outcome for key, outcome in self.scored.items() if key[:2] == (row, sparsity)]
 
     def sparsities(self, rows: Sequence[str]) -> list[float]:
         """Return the sparsities at which one of the rows was scored."""
@@ -63,9 +58,9 @@ class Results:
         """Return whether anything of a table was scored."""
         return any(self.of_row(*cell) for part in parts for cell in product(part.rows, part.sparsities))
 
-    def cell(self, row: str, sparsity: float, seeds: float) -> str:
+    def cell(self, row: str, sparsity: float) -> str:
         """Return mean, standard deviation and number of seeds, and the sparsity that was reached if it is another."""
-        found = self.of_row(row, sparsity, seeds)
+        found = self.of_row(row, sparsity)
         if not found:
             return "-"
         values = [outcome.accuracy for outcome in found]
@@ -85,16 +80,12 @@ class Results:
 
 def table(results: Results, parts: tuple[Part, ...]) -> str:
     """Return a markdown table: a line for each row that was scored, a column for each sparsity."""
-    seeds: dict[tuple[str, float], int] = {}
-    for part in parts:
-        for cell in product(part.rows, part.sparsities):
-            seeds[cell] = max(part.seeds, seeds.get(cell, 0))
-    there = [(row, sparsity) for row, sparsity in seeds if results.of_row(row, sparsity)]
+    there = [cell for part in parts for cell in product(part.rows, part.sparsities) if results.of_row(*cell)]
     rows, sparsities = dict.fromkeys(row for row, _ in there), sorted({sparsity for _, sparsity in there})
     heads = ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "images seen", "learning rate", "minutes"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
-        cells = [results.cell(row, sparsity, seeds.get((row, sparsity), 0)) for sparsity in sparsities]
+        cells = [results.cell(row, sparsity) for sparsity in sparsities]
         lines.append("| " + " | ".join([row, *cells, *results.facts(row, sparsities)]) + " |")
     return "\n".join(lines)
 
@@ -137,13 +128,18 @@ def draw(results: Results, rows: Sequence[str], path: Path) -> None:
 
 
 def draw_curves(results: Results, rows: Sequence[str], path: Path) -> None:
-    """Draw the mean accuracy of each row over the sparsities at which it was scored."""
+    """Draw the accuracy of each row over the sparsities at which it was scored.
+
+    With several seeds it is their mean, and a bar goes from the lowest to the highest.
+    """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for row, marker in zip(rows, cycle("osD^v")):
-        points = [(100 * sparsity, results.of_row(row, sparsity)) for sparsity in results.sparsities([row])]
-        means = [statistics.mean(outcome.accuracy for outcome in outcomes) for _, outcomes in points]
-        axes.plot([sparsity for sparsity, _ in points], means, marker=marker, label=row)
+        sparsities = results.sparsities([row])
+        values = [[outcome.accuracy for outcome in results.of_row(row, sparsity)] for sparsity in sparsities]
+        x = [100 * sparsity for sparsity in sparsities]
+        (line,) = axes.plot(x, [statistics.mean(seeds) for seeds in values], marker=marker, label=row)
+        axes.vlines(x, [min(seeds) for seeds in values], [max(seeds) for seeds in values], color=line.get_color())
     axes.set(xlabel="weights that are zero (%)", ylabel="accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
@@ -157,9 +153,10 @@ def save(figure: Figure, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("docs/study"))
-    parser.add_argument("--figures", type=Path, default=Path("docs/images/study"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--figures", type=Path, help="by default beside the results")
     options = parser.parse_args()
+    figures = options.figures or options.results
     for folder in sorted(path.parent for path in options.results.glob("*/scored.csv")):
         journal = Journal(folder)
         results = Results.of(journal)
@@ -169,10 +166,10 @@ def main() -> None:
         print(f"\nlearning rates, {folder.name} images, on the half that chooses\n\n{search(journal)}")
         for name, rows in FIGURES.items():
             if results.sparsities(rows):
-                draw(results, rows, options.figures / f"{name}_{folder.name}.png")
+                draw(results, rows, figures / f"{name}_{folder.name}.png")
         for name, rows in CURVES.items():
             if len(results.sparsities(rows)) > 2:
-                draw_curves(results, rows, options.figures / f"{name}_{folder.name}.png")
+                draw_curves(results, rows, figures / f"{name}_{folder.name}.png")
 
 
 if __name__ == "__main__":

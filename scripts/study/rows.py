@@ -17,6 +17,7 @@ from vitprune.pruning import (
     Combined,
     Cubic,
     Element,
+    Geometric,
     Global,
     Head,
     IterativePruning,
@@ -81,8 +82,7 @@ class Ours(Row):
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        distillation = self.distillation() if self.distillation else None
-        model = run.classifier(distillation=distillation)
+        model = run.classifier(self.distillation)
         pruning = IterativePruning(
             self.schedule(run.sparsity, run.budget.steps),
             self.criterion(),
@@ -106,10 +106,12 @@ ROWS: dict[str, Row] = {
     "the article, at once": Article(rounds=1),
     "the article, 4 rounds": Article(rounds=4),
     "ModelPruning, after an epoch": LightningModelPruning(rounds=1),
+    "ModelPruning, distilled": LightningModelPruning(rounds=1, distillation=hidden_states),
     "ModelPruning, 2 rounds": LightningModelPruning(rounds=2),
     "ModelPruning, 2 rounds, rewound": LightningModelPruning(rounds=2, rewound=True),
     "Torch-Pruning, L2": TorchPruning(taylor=False),
     "Torch-Pruning, Taylor": TorchPruning(taylor=True),
+    "Torch-Pruning, Taylor, distilled": TorchPruning(taylor=True, distillation=hidden_states),
     "at once": Ours(),
     # when
     "linear, 4 rounds": Ours(schedule=rounds(Linear, 4)),
@@ -119,6 +121,7 @@ ROWS: dict[str, Row] = {
     "linear, 8 rounds by half": Ours(schedule=rounds(Linear, 8, until=0.5)),
     "cubic, 8 rounds by half": Ours(schedule=rounds(Cubic, 8, until=0.5)),
     "cubic, 50 rounds by half": Ours(schedule=rounds(Cubic, 50, until=0.5)),
+    "geometric, 8 rounds by half": Ours(schedule=rounds(Geometric, 8, until=0.5)),
     "cubic, 4 rounds, rewound": Ours(schedule=rounds(Cubic, 4), rewind=LearningRate),
     # which, and where
     "Taylor": Ours(criterion=Taylor),
@@ -140,6 +143,7 @@ ROWS: dict[str, Row] = {
     "2:4": Ours(granularity=partial(NofM, 2, 4)),
     "2:4, SparseGPT, distilled": Ours(criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states),
     "heads and neurons": Ours(granularity=heads_and_neurons, allocation=Global),
+    "heads and neurons, Taylor": Ours(granularity=heads_and_neurons, allocation=Global, criterion=Taylor),
     "heads and neurons, Taylor, distilled": Ours(
         granularity=heads_and_neurons, allocation=Global, criterion=Taylor, distillation=hidden_states
     ),

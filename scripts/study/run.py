@@ -1,10 +1,10 @@
-"""Train and score the rows of a table: a learning-rate search on one half of the validation images, a score on the other.
+"""Train and score the rows of tables: a learning-rate search on one half of the validation images, a score on the other.
 
-    python scripts/study/run.py TABLE [--model FOLDER] [--source FOLDER] [--threads 1]
+    python scripts/study/run.py TABLE ... [--model FOLDER] [--source FOLDER]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images; those that the results
-hold already are not run again, and several processes may work on one table. They go to a folder of the budget, as
-docs/study/2000x4, and weights (22 MB each) to `weights/` in there.
+hold already are not run again, and several processes may work on one table. Results go to a folder of the budget, as
+lightning_logs/study/2000x4, and weights (22 MB each) to `weights/` in there.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from budget import Budget, Judge, Run, native_precision
-from journal import KEY, Journal
+from journal import KEY, RESULTS, Journal, revision
 from peers import layers_of
 from rows import ROWS
 from safetensors.torch import load_file
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
+from vitprune.study import fingerprint
 
 IMAGENETTE = "frgfm/imagenette"
 
@@ -35,27 +36,36 @@ def kept(net: nn.Module) -> int:
 
 
 def with_weights(net: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
-    """Give a model weights, which may be fewer than its own: a layer is as wide as its weight."""
+    """Give a model weights, all of them, though they may be smaller than its own: a layer is as wide as its weight."""
+    if strange := weights.keys() ^ net.state_dict().keys():
+        raise RuntimeError(f"not the weights of this model: {', '.join(sorted(strange))} differ; were the masks removed?")
     for name, weight in weights.items():
         module, _, leaf = name.rpartition(".")
         setattr(net.get_submodule(module), leaf, nn.Parameter(weight))
     return net
 
 
+def dense_model(budget: Budget) -> nn.Module:
+    """Return what every row sets out from, or refuse a budget that does not go with its model and images."""
+    net, images = build_net(budget.model, None, None), len(budget.data().splits["train"])
+    if not find_classes(net.config.id2label, budget.labels):
+        raise SystemExit(f"{budget.model} does not know the classes of the data by name: {', '.join(budget.labels)}.")
+    if images != budget.images:
+        raise SystemExit(f"the budget has {budget.images} images and the data {images}: take as many as there are.")
+    return build_net(budget.model, None, budget.labels)
+
+
 class Study:
     """Trainings of one budget, each done once."""
 
     def __init__(self, budget: Budget, journal: Journal) -> None:
-        self.budget, self.journal, self.judge = budget, journal, Judge(budget)
-        dense, images = build_net(budget.model, None, None), len(budget.data().splits["train"])
-        if not find_classes(dense.config.id2label, budget.labels):
-            raise SystemExit(f"{budget.model} does not know the classes of the data by name: {', '.join(budget.labels)}.")
-        if images != budget.images:
-            raise SystemExit(f"the budget has {budget.images} images and the data {images}: take as many as there are.")
+        self.budget, self.journal, self.judge, self.code = budget, journal, Judge(budget), revision()
+        dense = dense_model(budget)
         self.dense = kept(dense)
         journal.open(
             {
                 "model": Path(budget.model).name,
+                "weights": fingerprint(dense),
                 "source": Path(budget.source).name,
                 "subset": budget.subset,
                 "images": budget.images,
@@ -63,6 +73,7 @@ class Study:
                 "batch_size": budget.batch_size,
                 "precision": budget.precision,
                 "device": budget.device.type,
+                "threads": torch.get_num_threads(),
             }
         )
 
@@ -72,10 +83,12 @@ class Study:
             if not mine:
                 return False
             if not self.journal.find("trained", key):
-                self.journal.add("trained", self._train(key))
+                line, weights = self._train(key)
+                self.journal.keep_weights(key, weights)
+                self.journal.add("trained", line)
         return True
 
-    def _train(self, key: tuple[str, float, float, int]) -> dict[str, Any]:
+    def _train(self, key: tuple[str, float, float, int]) -> tuple[dict[str, Any], dict[str, Tensor]]:
         row, sparsity, learning_rate, seed = key
         clock = time.perf_counter if self.budget.device.type == "cuda" else time.process_time
         start = clock()
@@ -84,7 +97,6 @@ class Study:
         seconds = round(clock() - start)
         if run.images_seen != self.budget.images_seen:
             raise RuntimeError(f"{row} was trained on {run.images_seen} images, and the budget is {self.budget.images_seen}.")
-        self.journal.keep_weights(key, {name: weight.contiguous() for name, weight in net.state_dict().items()})
         line = {
             **dict(zip(KEY, key, strict=True)),
             "images_seen": run.images_seen,
@@ -92,9 +104,10 @@ class Study:
             "reached": round(1 - kept(net) / self.dense, 6),
             "parameters": sum(int(parameter.count_nonzero()) for parameter in net.parameters()),
             "chosen": round(self.judge.accuracy(net, "choose"), 6),
+            "code": self.code,
         }
         print(line, flush=True)
-        return line
+        return line, {name: weight.contiguous() for name, weight in net.state_dict().items()}
 
     def score(self, key: tuple[str, float, float, int]) -> bool:
         """Score a training that was chosen; return as `train` does."""
@@ -110,12 +123,15 @@ class Study:
             return mine
 
     def _train_again(self, key: tuple[str, float, float, int]) -> None:
-        before, again = float(self.journal.find("trained", key)["chosen"]), self._train(key)["chosen"]
-        if again != before:
+        before = float(self.journal.find("trained", key)["chosen"])
+        line, weights = self._train(key)
+        if line["chosen"] != before:
             raise SystemExit(
-                f"the weights of {key} are gone, and trained again they reach {again} and not {before}, as on another kind of "
-                f"machine: take their line out of {self.journal.results / 'trained.csv'}, or take another --results."
+                f"the weights of {key} are gone, and trained again they reach {line['chosen']} and not {before}, as with other "
+                f"versions or on another kind of machine: take their line out of {self.journal.results / 'trained.csv'}, or "
+                "take another --results."
             )
+        self.journal.keep_weights(key, weights)
 
     def do(self, row: str, sparsity: float, seeds: int) -> bool:
         """Search, train and score a row; return whether all of it is done."""
@@ -126,55 +142,54 @@ class Study:
         return bool(done) and all(done)
 
     def search(self, row: str, sparsity: float) -> float | None:
-        """Return the best learning rate, from two neighbours on and towards the better; None while another process is at it."""
+        """Return the best learning rate, better than both its neighbours; None while another process is at one of them."""
         first = (len(LEARNING_RATES) - 1) // 2
-        tried = [first, first + 1]
-        while True:
-            keys = [(row, sparsity, LEARNING_RATES[index], 0) for index in tried]
-            for key in keys:
-                self.train(key)
-            lines = [self.journal.find("trained", key) for key in keys]  # some perhaps by another process meanwhile
-            if not all(lines):
+        wanted, tried = {first, first + 1}, set[int]()
+        while wanted - tried:
+            keys = [(row, sparsity, LEARNING_RATES[index], 0) for index in sorted(wanted - tried)]
+            done = [self.train(key) for key in keys]
+            if not all(done):
                 return None
-            chosen = [float(line["chosen"]) for line in lines]
-            best = tried[chosen.index(max(chosen))]
-            further = {min(tried): min(tried) - 1, max(tried): max(tried) + 1}.get(best, -1)
-            if not 0 <= further < len(LEARNING_RATES):
-                return LEARNING_RATES[best]
-            tried.append(further)
+            tried |= wanted
+            best = LEARNING_RATES.index(self.journal.best_rate(row, sparsity))
+            wanted = {index for index in (best - 1, best, best + 1) if 0 <= index < len(LEARNING_RATES)}
+        return LEARNING_RATES[best]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("tables", metavar="TABLE", nargs="+", choices=TABLES)
     parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
     parser.add_argument("--source", default=IMAGENETTE)
     parser.add_argument("--subset", help="configuration of the source, where it has several; full_size of the default")
     parser.add_argument("--images", type=int, default=Budget.images)
     parser.add_argument("--epochs", type=int, default=Budget.epochs)
     parser.add_argument(
-        "--precision", default=native_precision(), help="by default bf16-mixed where it is native, else 32-true"
+        "--precision",
+        choices=("bf16-mixed", "32-true"),
+        default=native_precision(),
+        help="by default bf16-mixed where it is native",
     )
-    parser.add_argument("--results", type=Path, default=Path("docs/study"))
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--threads", type=int, default=1, help="of a process; the minutes are those of all of them")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
     subset = options.subset or ("full_size" if options.source == IMAGENETTE else None)
     settings = {"subset": subset, "precision": options.precision}
     budget = Budget(options.model, options.source, options.images, options.epochs, **settings)
-    for row in {row for table in TABLES[options.table] for row in table.rows}:
+    parts = [part for table in options.tables for part in TABLES[table]]
+    left = [(row, sparsity, part.seeds) for part in parts for sparsity in part.sparsities for row in part.rows]
+    for row, _, _ in left:
         ROWS[row].check(budget)
     study = Study(budget, Journal(options.results / f"{options.images}x{options.epochs}"))
-    left = [
-        (row, sparsity, table.seeds) for table in TABLES[options.table] for sparsity in table.sparsities for row in table.rows
-    ]
     while left:
         done = next((entry for entry in left if study.do(*entry)), None)
         if done:
             left.remove(done)
         else:
             time.sleep(10)  # all that is left is in other processes' hands
+    print(f"all of {', '.join(options.tables)} is in {study.journal.results}; report.py prints it.")
 
 
 if __name__ == "__main__":
