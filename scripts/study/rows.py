@@ -139,6 +139,8 @@ ROWS: dict[str, Row] = {
     "SparseGPT, distilled, cubic, 8 rounds by half": Ours(
         criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
     ),
+    "SparseGPT, distilled, cubic, 4 rounds": Ours(criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)),
+    "distilled, hidden states, cubic, 4 rounds": Ours(distillation=hidden_states, schedule=rounds(Cubic, 4)),
     # patterns and structure
     "2:4": Ours(granularity=partial(NofM, 2, 4)),
     "2:4, SparseGPT, distilled": Ours(criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states),

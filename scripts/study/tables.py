@@ -52,6 +52,12 @@ TABLES: dict[str, tuple[Part, ...]] = {
         "geometric, 8 rounds by half",
         "cubic, 4 rounds, rewound",
     ),
+    "rounds of the recipe": at_90_then_80(
+        "distilled, hidden states",
+        "distilled, hidden states, cubic, 4 rounds",
+        *RECIPE,
+        "SparseGPT, distilled, cubic, 4 rounds",
+    ),
     "scores": at_90_then_80("at once", "Taylor", "Wanda", "SparseGPT"),
     "allocations": at_90_then_80("at once", "Global", "ERK", "LAMP"),
     "teachers": at_90_then_80("at once", "random crops", "distilled", "distilled, hidden states", "ModelPruning, distilled"),
