@@ -153,3 +153,17 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
     assert f"| {row} | 85.0 ± 7.1 (2) | 256 | 0.0003 | 2 |" in printed
     for figure in ("peers", "sparsities"):
         assert (tmp_path / f"{figure}_64x4.png").stat().st_size > 1000
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_losses_of_every_step_are_drawn(study, tmp_path, monkeypatch, capsys):
+    import losses
+
+    digits = ["--model", "digits", "--source", "digits", "--images", "64", "--output", str(tmp_path / "losses.png")]
+    monkeypatch.setattr(sys, "argv", ["losses.py", "--rows", "dense control", "at once", *digits])
+    losses.main()
+    lines = dict(line.split(": ") for line in capsys.readouterr().out.splitlines() if line.startswith(("dense", "at")))
+    dense, pruned = lines["dense control"].split(), lines["at once"].split()
+    assert len(dense) == len(pruned) == 4  # sixteen steps
+    assert float(pruned[0]) > float(dense[0])
+    assert (tmp_path / "losses.png").stat().st_size > 1000

@@ -1,6 +1,6 @@
 """What is the same for every row of the study: the model, the images, how many of them are seen, and who is asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,6 +88,7 @@ class Run:
     sparsity: float
     learning_rate: float
     seed: int
+    watching: Sequence[Callback] = ()
     images_seen: int = 0
 
     def classifier(self, distillation: Callable[[], Distillation] | None = None) -> ViTClassifier:
@@ -116,7 +117,7 @@ class Run:
             devices=1,
             precision=self.budget.precision,
             gradient_clip_val=1.0,
-            callbacks=callbacks,
+            callbacks=[*callbacks, *self.watching],
             limit_val_batches=0,
             logger=False,
             enable_checkpointing=False,

@@ -9,13 +9,13 @@ lightning_logs/study/2000x4, and weights (22 MB each) to `weights/` in there.
 
 import argparse
 import time
-import warnings
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from budget import Budget, Judge, Run, native_precision
+from arguments import add_budget, budget_of
+from budget import Budget, Judge, Run
 from journal import KEY, RESULTS, Journal, revision
 from peers import layers_of
 from rows import ROWS
@@ -26,8 +26,6 @@ from torch import Tensor, nn
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
 from vitprune.study import fingerprint
-
-IMAGENETTE = "frgfm/imagenette"
 
 
 def kept(net: nn.Module) -> int:
@@ -159,25 +157,10 @@ class Study:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", metavar="TABLE", nargs="+", choices=TABLES)
-    parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
-    parser.add_argument("--source", default=IMAGENETTE)
-    parser.add_argument("--subset", help="configuration of the source, where it has several; full_size of the default")
-    parser.add_argument("--images", type=int, default=Budget.images)
-    parser.add_argument("--epochs", type=int, default=Budget.epochs)
-    parser.add_argument(
-        "--precision",
-        choices=("bf16-mixed", "32-true"),
-        default=native_precision(),
-        help="by default bf16-mixed where it is native",
-    )
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--threads", type=int, default=1, help="of a process; the minutes are those of all of them")
+    add_budget(parser, Budget.images)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore")
-    subset = options.subset or ("full_size" if options.source == IMAGENETTE else None)
-    settings = {"subset": subset, "precision": options.precision}
-    budget = Budget(options.model, options.source, options.images, options.epochs, **settings)
+    budget = budget_of(options)
     parts = [part for table in options.tables for part in TABLES[table]]
     left = [(row, sparsity, part.seeds) for part in parts for sparsity in part.sparsities for row in part.rows]
     for row, _, _ in left:
