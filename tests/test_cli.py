@@ -1,5 +1,6 @@
 """The command line as a user types it."""
 
+import contextlib
 import csv
 import json
 import re
@@ -296,6 +297,14 @@ class TestConfigs:
         main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS])
         settings = yaml.safe_load((tmp_path / "lightning_logs" / "version_0" / "config.yaml").read_text())
         assert (settings["model"]["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
+
+    @pytest.mark.parametrize("null", [["--pruning.schedule.end_epoch", "null"], ["--pruning.schedule.end_epoch=null"]])
+    def test_a_schedule_in_epochs_becomes_one_in_steps_on_the_command_line(self, null, capsys):
+        steps = ["--pruning.schedule.end_step=4", "--pruning.schedule.every_n_steps=2", "--pruning.schedule.every_n_epochs=1"]
+        with contextlib.suppress(SystemExit):
+            main(["fit", "--config", "iterative.yaml", *null, *steps, "--print_config"])
+        schedule = yaml.safe_load(capsys.readouterr().out)["pruning"]["schedule"]["init_args"]
+        assert (schedule["end_epoch"], schedule["end_step"]) == (None, 4)
 
 
 ITERATIVE = ["fit", "--config", "iterative.yaml"]

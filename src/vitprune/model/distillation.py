@@ -24,8 +24,7 @@ class Distillation:
         weight: Share of the teacher in the loss, in (0, 1].
         temperature: T > 0; a high one also teaches how the wrong classes compare.
         hidden_weight: Weight of the squared differences of the hidden states after each block, relative to the teacher's
-            squares; 0 for none. Needs a teacher of the same width, depth and patch size. What most of the gain comes from
-            (docs/study.md).
+            squares; 0 for none. Needs a teacher of the same width, depth and patch size.
 
     """
 
