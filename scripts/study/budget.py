@@ -91,14 +91,15 @@ class Run:
     watching: Sequence[Callback] = ()
     images_seen: int = 0
 
-    def classifier(self, distillation: Callable[[], Distillation] | None = None) -> ViTClassifier:
-        """The dense model, in a module that trains it."""
+    def classifier(self, distillation: Callable[[], Distillation] | None = None, **changes: object) -> ViTClassifier:
+        """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
         seed_everything(self.seed, verbose=False)
         model = ViTClassifier(
             self.budget.model,
             labels=self.budget.labels,
             learning_rate=self.learning_rate,
             distillation=distillation() if distillation else None,
+            **changes,
         )
         if self.budget.device.type == "cpu":
             model.net.set_attn_implementation("eager")  # a fifth faster on a CPU

@@ -66,7 +66,7 @@ def rounds(kind: Callable[..., Schedule], count: int, until: float = 1.0) -> Cal
 
 @dataclass(frozen=True)
 class Ours(Row):
-    """This project: every field is an axis, what a model learns from, or arguments of the data."""
+    """This project: every field is an axis, what a model learns from, or arguments of data or model."""
 
     schedule: Callable[[float, int], Schedule] = at_once
     criterion: Callable[[], Any] = Magnitude
@@ -75,6 +75,7 @@ class Ours(Row):
     rewind: Callable[[], Any] | None = None
     distillation: Callable[[], Distillation] | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
 
     def check(self, budget: Budget) -> None:
         """See the base class."""
@@ -82,7 +83,7 @@ class Ours(Row):
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
-        model = run.classifier(self.distillation)
+        model = run.classifier(self.distillation, **self.model)
         pruning = IterativePruning(
             self.schedule(run.sparsity, run.budget.steps),
             self.criterion(),
@@ -96,6 +97,7 @@ class Ours(Row):
         return model.net
 
 
+slow_start = {"warmup_fraction": 0.25}
 logits = partial(Distillation, hidden_weight=0.0)
 hidden_states = partial(Distillation, hidden_weight=10.0)
 heads_and_neurons = partial(Combined, [Head(), Neuron()])
@@ -123,6 +125,8 @@ ROWS: dict[str, Row] = {
     "cubic, 50 rounds by half": Ours(schedule=rounds(Cubic, 50, until=0.5)),
     "geometric, 8 rounds by half": Ours(schedule=rounds(Geometric, 8, until=0.5)),
     "cubic, 4 rounds, rewound": Ours(schedule=rounds(Cubic, 4), rewind=LearningRate),
+    "at once, slow start": Ours(model=slow_start),
+    "cubic, 4 rounds, slow start": Ours(schedule=rounds(Cubic, 4), model=slow_start),
     # which, and where
     "Taylor": Ours(criterion=Taylor),
     "Wanda": Ours(criterion=Wanda),
@@ -138,6 +142,9 @@ ROWS: dict[str, Row] = {
     "SparseGPT, distilled": Ours(criterion=SparseGPT, distillation=hidden_states),
     "SparseGPT, distilled, cubic, 8 rounds by half": Ours(
         criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
+    ),
+    "SparseGPT, distilled, cubic, 8 rounds by half, slow start": Ours(
+        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), model=slow_start
     ),
     "SparseGPT, distilled, cubic, 4 rounds": Ours(criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)),
     "distilled, hidden states, cubic, 4 rounds": Ours(distillation=hidden_states, schedule=rounds(Cubic, 4)),
