@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ COLUMNS = {
 
 def revision() -> str:
     """Return the commit of the code that is running, with a `+` if it was changed since; nothing outside of a checkout."""
+    if not shutil.which("git"):
+        return ""
     folder = Path(__file__).parents[2]
     code = [str(folder / name) for name in ("src", "scripts/study", "constraints.txt")]
     commit, changes = (

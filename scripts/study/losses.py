@@ -1,8 +1,9 @@
-"""Draw the training loss of some of our rows: what a round costs, and whether that is made up for before the next one.
+"""Draw the training loss of some rows: what a round costs, and whether that is made up for before the next one.
 
     python scripts/study/losses.py [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3] [--output PNG]
 
 The budget is asked for as in run.py, by default a quarter of it. Prints the losses too, each the mean of a few steps.
+A ROW is any of rows.py but the article's, whose loop is its own.
 """
 
 import argparse
@@ -14,9 +15,11 @@ from arguments import add_budget, budget_of
 from budget import Run
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
+from peers import Article
 from rows import ROWS
 
 SCHEDULES = ("at once", "cubic, 4 rounds", "cubic, 8 rounds by half", "cubic, 50 rounds by half")
+IN_A_TRAINER = [name for name, row in ROWS.items() if not isinstance(row, Article)]
 STEPS = 4  # in a mean
 
 
@@ -48,7 +51,7 @@ def draw(losses: dict[str, list[float]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", default=SCHEDULES)
+    parser.add_argument("--rows", nargs="+", choices=IN_A_TRAINER, metavar="ROW", default=SCHEDULES)
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--output", type=Path, default=Path("lightning_logs/study/losses.png"))

@@ -30,7 +30,7 @@ class ViTClassifier(LightningModule):
         labels: Names of the data's classes, in order. A pretrained model that knows all of them by name keeps their rows of its
             classifier; else a classifier of another size is rebuilt.
         learning_rate: Peak rate of AdamW. Pruned models want a higher one than dense ones: between 1e-4 and 3e-3 was best for
-            DeiT-Tiny, the more the sparser and in rounds (docs/study.md).
+            DeiT-Tiny, higher where it was sparser (docs/study.md).
         weight_decay: Decoupled decay of weight matrices; norms, biases and embeddings of tokens are not decayed.
         layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
         warmup_fraction: Share of all steps in which the rate rises, in [0, 1).
