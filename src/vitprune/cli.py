@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
 from vitprune.cli_errors import explain
+from vitprune.cli_parser import Parser
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export.formats import parse_formats
@@ -43,19 +43,6 @@ DEFAULTS = {
     "enable_model_summary": False,
     "num_sanity_val_steps": 0,  # the dense model is validated before the first step anyway
 }
-
-
-class Parser(LightningArgumentParser):
-    """A parser that raises its errors instead of printing its usage, and does not guess at abbreviated options."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
-
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Namespace:
-        """Read `null` also where it is for an argument of an argument of an argument, which the base class writes as None."""
-        if args is not None:
-            args = [f"{arg.removesuffix('None')}null" if arg.endswith("=None") else arg for arg in args]
-        return super().parse_args(args, *rest, **options)
 
 
 class PruningCLI(LightningCLI):
