@@ -4,16 +4,13 @@ Whatever the source calls them, the result has the columns `image` (undecoded) a
 `train` and `validation`, and `test` where there is one.
 """
 
-import re
-
-import datasets
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict, Value
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from vitprune.assets import local_folder
+from vitprune.data.opening import open_source
 from vitprune.errors import UsageError
 
 SPLIT_NAMES = {
@@ -64,30 +61,6 @@ def load_source(
             f"(data.validation_fraction {validation_fraction}, seed {seed})."
         )
     return DatasetDict(splits)
-
-
-def open_source(source: str, subset: str | None, streaming: bool = False) -> DatasetDict | IterableDatasetDict:
-    """Load a local folder or a hub data set, with one line of explanation if that is impossible."""
-    folder = local_folder(source, "data.source")
-    try:
-        return datasets.load_dataset(**dataset_arguments(source, subset), streaming=streaming)
-    except Exception as error:  # the library raises a dozen unrelated types for "not there" and "no network"
-        if several := re.search(r"available[^:]*: (\[.*\])", str(error), re.IGNORECASE):
-            valid = f"one of the configurations of {source!r}, {several[1]}"
-            raise UsageError(f"data.subset must be {valid}, not {subset!r}.") from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        hint = "the hub has no such data set, or cannot be reached"
-        if folder:
-            hint = "the folder holds no readable images or parquet files"
-        raise UsageError(f"data.source {source!r} could not be loaded: {hint} ({reason})") from error
-
-
-def dataset_arguments(source: str, subset: str | None) -> dict[str, str | None]:
-    """Return by what `datasets` finds a source: `path`, and `name`, which a folder without configurations would refuse."""
-    folder = local_folder(source, "data.source")
-    if folder and subset and subset not in datasets.get_dataset_config_names(str(folder)):
-        subset = None
-    return {"path": str(folder or source), "name": subset}
 
 
 def _digits() -> DatasetDict:

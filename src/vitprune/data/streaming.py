@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import IterableDataset as TorchIterableDataset
 
 from vitprune.data.loading import ImageSamples, collate
-from vitprune.data.sources import SPLIT_NAMES, dataset_arguments, find_split, normalise_columns, open_source
+from vitprune.data.opening import open_source, open_with
+from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns
 from vitprune.errors import UsageError
 from vitprune.seeding import seed_for
 
@@ -84,7 +85,7 @@ def load_streams(
 
 def _count(source: str, subset: str | None, split: str) -> int | None:
     """Return the number of rows as the data set's card gives it, or the footers of its parquet files; None if neither does."""
-    builder = datasets.load_dataset_builder(**dataset_arguments(source, subset))
+    builder = open_with(datasets.load_dataset_builder, source, subset)
     if builder.info.splits and split in builder.info.splits:
         return builder.info.splits[split].num_examples
     files = (builder.config.data_files or {}).get(split, [])
