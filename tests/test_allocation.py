@@ -91,7 +91,9 @@ def test_a_normalized_ranking_does_not_see_the_scale_of_a_layer(layers):
 def scan(tmp_path, curves):
     path = tmp_path / "sensitivity.json"
     groups = {name: [name] for name in curves}
-    path.write_text(json.dumps({"dense": 0.9, "granularity": "Element", "groups": groups, "scan": curves}))
+    reached = {name: {sparsity: float(sparsity) for sparsity in curve} for name, curve in curves.items()}
+    result = {"dense": 0.9, "granularity": "Element", "groups": groups, "reached": reached, "scan": curves}
+    path.write_text(json.dumps(result))
     return str(path)
 
 
@@ -123,7 +125,7 @@ def test_the_total_is_met_where_the_scan_saw_no_drop(tmp_path, layers, sparsity)
 
 
 def test_a_scan_of_other_layers_is_refused(tmp_path, layers):
-    with pytest.raises(UsageError, match="has no layer layer1, nor 1 more"):
+    with pytest.raises(UsageError, match="lacks layer1 and 1 more of the selected layers"):
         FromSensitivity(scan(tmp_path, {"layer0": {"0.5": 0.5}})).check(layers, Element())
     (tmp_path / "other.json").write_text("{}")
     for path in ("other.json", "missing.json"):

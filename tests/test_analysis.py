@@ -84,6 +84,15 @@ class TestSweep:
         shown = [float(number) for number in re.findall(r"│\s+(\d+\.\d) │$", capsys.readouterr().out, re.MULTILINE)]
         assert shown == sorted(round(100 * curve["0.9"], 1) for curve in result["scan"].values())
 
+    def test_a_pruned_checkpoint_is_shown_at_the_sparsity_it_has(self, root, tmp_path, capsys):
+        last = root / "version_1" / "checkpoints" / "last.ckpt"
+        small = [*ARGUMENTS, f"--ckpt_path={last}", f"--output={tmp_path}"]
+        main(["sweep", *small, "--sparsities=[0.3,0.9]", "--methods={a: {criterion: Magnitude}}"])
+        assert re.search(r"what was\s+reached is up to 40\s+points off", capsys.readouterr().out)
+        result = json.loads((tmp_path / "sweep.json").read_text())["methods"]["a"]
+        assert result["reached"] == pytest.approx({"0.3": 0.7, "0.9": 0.9}, abs=1e-3)
+        assert result["accuracy"]["0.3"] == [json.loads((tmp_path / "sweep.json").read_text())["dense"]]
+
     @pytest.mark.parametrize("name", ["sweep", "a", "b"])
     def test_figures_are_not_blank_and_in_tensorboard(self, root, name):
         folder = root / "version_2" / "sweep"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from tests.conftest import random_batches, tiny_net
 from vitprune.errors import UsageError
@@ -156,7 +156,7 @@ class TestEveryGranularity:
             for group in (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups):
                 decision = torch.zeros(unit.groups, dtype=torch.bool)
                 decision[group] = True
-                unit.keep(decision)
+                unit.write(decision, Tensor.copy_)
                 assert sum(int(masks.read(layer).sum()) for layer in unit.layers) == unit.group_size
                 if unit.groups <= 99:
                     for layer in unit.layers:
@@ -172,7 +172,7 @@ class TestEveryGranularity:
             groups = unit.reduce(scores, "sum")
             decision = torch.zeros(unit.groups, dtype=torch.bool)
             decision[unit.groups // 2] = True
-            unit.keep(decision)
+            unit.write(decision, Tensor.copy_)
             members = [score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)]
             assert groups[unit.groups // 2] == pytest.approx(torch.cat(members).sum().item(), rel=1e-5)
             assert unit.reduce(scores, "max")[unit.groups // 2] == torch.cat(members).max()

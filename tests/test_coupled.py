@@ -9,6 +9,7 @@ from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
     Branch,
+    Column,
     Combined,
     Element,
     Global,
@@ -22,6 +23,7 @@ from vitprune.pruning import (
     NofM,
     OneShot,
     Random,
+    Row,
     Tile,
     Uniform,
     masks,
@@ -104,6 +106,34 @@ def test_something_survives_in_every_layer(granularity):
     keep = prune(tiny_net(), granularity, 0.99, Global(), Random())
     for mask in keep.values():
         assert mask.any()
+
+
+@pytest.mark.parametrize(
+    "granularity", [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)], ids=str
+)
+def test_what_fell_as_single_weights_stays_fallen(granularity):
+    net = tiny_net()
+    before = prune(net, Element(), 0.8)
+    layers = LayerSelection().select(net, granularity.roles)
+    update_masks(layers, Method(Magnitude(), granularity, Uniform()), 0.5)
+    for layer in layers:
+        now = masks.read(layer)
+        assert not (now & ~before[layer.block, layer.role]).any()
+        assert 0.05 < now.float().mean() < 0.15  # about half of what was left
+
+
+def test_a_single_head_has_dimensions_too():
+    keep = prune(tiny_net(num_attention_heads=1), HeadDim(), 0.25)
+    assert {int(keep[block, role].all(1).sum()) for block in (0, 1) for role in ("query", "key", "value")} == {24}
+
+
+@pytest.mark.parametrize("criterion", [Random(), Magnitude(p=torch.inf)], ids=["random", "largest"])
+def test_a_ranking_of_scores_that_are_no_sums_favours_no_kind(criterion):
+    """Dimensions fall in all heads at once, neurons alone: a step of the former must not score the sum of its members."""
+    net = tiny_net(hidden_size=128, intermediate_size=256, num_attention_heads=4)
+    keep = prune(net, Combined([HeadDim(), Neuron()]), 0.5, Global(), criterion)
+    share = {role: float(torch.cat([mask for (_, r), mask in keep.items() if r == role]).float().mean()) for _, role in keep}
+    assert abs(share["mlp_in"] - share["query"]) < 0.2
 
 
 def test_a_branch_becomes_the_identity(family):

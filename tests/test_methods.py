@@ -3,6 +3,7 @@
 import pytest
 import torch
 from lightning import Callback
+from torch import Tensor
 
 from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
 from vitprune.errors import UsageError
@@ -187,14 +188,14 @@ class TestRegrowth:
         masks.attach(layers)
         masks.attach(layers, "bias")
         fallen, kept = layers[0], layers[1]
-        units[0].keep(torch.tensor([False]))
+        units[0].write(torch.tensor([False]), Tensor.logical_and_)
         biases = [masks.original(layer, "bias") for layer in (fallen, kept)]
         optimizer = torch.optim.AdamW(biases)
         for bias in biases:
             bias.grad = torch.ones_like(bias)
         optimizer.step()
         with starting_afresh(units, [optimizer]):
-            units[0].keep(torch.tensor([True]))
+            units[0].write(torch.tensor([True]), Tensor.logical_or_)
         assert not fallen.module.bias.any()
         assert not fallen.module.weight.any()
         assert not optimizer.state[biases[0]]["exp_avg"].any()

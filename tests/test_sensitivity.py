@@ -289,6 +289,7 @@ class TestCommand:
         assert len(rows) == 72
         for row in rows:
             assert float(row["accuracy"]) == result["scan"][row["group"]][row["sparsity"]]
+            assert float(row["reached"]) == pytest.approx(float(row["sparsity"]), abs=1e-3)
             assert float(row["accuracy_lost"]) == pytest.approx(result["dense"] - float(row["accuracy"]))
             assert 40 * float(row["accuracy"]) == pytest.approx(round(40 * float(row["accuracy"])))
 
@@ -375,6 +376,7 @@ def test_every_panel_of_a_figure_has_its_own_rows_and_curves():
         "dense": 0.9,
         "by": "layer",
         "scan": {name: {"0.5": 0.8, "0.9": 0.1} for name in names},
+        "reached": {name: {"0.5": 0.5, "0.9": 0.9} for name in names},
         "places": {layer.name: sensitivity.place_of([layer]) for layer in layers},
     }
     figures = sensitivity.draw(result)

@@ -68,7 +68,8 @@ def scanned():
     accuracy = {layer.name: 0.5 if layer.role == "query" else 0.8 for layer in LayerSelection().select(build())}
     scan = {"dense": 0.9, "granularity": "Element", "groups": {name: [name] for name in accuracy}}
     with NamedTemporaryFile("w", suffix=".json") as file:
-        file.write(json.dumps(scan | {"scan": {name: {"0.5": value} for name, value in accuracy.items()}}))
+        curves = {"scan": {name: {"0.5": value} for name, value in accuracy.items()}}
+        file.write(json.dumps(scan | curves | {"reached": {name: {"0.5": 0.5} for name in accuracy}}))
         file.flush()
         return FromSensitivity(file.name)
 

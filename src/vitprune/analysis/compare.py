@@ -101,7 +101,7 @@ def _read_sweep(result: dict[str, Any], run: str) -> list[Row]:
             kind="no fine-tuning",
             images_seen=0,
             data=_data(result["settings"]["data"]),
-            sparsity=float(sparsity),
+            sparsity=curves["reached"][sparsity],
             sparsity_total=None,
             accuracy_dense=result["dense"],
             accuracy_pruned=sum(accuracies) / len(accuracies),

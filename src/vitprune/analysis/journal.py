@@ -22,6 +22,7 @@ class Entry:
         images: Images in it.
         correct: How many of them were classified right.
         loss: Sum of their cross-entropies.
+        sparsity: Share of the pruned weights that was zero, in [0, 1].
 
     """
 
@@ -30,6 +31,7 @@ class Entry:
     images: int
     correct: int
     loss: float
+    sparsity: float
 
 
 class Journal:

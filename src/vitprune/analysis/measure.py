@@ -16,6 +16,7 @@ from vitprune.analysis.replay import Batch, correct_and_loss, record, replay
 from vitprune.data import ImageData
 from vitprune.model.layers import Layer, find_stages, stages_before
 from vitprune.pruning import Method
+from vitprune.pruning.sparsity import sparsity_of
 
 DENSE = "dense"
 
@@ -44,11 +45,21 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Score:
-    """What a model made of all the images: `accuracy` in [0, 1], mean cross-entropy `loss`, number of `images`."""
+    """What a model made of all the images.
+
+    Attributes:
+        accuracy: In [0, 1].
+        loss: Mean cross-entropy.
+        images: How many there were.
+        sparsity: Of the layers that were pruned, as it was reached: whole groups, and what had fallen before, may make it
+            another than was asked for.
+
+    """
 
     accuracy: float
     loss: float
     images: int
+    sparsity: float
 
 
 class ValidationBatches:
@@ -122,11 +133,12 @@ def measure(
             progress.advance(bar, sum(costs[m.key] for m in measurements if m not in todo) / fabric.world_size)
             if mine or (DENSE, number) not in done:
                 with fabric.autocast():
-                    journal.add(_sum(DENSE, number, chunk, [record(net, modules, batch) for batch in chunk]))
+                    journal.add(_sum(DENSE, number, chunk, [record(net, modules, batch) for batch in chunk], 0.0))
             for m in mine:
                 with pruned(m.layers, m.sparsity, m.method, m.seed, m.statistics), fabric.autocast():
                     logits = [replay(net, modules, batch, starts[m.key]) for batch in chunk]
-                journal.add(_sum(m.key, number, chunk, logits))
+                    sparsity = sparsity_of(m.layers)
+                journal.add(_sum(m.key, number, chunk, logits, sparsity))
                 progress.advance(bar, costs[m.key])
     fabric.barrier()
     return _totals(journal, [DENSE, *(m.key for m in measurements)])
@@ -138,10 +150,10 @@ def _inside(net: nn.Module, layer: Layer) -> Layer:
     return Layer(name, layer.module, layer.role, layer.block)
 
 
-def _sum(key: str, number: int, chunk: Sequence[Batch], logits: Sequence[torch.Tensor]) -> Entry:
+def _sum(key: str, number: int, chunk: Sequence[Batch], logits: Sequence[torch.Tensor], sparsity: float) -> Entry:
     scores = [correct_and_loss(scores, batch.labels) for scores, batch in zip(logits, chunk, strict=True)]
     correct, losses = zip(*scores, strict=True)
-    return Entry(key, number, sum(len(batch.labels) for batch in chunk), sum(correct), sum(losses))
+    return Entry(key, number, sum(len(batch.labels) for batch in chunk), sum(correct), sum(losses), sparsity)
 
 
 def _totals(journal: Journal, keys: Iterable[str]) -> dict[str, Score]:
@@ -150,7 +162,8 @@ def _totals(journal: Journal, keys: Iterable[str]) -> dict[str, Score]:
     for key in keys:
         mine = [entry for entry in entries if entry.key == key]
         images = sum(entry.images for entry in mine)
-        totals[key] = Score(sum(e.correct for e in mine) / images, sum(e.loss for e in mine) / images, images)
+        right, loss = sum(entry.correct for entry in mine), sum(entry.loss for entry in mine)
+        totals[key] = Score(right / images, loss / images, images, mine[0].sparsity)
     return totals
 
 

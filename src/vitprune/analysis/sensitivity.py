@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vitprune.analysis.curves import Panels, plot_curves, plot_drop_map
 from vitprune.analysis.measure import DENSE, Measurement, Score
-from vitprune.analysis.tables import accuracies
+from vitprune.analysis.tables import accuracies, deviation
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Granularity, Method
@@ -72,12 +72,14 @@ def summarize(
     scores: Mapping[str, Score],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return what goes into `sensitivity.json`: accuracy and loss by group and sparsity."""
+    """Return what goes into `sensitivity.json`: by group and the sparsity asked for, accuracy, loss and sparsity reached."""
     scan: dict[str, dict[str, float]] = {name: {} for name in groups}
     loss: dict[str, dict[str, float]] = {name: {} for name in groups}
+    reached: dict[str, dict[str, float]] = {name: {} for name in groups}
     for (name, sparsity), measurement in plan.items():
-        scan[name][str(sparsity)] = scores[measurement.key].accuracy
-        loss[name][str(sparsity)] = scores[measurement.key].loss
+        score = scores[measurement.key]
+        scan[name][str(sparsity)], loss[name][str(sparsity)] = score.accuracy, score.loss
+        reached[name][str(sparsity)] = score.sparsity
     return {
         "metric": "accuracy",
         "dense": scores[DENSE].accuracy,
@@ -86,6 +88,7 @@ def summarize(
         "granularity": settings["method"]["granularity"]["class"],
         "by": settings["by"],
         "scan": scan,
+        "reached": reached,
         "groups": {name: [layer.name for layer in layers] for name, layers in groups.items()},
         "places": {name: place_of(layers) for name, layers in groups.items()},
         "loss": {"dense": scores[DENSE].loss, "scan": loss},
@@ -97,11 +100,12 @@ def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
     """Write `sensitivity.json`, `.csv` and `.yaml` and the figures into a folder; return the figures by name."""
     with (folder / "sensitivity.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("group", "layers", "sparsity", "accuracy", "accuracy_lost", "loss"))
+        writer.writerow(("group", "layers", "sparsity", "reached", "accuracy", "accuracy_lost", "loss"))
         for name, curve in result["scan"].items():
             for sparsity, accuracy in curve.items():
-                loss, count = result["loss"]["scan"][name][sparsity], len(result["groups"][name])
-                writer.writerow((name, count, sparsity, accuracy, result["dense"] - accuracy, loss))
+                loss, reached = result["loss"]["scan"][name][sparsity], result["reached"][name][sparsity]
+                count = len(result["groups"][name])
+                writer.writerow((name, count, sparsity, reached, accuracy, result["dense"] - accuracy, loss))
     figures = draw(result)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
@@ -116,13 +120,13 @@ def draw(result: dict[str, Any]) -> dict[str, Figure]:
     """Return the figures of a scan: `drop_map`, and curves; of a scan by layer, curves by role and by block."""
     dense = result["dense"]
     if result["by"] != "layer":
-        panels = {f"pruning one {result['by']}": curves_of(result)}
-        return {"drop_map": plot_drop_map(panels, dense, ""), "curves": plot_curves(panels, dense)}
-    by_role = in_panels(result, "role")
+        title = f"pruning one {result['by']}"
+        figure = plot_curves({title: curves_of(result, reached=True)}, dense)
+        return {"drop_map": plot_drop_map({title: curves_of(result)}, dense, ""), "curves": figure}
     return {
-        "drop_map": plot_drop_map(by_role, dense, "block"),
-        "by_role": plot_curves(by_role, dense),
-        "by_block": plot_curves(in_panels(result, "block"), dense),
+        "drop_map": plot_drop_map(in_panels(result, "role", curves_of(result)), dense, "block"),
+        "by_role": plot_curves(in_panels(result, "role", curves_of(result, reached=True)), dense),
+        "by_block": plot_curves(in_panels(result, "block", curves_of(result, reached=True)), dense),
     }
 
 
@@ -131,19 +135,23 @@ def most_sensitive(result: dict[str, Any]) -> Table:
     curves = curves_of(result)
     worst = sorted(curves, key=lambda name: mean(value for values in curves[name].values() for value in values))[:MOST]
     caption = f"{len(worst)} of {len(curves)}, those that lose most first; {result['images']} images"
+    caption += deviation(result["reached"].values())
     return accuracies(f"pruned alone, by {result['by']}", {name: curves[name] for name in worst}, result["dense"], caption)
 
 
-def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:
-    """Return the curve of each group."""
-    return {name: {float(s): [value] for s, value in curve.items()} for name, curve in result["scan"].items()}
+def curves_of(result: dict[str, Any], reached: bool = False) -> dict[str, dict[float, list[float]]]:
+    """Return the curve of each group, over the sparsities that were asked for or those that were reached."""
+    return {
+        name: {result["reached"][name][s] if reached else float(s): [accuracy] for s, accuracy in curve.items()}
+        for name, curve in result["scan"].items()
+    }
 
 
-def in_panels(result: dict[str, Any], panel: str) -> Panels:
+def in_panels(result: dict[str, Any], panel: str, curves: Mapping[str, Mapping[float, Sequence[float]]]) -> Panels:
     """Sort the curves of a scan by layer into a panel for each role (or block), labelled by block (or role)."""
     label = {"role": "block", "block": "role"}[panel]
-    panels: dict[str, dict[str, dict[float, list[float]]]] = {}
-    for name, curve in curves_of(result).items():
+    panels: dict[str, dict[str, Mapping[float, Sequence[float]]]] = {}
+    for name, curve in curves.items():
         place = result["places"][name]
         outside = place["block"] == OUTSIDE
         title = OUTSIDE if outside else place[panel]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vitprune.analysis.curves import plot_curves
 from vitprune.analysis.measure import DENSE, Measurement, Score
-from vitprune.analysis.tables import accuracies
+from vitprune.analysis.tables import accuracies, deviation
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Element, Magnitude, Method, Random, Row
@@ -84,10 +84,11 @@ def plan(
 def summarize(
     plan: Mapping[tuple[str, float, int], Measurement], scores: Mapping[str, Score], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what goes into `sweep.json`: accuracies and losses, one for each seed, by method and sparsity."""
-    methods: dict[str, dict[str, dict[str, list[float]]]] = {}
+    """Return what goes into `sweep.json`, by method and the sparsity asked for: what was reached, and each seed's scores."""
+    methods: dict[str, dict[str, dict[str, Any]]] = {}
     for (name, sparsity, _), measurement in plan.items():
-        curves, score = methods.setdefault(name, {"accuracy": {}, "loss": {}}), scores[measurement.key]
+        curves, score = methods.setdefault(name, {"reached": {}, "accuracy": {}, "loss": {}}), scores[measurement.key]
+        curves["reached"][str(sparsity)] = score.sparsity
         curves["accuracy"].setdefault(str(sparsity), []).append(score.accuracy)
         curves["loss"].setdefault(str(sparsity), []).append(score.loss)
     dense = scores[DENSE]
@@ -105,11 +106,11 @@ def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
     """Write `sweep.json`, `sweep.csv` and the figures into a folder; return the figures by name."""
     with (folder / "sweep.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("method", "sparsity", "seed", "accuracy", "loss"))
+        writer.writerow(("method", "sparsity", "reached", "seed", "accuracy", "loss"))
         for name, curves in result["methods"].items():
             for sparsity, accuracies in curves["accuracy"].items():
                 rows = zip(result["settings"]["seeds"], accuracies, curves["loss"][sparsity], strict=False)
-                writer.writerows((name, sparsity, *row) for row in rows)
+                writer.writerows((name, sparsity, curves["reached"][sparsity], *row) for row in rows)
     figures = draw(result)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
@@ -119,19 +120,21 @@ def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
 
 def draw(result: dict[str, Any]) -> dict[str, Figure]:
     """Return the figures of a sweep: `sweep` with all methods, and one for each under its name."""
-    curves = curves_of(result)
+    curves = curves_of(result, reached=True)
     together = plot_curves({"one-shot, without fine-tuning": curves}, result["dense"])
     return {"sweep": together} | {name: plot_curves({name: {name: c}}, result["dense"]) for name, c in curves.items()}
 
 
 def table(result: dict[str, Any]) -> Table:
     """Return a table of the methods."""
-    return accuracies("method", curves_of(result), result["dense"], f"{result['images']} images, without fine-tuning")
+    caption = f"{result['images']} images, without fine-tuning"
+    caption += deviation(method["reached"] for method in result["methods"].values())
+    return accuracies("method", curves_of(result), result["dense"], caption)
 
 
-def curves_of(result: dict[str, Any]) -> dict[str, dict[float, list[float]]]:
-    """Return the accuracies of each method, one for each seed, by sparsity."""
+def curves_of(result: dict[str, Any], reached: bool = False) -> dict[str, dict[float, list[float]]]:
+    """Return the accuracies of each method, one for each seed, by the sparsity that was asked for or that was reached."""
     return {
-        name: {float(sparsity): values for sparsity, values in method["accuracy"].items()}
+        name: {method["reached"][s] if reached else float(s): values for s, values in method["accuracy"].items()}
         for name, method in result["methods"].items()
     }

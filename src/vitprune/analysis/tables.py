@@ -1,6 +1,6 @@
 """Tables of results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -36,6 +36,17 @@ def accuracies(heading: str, curves: Mapping[str, Mapping[float, Sequence[float]
     for name, curve in curves.items():
         table.add_row(name, *(f"{100 * mean(curve[sparsity]):.1f}" for sparsity in sparsities))
     return table
+
+
+def deviation(reached: Iterable[Mapping[str, float]]) -> str:
+    """Return a remark on how far the sparsities that were reached lie from those asked for, if it is half a point or more.
+
+    Args:
+        reached: Of each curve, in [0, 1], by the sparsity asked for.
+
+    """
+    most = max(abs(value - float(asked)) for curve in reached for asked, value in curve.items())
+    return f"; whole groups fall, so what was reached is up to {100 * most:.0f} points off" if most >= 0.005 else ""
 
 
 def round_rows(rounds: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:

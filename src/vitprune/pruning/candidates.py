@@ -58,9 +58,8 @@ class Candidate:
         """Steps that fell in earlier rounds, and stay fallen."""
         if self.criterion.straight_through:
             return 0
-        unit = self.units[0]
-        fallen = unit.groups - int(torch.count_nonzero(unit.kept()))
-        return fallen // (unit.pools * self._round_to)
+        fallen = min(unit.groups - int(torch.count_nonzero(unit.kept())) for unit in self.units)
+        return fallen // (self.units[0].pools * self._round_to)
 
     @property
     def summed(self) -> bool:
@@ -74,7 +73,7 @@ class Candidate:
 
     @cached_property
     def scores(self) -> Tensor:
-        """Score of each step, (G,); the sum over its groups."""
+        """Score of each step, (G,): the sum over its groups where scores are sums, else their mean."""
         if self.plain:
             return self._plain_scores()
         total: Tensor | None = None
@@ -83,7 +82,7 @@ class Candidate:
             steps = ordered.view(unit.pools, self.groups, self._round_to).sum(dim=(0, 2))
             total = steps if total is None else total + steps
         assert total is not None
-        return total
+        return total if self.summed else total / (len(self.units) * self.units[0].pools * self._round_to)
 
     def _plain_scores(self) -> Tensor:
         unit = self.units[0]
@@ -96,6 +95,7 @@ class Candidate:
 
     def drop(self, steps: int) -> None:
         """Write the masks in which the lowest `steps` have fallen, and forget the scores."""
+        into = Tensor.copy_ if self.criterion.straight_through else Tensor.logical_and_
         if self.plain:
             unit = self.units[0]
             scores = (
@@ -103,18 +103,19 @@ class Candidate:
                 if self.criterion.per_output and unit.rows
                 else self.scores
             )
-            unit.keep(keep_highest(scores, steps))
+            unit.write(keep_highest(scores, steps), into)
         else:
             for unit in self.units:
                 ranks = rank_in_row(self.score(unit).view(unit.pools, self.per_pool))
-                unit.keep((ranks >= steps * self._round_to).view(-1))
+                unit.write((ranks >= steps * self._round_to).view(-1), into)
         self.__dict__.pop("scores", None)
 
     def regrow(self, steps: int, gradients: dict[str, Tensor]) -> None:
         """Let the fallen groups of a plain unit with the largest gradients return, until only `steps` have fallen."""
         unit = self.units[0]
         strength = unit.reduce([gradients[layer.name].view(layer.shape).abs() for layer in unit.layers], "sum")
-        unit.keep(keep_highest(strength.masked_fill(unit.kept(), torch.inf), steps))
+        kept = unit.kept()
+        unit.write(keep_highest(strength.masked_fill(kept, torch.inf), steps) & ~kept, Tensor.logical_or_)
 
 
 def tie(units: Iterable[Unit]) -> list[list[Unit]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning.granularity import Granularity
+from vitprune.pruning.granularity import Granularity, by_column, by_row
 from vitprune.pruning.units import Part, Unit
 
 ATTENTION = ("query", "key", "value", "attn_out")
@@ -41,14 +41,16 @@ class Coupled(Granularity):
             raise UsageError(f"{self} needs as many groups in every layer, and they have {sorted(sizes)}.")
         return units
 
-    def unit(self, layers: Sequence[Layer], views: Sequence[Callable[[Tensor], Tensor]], groups: int, pools: int = 1) -> Unit:
-        """Build the unit of some layers with these views; `groups` per pool."""
+    def unit(
+        self, layers: Sequence[Layer], views: Sequence[Callable[[Tensor], Tensor]], groups: int, heads: int | None = None
+    ) -> Unit:
+        """Build the unit of some layers with these views; `groups` of each of the `heads`, if they are told apart."""
         if groups % self.round_to:
             raise UsageError(f"round_to {self.round_to} does not divide the {groups} groups of {layers[0].name}.")
         return Unit(
             tuple(Part(layer, view) for layer, view in zip(layers, views, strict=True)),
-            group_dims=1 if pools == 1 else 2,
-            pools=pools,
+            group_dims=2 if heads else 1,
+            pools=heads or 1,
             round_to=self.round_to,
             survivors=1,
             tie=type(self).__name__ if self.uniform else None,
@@ -65,7 +67,7 @@ class Neuron(Coupled):
 
     def couple(self, layers: Sequence[Layer]) -> list[Unit]:
         """(neurons,) for each block."""
-        return [self.unit(pair, (_rows, _columns), pair[0].shape[0]) for pair in by_block(layers, self)]
+        return [self.unit(pair, (by_row, by_column), pair[0].shape[0]) for pair in by_block(layers, self)]
 
 
 class Head(Coupled):
@@ -100,10 +102,10 @@ class HeadDim(Coupled):
         units = []
         for query, key, value, attn_out in by_block(layers, self):
             heads = heads_of(query, self)
-            rows, columns = partial(_dim_rows, heads=heads), partial(_dim_columns, heads=heads)
+            rows, columns = partial(_head_rows, heads=heads), partial(_head_columns, heads=heads)
             dims = query.shape[0] // heads
-            units.append(self.unit((query, key), (rows, rows), dims, pools=heads))
-            units.append(self.unit((value, attn_out), (rows, columns), dims, pools=heads))
+            units.append(self.unit((query, key), (rows, rows), dims, heads))
+            units.append(self.unit((value, attn_out), (rows, columns), dims, heads))
         return units
 
 
@@ -191,28 +193,12 @@ def heads_of(layer: Layer, granularity: Granularity) -> int:
     return layer.heads
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor
-
-
-def _columns(tensor: Tensor) -> Tensor:
-    return tensor.transpose(0, 1)
-
-
 def _head_rows(tensor: Tensor, heads: int) -> Tensor:
     return tensor.view(heads, -1, tensor.shape[1])  # (heads * dims, in) -> (heads, dims, in)
 
 
 def _head_columns(tensor: Tensor, heads: int) -> Tensor:
-    return tensor.view(len(tensor), heads, -1).transpose(0, 1)  # (out, heads * dims) -> (heads, out, dims)
-
-
-def _dim_rows(tensor: Tensor, heads: int) -> Tensor:
-    return tensor.view(heads, -1, tensor.shape[1])  # (heads, dims, in)
-
-
-def _dim_columns(tensor: Tensor, heads: int) -> Tensor:
-    return tensor.view(len(tensor), heads, -1).permute(1, 2, 0)  # (heads, dims, out)
+    return tensor.view(len(tensor), heads, -1).permute(1, 2, 0)  # (out, heads * dims) -> (heads, dims, out)
 
 
 def _whole(tensor: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class FromSensitivity(Allocation):
             scan = json.loads(Path(path).expanduser().read_text())
             self.granularity: str = scan["granularity"]
             self.curves = {
-                layer: _curve(scan["dense"], scan["scan"][group])
+                layer: _curve(scan["dense"], scan["reached"][group], scan["scan"][group])
                 for group, layers in scan["groups"].items()
                 for layer in layers
             }
@@ -54,9 +54,8 @@ class FromSensitivity(Allocation):
             )
         missing = [layer.name for layer in layers if layer.name not in self.curves]
         if missing:
-            raise UsageError(
-                f"the scan {self.path!r} has no layer {missing[0]}, nor {len(missing) - 1} more of those selected."
-            )
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UsageError(f"the scan {self.path!r} lacks {missing[0]}{more} of the selected layers.")
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class; of a unit that spans several layers, the first counts."""
@@ -67,9 +66,9 @@ class FromSensitivity(Allocation):
 SLOPE = 1e-6  # where a scan sees no drop at all, the curve still rises, so that every sparsity can be reached
 
 
-def _curve(dense: float, accuracies: dict[str, float]) -> list[tuple[float, float]]:
+def _curve(dense: float, reached: dict[str, float], accuracies: dict[str, float]) -> list[tuple[float, float]]:
     """Return (drop, sparsity), both rising from (0, 0) to (dense, 1)."""
-    points = sorted((float(s), dense - accuracy + SLOPE * float(s)) for s, accuracy in accuracies.items())
+    points = sorted((reached[s], dense - accuracy + SLOPE * reached[s]) for s, accuracy in accuracies.items())
     drops = accumulate((max(0.0, drop) for _, drop in points), max)
     return [(0.0, 0.0), *zip(drops, (sparsity for sparsity, _ in points), strict=True), (max(dense, 1e-9), 1.0)]
 

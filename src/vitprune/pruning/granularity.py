@@ -68,7 +68,7 @@ class Row(Granularity):
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """(out, in, ...), as it is, for each layer."""
-        return [Unit((Part(layer, _matrix),)) for layer in layers if matrix_of(layer, self)]
+        return [Unit((Part(layer, by_row),)) for layer in layers if matrix_of(layer, self)]
 
 
 class Column(Granularity):
@@ -76,7 +76,7 @@ class Column(Granularity):
 
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """(out, in, ...) -> (in, out, ...), for each layer."""
-        return [Unit((Part(layer, _transposed),)) for layer in layers if matrix_of(layer, self)]
+        return [Unit((Part(layer, by_column),)) for layer in layers if matrix_of(layer, self)]
 
 
 class Tile(Granularity):
@@ -142,9 +142,11 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.view(-1)
 
 
-def _matrix(tensor: Tensor) -> Tensor:
+def by_row(tensor: Tensor) -> Tensor:
+    """View a weight as its outputs, (out, in, ...)."""
     return tensor
 
 
-def _transposed(tensor: Tensor) -> Tensor:
+def by_column(tensor: Tensor) -> Tensor:
+    """View a weight as its inputs, (in, out, ...)."""
     return tensor.transpose(0, 1)

@@ -56,6 +56,12 @@ def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
     )
 
 
+@torch.no_grad()
+def sparsity_of(layers: Sequence[Layer]) -> float:
+    """Return the share of the weights of some layers that is zero, in [0, 1]."""
+    return sum(_zeros(masks.weight(layer)) for layer in layers) / sum(layer.shape.numel() for layer in layers)
+
+
 def effective_parameters(model: nn.Module) -> Iterator[Tensor]:
     """Yield every parameter of a model once, the masked ones as the forward pass sees them."""
     for module in model.modules():

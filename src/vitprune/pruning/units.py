@@ -106,17 +106,24 @@ class Unit:
         return view.amax(members) if reduction == "max" else view.sum(members)
 
     def kept(self) -> Tensor:
-        """Return whether each group is kept now, (G,)."""
-        return self.reduce([masks.read(layer) for layer in self.layers], "first")
+        """Return whether any member of each group is kept now, (G,)."""
+        return self.reduce([masks.read(layer) for layer in self.layers], "max")
 
-    def keep(self, decision: Tensor) -> None:
-        """Write a decision for each group, (G,), to all of its members, in place."""
+    def write(self, decision: Tensor, into: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Write a decision for each group, (G,), to all of its members, in place.
+
+        Args:
+            decision: Whether they are kept.
+            into: How it changes their masks: `Tensor.logical_and_` only lets members fall, as masks of another granularity
+                may have let some fall before; `Tensor.logical_or_` only lets them return; `Tensor.copy_` does both.
+
+        """
         for part in self.parts:
             mask = masks.read(part.layer)
             kept = torch.empty(mask.shape, dtype=mask.dtype, device=mask.device)  # channels-last masks have no such views
             view = part.view(kept)
             shape = (*view.shape[: self.group_dims], *[1] * (view.ndim - self.group_dims))
             view.copy_(decision.reshape(shape).expand_as(view))
-            mask.copy_(kept)
+            into(mask, kept)
         for layer in self.biases:
-            masks.read(layer, "bias").copy_(decision)
+            into(masks.read(layer, "bias"), decision)
