@@ -19,6 +19,7 @@ from tests.conftest import SHARED, needs_shared
 from vitprune import start
 from vitprune.assets import EMBEDDED
 from vitprune.cli import main
+from vitprune.data import ImageData
 from vitprune.training.checkpoint_files import read_checkpoint
 from vitprune.training.commands import command_line, command_of
 from vitprune.training.metrics_csv import read_metrics
@@ -243,6 +244,25 @@ class TestPlacesOfRuns:
         first, second = command_of(read_checkpoint(run / "checkpoints" / "last.ckpt")).split(" && ")
         assert typed(first) == arguments
         assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
+
+    def test_runs_started_at_the_same_time_have_folders_of_their_own(self, tmp_path, monkeypatch):
+        def setup(data, stage, own=ImageData.setup):
+            (tmp_path / "lightning_logs" / "version_0").mkdir(parents=True, exist_ok=True)  # the other has come so far
+            own(data, stage)
+
+        monkeypatch.setattr(ImageData, "setup", setup)
+        main(
+            ["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS]
+        )
+        assert not list((tmp_path / "lightning_logs" / "version_0").iterdir())
+        mine = {path.name for path in (tmp_path / "lightning_logs" / "version_1").iterdir()}
+        assert {"config.yaml", "metrics.csv", "checkpoints", "export"} <= mine
+
+    def test_the_schedule_plays_no_part_in_a_scan(self, tmp_path):
+        pattern = ["--pruning.granularity=NofM", "--pruning.granularity.n=1", "--sparsities=[0.75]", "--by=role"]
+        main(["sensitivity", "--config=iterative.yaml", *pattern, *SMALL, *DIGITS, f"--output={tmp_path}"])
+        reached = json.loads((tmp_path / "sensitivity.json").read_text())["reached"]
+        assert all(curve == {"0.75": 0.75} for curve in reached.values())
 
     def test_without_a_logger_nothing_is_left_in_the_working_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

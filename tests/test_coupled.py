@@ -207,7 +207,7 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: Neuron(round_to=0), "at least 1"),
         (lambda: NofM(2, 4).units([toy_layer()]), "does not divide the 6 inputs of toy"),
         (lambda: Tile(4, 2).units([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
-        (lambda: IterativePruning(OneShot(0.8), granularity=NofM(2, 4)), "fixes the final sparsity at 0.5, not 0.8"),
+        (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
         (lambda: IterativePruning(OneShot(0.5), granularity=Branch()), "set pruning.allocation to Global"),
         (lambda: IterativePruning(OneShot(0.5), granularity=Combined([Branch()])), "set pruning.allocation to Global"),
         (lambda: Neuron(round_to=24).units(LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())), "24.*64 groups"),

@@ -289,7 +289,7 @@ class TestBadImages:
         served = 12 + len(data.splits["validation"])
         assert images == served - len(data.bad_images.messages)
         assert 1 <= len(data.bad_images.messages) <= 2
-        with pytest.warns(UserWarning, match="unreadable images were skipped"):
+        with pytest.warns(UserWarning, match="[12] images were skipped, among them: .*is not a readable image"):
             data.teardown("fit")
 
     def test_no_class_folder_at_all(self, tmp_path, processor):

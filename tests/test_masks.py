@@ -5,7 +5,9 @@ import torch
 import torch._dynamo.testing
 from torch import nn
 
-from tests.conftest import tiny_net
+from tests.conftest import quiet_trainer, tiny_net
+from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
 from vitprune.model.layers import Layer
 from vitprune.pruning import Element, Global, LayerSelection, Magnitude, Method, masks
 from vitprune.pruning.sparsity import measure
@@ -100,6 +102,22 @@ def test_removal_leaves_the_logits_and_every_zero(family):
     assert sorted(net.state_dict()) == sorted(tiny_net(family).state_dict())
     after = measure(net, [layer for layer in LayerSelection().select(net) if layer.name in names])
     assert after == sparsity
+
+
+def test_a_checkpoint_is_loaded_masks_and_all_outside_of_a_trainer(tmp_path):
+    model = ViTClassifier("digits")
+    layers = LayerSelection().select(model)
+    masks.attach(layers)
+    update_masks(layers, Method(), 0.6)
+    trainer = quiet_trainer(tmp_path)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "masked.ckpt")
+    loaded = masks.load_from_checkpoint(ViTClassifier, tmp_path / "masked.ckpt")
+    assert measure(loaded) == measure(model)
+    pixels = torch.randn(2, 3, 32, 32)[..., : model.net.config.image_size, : model.net.config.image_size]
+    assert torch.equal(loaded.eval()(pixels), model.eval()(pixels))
+    with pytest.raises(UsageError, match="is of another model"):
+        masks.load_state_dict(tiny_net(), loaded.state_dict())
 
 
 def test_a_masked_model_can_be_copied(family):

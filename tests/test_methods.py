@@ -11,6 +11,7 @@ from vitprune.pruning import (
     LAMP,
     AccuracyGuarded,
     Branch,
+    Cubic,
     IterativePruning,
     LayerSelection,
     LearningRate,
@@ -83,9 +84,15 @@ class TestMovement:
         assert not module.first.weight[dropped].any()
         assert gradients[-1][dropped].any()
 
-    def test_there_must_be_something_to_learn_from(self):
+    def test_there_must_be_something_to_learn_from(self, tmp_path):
         with pytest.raises(UsageError, match="begin_epoch 1 or later"):
-            IterativePruning(OneShot(0.5), Movement())
+            fit(tmp_path, IterativePruning(OneShot(0.5), Movement(), monitor=None))
+
+    def test_a_round_at_every_step_is_not_logged_every_time(self, tmp_path, capsys):
+        pruning = IterativePruning(Cubic(0.5, begin_step=1, end_step=12, every_n_steps=1), Movement(), monitor=None)
+        fit(tmp_path, pruning)
+        assert len(pruning.rounds) == 12
+        assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("round")] == ["12/12"]
 
 
 class Decaying(Regression):

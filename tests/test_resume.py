@@ -168,6 +168,16 @@ def test_a_new_folder_gets_the_best_checkpoint_so_far(tmp_path):
     assert_same(read_checkpoint(tmp_path / "new" / "best.ckpt")["state_dict"], best["state_dict"])
 
 
+def test_a_torn_best_checkpoint_does_not_keep_a_run_from_going_on(tmp_path, caplog):
+    run(tmp_path / "old", max_epochs=4)
+    best = tmp_path / "old" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:1000])
+    with caplog.at_level("INFO"):
+        run(tmp_path / "new", ckpt=str(tmp_path / "old" / "last.ckpt"), max_epochs=5)
+    assert "the best checkpoint so far is neither" in caplog.text
+    assert read_checkpoint(tmp_path / "new" / "best.ckpt")
+
+
 def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
     result = run(tmp_path, max_epochs=3, check_val_every_n_epoch=2)
     best = read_checkpoint(tmp_path / "best.ckpt")

@@ -150,6 +150,19 @@ def test_criteria_learn_from_the_first_images_of_a_stream(shards):
     assert int(images[5]["pixel_values"][0, 0, 0]) == 5
 
 
+@pytest.mark.parametrize("wrong", [-1, 2, "three"])
+def test_labels_that_there_are_no_names_for(tmp_path, wrong):
+    labels = {"train": [0, 1, 1, 0], "validation": [0, 1, wrong, 1]}
+    for split, found in labels.items():
+        found = [("zero", "one")[label] if label in (0, 1) else label for label in found] if wrong == "three" else found
+        rows = Dataset.from_dict({"image": [{"bytes": png(9), "path": None}] * 4, "label": found})
+        rows.cast_column("image", ImageFeature()).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
+    data = module(str(tmp_path), batch_size=4, label_names=["zero", "one"])
+    data.setup("fit")
+    with pytest.raises(UsageError, match=f"validation split has the label {wrong!r}; valid are 0 to 1 and the names zero, one"):
+        data.on_before_batch_transfer(next(iter(data.val_dataloader())), 0)
+
+
 def test_a_stream_needs_a_validation_split(tmp_path, shards):
     (tmp_path / "train-0.parquet").write_bytes(png(0))
     with pytest.raises(UsageError, match=r"data.source .* could not be loaded|needs a train and a validation split"):

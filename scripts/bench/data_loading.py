@@ -55,7 +55,12 @@ def our_loader(folder: Path, options: argparse.Namespace, on_cpu: bool) -> Itera
     processor = folder / "processor"
     ViTImageProcessor(size={"height": SIZE, "width": SIZE}, image_mean=MEAN, image_std=STD).save_pretrained(processor)
     data = ImageData(
-        str(folder), str(processor), options.batch_size, options.num_workers, crop_scale=CROP["scale"], validation_fraction=0.01
+        str(folder),
+        str(processor),
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        crop_scale=CROP["scale"],
+        validation_fraction=0.01,
     )
     data.setup("fit")
     loader, epoch = data.train_dataloader(), 0

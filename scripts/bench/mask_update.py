@@ -93,12 +93,9 @@ def main() -> None:
     extra = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
     dropped = sum(int((~m).sum()) for m in mask.values())
-    differing = [layer.weight.abs() for layer in layers for m in [mask[layer.name] != reference[layer.name]] if m.any()]
-    values = {
-        float(v)
-        for layer in layers
-        for v in layer.module.parametrizations.weight.original.detach().abs()[mask[layer.name] != reference[layer.name]]
-    }
+    differing = [layer for layer in layers if not torch.equal(mask[layer.name], reference[layer.name])]
+    strange = [masks.original(layer).detach()[mask[layer.name] != reference[layer.name]] for layer in differing]
+    values = torch.cat(strange).abs().unique() if strange else ()
     print(f"weights              {weights:,} in {len(layers)} layers, {torch.get_num_threads()} threads")
     print(f"global_unstructured  {reference_s:.2f} s (one run)")
     print(f"ours                 {seconds:.3f} s (median of {options.repeats}, {min(times[1:]):.3f} to {max(times[1:]):.3f})")

@@ -77,7 +77,7 @@ class Budget:
     def data(self, **changes: object) -> ImageData:
         """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
         options = {"crop_scale": None, "max_images": {"train": self.images}, "num_workers": 0, **changes}
-        return ImageData(self.source, self.model, self.subset, batch_size=self.batch_size, **options)
+        return ImageData(self.source, self.model, subset=self.subset, batch_size=self.batch_size, **options)
 
 
 @dataclass

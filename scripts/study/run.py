@@ -134,10 +134,10 @@ class Study:
     def do(self, row: str, sparsity: float, seeds: int) -> bool:
         """Search, train and score a row; return whether all of it is done."""
         rate = self.search(row, sparsity)
-        done = rate is not None and [
-            self.train(key) and self.score(key) for key in product([row], [sparsity], [rate], range(seeds))
-        ]
-        return bool(done) and all(done)
+        if rate is None:
+            return False
+        done = [self.train(key) and self.score(key) for key in product([row], [sparsity], [rate], range(seeds))]
+        return all(done)  # a seed that another process is at does not keep this one from the next
 
     def search(self, row: str, sparsity: float) -> float | None:
         """Return the best learning rate, better than both its neighbours; None while another process is at one of them."""

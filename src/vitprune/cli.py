@@ -143,7 +143,7 @@ class PruningCLI(LightningCLI):
         pruning = self._get(self.config_init, "pruning")
         callbacks = [pruning] if pruning else []
         if self.subcommand == "fit":
-            callbacks += [StopOnNaN(), Throughput(), ExactResume(), RunCommands(self.command)]
+            callbacks = [Throughput(), *callbacks, StopOnNaN(), ExactResume(), RunCommands(self.command)]
             root = settings["default_root_dir"] or "."
             kwargs["logger"] = self._loggers(settings["logger"], Path(root))
             if kwargs["logger"]:
@@ -171,11 +171,23 @@ class PruningCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Refuse what cannot be trained or pruned before processes are started and a folder is made."""
-        if self.new_folder and self.new_folder.exists():  # of another run, that was started at the same time
-            self.new_folder = None
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model, "fit")
+        if self.new_folder and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            self._make_new_folder(*self.trainer.loggers)
+
+    def _make_new_folder(self, tensorboard: TensorBoardLogger, metrics: MetricsCSV) -> None:
+        """Make the folder of a new run, with the next number if one that was started at the same time has this one."""
+        while True:
+            self.new_folder = Path(tensorboard.log_dir)
+            try:
+                self.new_folder.mkdir(parents=True)
+            except FileExistsError:
+                tensorboard._version = int(tensorboard.version) + 1
+            else:
+                metrics.path = self.new_folder / metrics.name
+                return
 
     def fit(self, **arguments: Any) -> None:
         """Train; the new folder of a run that turns out to be impossible before its first step goes away again."""

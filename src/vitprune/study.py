@@ -100,10 +100,7 @@ def launch(trainer: Trainer) -> Fabric:
 
 def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
     """Give a model the weights and masks of a training checkpoint."""
-    checkpoint = read_checkpoint(ckpt_path)
-    masks.attach_like(model, checkpoint["state_dict"])
-    model.on_load_checkpoint(checkpoint)
-    model.load_state_dict(checkpoint["state_dict"])
+    masks.load_state_dict(model, read_checkpoint(ckpt_path)["state_dict"])
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -56,7 +56,9 @@ class PruningTrainer(MeasuringTrainer):
             seed=datamodule.seed,
             is_best=checkpoint_path.name == "best.ckpt",
             choices=Choices(parse_formats(formats), shrink, dtype),
+            device=self.strategy.root_device,
         )
+        datamodule.bad_images.report()
         print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")
 
 

@@ -12,9 +12,8 @@ from torch.nn.utils import parametrize
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
-from vitprune.pruning import Criterion, Method, OneShot, masks
+from vitprune.pruning import Criterion, Method, masks
 from vitprune.pruning.calibration import calibrate, sample
-from vitprune.pruning.checks import check_axes
 from vitprune.pruning.update import update_masks
 
 
@@ -25,7 +24,7 @@ def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) 
     method.granularity.units(layers)
     method.allocation.check(layers, method.granularity)
     for sparsity in sparsities:
-        check_axes(OneShot(sparsity), method)
+        method.granularity.check_sparsity(sparsity)
 
 
 def learn(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 FILE_WIDTH = 200  # columns, more than any table needs
+MOST_ROUNDS = 20  # in a table
 ROUND_HEADER = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
 
 
@@ -50,9 +51,9 @@ def deviation(reached: Iterable[Mapping[str, float]]) -> str:
 
 
 def round_rows(rounds: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the rows below `ROUND_HEADER`, one for each of the rounds of a `report.json`."""
+    """Return the rows below `ROUND_HEADER` for the rounds of a `report.json`, of many some and the last."""
     rows = []
-    for done in rounds:
+    for done in (*rounds[: -1 : len(rounds) // MOST_ROUNDS + 1], *rounds[-1:]):
         scores = ["-" if done[key] is None else f"{done[key]:.2%}" for key in ("accuracy_pruned", "accuracy_finetuned")]
         rows.append((str(done["round"]), str(done["epoch"]), f"{done['target']:.2%}", f"{done['sparsity']:.2%}", *scores))
     return rows

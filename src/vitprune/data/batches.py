@@ -1,9 +1,9 @@
 """What happens to a batch on its way from a worker to the model."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from transformers.image_processing_backends import TorchvisionBackend
 
@@ -13,7 +13,7 @@ from vitprune.errors import UsageError
 
 
 class BadImages:
-    """Images that no worker could read.
+    """Images that no worker could make use of.
 
     Args:
         reaction: `error` stops at the first, `skip` counts them and goes on.
@@ -40,14 +40,14 @@ class BadImages:
         if bad and self.reaction == "error":
             raise UsageError(f"{bad[0]}. Set data.on_bad_image to 'skip' to leave such images out.")
         if "pixel_values" not in batch and bad:
-            raise UsageError(f"no image of a whole batch can be read; the first: {bad[0]}.")
+            raise UsageError(f"no image of a whole batch is of use; the first: {bad[0]}.")
         self.messages |= set(bad)
         return batch
 
     def report(self) -> None:
-        """Say how many were left out, and forget them."""
+        """Say how many were left out by this process, and forget them."""
         if self.messages:
-            rank_zero_warn(f"{len(self.messages)} unreadable images were skipped, among them: {min(self.messages)}.")
+            warnings.warn(f"{len(self.messages)} images were skipped, among them: {min(self.messages)}.", stacklevel=2)
             self.messages = set()
 
 

@@ -66,6 +66,7 @@ class ImageData(ResumableData):
         self,
         source: str | None = None,
         processor: str | None = None,
+        *,
         subset: str | None = None,
         batch_size: int = 64,
         num_workers: int | None = None,

@@ -85,7 +85,7 @@ class ResumableLoader(DataLoader):
 
 @dataclass(frozen=True)
 class BadImage:
-    """What a worker returns for an image that it could not decode; the main process decides what to do about it."""
+    """What a worker returns for an image that is of no use; the main process decides what to do about it."""
 
     message: str
 

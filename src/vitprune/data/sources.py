@@ -52,7 +52,7 @@ def load_source(
     splits = {name: raw[found] for name in SPLIT_NAMES if (found := find_split(raw, name))}
     if not splits:
         raise UsageError(f"data.source {source!r} has the splits {sorted(raw)}; one of them must be called 'train'.")
-    splits = {name: normalise_columns(split, source, name, image_column, label_column) for name, split in splits.items()}
+    splits = {name: normalise_columns(split, source, image_column, label_column) for name, split in splits.items()}
     splits = _share_labels(splits, source)
     if "validation" not in splits and "train" in splits:
         splits |= _carve_validation(splits["train"], validation_fraction, seed)
@@ -83,7 +83,7 @@ def find_split(raw: DatasetDict | IterableDatasetDict, name: str) -> str | None:
     return next((alias for alias in SPLIT_NAMES[name] if alias in raw), None)
 
 
-def normalise_columns(split: Dataset, source: str, name: str, image_column: str | None, label_column: str | None) -> Dataset:
+def normalise_columns(split: Dataset, source: str, image_column: str | None, label_column: str | None) -> Dataset:
     """Keep the image and the label column, under these names, without decoding an image."""
     image = image_column or _find_image_column(split, source)
     label = label_column or _find_label_column(split, source)

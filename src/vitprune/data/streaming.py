@@ -20,7 +20,7 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import IterableDataset as TorchIterableDataset
 
-from vitprune.data.loading import ImageSamples, collate
+from vitprune.data.loading import BadImage, ImageSamples, collate
 from vitprune.data.opening import open_source, open_with
 from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns
 from vitprune.errors import UsageError
@@ -68,7 +68,7 @@ def load_streams(
         raise UsageError(f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}.")
     streams = {}
     for name, split in found.items():
-        rows = normalise_columns(raw[split], source, name, image_column, label_column)
+        rows = normalise_columns(raw[split], source, image_column, label_column)
         images = max_images.get(name) or _count(source, subset, split)
         if images is None:
             raise UsageError(f"nothing tells how many images {name} of {source!r} has: set data.max_images {{{name}: N}}.")
@@ -151,8 +151,17 @@ class ImageStream(TorchIterableDataset):
 
     def _sample(self, worker: int, row: dict[str, Any], state: dict[str, Any]) -> Any:
         label = row["label"]
-        label = self.names.index(label) if isinstance(label, str) else label
+        if isinstance(label, str) and label in self.names:
+            label = self.names.index(label)
+        if label not in range(len(self.names)):
+            return BadImage(
+                f"an image of the {self.samples.name} split has the label {label!r}; valid are {self._valid_labels}"
+            )
         return self.samples.make(row["image"], label, (self.rank, worker, state["block"], state["served"]))
+
+    @property
+    def _valid_labels(self) -> str:
+        return f"0 to {len(self.names) - 1} and the names {', '.join(self.names[:3])}, ..."
 
     def _shuffled(self, worker: int, state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield rows and, with each, where to go on behind it; without end."""

@@ -25,12 +25,12 @@ from vitprune.export.shrinkage import shrink_as_asked
 from vitprune.export.verify import TOLERANCE, Verification, logits, verify
 from vitprune.model.layers import find_layers
 from vitprune.model.loading import net_from_config
-from vitprune.model.sameness import check_same_model
 from vitprune.pruning import masks
 from vitprune.pruning.sparsity import measure
 from vitprune.training.commands import command_of
 
 NET_PREFIX = "net."
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def export_checkpoint(
     seed: int | None = None,
     is_best: bool = False,
     choices: Choices = Choices(),
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Export the model of a training checkpoint.
 
@@ -73,6 +74,7 @@ def export_checkpoint(
         seed: Seed of the run.
         is_best: Whether it is the run's checkpoint of the highest validation accuracy at the final sparsity.
         choices: Formats, shrinking and the type of the weights.
+        device: Where the result is scored.
 
     Returns:
         What is in `report.json`.
@@ -86,7 +88,7 @@ def export_checkpoint(
     folder = check_target(folder)
     net = load_masked(checkpoint, config)
     sparsity = measure(net, [layer for layer in find_layers(net) if masks.is_masked(layer.module)])
-    images = data.prepare(next(iter(data.whole_validation())), torch.device("cpu"))["pixel_values"]
+    images = data.prepare(next(iter(data.whole_validation())), CPU)["pixel_values"]
     base_flops = count_flops(net, data.image_shape)
     with written_at_once(folder) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
@@ -99,12 +101,12 @@ def export_checkpoint(
             "shrunk": written.shrunk,
             "formats": formats,
             "verification": vars(written.verification),
-            "environment": describe_environment(command_of(checkpoint), seed),
+            "environment": describe_environment(command_of(checkpoint), seed, device),
         }
         report["base"] |= {"parameters": sparsity.parameters, "flops": base_flops, "bytes": written.base_bytes}
         final = measure(written.loaded)
         report["pruned"] = {
-            **score(written.loaded, data, validation_batches),
+            **score(written.loaded, data, validation_batches, device),
             "parameters": final.parameters,
             "nonzero_parameters": final.parameters - final.zeros,
             "flops": count_flops(written.loaded, data.image_shape),
@@ -177,9 +179,7 @@ def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrai
     """
     state = {k.removeprefix(NET_PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(NET_PREFIX)}
     net = net_from_config(config)
-    masks.attach_like(net, state)
-    check_same_model(net.state_dict(), state)
-    net.load_state_dict(state)
+    masks.load_state_dict(net, state)
     return net.eval()
 
 

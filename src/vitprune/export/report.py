@@ -23,12 +23,12 @@ def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:
     return counter.get_total_flops()
 
 
-def describe_environment(command: str, seed: int | None) -> dict[str, Any]:
-    """Return versions, machine, command and seed."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+def describe_environment(command: str, seed: int | None, device: torch.device) -> dict[str, Any]:
+    """Return versions, the device by name, command and seed."""
+    cuda = device.type == "cuda"
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "device": device,
+        "device": torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine(),
         "command": command,
         "seed": seed,
     }

@@ -10,16 +10,16 @@ from vitprune.data import ImageData
 from vitprune.export.verify import logits
 
 
-def score(net: PreTrainedModel, data: ImageData, batches: int | None) -> dict[str, float]:
+def score(net: PreTrainedModel, data: ImageData, batches: int | None, device: torch.device) -> dict[str, float]:
     """Return accuracy and loss on the validation split.
 
     Args:
         net: A model in evaluation mode.
         data: Where the images come from.
         batches: Only so many; None for all.
+        device: Where it runs.
 
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device)
     correct, loss, images = 0, 0.0, 0
     for batch in itertools.islice(data.whole_validation(), batches):

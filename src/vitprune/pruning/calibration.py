@@ -185,7 +185,7 @@ def _losses(
 
 @torch.no_grad()
 def follow(criterion: Criterion, layers: Sequence[Layer], learned: dict[str, Tensor]) -> None:
-    """Add what an optimizer step teaches a criterion to what it has learned, by name of the layer, in place."""
+    """Add what an optimizer step teaches a criterion to what it has learned, by name of the layer."""
     for layer in layers:
         parameter = masks.original(layer)
         if parameter.grad is not None:

@@ -1,5 +1,6 @@
 """When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
 
+import math
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
@@ -14,10 +15,10 @@ from vitprune.pruning import masks
 from vitprune.pruning.allocation import Allocation
 from vitprune.pruning.calibration import calibrate_on, follow
 from vitprune.pruning.checks import (
-    check_axes,
     check_between,
     check_epochs,
     check_observing,
+    check_schedule,
     check_steps,
     check_total,
     check_units,
@@ -87,7 +88,6 @@ class IterativePruning(ResumablePruning):
         self.rewind, self.regrow, self.calibration_images = rewind, regrow, calibration_images
         self.monitor = monitor
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
-        check_axes(schedule, self.method)
         check_between(schedule, self.method, rewind, regrow)
         if schedule.observes and monitor is None:
             raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
@@ -102,6 +102,7 @@ class IterativePruning(ResumablePruning):
         self.method.allocation.check(self.layers, self.method.granularity)
         check_units(self.method.granularity.units(self.layers), pl_module, self.regrow)
         if stage == "fit":
+            check_schedule(self.schedule, self.method)
             check_epochs(self.schedule, trainer)
             check_observing(self.schedule, trainer)
             check_total(self.method, self.layers, self.schedule)
@@ -151,7 +152,6 @@ class IterativePruning(ResumablePruning):
         position = trainer.current_epoch if self.schedule.unit == "epoch" else trainer.global_step
         due = self.schedule.rounds_due(position)
         if due > len(self.rounds):
-            report(trainer, self.rounds, self.schedule, self.monitor)
             self._prune(trainer, pl_module, due)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
@@ -201,7 +201,10 @@ class IterativePruning(ResumablePruning):
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
         reshard(pl_module)
-        log_weights(trainer, self.layers)
+        logging = self._ends_a_round_to_log(trainer)
+        if logging:
+            report(trainer, self.rounds, self.schedule, self.monitor)
+            log_weights(trainer, self.layers)
         if self.schedule.retreating:
             self.good.go_back(trainer, pl_module)
         target = self.schedule.sparsity(due)
@@ -214,7 +217,13 @@ class IterativePruning(ResumablePruning):
         for number in range(len(self.rounds) + 1, due + 1):
             self.rounds.append(Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned))
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+        if logging:
+            log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+
+    def _ends_a_round_to_log(self, trainer: Trainer) -> bool:
+        """Return whether the round before was validated, or at least as long as what lies between two lines of a log."""
+        steps = trainer.global_step - self.rounds[-1].step if self.rounds else math.inf
+        return self.monitor is not None or steps >= trainer.log_every_n_steps
 
     def _update(self, trainer: Trainer, pl_module: LightningModule, target: float, due: int) -> None:
         """Bring the masks to a sparsity."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
-from vitprune.pruning.allocation import LAMP, PerLayer
+from vitprune.pruning.allocation import PerLayer
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.rewind import Rewind
@@ -21,15 +21,10 @@ from vitprune.pruning.units import Unit
 TOLERANCE = 0.005  # of a sparsity that is the sum of rounded ones
 
 
-def check_axes(schedule: Schedule, method: Method) -> None:
-    """Raise `UsageError` if these cannot go together."""
-    criterion, granularity = method.criterion, method.granularity
-    granularity.check_sparsity(schedule.final_sparsity)
-    if granularity.ranked_together and not method.allocation.ranks_together:
-        raise UsageError(
-            f"{type(granularity).__name__} drops whole branches, so a sparsity for each layer makes no sense: "
-            "set pruning.allocation to Global."
-        )
+def check_schedule(schedule: Schedule, method: Method) -> None:
+    """Raise `UsageError` if a method cannot follow a schedule."""
+    criterion = method.criterion
+    method.granularity.check_sparsity(schedule.final_sparsity)
     if criterion.straight_through and schedule.begin == 0:
         raise UsageError(
             f"{type(criterion).__name__} scores what training did to the weights: let the first round come after some of it, "
@@ -45,9 +40,8 @@ def check_between(schedule: Schedule, method: Method, rewind: Rewind | None, reg
     if regrow and (criterion.straight_through or criterion.mends):
         raise UsageError(f"{type(criterion).__name__} already lets weights return or mends them: no pruning.regrow.")
     if regrow and (schedule.observes or schedule.rounds == 1):
-        raise UsageError(f"regrow needs several rounds that are known beforehand, and {type(schedule).__name__} has none.")
-    if criterion.straight_through and isinstance(method.allocation, LAMP):
-        raise UsageError(f"LAMP compares squares of scores, and those of {type(criterion).__name__} have signs: take Global.")
+        count = "does not know them" if schedule.observes else "has one"
+        raise UsageError(f"regrow needs several rounds that are known beforehand, and {type(schedule).__name__} {count}.")
 
 
 def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) -> None:

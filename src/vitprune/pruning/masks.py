@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
+from vitprune.model.sameness import check_same_model
 from vitprune.pruning.sharding import place, whole
 
 KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
@@ -94,11 +95,11 @@ def remove(model: nn.Module) -> None:
                 parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
 
 
-def attach_like(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put masks where a state dict has them, so that it loads strictly.
+def load_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load a state dict with masks, which are attached where it has them.
 
     Raises:
-        UsageError: If it has a mask for a layer that the model lacks.
+        UsageError: If it is of another model.
 
     """
     modules = dict(model.named_modules())
@@ -109,21 +110,25 @@ def attach_like(model: nn.Module, state: dict[str, Tensor]) -> None:
             if name not in modules:
                 raise UsageError(f"the checkpoint has a mask for {name}, which this model lacks: it is of another model.")
             attach([Layer(name, modules[name], role="other", block=None)], found.group(1))
+    check_same_model(model.state_dict(), state)
+    model.load_state_dict(state)
 
 
 def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
-    """Load a checkpoint of a masked run outside of a `Trainer`, masks and all.
+    """Load a checkpoint of a masked run outside of a `Trainer`, masks and all, without executing anything in it.
 
     Args:
         model_class: The LightningModule that was trained; it must have saved its hyperparameters.
         path: A training checkpoint.
 
+    Raises:
+        UsageError: If it is of another model.
+
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     arguments = {k: v for k, v in checkpoint.get("hyper_parameters", {}).items() if not k.startswith("_")}
     model = model_class(**arguments)
-    attach_like(model, checkpoint["state_dict"])
-    model.load_state_dict(checkpoint["state_dict"])
+    load_state_dict(model, checkpoint["state_dict"])
     return model
 
 

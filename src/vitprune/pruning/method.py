@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from vitprune.pruning.allocation import Allocation, Uniform
+from vitprune.errors import UsageError
+from vitprune.pruning.allocation import LAMP, Allocation, Uniform
 from vitprune.pruning.criteria import Criterion, Magnitude
 from vitprune.pruning.granularity import Element, Granularity
 from vitprune.pruning.settings import describe
@@ -16,6 +17,9 @@ class Method:
         granularity: What falls together; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`.
 
+    Raises:
+        UsageError: If the allocation cannot divide what the others make.
+
     """
 
     def __init__(
@@ -27,6 +31,14 @@ class Method:
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
         self.allocation = allocation or Uniform()
+        if self.granularity.ranked_together and not self.allocation.ranks_together:
+            raise UsageError(
+                f"{type(self.granularity).__name__} drops whole branches, so a sparsity for each layer makes no sense: "
+                "set pruning.allocation to Global."
+            )
+        if self.criterion.straight_through and isinstance(self.allocation, LAMP):
+            name = type(self.criterion).__name__
+            raise UsageError(f"LAMP compares squares of scores, and those of {name} have signs: take Global.")
 
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""

@@ -1,6 +1,7 @@
 """A checkpoint as a file: written whole or not at all, and read without trust."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 reason = f"the checkpoint could not be saved: {cause.strerror}; the one before it is kept"
                 raise OSError(cause.errno, reason, str(target)) from error
             raise
+
+
+def copy_at_once(source: Path, target: Path) -> None:
+    """Copy a checkpoint, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.partial")
+    shutil.copy2(source, scratch)
+    os.replace(scratch, target)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """When to save: two checkpoints, `last` and `best`, where the loops can go on exactly."""
 
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from vitprune.errors import UsageError
 from vitprune.pruning.callback import IterativePruning
 from vitprune.pruning.probe import validate_now
-from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.training.checkpoint_files import copy_at_once, read_checkpoint
 from vitprune.training.guards import KEPT
 from vitprune.training.signals import StopSignals
 
@@ -139,14 +139,15 @@ class RunCheckpoints(Checkpoint):
         places = (target, Path(trainer.ckpt_path).with_name("best.ckpt"))
         source = next((place for place in places if self._is_best(place)), None) if trainer.is_global_zero else None
         if source and source != target:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            copy_at_once(source, target)
         if not trainer.strategy.broadcast(source is not None):
             rank_zero_info(f"the best checkpoint so far is neither {target} nor {places[1]}: the next good one will be it.")
             self.best_score, self.best_sparsity = None, 0.0
 
     def _is_best(self, path: Path) -> bool:
-        return path.is_file() and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
+        with suppress(UsageError):  # torn or foreign
+            return path.is_file() and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
+        return False
 
     def _stop(self, trainer: Trainer) -> None:
         rank_zero_info(

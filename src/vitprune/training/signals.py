@@ -28,7 +28,7 @@ class StopSignals:
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def restore(self) -> None:
-        """Give both back."""
+        """Give them back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

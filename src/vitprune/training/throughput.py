@@ -5,21 +5,26 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from vitprune.pruning.callback import IterativePruning
+
 
 class Throughput(Callback):
-    """Log `throughput/images_per_s` and `throughput/data_wait` (share of the time between batches, in [0, 1]).
+    """Log `throughput/images_per_s` and `throughput/data_wait`, the share of the time spent waiting for a batch, in [0, 1].
 
-    And `throughput/images_seen`, from the first step of the run, however often it was resumed.
+    Also `throughput/images_seen`, from the first step of the run, however often it was resumed. Validation, checkpoints, what
+    lies between epochs and batches before which a round was pruned and validated are left out of the other two. Must stand
+    before callbacks that work between batches.
     """
 
     def __init__(self) -> None:
         self._batch_end: float | None = None
         self._batch_start = self._waited_s = self._elapsed_s = 0.0
-        self._images = self._images_seen = 0
+        self._images = self._images_seen = self._rounds = 0
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the number of images; in a state of its own, Lightning would ask other verbs for this callback."""
         checkpoint["images_seen"] = self._images_seen
+        self._batch_end = None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Go on counting there."""
@@ -29,37 +34,47 @@ class Throughput(Callback):
         """Leave out what happens between epochs."""
         self._reset()
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out a validation within an epoch."""
+        self._batch_end = None
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Stop the wait: a batch is there."""
         now = time.perf_counter()
         if self._batch_end is not None:
             self._waited_s += now - self._batch_end
             self._elapsed_s += now - self._batch_end
-        self._batch_start = now
+        self._batch_start, self._rounds = now, _validated_rounds(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the images, and log where Lightning logs."""
         self._batch_end = time.perf_counter()
-        self._elapsed_s += self._batch_end - self._batch_start
         images = len(batch["labels"]) * trainer.world_size
-        self._images += images
         self._images_seen += images
+        if _validated_rounds(trainer) == self._rounds:
+            self._elapsed_s += self._batch_end - self._batch_start
+            self._images += images
         every = trainer.log_every_n_steps or float("inf")
         if (trainer.fit_loop.total_batch_idx + 1) % every == 0 or trainer.is_last_batch:
             for logger in trainer.loggers:
-                logger.log_metrics(
-                    {
-                        "throughput/images_per_s": self._images / self._elapsed_s,
-                        "throughput/data_wait": self._waited_s / self._elapsed_s,
-                        "throughput/images_seen": self._images_seen,
-                    },
-                    step=trainer.global_step,
-                )
+                logger.log_metrics(self._scalars(), step=trainer.global_step)
             self._reset()
+
+    def _scalars(self) -> dict[str, float]:
+        seen: dict[str, float] = {"throughput/images_seen": self._images_seen}
+        if not self._images:
+            return seen
+        rate, waiting = self._images / self._elapsed_s, self._waited_s / self._elapsed_s
+        return {"throughput/images_per_s": rate, "throughput/data_wait": waiting, **seen}
 
     def _reset(self) -> None:
         self._batch_end = None
         self._waited_s = self._elapsed_s = 0.0
         self._images = 0
+
+
+def _validated_rounds(trainer: Trainer) -> int:
+    rounds = [round for c in trainer.callbacks if isinstance(c, IterativePruning) for round in c.rounds]
+    return sum(round.pruned is not None for round in rounds)
