@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS)
 
 .PHONY: train test test-wheel test-pythons test-oldest lint audit fuzz faults clean
 
-train: $(VENV)/installed  ## prune the embedded default
+train: $(VENV)/installed  ## prune the bundled default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
 
 test: $(VENV)/installed-test lint  ## lint, types and tests

@@ -204,5 +204,5 @@ def test_formats_by_name(monkeypatch):
     with pytest.raises(UsageError, match="'onxx' is not known. Valid are hf, pt2, onnx, compressed, semi_structured"):
         parse_formats("hf,onxx")
     monkeypatch.setattr(formats, "find_spec", lambda name: None)  # as if the extra were not installed
-    with pytest.raises(UsageError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'vitprune\[onnx\]'"):
+    with pytest.raises(UsageError, match=r"needs onnx, onnxscript, onnxruntime: pip install onnx onnxscript onnxruntime"):
         parse_formats("onnx")

@@ -1,9 +1,10 @@
-"""Every criterion on the embedded digits, on equal terms: one-shot, one-shot and fine-tuned, iterative; 3 seeds.
+"""Every criterion on the bundled digits at one learning rate: one-shot, one-shot and fine-tuned, iterative; 3 seeds.
 
-    python scripts/bench/methods.py [--transfer] [--epochs 8] [--seeds 3] [--output docs/methods.csv]
+    python scripts/bench/methods.py [--transfer] [--epochs 8] [--seeds 3] [--output CSV]
 
 Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the first half of the epochs. Rows
-that the output holds already are not run again. Prints a table of validation accuracies in per cent: mean and deviation.
+that the output holds already are not run again; docs/methods.csv has what was measured here. Prints a table of validation
+accuracies in per cent: mean and deviation.
 
 With --transfer a model that was trained on the digits 0 to 4 is pruned to 95 % while it learns 5 to 9, with masks that change
 every epoch or at every step: what Movement is for. By default 30 epochs then, of half the length.
@@ -97,7 +98,7 @@ def some_digits(digits: range) -> ImageData:
 
 
 def random_model() -> ViTClassifier:
-    """Return the architecture of the embedded model."""
+    """Return the architecture of the bundled model."""
     architecture = yaml.safe_load(ARCHITECTURE.read_text())["model"]["architecture"]
     return ViTClassifier(architecture=architecture, labels=[str(i) for i in range(10)], learning_rate=LEARNING_RATE)
 
@@ -149,6 +150,7 @@ TRANSFER = Table(
 def fill(path: Path, table: Table, epochs: int, seeds: int) -> None:
     columns = [column for column in table.columns if column != "one-shot"]  # which comes with the next
     done = {tuple(row[field] for field in FIELDS[:-1]) for row in read(path)}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if not done:
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--transfer", action="store_true")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("docs/methods.csv"))
+    parser.add_argument("--output", type=Path, default=Path("lightning_logs/methods.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

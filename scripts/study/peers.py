@@ -118,7 +118,7 @@ class TorchPruning(Row):
     def check(self, budget: Budget) -> None:
         """See the base class."""
         if find_spec("torch_pruning") is None:
-            raise SystemExit("Torch-Pruning is not installed: pip install 'vitprune[study]'.")
+            raise SystemExit("Torch-Pruning is not installed: pip install torch-pruning")
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""

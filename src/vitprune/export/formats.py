@@ -34,5 +34,5 @@ def parse_formats(text: str) -> list[str]:
             raise UsageError(f"--formats: {name!r} is not known. Valid are {', '.join((STOCK, *FORMATS))}.")
         missing = [package for package in EXTRAS.get(name, ()) if find_spec(package) is None]
         if missing:
-            raise UsageError(f"--formats {name} needs {', '.join(missing)}: pip install 'vitprune[{name}]'.")
+            raise UsageError(f"--formats {name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
     return [name for name in dict.fromkeys(names) if name != STOCK]
