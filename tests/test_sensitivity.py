@@ -31,6 +31,7 @@ from vitprune.cli import main
 from vitprune.data import ImageData
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
+from vitprune.measuring import fingerprint
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers, find_stages, stages_before
 from vitprune.pruning import (
@@ -54,7 +55,6 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.calibration import calibrate_on
-from vitprune.study import fingerprint
 
 ROOT = Path(__file__).parents[1]
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]

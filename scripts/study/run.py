@@ -23,9 +23,9 @@ from safetensors.torch import load_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
+from vitprune.measuring import fingerprint
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
-from vitprune.study import fingerprint
 
 
 def kept(net: nn.Module) -> int:

@@ -20,7 +20,7 @@ from vitprune.export.benchmark_report import print_speeds, save
 from vitprune.export.contenders import Setting, contender, contenders_of, dense_of
 from vitprune.export.formats import DTYPES
 from vitprune.export.load import load_stock
-from vitprune.study import show
+from vitprune.measuring import show
 
 
 def benchmark(

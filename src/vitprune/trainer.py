@@ -12,8 +12,8 @@ from vitprune.export import export_checkpoint
 from vitprune.export.export import Choices
 from vitprune.export.formats import parse_formats
 from vitprune.export.report import summarize
+from vitprune.measuring import batch_limit
 from vitprune.model import ViTClassifier
-from vitprune.study import batch_limit
 from vitprune.training.checkpoint_files import read_checkpoint
 from vitprune.verbs import MeasuringTrainer
 

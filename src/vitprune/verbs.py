@@ -11,10 +11,10 @@ from vitprune.analysis.one_shot import check, learn, pruned
 from vitprune.analysis.tables import print_table
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
+from vitprune.measuring import Measuring, find_folder, load_weights, show
 from vitprune.model import ViTClassifier
 from vitprune.model.layers import find_layers
 from vitprune.pruning import IterativePruning, LayerSelection, Method, OneShot
-from vitprune.study import Study, find_folder, load_weights, show
 
 MEASURING = ("sensitivity", "sweep", "histograms")
 CLASSIFIER = ["*classifier"]
@@ -57,14 +57,14 @@ class MeasuringTrainer(Trainer):
         groups = sensitivity.group_layers(layers, by, method.granularity)
         settings: dict[str, Any] = {"by": by, "sparsities": sparsities, "layers": [layer.name for layer in layers]}
         settings |= {"method": method.describe(), "seed": pruning.seed, **calibration(pruning, [method])}
-        study = Study(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
+        measuring = Measuring(self, "sensitivity", model, datamodule, settings, images_in_memory, output, ckpt_path)
         statistics = learn(method.criterion, model, datamodule, layers, pruning.calibration_images, pruning.seed)
         plan = sensitivity.plan(groups, sparsities, method, pruning.seed, statistics)
-        scores = study.measure(list(plan.values()))
-        if study.fabric.is_global_zero:
-            result = sensitivity.summarize(groups, plan, scores, study.settings)
+        scores = measuring.measure(list(plan.values()))
+        if measuring.fabric.is_global_zero:
+            result = sensitivity.summarize(groups, plan, scores, measuring.settings)
             print_table(sensitivity.most_sensitive(result))
-            study.show(sensitivity.save(result, study.folder))
+            measuring.show(sensitivity.save(result, measuring.folder))
 
     def sweep(
         self,
@@ -107,17 +107,17 @@ class MeasuringTrainer(Trainer):
         settings["layers"] = {name: [layer.name for layer in mine] for name, mine in layers.items()}
         settings["methods"] = {name: method.describe() for name, method in chosen.items()}
         settings |= calibration(pruning, chosen.values())
-        study = Study(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
+        measuring = Measuring(self, "sweep", model, datamodule, settings, images_in_memory, output, ckpt_path)
         statistics = {
             name: learn(m.criterion, model, datamodule, layers[name], pruning.calibration_images, pruning.seed)
             for name, m in chosen.items()
         }
         plan = sweep.plan(chosen, sparsities, layers, used, statistics)
-        scores = study.measure(list(plan.values()))
-        if study.fabric.is_global_zero:
-            result = sweep.summarize(plan, scores, study.settings)
+        scores = measuring.measure(list(plan.values()))
+        if measuring.fabric.is_global_zero:
+            result = sweep.summarize(plan, scores, measuring.settings)
             print_table(sweep.table(result))
-            study.show(sweep.save(result, study.folder))
+            measuring.show(sweep.save(result, measuring.folder))
 
     def histograms(
         self,
@@ -171,5 +171,5 @@ class MeasuringTrainer(Trainer):
 
 
 def calibration(pruning: IterativePruning, methods: Iterable[Method]) -> dict[str, int]:
-    """Return how many images the criteria learn from, among the settings of a study, if any learns from images."""
+    """Return how many images the criteria learn from, among the settings, if any learns from images."""
     return {"calibration_images": pruning.calibration_images} if any(m.criterion.calibrated for m in methods) else {}

@@ -20,18 +20,18 @@ from vitprune.pruning import masks
 from vitprune.training.checkpoint_files import read_checkpoint
 
 
-class Study:
+class Measuring:
     """Measurements of one model that share a folder, which an interrupted one finds again.
 
     Args:
         trainer: Says which devices, precision and batches.
-        verb: Name of the study: the folder of its results is called so, and `<verb>.json` in it is written last.
+        verb: What measures: the folder of its results is called so, and `<verb>.json` in it is written last.
         model: The model.
         data: Has the validation images.
         settings: What is measured, as plain values.
         images_in_memory: Images that are kept in memory at a time.
         output: Folder of the results; by default `<verb>` in the folder of the checkpoint's run, or in that of an unfinished
-            study with the same settings, or in a new one.
+            one with the same settings, or in a new one.
         ckpt_path: A training checkpoint whose weights are measured.
 
     """
@@ -113,7 +113,7 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def find_folder(verb: str, settings: dict[str, Any], root: Path, output: str | None, ckpt_path: str | None) -> Path:
-    """Return the folder of the results; see `Study`."""
+    """Return the folder of the results; see `Measuring`."""
     if output:
         return Path(output)
     run = run_folders.run_of(Path(ckpt_path)) if ckpt_path else None
