@@ -19,7 +19,7 @@ from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
 from vitprune.pruning.calibration import sample
 
-CALIBRATION_IMAGES = 256  # as many as our own criteria see
+CALIBRATION_IMAGES = 256  # what scores that learn from data see of them, unless a row says otherwise
 
 
 def layers_of(net: nn.Module) -> list[nn.Module]:

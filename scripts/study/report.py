@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
 
 TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
-
+ENOUGH = 3  # rows or sparsities to draw a figure of
 
 Key = tuple[str, float, int]  # row, sparsity, seed
 
@@ -106,11 +106,10 @@ def search(journal: Journal) -> str:
 
 
 def draw(results: Results, rows: Sequence[str], path: Path) -> None:
-    """Draw accuracies, a line of the figure for each row that was scored and a marker for each sparsity.
+    """Draw accuracies, a line of the figure for each row and a marker for each sparsity at which it was scored.
 
     With several seeds a marker is their mean, and a bar goes from the lowest to the highest.
     """
-    rows = [row for row in rows if results.sparsities([row])]
     figure = Figure(figsize=(7, 0.9 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for sparsity, marker, shade in zip(results.sparsities(rows), cycle("osD^v"), cycle(("0.0", "0.45", "0.25", "0.6"))):
@@ -165,10 +164,10 @@ def main() -> None:
                 print(f"\n{name}, {folder.name} images\n\n{table(results, parts)}")
         print(f"\nlearning rates, {folder.name} images, on the half that chooses\n\n{search(journal)}")
         for name, rows in FIGURES.items():
-            if results.sparsities(rows):
-                draw(results, rows, figures / f"{name}_{folder.name}.png")
+            if len(there := [row for row in rows if results.sparsities([row])]) >= ENOUGH:
+                draw(results, there, figures / f"{name}_{folder.name}.png")
         for name, rows in CURVES.items():
-            if len(results.sparsities(rows)) > 2:
+            if len(results.sparsities(rows)) >= ENOUGH:
                 draw_curves(results, rows, figures / f"{name}_{folder.name}.png")
 
 

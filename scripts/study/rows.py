@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from budget import Budget, Run
-from peers import Article, LightningModelPruning, TorchPruning
+from peers import CALIBRATION_IMAGES, Article, LightningModelPruning, TorchPruning
 from row import Row
 from torch import nn
 
@@ -74,6 +74,7 @@ class Ours(Row):
     allocation: Callable[[], Any] = Uniform
     rewind: Callable[[], Any] | None = None
     distillation: Callable[[], Distillation] | None = None
+    calibration_images: int = CALIBRATION_IMAGES
     data: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
 
@@ -90,6 +91,7 @@ class Ours(Row):
             self.granularity(),
             self.allocation(),
             rewind=self.rewind() if self.rewind else None,
+            calibration_images=self.calibration_images,
             monitor=None,
         )
         run.fit(model, run.budget.data(**self.data), [pruning])
@@ -145,6 +147,9 @@ ROWS: dict[str, Row] = {
     ),
     "SparseGPT, distilled, cubic, 8 rounds by half, slow start": Ours(
         criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), model=slow_start
+    ),
+    "SparseGPT, distilled, cubic, 8 rounds by half, 64 images": Ours(
+        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), calibration_images=64
     ),
     "SparseGPT, distilled, cubic, 4 rounds": Ours(criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)),
     "distilled, hidden states, cubic, 4 rounds": Ours(distillation=hidden_states, schedule=rounds(Cubic, 4)),

@@ -58,6 +58,7 @@ TABLES: dict[str, tuple[Part, ...]] = {
         "distilled, hidden states",
         "distilled, hidden states, cubic, 4 rounds",
         *RECIPE,
+        "SparseGPT, distilled, cubic, 8 rounds by half, 64 images",
         "SparseGPT, distilled, cubic, 8 rounds by half, slow start",
         "SparseGPT, distilled, cubic, 4 rounds",
     ),
@@ -68,8 +69,16 @@ TABLES: dict[str, tuple[Part, ...]] = {
     "structure": (Part(STRUCTURED, (0.25, 0.5)),),
 }
 
+
+def rows_of(*tables: str) -> tuple[str, ...]:
+    """Return the rows of some tables, each once, in their order."""
+    return tuple(dict.fromkeys(row for table in tables for part in TABLES[table] for row in part.rows))
+
+
 FIGURES: dict[str, tuple[str, ...]] = {
     "peers": (*PEERS, *RECIPE),
-    "schedules": tuple(dict.fromkeys(row for part in TABLES["schedules"] for row in part.rows)),
+    "schedules": rows_of("schedules"),
+    "changes": rows_of("scores", "allocations", "teachers", "rounds of the recipe"),
+    "structure": STRUCTURED,
 }
 CURVES: dict[str, tuple[str, ...]] = {"sparsities": HEADLINE}  # over at least three sparsities
