@@ -69,7 +69,9 @@ class Measuring:
 
     def measure(self, measurements: Sequence[Measurement]) -> dict[str, Score]:
         """Return the score of every measurement, and of the dense model; only what was not done before is done."""
-        return measure(self.net, measurements, self.batches, self.journal, self.fabric, self._show_progress)
+        scores = measure(self.net, measurements, self.batches, self.journal, self.fabric, self._show_progress)
+        self.batches.data.bad_images.report()
+        return scores
 
     def show(self, figures: Mapping[str, Figure]) -> None:
         """Put figures into TensorBoard, and say where everything is."""

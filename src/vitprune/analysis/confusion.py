@@ -1,6 +1,5 @@
 """What a pruned model takes for something else that the dense one still saw right."""
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,8 +53,7 @@ def predict(dense: nn.Module, pruned: nn.Module, data: ImageData, images: int) -
     nets = [net.to(device).eval() for net in (dense, pruned)]
     labels: list[int] = []
     guesses: tuple[list[int], list[int]] = ([], [])
-    for raw in itertools.islice(data.whole_validation(), -(-images // data.batch_size)):
-        batch = data.prepare(raw, device)
+    for batch in data.validation_batches(device, -(-images // data.batch_size)):
         labels += batch["labels"].tolist()
         for net, mine in zip(nets, guesses, strict=True):
             mine += net(pixel_values=batch["pixel_values"]).logits.argmax(dim=1).tolist()

@@ -74,9 +74,9 @@ class ValidationBatches:
     """
 
     def __init__(self, data: ImageData, device: torch.device, images_in_memory: int, limit: int | None = None) -> None:
-        self.data, self.device, self.loader = data, device, data.whole_validation()
+        self.data, self.device = data, device
         self.size = max(1, images_in_memory // data.batch_size)
-        self.count = min(len(self.loader), limit or len(self.loader))
+        self.count = min(there := len(data.whole_validation()), limit or there)
 
     @property
     def chunks(self) -> int:
@@ -85,11 +85,10 @@ class ValidationBatches:
 
     def in_chunks(self) -> Iterator[list[Batch]]:
         """Yield the batches of each chunk."""
-        batches = iter(self.loader)
-        for first in range(0, self.count, self.size):
-            loaded = itertools.islice(batches, min(self.size, self.count - first))
-            prepared = (self.data.prepare(batch, self.device) for batch in loaded)
-            yield [Batch(batch["pixel_values"], batch["labels"]) for batch in prepared]
+        batches = self.data.validation_batches(self.device, self.count)
+        for _ in range(self.chunks):
+            chunk = itertools.islice(batches, self.size)
+            yield [Batch(batch["pixel_values"], batch["labels"]) for batch in chunk]
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """The data module: its arguments, its loaders, and what Lightning asks of it."""
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
@@ -167,6 +168,11 @@ class ImageData(ResumableData):
     def whole_validation(self) -> DataLoader:
         """Return the validation images on this process alone, however many there are."""
         return self._loader("validation", self.labelled["validation"], shared=False)
+
+    def validation_batches(self, device: torch.device, limit: int | None = None) -> Iterator[dict[str, Tensor]]:
+        """Yield the same on a device, ready for a model, in so many batches; None for all."""
+        for batch in itertools.islice(self.whole_validation(), limit):
+            yield self.prepare(batch, device)
 
     def calibration_dataloader(self) -> DataLoader:
         """Return the training images (the first ones of a stream) as evaluation sees them; a criterion picks its sample."""

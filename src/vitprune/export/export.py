@@ -88,7 +88,7 @@ def export_checkpoint(
     folder = check_target(folder)
     net = load_masked(checkpoint, config)
     sparsity = measure(net, [layer for layer in find_layers(net) if masks.is_masked(layer.module)])
-    images = data.prepare(next(iter(data.whole_validation())), CPU)["pixel_values"]
+    images = next(data.validation_batches(CPU))["pixel_values"]
     base_flops = count_flops(net, data.image_shape)
     with written_at_once(folder) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)

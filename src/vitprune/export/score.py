@@ -1,7 +1,5 @@
 """How good an exported model is."""
 
-import itertools
-
 import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
@@ -22,8 +20,7 @@ def score(net: PreTrainedModel, data: ImageData, batches: int | None, device: to
     """
     net.to(device)
     correct, loss, images = 0, 0.0, 0
-    for batch in itertools.islice(data.whole_validation(), batches):
-        batch = data.prepare(batch, device)
+    for batch in data.validation_batches(device, batches):
         scores, labels = logits(net, batch["pixel_values"]), batch["labels"]
         correct += int((scores.argmax(dim=1) == labels).sum())
         loss += float(F.cross_entropy(scores, labels, reduction="sum"))
