@@ -110,7 +110,8 @@ def draw(results: Results, rows: Sequence[str], path: Path) -> None:
 
     With several seeds a marker is their mean, and a bar goes from the lowest to the highest.
     """
-    figure = Figure(figsize=(7, 0.9 + 0.4 * len(rows)), layout="constrained")
+    width = 4.5 + 0.075 * max(map(len, rows))  # beside their names
+    figure = Figure(figsize=(width, 0.9 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for sparsity, marker, shade in zip(results.sparsities(rows), cycle("osD^v"), cycle(("0.0", "0.45", "0.25", "0.6"))):
         axes.plot([], [], marker, color=shade, label=f"{sparsity:.0%} sparse")
