@@ -258,6 +258,17 @@ class TestPlacesOfRuns:
         mine = {path.name for path in (tmp_path / "lightning_logs" / "version_1").iterdir()}
         assert {"config.yaml", "metrics.csv", "checkpoints", "export"} <= mine
 
+    @pytest.mark.parametrize("refused", ["--checkpoint.monitor=val/acc", "--trainer.fast_dev_run=true"])
+    def test_a_refused_run_leaves_that_of_another_alone(self, tmp_path, monkeypatch, refused):
+        def setup(data, stage, own=ImageData.setup):
+            (tmp_path / "lightning_logs" / "version_0").mkdir(parents=True, exist_ok=True)
+            own(data, stage)
+
+        monkeypatch.setattr(ImageData, "setup", setup)
+        with pytest.raises(SystemExit):
+            main([*ITERATIVE, refused, "--model.distillation.teacher=./none", f"--trainer.default_root_dir={tmp_path}"])
+        assert [path.name for path in (tmp_path / "lightning_logs").iterdir()] == ["version_0"]
+
     def test_the_schedule_plays_no_part_in_a_scan(self, tmp_path):
         pattern = ["--pruning.granularity=NofM", "--pruning.granularity.n=1", "--sparsities=[0.75]", "--by=role"]
         main(["sensitivity", "--config=iterative.yaml", *pattern, *SMALL, *DIGITS, f"--output={tmp_path}"])

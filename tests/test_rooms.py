@@ -7,7 +7,7 @@ import vitprune
 
 SOURCE = Path(vitprune.__file__).parent
 ROOMS = ["errors", "seeding", "assets", "data", "model", "pruning", "training", "analysis", "export"]
-TOP = ["run_folders", "measuring", "verbs", "trainer", "finished", "cli_errors", "cli_parser", "folder_commands"]
+TOP = ["run_folders", "run_loggers", "measuring", "verbs", "trainer", "finished", "cli_errors", "cli_parser", "folder_commands"]
 TOP += ["quiet", "failures", "cli", "start", "__main__"]  # the command line may use all of them
 ORDER = [*ROOMS, *TOP]
 

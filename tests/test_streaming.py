@@ -159,7 +159,9 @@ def test_labels_that_there_are_no_names_for(tmp_path, wrong):
         rows.cast_column("image", ImageFeature()).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
     data = module(str(tmp_path), batch_size=4, label_names=["zero", "one"])
     data.setup("fit")
-    with pytest.raises(UsageError, match=f"validation split has the label {wrong!r}; valid are 0 to 1 and the names zero, one"):
+    with pytest.raises(
+        UsageError, match=f"validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'"
+    ):
         data.on_before_batch_transfer(next(iter(data.val_dataloader())), 0)
 
 

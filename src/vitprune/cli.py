@@ -1,6 +1,5 @@
 """The command line: `vitprune fit --config iterative.yaml`, and the same with validate, test, predict and export."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from jsonargparse import Namespace
 from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune import folder_commands, run_folders
@@ -24,13 +22,13 @@ from vitprune.finished import finish
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
+from vitprune.run_loggers import RunLoggers
 from vitprune.trainer import Progress, PruningTrainer
 from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands, command_line
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
-from vitprune.training.metrics_csv import MetricsCSV
 from vitprune.training.predictions import PredictionsCSV
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
@@ -144,8 +142,10 @@ class PruningCLI(LightningCLI):
         callbacks = [pruning] if pruning else []
         if self.subcommand == "fit":
             callbacks = [Throughput(), *callbacks, StopOnNaN(), ExactResume(), RunCommands(self.command)]
-            root = settings["default_root_dir"] or "."
-            kwargs["logger"] = self._loggers(settings["logger"], Path(root))
+            self.run_loggers, kwargs["logger"] = None, settings["logger"]
+            if kwargs["logger"] in (None, True):
+                self.run_loggers = RunLoggers(Path(settings["default_root_dir"] or "."), self.continued_run)
+                kwargs["logger"] = [self.run_loggers.tensorboard, self.run_loggers.metrics]
             if kwargs["logger"]:
                 callbacks.append(LearningRateMonitor(logging_interval="step"))
         else:
@@ -158,45 +158,21 @@ class PruningCLI(LightningCLI):
         kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
-    def _loggers(self, given: Any, root: Path) -> Any:
-        """Return TensorBoard and CSV in one new folder, or in the one of the run that goes on."""
-        self.new_folder = None
-        if given not in (None, True):
-            return given
-        version = self.continued_run.name if self.continued_run else None
-        tensorboard = TensorBoardLogger(root, name=run_folders.LOGS, version=version, default_hp_metric=False)
-        if not self.continued_run:
-            self.new_folder = Path(tensorboard.log_dir)
-        return [tensorboard, MetricsCSV(tensorboard.log_dir)]
-
     def before_fit(self) -> None:
         """Refuse what cannot be trained or pruned before processes are started and a folder is made."""
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model, "fit")
-        if self.new_folder and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
-            self._make_new_folder(*self.trainer.loggers)
-
-    def _make_new_folder(self, tensorboard: TensorBoardLogger, metrics: MetricsCSV) -> None:
-        """Make the folder of a new run, with the next number if one that was started at the same time has this one."""
-        while True:
-            self.new_folder = Path(tensorboard.log_dir)
-            try:
-                self.new_folder.mkdir(parents=True)
-            except FileExistsError:
-                tensorboard._version = int(tensorboard.version) + 1
-            else:
-                metrics.path = self.new_folder / metrics.name
-                return
+        if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            self.run_loggers.make_folder()
 
     def fit(self, **arguments: Any) -> None:
         """Train; the new folder of a run that turns out to be impossible before its first step goes away again."""
         try:
             self.trainer.fit(**arguments)
         except UsageError:
-            untrained = self.trainer.global_step <= self.first_step and self.trainer.is_global_zero
-            if untrained and self.new_folder and not (self.new_folder / "checkpoints").exists():
-                shutil.rmtree(self.new_folder, ignore_errors=True)  # a dry run has made none
+            if self.run_loggers and self.trainer.global_step <= self.first_step:
+                self.run_loggers.discard_folder()
             raise
 
     def after_fit(self) -> None:

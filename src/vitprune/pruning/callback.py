@@ -1,6 +1,5 @@
 """When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
 
-import math
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
@@ -32,7 +31,7 @@ from vitprune.pruning.probe import announce, validate_now
 from vitprune.pruning.regrow import RigL, starting_afresh
 from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind, Weights
-from vitprune.pruning.round_log import log_scalars, log_weights, report
+from vitprune.pruning.round_log import log_scalars, log_weights, report, worth_logging
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.sharding import place, reshard
@@ -201,7 +200,7 @@ class IterativePruning(ResumablePruning):
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
         reshard(pl_module)
-        logging = self._ends_a_round_to_log(trainer)
+        logging = worth_logging(trainer, self.rounds, self.monitor)
         if logging:
             report(trainer, self.rounds, self.schedule, self.monitor)
             log_weights(trainer, self.layers)
@@ -219,11 +218,6 @@ class IterativePruning(ResumablePruning):
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
         if logging:
             log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
-
-    def _ends_a_round_to_log(self, trainer: Trainer) -> bool:
-        """Return whether the round before was validated, or at least as long as what lies between two lines of a log."""
-        steps = trainer.global_step - self.rounds[-1].step if self.rounds else math.inf
-        return self.monitor is not None or steps >= trainer.log_every_n_steps
 
     def _update(self, trainer: Trainer, pl_module: LightningModule, target: float, due: int) -> None:
         """Bring the masks to a sparsity."""

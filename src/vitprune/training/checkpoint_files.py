@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +25,36 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             OSError: If it cannot be written, on a full disk for example; the file that was there before stays.
 
         """
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.partial")  # one that a kill left behind is written over
         try:
-            with scratch.open("wb") as file:
+            with _at_once(Path(path)) as scratch, scratch.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(scratch, target)
         except BaseException as error:
-            scratch.unlink(missing_ok=True)
             cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch hides it behind its own
             if isinstance(cause, OSError):
                 reason = f"the checkpoint could not be saved: {cause.strerror}; the one before it is kept"
-                raise OSError(cause.errno, reason, str(target)) from error
+                raise OSError(cause.errno, reason, str(path)) from error
             raise
 
 
-def copy_at_once(source: Path, target: Path) -> None:
+def copy_checkpoint(source: Path, target: Path) -> None:
     """Copy a checkpoint, whole or not at all."""
+    with _at_once(target) as scratch:
+        shutil.copy2(source, scratch)
+
+
+@contextmanager
+def _at_once(target: Path) -> Iterator[Path]:
+    """Give a file to write beside the target, which takes its place when the block ends, or goes away if that fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.partial")
-    shutil.copy2(source, scratch)
-    os.replace(scratch, target)
+    scratch = target.with_name(f".{target.name}.partial")  # one that a kill left behind is written over
+    try:
+        yield scratch
+        os.replace(scratch, target)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from vitprune.errors import UsageError
 from vitprune.pruning.callback import IterativePruning
 from vitprune.pruning.probe import validate_now
-from vitprune.training.checkpoint_files import copy_at_once, read_checkpoint
+from vitprune.training.checkpoint_files import copy_checkpoint, read_checkpoint
 from vitprune.training.guards import KEPT
 from vitprune.training.signals import StopSignals
 
@@ -139,7 +139,7 @@ class RunCheckpoints(Checkpoint):
         places = (target, Path(trainer.ckpt_path).with_name("best.ckpt"))
         source = next((place for place in places if self._is_best(place)), None) if trainer.is_global_zero else None
         if source and source != target:
-            copy_at_once(source, target)
+            copy_checkpoint(source, target)
         if not trainer.strategy.broadcast(source is not None):
             rank_zero_info(f"the best checkpoint so far is neither {target} nor {places[1]}: the next good one will be it.")
             self.best_score, self.best_sparsity = None, 0.0
