@@ -88,10 +88,10 @@ def test_a_normalized_ranking_does_not_see_the_scale_of_a_layer(layers):
     assert update(layers, 0.5, Global(normalize=True)) == pytest.approx(first, abs=0.02)
 
 
-def scan(tmp_path, curves):
+def scan(tmp_path, curves, reached=None):
     path = tmp_path / "sensitivity.json"
     groups = {name: [name] for name in curves}
-    reached = {name: {sparsity: float(sparsity) for sparsity in curve} for name, curve in curves.items()}
+    reached = reached or {name: {sparsity: float(sparsity) for sparsity in curve} for name, curve in curves.items()}
     result = {"dense": 0.9, "granularity": "Element", "groups": groups, "reached": reached, "scan": curves}
     path.write_text(json.dumps(result))
     return str(path)
@@ -115,6 +115,14 @@ def test_the_tolerated_drop_is_the_same_for_every_layer(tmp_path, layers):
     curves = {"layer0": {"0.5": 0.8}, "layer1": {"0.5": 0.7}, "layer2": {"0.5": 0.9, "1.0": 0.7}}
     target = (0.5 * 600 + 0.25 * 80 + 0.75 * 200) / 880
     assert update(layers, target, FromSensitivity(scan(tmp_path, curves))) == pytest.approx([0.5, 0.25, 0.75], abs=0.01)
+
+
+def test_what_the_scan_reached_counts_and_not_what_it_was_asked_for(tmp_path, layers):
+    curves = {f"layer{i}": {"0.1": 0.8} for i in range(3)}
+    reached = {f"layer{i}": {"0.1": sparsity} for i, sparsity in enumerate((0.5, 0.25, 0.75))}
+    target = (0.5 * 600 + 0.25 * 80 + 0.75 * 200) / 880
+    sparsities = update(layers, target, FromSensitivity(scan(tmp_path, curves, reached)))
+    assert sparsities == pytest.approx([0.5, 0.25, 0.75], abs=0.01)
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.35, 0.48, 0.7])

@@ -92,6 +92,14 @@ class TestSweep:
         result = json.loads((tmp_path / "sweep.json").read_text())["methods"]["a"]
         assert result["reached"] == pytest.approx({"0.3": 0.7, "0.9": 0.9}, abs=1e-3)
         assert result["accuracy"]["0.3"] == [json.loads((tmp_path / "sweep.json").read_text())["dense"]]
+        assert [row.sparsity for row in read_folder(tmp_path, "a")] == list(result["reached"].values())
+
+    def test_of_many_rounds_the_table_has_some_and_the_last(self):
+        done = {"epoch": 0, "target": 0.5, "sparsity": 0.5, "accuracy_pruned": None, "accuracy_finetuned": None}
+        for count, shown in ((0, 0), (1, 1), (20, 20), (4500, 21)):
+            rows = tables.round_rows([{"round": number + 1, **done} for number in range(count)])
+            assert len(rows) <= max(shown, 0)
+            assert [row[0] for row in (rows[:1] + rows[-1:])] == ["1", str(count)][: 2 * bool(count)]
 
     @pytest.mark.parametrize("name", ["sweep", "a", "b"])
     def test_figures_are_not_blank_and_in_tensorboard(self, root, name):

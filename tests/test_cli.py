@@ -190,6 +190,22 @@ class TestVerbs:
         assert "sparsity 80.00%, validation accuracy" in capsys.readouterr().out
         assert (tmp_path / "mine" / "model.safetensors").is_file()
 
+    def test_images_that_are_skipped_are_reported_wherever_they_are_read(self, tmp_path):
+        pixels = torch.randint(256, (2, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
+        for split, count in (("train", 4), ("validation", 3)):
+            for name, image in zip(("a", "b"), pixels, strict=True):
+                (tmp_path / "data" / split / name).mkdir(parents=True)
+                for number in range(count):
+                    Image.fromarray(image).save(tmp_path / "data" / split / name / f"{number}.png")
+        (tmp_path / "data" / "validation" / "a" / "0.png").write_bytes(b"no image")
+        arguments = [f"--data.source={tmp_path / 'data'}", "--data.on_bad_image=skip", "--data.batch_size=4", *SMALL]
+        with pytest.warns(UserWarning, match="1 images were skipped") as told:
+            main(["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", *arguments])
+        assert sum("images were skipped" in str(warning.message) for warning in told) == 2  # by the training, and by the export
+        scan = ["--by=role", "--sparsities=[0.5]", f"--output={tmp_path / 'scan'}"]
+        with pytest.warns(UserWarning, match="1 images were skipped"):
+            main(["sensitivity", "--config=iterative.yaml", *scan, *arguments])
+
     def test_export_of_the_folder_of_a_run(self, finished_run, tmp_path, capsys):
         arguments = ["export", "--ckpt_path", str(finished_run), f"--output={tmp_path / 'mine'}", *SMALL]
         main([*arguments, "--formats=hf,compressed", "--dtype", "bfloat16"])

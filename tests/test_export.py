@@ -18,7 +18,7 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.card import model_card
-from vitprune.export.export import Choices, load_masked, write_weights
+from vitprune.export.export import CPU, Choices, load_masked, write_weights
 from vitprune.export.shrinkage import count
 from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
@@ -89,7 +89,7 @@ def export(folder, model, data, which="last", **choices):
     checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
     chosen = Choices(**choices)
     return checkpoint, export_checkpoint(
-        checkpoint, model.net.config, data, folder / "export", folder, seed=42, is_best=which == "best", choices=chosen
+        checkpoint, model.net.config, data, folder / "export", CPU, folder, seed=42, is_best=which == "best", choices=chosen
     )
 
 
@@ -192,14 +192,14 @@ def test_a_checkpoint_of_another_model_is_refused(exported):
     _, data, checkpoint, _ = exported
     for changes in ({"classes": 7}, {"num_hidden_layers": 1}, {"intermediate_size": 32}):
         with pytest.raises(UsageError, match="another model"):
-            export_checkpoint(checkpoint, tiny_net(**changes).config, data, exported[0] / "other")
+            export_checkpoint(checkpoint, tiny_net(**changes).config, data, exported[0] / "other", CPU)
     assert not (exported[0] / "other").exists()
 
 
 def test_the_checkpoint_alone_decides_whether_a_run_was_finished(exported, tmp_path, pretrained):
     _, data, checkpoint, _ = exported
     never_pruned = {"state_dict": ViTClassifier(str(pretrained)).state_dict()}
-    report = export_checkpoint(never_pruned, ViTClassifier(str(pretrained)).net.config, data, tmp_path / "dense")
+    report = export_checkpoint(never_pruned, ViTClassifier(str(pretrained)).net.config, data, tmp_path / "dense", CPU)
     assert report["finished"]
     assert report["base"]["accuracy"] is None
     assert report["rounds"] == []
@@ -219,7 +219,7 @@ def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
     model, data = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
     checkpoint, whole = export(tmp_path, model, data)
     checkpoint["callbacks"]["IterativePruning"]["finished"] = False  # as in the checkpoint of an earlier epoch
-    report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export")
+    report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export", CPU)
     assert whole["finished"]
     assert not report["finished"]
     assert "had not reached its final sparsity" in (tmp_path / "export" / "README.md").read_text()

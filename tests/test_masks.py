@@ -118,6 +118,8 @@ def test_a_checkpoint_is_loaded_masks_and_all_outside_of_a_trainer(tmp_path):
     assert torch.equal(loaded.eval()(pixels), model.eval()(pixels))
     with pytest.raises(UsageError, match="is of another model"):
         masks.load_state_dict(tiny_net(), loaded.state_dict())
+    with pytest.raises(UsageError, match=r"classifier.weight is of shape \(7, 32\) in the checkpoint"):
+        masks.load_state_dict(tiny_net(), tiny_net(classes=7).state_dict())
 
 
 def test_a_masked_model_can_be_copied(family):

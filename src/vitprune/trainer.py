@@ -51,12 +51,12 @@ class PruningTrainer(MeasuringTrainer):
             model.net.config,
             datamodule,
             folder,
+            self.strategy.root_device,
             run_folder=run_folder,
             validation_batches=batch_limit(self.limit_val_batches, len(datamodule.whole_validation())),
             seed=datamodule.seed,
             is_best=checkpoint_path.name == "best.ckpt",
             choices=Choices(parse_formats(formats), shrink, dtype),
-            device=self.strategy.root_device,
         )
         datamodule.bad_images.report()
         print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")

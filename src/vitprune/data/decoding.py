@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional as vf
@@ -27,6 +27,8 @@ def _readable() -> Iterator[None]:
     """Turn what the two decoders raise into one exception."""
     try:
         yield
+    except UnidentifiedImageError as error:  # which names an object in memory, another one each time
+        raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(str(error).splitlines()[0]) from error
 

@@ -54,12 +54,12 @@ def export_checkpoint(
     config: PreTrainedConfig,
     data: ImageData,
     folder: Path,
+    device: torch.device,
     run_folder: Path | None = None,
     validation_batches: int | None = None,
     seed: int | None = None,
     is_best: bool = False,
     choices: Choices = Choices(),
-    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Export the model of a training checkpoint.
 
@@ -69,12 +69,12 @@ def export_checkpoint(
         data: Scores the result on its validation split; gives the image processor.
         folder: Where to write `config.json`, `model.safetensors`, `preprocessor_config.json`, `README.md`, `report.json`,
             `plots/` and what the formats add. It appears whole or not at all; an older one is replaced.
+        device: Where the result is scored.
         run_folder: Folder with `metrics.csv`, for the plots.
         validation_batches: Score on so many batches only, as the run did; None for all.
         seed: Seed of the run.
         is_best: Whether it is the run's checkpoint of the highest validation accuracy at the final sparsity.
         choices: Formats, shrinking and the type of the weights.
-        device: Where the result is scored.
 
     Returns:
         What is in `report.json`.
