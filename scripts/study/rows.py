@@ -151,6 +151,13 @@ ROWS: dict[str, Row] = {
     "SparseGPT, distilled, cubic, 8 rounds by half, 64 images": Ours(
         criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), calibration_images=64
     ),
+    "SparseGPT, distilled, cubic, 8 rounds by half, slow start, 64 images": Ours(
+        criterion=SparseGPT,
+        distillation=hidden_states,
+        schedule=rounds(Cubic, 8, until=0.5),
+        calibration_images=64,
+        model=slow_start,
+    ),
     "SparseGPT, distilled, cubic, 4 rounds": Ours(criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)),
     "distilled, hidden states, cubic, 4 rounds": Ours(distillation=hidden_states, schedule=rounds(Cubic, 4)),
     # patterns and structure

@@ -60,6 +60,7 @@ TABLES: dict[str, tuple[Part, ...]] = {
         *RECIPE,
         "SparseGPT, distilled, cubic, 8 rounds by half, 64 images",
         "SparseGPT, distilled, cubic, 8 rounds by half, slow start",
+        "SparseGPT, distilled, cubic, 8 rounds by half, slow start, 64 images",
         "SparseGPT, distilled, cubic, 4 rounds",
     ),
     "scores": at_90_then_80("at once", "Taylor", "Wanda", "SparseGPT"),
