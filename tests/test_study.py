@@ -159,6 +159,26 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
         assert (tmp_path / f"{figure}_64x4.png").stat().st_size > 1000
 
 
+def test_the_page_shows_what_was_measured(study):
+    from report import fill, tables_of
+
+    docs = STUDY.parents[1] / "docs"
+    tables = {name: text for folder in (docs / "study").iterdir() for name, text in tables_of(folder).items()}
+    page = (docs / "study.md").read_text()
+    assert "<!-- table: peers 2000x4 -->" in page
+    assert fill(page, tables) == page
+
+
+def test_a_page_gets_the_tables_that_it_names(study):
+    from report import fill
+
+    page = "before\n<!-- table: some 64x4 -->\nold\n<!-- end -->\nafter\n"
+    filled = fill(page, {"some 64x4": "| new |"})
+    assert filled == page.replace("\nold\n", "\n\n| new |\n\n") == fill(filled, {"some 64x4": "| new |"})
+    with pytest.raises(SystemExit, match="wants the table some 64x4; there are peers 64x4"):
+        fill(page, {"peers 64x4": ""})
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_losses_of_every_step_are_drawn(study, tmp_path, monkeypatch, capsys):
     import losses

@@ -35,10 +35,10 @@ TABLES: dict[str, tuple[Part, ...]] = {
     "peers": (
         *at_90_then_80(*HEADLINE),
         Part(HEADLINE, (0.9, 0.8), seeds=3),  # once each is there
-        Part(("dense control",), (0.0,)),
         *at_90_then_80("ModelPruning, 2 rounds"),
         Part(("ModelPruning, 2 rounds, rewound",), (0.8,)),
     ),
+    "control": (Part(("dense control",), (0.0,)),),
     "sparsities": (Part(HEADLINE, (0.9, 0.95, 0.8, 0.5)),),
     "schedules": at_90_then_80(
         "at once",
