@@ -136,7 +136,7 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_an_empty_cell_is_refused(cell):
     with pytest.raises(UnreadableImageError, match="there is none"):
         EncodedImage(cell)
-    bad = ImageSamples(lambda image: {}, 0, "train").make(cell, 0, (1, 7))
+    bad = ImageSamples(lambda image: {}, 0, "train").make(cell, 0, (1, 7), "row 7")
     assert bad == BadImage("row 7 of the train split is not a readable image: there is none")
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from tests.conftest import TINY
 from tests.interrupted import assert_same, train
 from vitprune.data import ImageData
+from vitprune.data.image_streams import TrainingStream
 from vitprune.data.loading import ImageSamples
-from vitprune.data.streaming import ImageStream, load_streams
+from vitprune.data.streaming import load_streams
 from vitprune.data.transforms import EvaluationTransform
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
@@ -93,7 +94,7 @@ def test_ranks_share_without_repeating(shards, ranks):
     samples = ImageSamples(EvaluationTransform(data.image_processor), 42, "train")
     shares = []
     for rank in range(ranks):
-        stream = ImageStream(split, samples, 4, rank, ranks, buffer=8)
+        stream = TrainingStream(split, samples, 4, rank, ranks, buffer=8)
         batches = [batch for batch, _ in zip(stream, range(len(stream)), strict=False)]
         assert len(batches) == SHARDS * ROWS // ranks // 4
         shares.append([int(image[0, 0, 0]) for batch in batches for image in batch["pixel_values"]])
@@ -160,7 +161,7 @@ def test_labels_that_there_are_no_names_for(tmp_path, wrong):
     data = module(str(tmp_path), batch_size=4, label_names=["zero", "one"])
     data.setup("fit")
     with pytest.raises(
-        UsageError, match=f"validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'"
+        UsageError, match=f"row 2 of the validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'"
     ):
         data.on_before_batch_transfer(next(iter(data.val_dataloader())), 0)
 

@@ -16,11 +16,12 @@ from transformers.image_processing_backends import TorchvisionBackend
 
 from vitprune.data.augmentation import Augmentation, TrainingTransform
 from vitprune.data.batches import BadImages, finish
+from vitprune.data.image_streams import TrainingStream
 from vitprune.data.loaders import make_loader, usual_workers
 from vitprune.data.loading import ImageSamples, Position
 from vitprune.data.resumable import ResumableData
 from vitprune.data.splits import Splits
-from vitprune.data.streaming import ImageStream, StreamedSplit, first_rows
+from vitprune.data.streaming import StreamedSplit, first_rows
 from vitprune.data.transforms import EvaluationTransform, load_processor, output_size
 from vitprune.data.unlabelled import find_images, numbered
 from vitprune.errors import UsageError
@@ -149,7 +150,7 @@ class ImageData(ResumableData):
         loader = self._loader("train", images, training=True)
         if len(loader) == 0:
             raise UsageError(f"the train split has {len(images)} images, less than a batch of {self.batch_size} a process.")
-        if isinstance(loader.dataset, ImageStream):
+        if isinstance(loader.dataset, TrainingStream):
             self.follow(loader.dataset, loader.num_workers)
         return loader
 

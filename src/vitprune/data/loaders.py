@@ -8,8 +8,9 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
+from vitprune.data.image_streams import EvaluationStream, ImageStream, StreamLoader, TrainingStream
 from vitprune.data.loading import EpochSampler, ImageSamples, LabelledImages, Position, ResumableLoader, collate
-from vitprune.data.streaming import ImageStream, StreamedSplit, StreamLoader
+from vitprune.data.streaming import StreamedSplit
 from vitprune.errors import UsageError
 
 MAX_WORKERS = 8  # more than this per process gains nothing for 224 px images
@@ -49,9 +50,9 @@ def make_loader(
     if not shuffle:
         batch_size = even_batch_size(len(images), batch_size, world_size)
     if isinstance(images, StreamedSplit):
-        stream = ImageStream(images, samples, batch_size, rank, world_size, buffer if shuffle else None)
-        workers = min(workers, stream.rows.num_shards if shuffle else 1)  # an order needs one reader
-        return StreamLoader(stream, batch_size=None, **_reading(workers))
+        share = (images, samples, batch_size, rank, world_size)
+        stream: ImageStream = TrainingStream(*share, buffer) if shuffle else EvaluationStream(*share)
+        return StreamLoader(stream, batch_size=None, **_reading(min(workers, stream.readers)))
     labelled = LabelledImages(images, samples)
     seed = samples.seed if shuffle else None
     sampler = EpochSampler(labelled, seed=seed, batch_size=batch_size, rank=rank, world_size=world_size, start=start)

@@ -106,13 +106,13 @@ class ImageSamples:
     def __init__(self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
         self.transform, self.seed, self.name = transform, seed, name
 
-    def make(self, image: dict | None, label: int, key: tuple[int, ...]) -> Sample:
-        """Return what the transform makes of an image, and its label."""
+    def make(self, image: dict | None, label: int, key: tuple[int, ...], place: str) -> Sample:
+        """Return what the transform makes of an image, and its label; `place` is what a message calls one without a file."""
         try:
             with KeyedRandomness(seed_for(self.seed, "augment", *key)):
                 return {**self.transform(EncodedImage(image)), "labels": torch.tensor(label)}
         except UnreadableImageError as error:
-            where = (image and image["path"]) or f"row {key[-1]}"
+            where = (image and image["path"]) or place
             return BadImage(f"{where} of the {self.name} split is not a readable image: {error}")
 
 
@@ -131,7 +131,8 @@ class LabelledImages(TorchDataset):
     def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Sample]:
         pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
         rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
-        return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, strict=True)]
+        places = [f"row {index}" for _, index in pairs]
+        return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, places, strict=True)]
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

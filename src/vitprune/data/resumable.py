@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
+from vitprune.data.image_streams import TrainingStream
 from vitprune.data.loading import Position
-from vitprune.data.streaming import ImageStream
 from vitprune.errors import UsageError
 
 
@@ -27,10 +27,10 @@ class ResumableData(LightningDataModule):
     def start_afresh(self) -> None:
         """Begin with the first batch."""
         self.position = Position()
-        self.stream: ImageStream | None = None
+        self.stream: TrainingStream | None = None
         self._stream_states: list[dict[str, Any]] = []
 
-    def follow(self, stream: ImageStream, workers: int) -> None:
+    def follow(self, stream: TrainingStream, workers: int) -> None:
         """Count what is used of a stream, from where the checkpoint's stopped."""
         self.stream = stream
         if self._stream_states:
