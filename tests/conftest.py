@@ -34,6 +34,13 @@ def tiny_net(model_type: str = "vit", classes: int = 10, **changes):
     return net_from_config(config).eval()
 
 
+def tiny_swin():
+    """Return a Swin with random weights: two blocks in its first stage and one in its second, with a layer in between."""
+    torch.manual_seed(0)
+    stages = {"depths": [2, 1], "num_heads": [2, 4], "embed_dim": 8, "window_size": 2}
+    return net_from_config(AutoConfig.for_model("swin", image_size=16, patch_size=2, num_labels=10, **stages)).eval()
+
+
 def random_batches(net, images: int = 6, sizes=(4, 2)):
     """Return what `calibrate` takes: random images and labels for a tiny net."""
     generator = torch.Generator().manual_seed(3)

@@ -1,10 +1,12 @@
 """Groups that span layers: what falls together, what survives, and that the network does not notice the rest."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from tests.conftest import tiny_net
+from tests.conftest import tiny_net, tiny_swin
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
@@ -58,6 +60,22 @@ def test_a_head_is_rows_and_columns_of_four_layers(family):
         for role in ("query", "key", "value"):
             assert torch.equal(keep[block, role], heads.repeat_interleave(16)[:, None].expand(32, 32))
         assert torch.equal(keep[block, "attn_out"], heads.repeat_interleave(16).expand(32, 32))
+
+
+@pytest.mark.parametrize("granularity", [Neuron(), Head(), Combined([Neuron(), Head()])])
+def test_every_block_of_every_stage_is_pruned(granularity):
+    net = tiny_swin()
+    keep = prune(net, granularity, 0.5)
+    assert {block for block, _ in keep} == {0, 1, 2}
+    for mask in keep.values():
+        assert mask.float().mean() == 0.5
+    assert {layer.name: layer.block for layer in find_layers(net)}["swin.encoder.layers.0.downsample.reduction"] is None
+
+
+def test_two_layers_of_one_role_in_a_block_are_not_mistaken_for_one():
+    layer = next(layer for layer in find_layers(tiny_net()) if layer.role == "mlp_in")
+    with pytest.raises(UsageError, match="needs one mlp_in in each block, and here are .* and other"):
+        Neuron().units([layer, replace(layer, name="other")])
 
 
 def test_the_weakest_head_is_the_one_that_falls():

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils import prune
 from transformers import ResNetConfig, ResNetModel
 
-from tests.conftest import TINY, quiet_trainer, tiny_net
+from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
@@ -171,6 +171,16 @@ class TestOptimization:
         assert rates["vit.layers.1.mlp.fc1.weight"] == 0.5
         assert rates["vit.layers.0.mlp.fc1.bias"] == 0.25
         assert rates["vit.embeddings.cls_token"] == 0.125
+
+    def test_the_rate_falls_through_all_stages(self):
+        net = tiny_swin()
+        names = {id(p): name for name, p in net.named_parameters()}
+        groups = parameter_groups(net, 1.0, 0.1, layer_decay=0.5)
+        rates = {names[id(p)].removeprefix("swin.encoder.layers."): g["lr"] for g in groups for p in g["params"]}
+        assert rates["classifier.weight"] == 1.0
+        assert rates["1.blocks.0.mlp.fc1.weight"] == 0.5
+        assert rates["0.blocks.1.mlp.fc1.weight"] == rates["0.downsample.reduction.weight"] == 0.25
+        assert rates["0.blocks.0.mlp.fc1.weight"] == 0.125
 
     def test_frozen_parameters_are_left_out(self):
         net = tiny_net()

@@ -19,7 +19,7 @@ from lightning import Callback, Fabric
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
-from tests.conftest import TINY, quiet_trainer, tiny_net
+from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from tests.test_axes import CRITERIA, GRANULARITIES
 from tests.test_cli import SMALL
 from vitprune.analysis import sensitivity
@@ -102,6 +102,18 @@ class TestReplay:
                     whole = net(pixel_values=images.images).logits
                     assert torch.equal(replay(net, list(stages.values()), images, start), whole)
         assert starts == {0, 1, 2, 3, 4}
+
+    def test_blocks_of_several_stages(self):
+        net, images = tiny_swin(), batch()
+        stages = find_stages(net)
+        assert len(stages) == 4
+        with torch.no_grad():
+            record(net, list(stages.values()), images)
+            for layer in find_layers(net):
+                with pruned([layer], 0.5, METHODS[0], 0):
+                    whole = net(pixel_values=images.images).logits
+                    start = stages_before(layer, stages)
+                    assert torch.equal(replay(net, list(stages.values()), images, start), whole), layer.name
 
     def test_the_stages_before_are_not_computed(self):
         net, images, calls = tiny_net(num_hidden_layers=3), batch(), []

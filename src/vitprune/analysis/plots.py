@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vitprune.model.layers import ROLES, block_of, role_of
+from vitprune.model.layers import BLOCK_PATTERN, ROLES, role_of
 
 Curve = Mapping[int, float]  # optimizer step -> value
 
@@ -61,15 +61,16 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
     figure = Figure(figsize=(2.5 + 0.55 * len(columns), 1.6 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     shade(figure, axes, grid)
-    axes.set_xticks(range(len(columns)), ["-" if block < 0 else str(block) for block in columns])
+    axes.set_xticks(range(len(columns)), [".".join(map(str, block)) or "-" for block in columns])
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="block", title="density: weights kept (%)")
     return figure
 
 
-def _block(name: str) -> int:
-    block = block_of(name)
-    return -1 if block is None else block
+def _block(name: str) -> tuple[int, ...]:
+    """Return the number of the block that a layer is in, behind that of its stage if it has one; nothing outside of them."""
+    place = BLOCK_PATTERN.match(name)
+    return tuple(int(part) for part in place.group().split(".") if part.isdigit()) if place else ()
 
 
 def _role_order(role: str) -> int:

@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.activations import ACT2FN
 
 from vitprune.errors import UsageError
-from vitprune.model.layers import BLOCK_PATTERN, find_layers
+from vitprune.model.layers import block_names, find_layers
 
 # Families whose blocks are pre-norm attention and a two-layer MLP, both added to the residual stream as they are, with widths
 # that the configuration names. DINOv2 scales its branches and BEiT adds a bias for each pair of positions and head.
@@ -100,11 +100,11 @@ def find_blocks(model: PreTrainedModel) -> list[Block]:
     family = model.config.model_type
     if family not in NARROW_FAMILIES:
         raise UsageError(f"models of type {family!r} cannot be shrunk, only {', '.join(NARROW_FAMILIES)}.")
-    found: dict[str, dict[str, nn.Linear]] = {}
+    names, found = block_names(model), dict[str, dict[str, nn.Linear]]()
     for layer in find_layers(model):
-        if layer.role in BLOCK_ROLES and (place := BLOCK_PATTERN.search(layer.name)):
+        if layer.role in BLOCK_ROLES and layer.block is not None:
             assert isinstance(layer.module, nn.Linear)
-            found.setdefault(layer.name[: place.end() - 1], {})[layer.role] = layer.module
+            found.setdefault(names[layer.block], {})[layer.role] = layer.module
     return [Block(name, model.get_submodule(name), linear) for name, linear in found.items()]
 
 

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from vitprune.errors import UsageError
 from vitprune.model.distillation import Distillation
-from vitprune.model.layers import blocks
+from vitprune.model.layers import block_names
 from vitprune.model.loading import build_net, build_reference, resize
 from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.model.sameness import check_same_model
@@ -97,7 +97,7 @@ class ViTClassifier(LightningModule):
         if self.device_mesh is None or isinstance(self.net, FSDPModule):
             return
         mesh = self.device_mesh["data_parallel"]
-        for part in (*blocks(self.net), self.net):
+        for part in (*map(self.net.get_submodule, block_names(self.net)), self.net):
             fully_shard(part, mesh=mesh)
 
     def forward(self, pixel_values: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """With `blocks.py` the only file that knows how Hugging Face names the parts of a Vision Transformer."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 # The first pattern that matches the end of a module's name gives its role. Both generations of names are known: those of
 # transformers 5 (q_proj) and the older ones (attention.query), which some families still use.
 ROLE_PATTERNS = {
-    "query": r"(q_proj|attention\.query)",
-    "key": r"(k_proj|attention\.key)",
-    "value": r"(v_proj|attention\.value)",
-    "attn_out": r"(o_proj|attention\.output\.dense)",
+    "query": r"(q_proj|attention\.(self\.)?query)",
+    "key": r"(k_proj|attention\.(self\.)?key)",
+    "value": r"(v_proj|attention\.(self\.)?value)",
+    "attn_out": r"(o_proj|self_attn\.out_proj|attention\.output\.dense)",
     "mlp_in": r"(mlp\.fc1|intermediate\.dense|mlp\.weights_in)",
     "mlp_out": r"(mlp\.fc2|output\.dense|mlp\.weights_out)",
     "patch_embed": r"(patch_embeddings?\.projection|patch_embed\.proj)",
@@ -22,7 +22,7 @@ ROLE_PATTERNS = {
 }
 OTHER_ROLE = "other"  # any other linear or convolutional layer
 ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
-BLOCK_PATTERN = re.compile(r"(?:^|\.)(?:layers?|blocks?)\.(\d+)\.")
+BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
 EMBEDDINGS_PATTERN = re.compile(r"(?:^|\.)embeddings\.$")
 
 
@@ -34,7 +34,7 @@ class Layer:
         name: Its dotted name in the model.
         module: The module that owns `weight`, of shape (out, in) or (out, in, height, width).
         role: One of `ROLES`.
-        block: Index of its transformer block; None outside of the blocks.
+        block: Number of its transformer block, counted through all stages; None outside of the blocks.
         heads: Number of attention heads of the module that it is a part of; None outside of attention.
 
     """
@@ -68,9 +68,9 @@ class Layer:
 
 def find_layers(model: nn.Module) -> list[Layer]:
     """Return every linear and convolutional layer of a model, in the order of its modules."""
-    modules = dict(model.named_modules())
+    modules, blocks = dict(model.named_modules()), block_names(model)
     return [
-        Layer(name, module, role_of(name), block_of(name), _heads_of(name, modules))
+        Layer(name, module, role_of(name), block_of(name, blocks), _heads_of(name, modules))
         for name, module in modules.items()
         if isinstance(module, nn.Linear | nn.Conv2d)
     ]
@@ -87,9 +87,10 @@ def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
     return None
 
 
-def blocks(model: nn.Module) -> list[nn.Module]:
-    """Return the transformer blocks of a model, in order."""
-    return [module for name, module in model.named_modules() if re.search(rf"{BLOCK_PATTERN.pattern}$", f"{name}.")]
+def block_names(model: nn.Module) -> list[str]:
+    """Return the names of the transformer blocks of a model, in order; where stages are made of blocks, of the blocks."""
+    names = [name for name, _ in model.named_modules() if BLOCK_PATTERN.fullmatch(name)]
+    return [name for name in names if not any(inner.startswith(f"{name}.") for inner in names)]
 
 
 def role_of(name: str) -> str:
@@ -97,17 +98,15 @@ def role_of(name: str) -> str:
     return next((role for role, end in ROLE_PATTERNS.items() if re.search(rf"(^|\.){end}$", name)), OTHER_ROLE)
 
 
-def block_of(name: str) -> int | None:
-    """Return the index of the block that a layer of this name is in; None outside of the blocks."""
-    found = BLOCK_PATTERN.search(name)
-    return int(found.group(1)) if found else None
+def block_of(name: str, blocks: Sequence[str]) -> int | None:
+    """Return which of the blocks of a model (see `block_names`) something of this name is in; None outside of them."""
+    return next((index for index, block in enumerate(blocks) if name.startswith(f"{block}.")), None)
 
 
 def find_stages(model: nn.Module) -> dict[str, nn.Module]:
     """Return the embeddings and the blocks of a transformer by name, in the order in which they run one after another."""
-    names = {module: f"{name}." for name, module in model.named_modules()}
-    embeddings = [module for module, name in names.items() if EMBEDDINGS_PATTERN.search(name)]
-    return {names[module]: module for module in (*embeddings[:1], *blocks(model))}
+    embeddings = [name for name, _ in model.named_modules() if EMBEDDINGS_PATTERN.search(f"{name}.")]
+    return {f"{name}.": model.get_submodule(name) for name in (*embeddings[:1], *block_names(model))}
 
 
 def stages_before(layer: Layer, stages: Iterable[str]) -> int:

@@ -1,12 +1,13 @@
 """Optimizer groups and the learning-rate schedule."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vitprune.model.layers import BLOCK_PATTERN
+from vitprune.model.layers import BLOCK_PATTERN, block_names
 
 
 def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict]:
@@ -22,26 +23,26 @@ def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float
         layer_decay: In (0, 1]; 1 gives every block the same learning rate.
 
     """
-    blocks = [int(found.group(1)) for name, _ in model.named_parameters() if (found := BLOCK_PATTERN.search(name))]
-    depth = max(blocks, default=-1) + 1
+    blocks = block_names(model)
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = weight_decay if parameter.ndim > 1 and "token" not in name and "position" not in name else 0.0
-        rate = learning_rate * layer_decay ** (depth + 1 - _depth_of(name, depth))
+        rate = learning_rate * layer_decay ** (len(blocks) + 1 - _depth_of(name, blocks))
         name = f"peak_{rate:g}_decay_{decay:g}"  # that of its learning rate among what is logged
         group = groups.setdefault((rate, decay), {"name": name, "params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())
 
 
-def _depth_of(name: str, depth: int) -> int:
-    """Embeddings 0, block b: b + 1, what follows the blocks: depth + 1."""
-    found = BLOCK_PATTERN.search(name)
-    if found:
-        return int(found.group(1)) + 1
-    return 0 if "embeddings" in name else depth + 1
+def _depth_of(name: str, blocks: Sequence[str]) -> int:
+    """Embeddings 0, block b: b + 1, what else is in a stage: as its last block; what follows the blocks: their number + 1."""
+    place = BLOCK_PATTERN.match(name)
+    inside = [index for index, block in enumerate(blocks) if place and f"{block}.".startswith(f"{place.group()}.")]
+    if inside:
+        return inside[-1] + 1
+    return 0 if "embeddings" in name else len(blocks) + 1
 
 
 class WarmupCosine(LambdaLR):

@@ -164,7 +164,9 @@ def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Lay
     _only(layers, granularity)
     roles, blocks = granularity.roles or (), dict[int | None, dict[str, Layer]]()
     for layer in layers:
-        blocks.setdefault(layer.block, {})[layer.role] = layer
+        other = blocks.setdefault(layer.block, {}).setdefault(layer.role, layer)
+        if other is not layer:
+            raise UsageError(f"{granularity} needs one {layer.role} in each block, and here are {other.name} and {layer.name}.")
     for block, found in blocks.items():
         missing = [role for role in roles if role not in found]
         if missing:

@@ -1,5 +1,6 @@
 """Which layers are pruned at all."""
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -17,8 +18,8 @@ class LayerSelection:
     Args:
         roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed, classifier, other. By default
             those of the granularity if it has some; else all but patch_embed and classifier, with `names` all.
-        blocks: Only these transformer blocks, counted from 0, or from the end as -1, -2, ...; by default all, and layers
-            outside of the blocks.
+        blocks: Only these transformer blocks, counted from 0 through all stages, or from the end as -1, -2, ...; by default
+            all, and layers outside of the blocks.
         skip_blocks: Not these transformer blocks.
         names: Only layers whose name matches one of these patterns (`*` stands for anything). A frozen weight is pruned
             only if it is named here.
@@ -101,7 +102,7 @@ def listing(layers: Sequence[Layer]) -> str:
     """Name every layer, those of the same role in different blocks in one line."""
     blocks: dict[tuple[str, str], list[int]] = {}
     for layer in layers:
-        name = layer.name if layer.block is None else layer.name.replace(f".{layer.block}.", ".*.", 1)
+        name = layer.name if layer.block is None else re.sub(r"\.\d+(?=\.)", ".*", layer.name)
         blocks.setdefault((name, layer.role), []).extend([] if layer.block is None else [layer.block])
     return "\n".join(
         f"  {name}  (role {role}{f', blocks {min(found)} to {max(found)}' if found else ''})"
