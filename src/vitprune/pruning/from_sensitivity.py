@@ -63,14 +63,14 @@ class FromSensitivity(Allocation):
         return apportion(lambda x: [groups * _invert(curve, x) for groups, curve in own], target, candidates, lower, upper)
 
 
-SLOPE = 1e-6  # where a scan sees no drop at all, the curve still rises, so that every sparsity can be reached
+SLOPE = 1e-6  # where a scan sees no drop, or a gain, the curve still rises, so that every sparsity can be reached
 
 
 def _curve(dense: float, reached: dict[str, float], accuracies: dict[str, float]) -> list[tuple[float, float]]:
     """Return (drop, sparsity), both rising from (0, 0) to (dense, 1)."""
-    points = sorted((reached[s], dense - accuracy + SLOPE * reached[s]) for s, accuracy in accuracies.items())
-    drops = accumulate((max(0.0, drop) for _, drop in points), max)
-    return [(0.0, 0.0), *zip(drops, (sparsity for sparsity, _ in points), strict=True), (max(dense, 1e-9), 1.0)]
+    points = sorted((reached[s], max(0.0, dense - accuracy)) for s, accuracy in accuracies.items())
+    sparsities, drops = [0.0, *(s for s, _ in points), 1.0], [0.0, *(drop for _, drop in points), dense]
+    return [(drop + SLOPE * s, s) for drop, s in zip(accumulate(drops, max), sparsities, strict=True)]
 
 
 def _invert(curve: Sequence[tuple[float, float]], drop: float) -> float:
