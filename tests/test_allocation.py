@@ -128,7 +128,9 @@ def test_what_the_scan_reached_counts_and_not_what_it_was_asked_for(tmp_path, la
 @pytest.mark.parametrize("gain", [0.0, 0.004])
 @pytest.mark.parametrize("sparsity", [0.1, 0.35, 0.48, 0.7])
 def test_the_total_is_met_where_the_scan_saw_no_drop(tmp_path, layers, sparsity, gain):
-    path = scan(tmp_path, {"layer0": {"0.5": 0.9 + gain, "0.9": 0.9}, "layer1": {"0.5": 0.91, "0.9": 0.6}, "layer2": {"0.5": 0.2}})
+    path = scan(
+        tmp_path, {"layer0": {"0.5": 0.9 + gain, "0.9": 0.9}, "layer1": {"0.5": 0.91, "0.9": 0.6}, "layer2": {"0.5": 0.2}}
+    )
     update(layers, sparsity, FromSensitivity(path))
     assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round(sparsity * 880)
 

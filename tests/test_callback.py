@@ -76,6 +76,22 @@ def test_rounds_in_epochs(tmp_path):
     assert pruning.finished
 
 
+def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
+    """Neither before its first round nor by a round that asks for less do weights return, and the bias is no part of it."""
+    module = Regression()
+    with torch.no_grad():
+        for layer in (module.first, module.second):
+            layer.weight.view(-1)[::2] = 0
+            layer.bias.zero_()
+    zeros = module.first.weight == 0
+    _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None), module)
+    assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
+    assert watch.at("step") == [0.5] * 12 + [0.75] * 8
+    assert not module.first.weight[zeros].any()
+    assert module.first.bias.any()
+    assert "50.00% of the prunable weights are zero already, and masked" in capsys.readouterr().out
+
+
 def test_rounds_in_steps(tmp_path):
     pruning = IterativePruning(Linear(0.75, begin_step=3, end_step=9, every_n_steps=3), monitor=None)
     _, watch, _ = fit(tmp_path, pruning, max_epochs=4)

@@ -22,6 +22,20 @@ def masked_net(family="vit", sparsity=0.6):
     return net, layers
 
 
+def test_what_is_zero_is_masked_and_a_bias_with_its_whole_weight():
+    layer = Layer("layer", nn.Linear(2, 2), role="other", block=None)
+    nn.init.zeros_(layer.module.bias)
+    layer.module.weight.data[0] = 0
+    other = Layer("other", copy.deepcopy(layer.module), role="other", block=None)
+    nn.init.zeros_(other.module.weight)
+    for parameter in ("weight", "bias"):
+        masks.attach([layer, other], parameter)
+    assert masks.read(layer).tolist() == [[False, False], [True, True]]
+    assert masks.read(layer, "bias").tolist() == [True, True]
+    assert not masks.read(other).any()
+    assert not masks.read(other, "bias").any()
+
+
 def images(count=3):
     return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(5))
 

@@ -45,7 +45,8 @@ class IterativePruning(ResumablePruning):
 
     Usable with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end_epoch=8))])`. Masks are attached before
     the optimizer is built and a checkpoint is restored, they live in the checkpoint, and nothing but `masks.remove` takes
-    them off again. A round is pruned as soon as it is due and not done, so a resume never loses or repeats one.
+    them off again. What is zero when a run begins stays zero, so a sparse export can be trained and pruned on. A round is
+    pruned as soon as it is due and not done, so a resume never loses or repeats one.
 
     Args:
         schedule: How sparse, when.
@@ -133,6 +134,8 @@ class IterativePruning(ResumablePruning):
         dense = self.measure(pl_module)
         self.dense_zeros = dense.zeros
         log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
+        if round(dense.prunable, 4):
+            announce(f"{dense.prunable:.2%} of the prunable weights are zero already, and masked")
         if self.monitor:
             self.dense = validate_now(trainer, pl_module)
             if (trainer.enable_validation or self.schedule.observes) and self.monitor not in self.dense:

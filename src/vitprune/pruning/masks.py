@@ -36,9 +36,9 @@ class Mask(nn.Module):
 
     keep: Tensor
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, keep: Tensor) -> None:
         super().__init__()
-        self.register_buffer("keep", torch.ones_like(weight, dtype=torch.bool))
+        self.register_buffer("keep", keep)
         self.straight_through = False
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -50,10 +50,16 @@ class Mask(nn.Module):
 
 
 def attach(layers: Iterable[Layer], parameter: str = "weight", straight_through: bool = False) -> None:
-    """Put an all-ones mask on the weight (or `bias`) of each layer that has none yet."""
+    """Put a mask on the weight of each layer that has none yet, or on its `bias`.
+
+    It keeps what is not zero, so that a sparse model stays as sparse as it is; a bias is kept unless its whole weight is zero.
+    """
     for layer in layers:
         if not is_masked(layer.module, parameter):
-            parametrize.register_parametrization(layer.module, parameter, Mask(getattr(layer.module, parameter)))
+            keep = layer.weight.detach() != 0
+            if parameter == "bias":
+                keep = keep.any().repeat(len(keep))
+            parametrize.register_parametrization(layer.module, parameter, Mask(keep))
         _parametrization(layer.module, parameter)[0].straight_through = straight_through
 
 
