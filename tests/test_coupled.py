@@ -10,6 +10,7 @@ from tests.conftest import tiny_net, tiny_swin
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
+    LAMP,
     Branch,
     Column,
     Combined,
@@ -228,6 +229,9 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
         (lambda: IterativePruning(OneShot(0.5), granularity=Branch()), "set pruning.allocation to Global"),
         (lambda: IterativePruning(OneShot(0.5), granularity=Combined([Branch()])), "set pruning.allocation to Global"),
+        (lambda: Method(granularity=Branch(), allocation=Global(normalize=True)), "neither normalize nor min_density"),
+        (lambda: Method(granularity=Branch(), allocation=Global(min_density=0.1)), "neither normalize nor min_density"),
+        (lambda: Method(granularity=Branch(), allocation=LAMP()), "set pruning.allocation to Global"),
         (lambda: Neuron(round_to=24).units(LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())), "24.*64 groups"),
         (lambda: Neuron().units(LayerSelection(roles=["mlp_in"]).select(tiny_net())), "block 0 lacks mlp_out"),
         (lambda: Head().units(LayerSelection().select(tiny_net())), "fc1 has the role mlp_in"),

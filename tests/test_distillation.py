@@ -9,7 +9,7 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
-from vitprune.pruning import IterativePruning, OneShot
+from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor, masks
 from vitprune.pruning.probe import silenced
 from vitprune.training.checkpoint_files import read_checkpoint
 
@@ -30,7 +30,8 @@ def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
     pixels, labels = torch.rand(4, 3, 16, 16), torch.tensor([1, 2, 3, 4])
     with trainer.precision_plugin.forward_context(), silenced(model):
         pixels = pixels.to(next(model.parameters()).dtype)
-        loss = model.training_step({"pixel_values": pixels, "labels": labels}, 0)
+        batch = {"pixel_values": pixels, "labels": labels}
+        loss, without = model.train().training_step(batch, 0), model.eval().training_step(batch, 0)
         ours = model.net(pixel_values=pixels, output_hidden_states=True)
         theirs = distillation._net(pixel_values=pixels, output_hidden_states=True)
         p, q = ((x.logits.float() / 4).softmax(1) for x in (theirs, ours))
@@ -39,7 +40,20 @@ def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
             (a - b).square().mean() / b.square().mean() for a, b in zip(ours.hidden_states, theirs.hidden_states, strict=True)
         ]
         expected = expected + hidden_weight * sum(errors[1:]) / 6
+        alone = F.cross_entropy(ours.logits, labels)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=2e-2 if "bf16" in precision else 1e-4)
+    assert float(without.detach()) == float(alone.detach())  # what criteria learn from
+
+
+@pytest.mark.parametrize("criterion", [Taylor, Fisher])
+def test_criteria_do_not_learn_from_the_teacher(tmp_path, criterion):
+    """That is the model itself before the first round, and could only teach them its rounding errors."""
+    found = []
+    for distillation in (None, Distillation(weight=1.0)):
+        pruning = IterativePruning(OneShot(0.5), criterion(), monitor=None, calibration_images=16)
+        fit(tmp_path, distillation, callbacks=[pruning], max_epochs=1, limit_train_batches=1)
+        found.append([masks.read(layer) for layer in pruning.layers])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
@@ -75,7 +89,7 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
     calls = []
     distillation._net.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     with silenced(model):
-        model.training_step({"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0)
+        model.train().training_step({"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0)
     assert calls == [False]
 
 

@@ -3,17 +3,14 @@
 import pytest
 import torch
 from lightning import Callback
-from torch import Tensor
 
-from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
+from tests.conftest import Regression, quiet_trainer, regression_loader
 from vitprune.errors import UsageError
 from vitprune.pruning import (
     LAMP,
     AccuracyGuarded,
-    Branch,
     Cubic,
     IterativePruning,
-    LayerSelection,
     LearningRate,
     Levels,
     Linear,
@@ -21,11 +18,11 @@ from vitprune.pruning import (
     NofM,
     OneShot,
     RigL,
+    Row,
     SparseGPT,
     Weights,
     masks,
 )
-from vitprune.pruning.regrow import starting_afresh
 
 
 class Every(Callback):
@@ -113,6 +110,13 @@ def test_the_learning_rate_starts_again_in_every_round(tmp_path):
     assert seen == pytest.approx([1e-2 * factor for factor in expected])
 
 
+def test_the_learning_rate_starts_again_in_every_epoch_where_rounds_are_not_known(tmp_path):
+    guarded = AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.9, begin_epoch=2)
+    _, seen, _ = fit(tmp_path, IterativePruning(guarded, monitor="val/score", rewind=LearningRate()), Decaying(), rate)
+    expected = [1 - i / n for n in (8, 4, 4, 4) for i in range(n)]
+    assert seen == pytest.approx([1e-2 * factor for factor in expected])
+
+
 def test_a_rate_that_cannot_be_stretched_is_refused(tmp_path):
     class ByEpoch(Decaying):
         def configure_optimizers(self):
@@ -187,28 +191,6 @@ class TestRegrowth:
         assert back.any()
         assert gradients[0][back].min() >= gradients[0][~old & ~new].max()
 
-    def test_a_branch_returns_with_a_zero_bias_and_no_past(self, tmp_path):
-        net = tiny_net()
-        for layer in (layers := LayerSelection().select(net, Branch.roles)):
-            torch.nn.init.normal_(layer.module.bias)
-        units = Branch().units(layers)
-        masks.attach(layers)
-        masks.attach(layers, "bias")
-        fallen, kept = layers[0], layers[1]
-        units[0].write(torch.tensor([False]), Tensor.logical_and_)
-        biases = [masks.original(layer, "bias") for layer in (fallen, kept)]
-        optimizer = torch.optim.AdamW(biases)
-        for bias in biases:
-            bias.grad = torch.ones_like(bias)
-        optimizer.step()
-        with starting_afresh(units, [optimizer]):
-            units[0].write(torch.tensor([True]), Tensor.logical_or_)
-        assert not fallen.module.bias.any()
-        assert not fallen.module.weight.any()
-        assert not optimizer.state[biases[0]]["exp_avg"].any()
-        assert kept.module.bias.all()
-        assert optimizer.state[biases[1]]["exp_avg"].all()
-
     @pytest.mark.parametrize(
         ("schedule", "options", "message"),
         [
@@ -217,12 +199,22 @@ class TestRegrowth:
             (Levels([0.5, 0.6]), {"regrow": RigL(), "criterion": SparseGPT()}, "already"),
             (Levels([0.5, 0.6], begin_epoch=1), {"regrow": RigL(), "criterion": Movement()}, "already"),
             (Levels([0.5, 0.6], begin_epoch=1), {"allocation": LAMP(), "criterion": Movement()}, "take Global"),
-            (AccuracyGuarded(), {"rewind": LearningRate()}, r"no pruning\.rewind"),
+            (AccuracyGuarded(), {"rewind": Weights()}, "weights of its own: take LearningRate"),
+            (AccuracyGuarded(), {"monitor": None}, "better when higher: set pruning.monitor to one, not None"),
+            (AccuracyGuarded(), {"monitor": "val/loss"}, "better when higher: set pruning.monitor to one, not 'val/loss'"),
+            (Levels([0.5, 0.6]), {"rewind": Weights(), "criterion": SparseGPT()}, "undoes how SparseGPT mends them"),
         ],
     )
     def test_what_does_not_go_together_is_refused(self, schedule, options, message):
         with pytest.raises(UsageError, match=message):
             IterativePruning(schedule, **options)
+
+    def test_groups_too_few_to_exchange_are_refused(self, tmp_path):
+        few = IterativePruning(Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None)
+        with pytest.raises(
+            UsageError, match="fraction 0.05 of the groups of a layer, and none has more than 16: less than one"
+        ):
+            fit(tmp_path, few)
 
     def test_groups_that_do_not_stand_alone_are_refused(self, tmp_path):
         with pytest.raises(UsageError, match="stand alone"):
@@ -318,8 +310,6 @@ class TestAccuracyGuarded:
     def test_impossible_settings(self, options, message):
         with pytest.raises(UsageError, match=message):
             AccuracyGuarded(**options)
-        with pytest.raises(UsageError, match=r"set pruning\.monitor"):
-            IterativePruning(AccuracyGuarded(), monitor=None)
 
 
 @pytest.mark.parametrize("build", [lambda: {"rewind": Weights(0)}, lambda: {"schedule": AccuracyGuarded(step=0.3)}])

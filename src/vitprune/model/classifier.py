@@ -105,14 +105,19 @@ class ViTClassifier(LightningModule):
         return self.net(pixel_values=pixel_values).logits
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Return the cross-entropy; labels are class numbers, (B,), or probabilities, (B, classes)."""
+        """Return the cross-entropy with the teacher's part in it; labels are numbers, (B,), or probabilities, (B, classes).
+
+        In evaluation mode, in which criteria learn, it is without the teacher: before the first round the model is its teacher,
+        and the gradients of what it could learn from itself are nothing but rounding errors.
+        """
         pixels, labels = batch["pixel_values"], batch["labels"]
-        hidden = {"output_hidden_states": True} if self.distillation and self.distillation.wants_hidden_states else {}
+        teacher = self.distillation if self.training else None
+        hidden = {"output_hidden_states": True} if teacher and teacher.wants_hidden_states else {}
         outputs = self.net(pixel_values=pixels, **hidden)
         logits = outputs.logits
         loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
-        if self.distillation:
-            loss = self.distillation.loss(pixels, outputs, loss)
+        if teacher:
+            loss = teacher.loss(pixels, outputs, loss)
         self.train_accuracy(logits, labels if labels.ndim == 1 else labels.argmax(dim=1))
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, prog_bar=True)

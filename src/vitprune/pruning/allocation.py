@@ -22,17 +22,17 @@ class Allocation(ABC):
     Args:
         min_density: No layer keeps less than this fraction of its groups, in [0, 1); its share falls to the others.
 
-    Attributes:
-        ranks_together: Whether it compares scores of different layers, and so holds the scores of all of them at once.
-
     """
-
-    ranks_together: bool = False
 
     def __init__(self, min_density: float = 0.0) -> None:
         if not 0 <= min_density < 1:
             raise UsageError(f"min_density must lie in [0, 1), not {min_density}.")
         self.min_density = min_density
+
+    @property
+    def ranks_together(self) -> bool:
+        """Whether it ranks the groups of all layers by their scores as they are, so that a layer may fall whole."""
+        return False
 
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
         """Return how many steps each candidate has dropped after this round.
@@ -150,11 +150,14 @@ class Global(Allocation):
 
     """
 
-    ranks_together = True
-
     def __init__(self, min_density: float = 0.0, normalize: bool = False) -> None:
         super().__init__(min_density)
         self.normalize = normalize
+
+    @property
+    def ranks_together(self) -> bool:
+        """See the base class."""
+        return not self.normalize and self.min_density == 0
 
     def comparable(self, candidate: Candidate) -> Tensor:
         """Return the scores of a candidate, (G,), such that they can be ranked against those of other layers."""
@@ -192,6 +195,11 @@ class LAMP(Global):
 
     def __init__(self, min_density: float = 0.0) -> None:
         super().__init__(min_density)
+
+    @property
+    def ranks_together(self) -> bool:
+        """No: the highest score of every layer becomes 1."""
+        return False
 
     def comparable(self, candidate: Candidate) -> Tensor:
         """See the class."""

@@ -89,8 +89,11 @@ class IterativePruning(ResumablePruning):
         self.monitor = monitor
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
         check_between(schedule, self.method, rewind, regrow)
-        if schedule.observes and monitor is None:
-            raise UsageError(f"{type(schedule).__name__} follows a metric: set pruning.monitor.")
+        if schedule.observes and (monitor is None or monitor.endswith("loss")):
+            name = type(schedule).__name__
+            raise UsageError(
+                f"{name} follows a metric that is better when higher: set pruning.monitor to one, not {monitor!r}."
+            )
         self.layers: list[Layer] = []
         self.start_afresh()
 

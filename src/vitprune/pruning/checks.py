@@ -13,7 +13,7 @@ from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning.allocation import PerLayer
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
-from vitprune.pruning.rewind import Rewind
+from vitprune.pruning.rewind import Rewind, Weights
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.steps import steps_per_epoch
 from vitprune.pruning.units import Unit
@@ -35,8 +35,10 @@ def check_schedule(schedule: Schedule, method: Method) -> None:
 def check_between(schedule: Schedule, method: Method, rewind: Rewind | None, regrow: RigL | None) -> None:
     """Raise `UsageError` if what happens between the rounds does not go with the rest."""
     criterion = method.criterion
-    if rewind and schedule.observes:
-        raise UsageError(f"{type(schedule).__name__} goes back by itself, and when is not known beforehand: no pruning.rewind.")
+    if isinstance(rewind, Weights) and schedule.observes:
+        raise UsageError(f"{type(schedule).__name__} goes back to weights of its own: take LearningRate as pruning.rewind.")
+    if isinstance(rewind, Weights) and criterion.mends:
+        raise UsageError(f"rewinding the weights undoes how {type(criterion).__name__} mends them: take LearningRate.")
     if regrow and (criterion.straight_through or criterion.mends):
         raise UsageError(f"{type(criterion).__name__} already lets weights return or mends them: no pruning.regrow.")
     if regrow and (schedule.observes or schedule.rounds == 1):
@@ -57,6 +59,11 @@ def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) ->
     for unit in units if regrow else ():
         if unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1:
             raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
+    if regrow and not any(int(regrow.fraction * unit.groups) for unit in units):
+        raise UsageError(
+            f"regrow exchanges the fraction {regrow.fraction} of the groups of a layer, and none has more than "
+            f"{max(unit.groups for unit in units)}: less than one."
+        )
 
 
 def check_epochs(schedule: Schedule, trainer: Trainer) -> None:

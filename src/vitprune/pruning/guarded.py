@@ -15,8 +15,10 @@ class AccuracyGuarded(Schedule):
     that follows a round: within `max_drop` of the dense model, the state is good, and the next epoch prunes `step` more.
     Below, fine-tuning goes on; after `patience` validations the last good masks and weights return and the step is halved.
     Training ends when the step falls below `min_step`, or at `max_sparsity`, and with the last good state; the best
-    checkpoint is the sparsest good one. The length of training is not known beforehand: `trainer.max_epochs` is only a limit.
-    Costs a copy of the model in memory and in checkpoints, and the epochs of the rounds that are given up.
+    checkpoint is the sparsest good one. The length of training is not known beforehand: `trainer.max_epochs` is a limit, and
+    where the learning rate has fallen to nothing. With `LearningRate` as rewind it falls in every epoch instead, so that late
+    rounds recover as well as early ones. Costs a copy of the model in memory and in checkpoints, and the epochs of the rounds
+    that are given up.
 
     Example:
         `AccuracyGuarded(step=0.1, max_drop=0.01)` on a dense accuracy of 0.987 goes on while it stays at or above 0.977.
@@ -65,6 +67,10 @@ class AccuracyGuarded(Schedule):
     def rounds_due(self, position: int) -> int:
         """See the base class."""
         return self.rounds if position >= self.begin else 0
+
+    def starts(self, end: int) -> list[int]:
+        """Return every epoch, as what one shows decides about the next."""
+        return list(range(self.begin, end))
 
     def sparsity(self, round: int) -> float:
         """Return the sparsity that was decided for a round."""

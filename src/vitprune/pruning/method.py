@@ -33,8 +33,8 @@ class Method:
         self.allocation = allocation or Uniform()
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
-                f"{type(self.granularity).__name__} drops whole branches, so a sparsity for each layer makes no sense: "
-                "set pruning.allocation to Global."
+                f"{type(self.granularity).__name__} drops whole branches, so what is kept of each, or how its scores compare "
+                "within it, makes no sense: set pruning.allocation to Global, with neither normalize nor min_density."
             )
         if self.criterion.straight_through and isinstance(self.allocation, LAMP):
             name = type(self.criterion).__name__

@@ -34,8 +34,7 @@ class RigL:
 
     Source: Evci et al. 2020. In round r of R the fraction f/2 (1 + cos(pi r/R)) of the kept groups falls by score and the same
     number returns by |gradient|, so the sparsity stays the scheduled one. Weights return as zeros (and count as such until the
-    next step), with fresh optimizer state; so does the bias of a branch. Costs a forward and a backward pass over the
-    calibration sample in every round.
+    next step), with fresh optimizer state. Costs a forward and a backward pass over the calibration sample in every round.
 
     Args:
         fraction: f, in (0, 1).
@@ -57,16 +56,15 @@ def starting_afresh(units: Sequence[Unit], optimizers: Sequence[Optimizer]) -> I
     """Let what changes its mask meanwhile start afresh: zero if it returns, and without a past in the optimizers.
 
     Args:
-        units: Their weights, and the biases that fall with them.
+        units: Their weights.
         optimizers: Their state is zeroed in the changed places.
 
     """
-    masked = [(layer, "weight") for unit in units for layer in unit.layers]
-    masked += [(layer, "bias") for unit in units for layer in unit.biases]
-    before = [masks.read(*one).clone() for one in masked]
+    layers = [layer for unit in units for layer in unit.layers]
+    before = [masks.read(layer).clone() for layer in layers]
     yield
-    for one, old in zip(masked, before, strict=True):
-        _start_afresh(masks.original(*one), masks.read(*one), old, optimizers)
+    for layer, old in zip(layers, before, strict=True):
+        _start_afresh(masks.original(layer), masks.read(layer), old, optimizers)
 
 
 @torch.no_grad()

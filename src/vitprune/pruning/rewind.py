@@ -48,19 +48,19 @@ class Rewind(ABC):
 class LearningRate(Rewind):
     """The learning-rate schedule runs from start to end in every round (Renda et al. 2020).
 
-    The whole schedule, warm-up and all, is compressed into the steps from one round to the next; what comes before the first
-    round is a stretch of its own.
+    The whole schedule, warm-up and all, is compressed into the steps from one round to the next (from one epoch to the next if
+    the schedule follows the metric); what comes before the first round is a stretch of its own.
     """
 
     def begin(self, trainer: Trainer, schedule: Schedule) -> None:
         """Let every `LambdaLR` look up its step in the stretched schedule; the step alone decides, so a resume is exact."""
         total = trainer.estimated_stepping_batches
         scale = steps_per_epoch(trainer) if schedule.unit == "epoch" else 1
-        starts = sorted({0, *((schedule.begin + r * schedule.every) * scale for r in range(schedule.rounds))})
         for config in trainer.lr_scheduler_configs:
             scheduler = config.scheduler
             if not isinstance(scheduler, LambdaLR) or config.interval != "step" or total == math.inf:
                 raise UsageError("LearningRate rewinds a LambdaLR with interval 'step' and a known number of steps.")
+            starts = sorted({0, *(start * scale for start in schedule.starts(math.ceil(total / scale)))})
             scheduler.lr_lambdas = [_stretched(factor, [*starts, int(total)]) for factor in scheduler.lr_lambdas]
 
     def rewind(self, trainer: Trainer, module: LightningModule) -> None:

@@ -66,6 +66,10 @@ class Schedule(ABC):
             return 0
         return min(self.rounds, (position - self.begin) // self.every + 1)
 
+    def starts(self, end: int) -> list[int]:
+        """Return the epochs (or steps) before `end` at which rounds may be due."""
+        return [start for start in range(self.begin, self.end + 1, self.every) if start < end]
+
     def finished(self, rounds: int) -> bool:
         """Return whether the model is at its final sparsity once `rounds` rounds are done."""
         return rounds >= self.rounds
