@@ -7,8 +7,9 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from tests.conftest import Regression, quiet_trainer, regression_loader, tiny_net
+from tests.conftest import TINY, Regression, quiet_trainer, regression_loader, tiny_net
 from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
 from vitprune.pruning import (
     AccuracyGuarded,
     Combined,
@@ -23,6 +24,7 @@ from vitprune.pruning import (
     OneShot,
     PerLayer,
     Random,
+    Uniform,
     masks,
 )
 
@@ -54,6 +56,28 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, *callbacks, watch], **{"max_epochs": 5, **options})
     trainer.fit(module, loader or regression_loader(), regression_loader())
     return module, watch, trainer
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "options", "most"),
+    [(0.9, {"granularity": Head()}, "0.5000"), (0.8, {"allocation": Uniform(min_density=0.4)}, "0.6000")],
+)
+def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
+    trainer = quiet_trainer(tmp_path, max_epochs=1)
+    with pytest.raises(UsageError, match=f"final_sparsity {sparsity} cannot be reached: .* leaves {most} at most"):
+        IterativePruning(OneShot(sparsity), **options).check(
+            trainer, ViTClassifier(architecture={**TINY, "model_type": "vit"}), "fit"
+        )
+    IterativePruning(OneShot(float(most) + 0.004), **options).check(
+        trainer, ViTClassifier(architecture={**TINY, "model_type": "vit"}), "fit"
+    )
+
+
+def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp_path):
+    guarded = AccuracyGuarded(step=0.2, max_drop=9, begin_epoch=0)
+    pruning = IterativePruning(guarded, allocation=Uniform(min_density=0.5), monitor="val/score")
+    fit(tmp_path, pruning, max_epochs=9)
+    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
 
 
 def test_a_check_leaves_the_model_as_it_is(tmp_path):

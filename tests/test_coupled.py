@@ -10,6 +10,7 @@ from tests.conftest import tiny_net, tiny_swin
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
+    ERK,
     LAMP,
     Branch,
     Column,
@@ -18,13 +19,11 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
-    IterativePruning,
     LayerSelection,
     Magnitude,
     Method,
     Neuron,
     NofM,
-    OneShot,
     Random,
     Row,
     Tile,
@@ -227,8 +226,8 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: NofM(2, 4).units([toy_layer()]), "does not divide the 6 inputs of toy"),
         (lambda: Tile(4, 2).units([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
         (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
-        (lambda: IterativePruning(OneShot(0.5), granularity=Branch()), "set pruning.allocation to Global"),
-        (lambda: IterativePruning(OneShot(0.5), granularity=Combined([Branch()])), "set pruning.allocation to Global"),
+        (lambda: Method(granularity=Branch(), allocation=Uniform()), "set pruning.allocation to Global"),
+        (lambda: Method(granularity=Combined([Branch()]), allocation=ERK()), "set pruning.allocation to Global"),
         (lambda: Method(granularity=Branch(), allocation=Global(normalize=True)), "neither normalize nor min_density"),
         (lambda: Method(granularity=Branch(), allocation=Global(min_density=0.1)), "neither normalize nor min_density"),
         (lambda: Method(granularity=Branch(), allocation=LAMP()), "set pruning.allocation to Global"),

@@ -19,6 +19,7 @@ from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.card import model_card
 from vitprune.export.export import CPU, Choices, load_masked, write_weights
+from vitprune.export.report import describe_run
 from vitprune.export.shrinkage import count
 from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
@@ -142,7 +143,10 @@ def test_the_report_counts_what_is_in_the_file(exported):
 
 def test_the_report_has_the_rounds_and_both_scores(exported):
     _, _, checkpoint, report = exported
-    rounds = checkpoint["callbacks"]["IterativePruning"]["rounds"]
+    state = checkpoint["callbacks"]["IterativePruning"]
+    rounds = state["rounds"]
+    other = {**checkpoint, "callbacks": {"IterativePruning": {**state, "monitor": "val/loss"}}}
+    assert {r["accuracy_finetuned"] for r in describe_run(other, 1)["rounds"]} == {None}  # no accuracies
     assert [r["accuracy_finetuned"] for r in report["rounds"]] == [r["finetuned"] for r in rounds]
     assert report["pruned"]["accuracy"] == pytest.approx(rounds[-1]["finetuned"])
     assert report["base"]["accuracy"] is not None

@@ -51,7 +51,7 @@ class MeasuringTrainer(Trainer):
         """
         sparsities = sensitivity.check_sparsities(sparsities)
         pruning = self._pruning()
-        method = pruning.method
+        method = Method(pruning.method.criterion, pruning.method.granularity)  # divided alike, where there are several layers
         layers = pruning.selection.select(model, method.granularity.roles)
         check(method, layers, sparsities)
         groups = sensitivity.group_layers(layers, by, method.granularity)

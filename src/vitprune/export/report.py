@@ -13,6 +13,7 @@ from vitprune.pruning import IterativePruning
 
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
 NEVER_PRUNED = {"finished": True, "rounds": [], "dense": {}, "dense_zeros": None}
+ACCURACY = "val/accuracy"
 
 
 def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:
@@ -37,18 +38,19 @@ def describe_environment(command: str, seed: int | None, device: torch.device) -
 def describe_run(checkpoint: dict[str, Any], parameters: int) -> dict[str, Any]:
     """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
     state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, NEVER_PRUNED)
+    accuracy = state.get("monitor", ACCURACY) == ACCURACY  # earlier checkpoints do not say what they have monitored
     return {
         "finished": state["finished"],
         "base": {
-            "accuracy": state["dense"].get("val/accuracy"),
+            "accuracy": state["dense"].get(ACCURACY),
             "loss": state["dense"].get("val/loss"),
             "nonzero_parameters": None if state["dense_zeros"] is None else parameters - state["dense_zeros"],
         },
         "rounds": [
             {
                 **{key: values[key] for key in ("round", "epoch", "step", "target", "sparsity")},
-                "accuracy_pruned": values["pruned"],
-                "accuracy_finetuned": values["finetuned"],
+                "accuracy_pruned": values["pruned"] if accuracy else None,
+                "accuracy_finetuned": values["finetuned"] if accuracy else None,
             }
             for values in state["rounds"]
         ],

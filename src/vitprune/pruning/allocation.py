@@ -41,9 +41,16 @@ class Allocation(ABC):
         it should be, off by less than the largest step, within what floors and earlier rounds allow.
         """
         lower = [candidate.dropped for candidate in candidates]
-        floors = [min(c.droppable, int((1 - self.min_density) * c.groups + 1e-9)) for c in candidates]
-        upper = [max(low, floor) for low, floor in zip(lower, floors, strict=True)]
+        upper = [max(low, self._most_of(candidate)) for low, candidate in zip(lower, candidates, strict=True)]
         return self.divide(weights_to_drop(sparsity, candidates), candidates, lower, upper)
+
+    def most(self, candidates: Sequence[Candidate]) -> float:
+        """Return the largest sparsity that candidates can come to together, in [0, 1]."""
+        droppable = sum(self._most_of(candidate) * candidate.group_size for candidate in candidates)
+        return droppable / sum(candidate.groups * candidate.group_size for candidate in candidates)
+
+    def _most_of(self, candidate: Candidate) -> int:
+        return min(candidate.droppable, int((1 - self.min_density) * candidate.groups + 1e-9))
 
     @abstractmethod
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:

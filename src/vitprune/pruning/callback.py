@@ -52,7 +52,7 @@ class IterativePruning(ResumablePruning):
         schedule: How sparse, when.
         criterion: Which weights matter; by default `Magnitude()`.
         granularity: What falls together; by default `Element()`.
-        allocation: How the sparsity is divided among the layers; by default `Uniform()`.
+        allocation: How the sparsity is divided among the layers; by default `Uniform()`, or `Global()` for whole branches.
         layers: What is pruned at all; by default what the granularity is for, else every linear and convolutional layer but
             patch embedding and classifier (of a Hugging Face ViT; layers of other models whatever they are called).
         rewind: What goes back to its start after each round; by default nothing.

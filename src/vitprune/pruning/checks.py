@@ -11,14 +11,13 @@ from torch import nn
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning.allocation import PerLayer
+from vitprune.pruning.candidates import Candidate, tie
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.rewind import Rewind, Weights
-from vitprune.pruning.schedules import Schedule
+from vitprune.pruning.schedules import TOLERANCE, Schedule
 from vitprune.pruning.steps import steps_per_epoch
 from vitprune.pruning.units import Unit
-
-TOLERANCE = 0.005  # of a sparsity that is the sum of rounded ones
 
 
 def check_schedule(schedule: Schedule, method: Method) -> None:
@@ -87,10 +86,13 @@ def check_observing(schedule: Schedule, trainer: Trainer) -> None:
 
 
 def check_total(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
-    """Raise `UsageError` if sparsities that are given layer by layer do not come to that of the schedule."""
+    """Raise `UsageError` if the sparsity of the schedule cannot be reached, or is not that of all layers together."""
+    units = method.granularity.units(layers)
+    candidates = [Candidate(tied, Unit.kept, method.criterion) for tied in tie(units)]  # nothing is scored
+    schedule.keep_within(method.allocation.most(candidates))
     if not isinstance(method.allocation, PerLayer) or schedule.observes:
         return
-    total = method.allocation.total(method.granularity.units(layers))
+    total = method.allocation.total(units)
     if abs(total - schedule.final_sparsity) > TOLERANCE:
         raise UsageError(
             f"the sparsities of PerLayer come to {total:.4f} of all weights, and the schedule's final_sparsity is "

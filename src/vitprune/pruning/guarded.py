@@ -29,7 +29,7 @@ class AccuracyGuarded(Schedule):
             0.01 is one point of accuracy.
         patience: Validations, at the end of epochs, that a round may take to recover.
         min_step: Smallest step that is tried, in (0, step].
-        max_sparsity: Sparsity that is enough, in (0, 1).
+        max_sparsity: Sparsity that is enough, in (0, 1); or what can be reached at all, if that is less.
         begin_epoch: Epoch at whose start the first round is due.
 
     """
@@ -71,6 +71,10 @@ class AccuracyGuarded(Schedule):
     def starts(self, end: int) -> list[int]:
         """Return every epoch, as what one shows decides about the next."""
         return list(range(self.begin, end))
+
+    def keep_within(self, most: float) -> None:
+        """Stop there at the latest."""
+        self.final_sparsity = min(self.final_sparsity, most)
 
     def sparsity(self, round: int) -> float:
         """Return the sparsity that was decided for a round."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vitprune.errors import UsageError
-from vitprune.pruning.allocation import LAMP, Allocation, Uniform
+from vitprune.pruning.allocation import LAMP, Allocation, Global, Uniform
 from vitprune.pruning.criteria import Criterion, Magnitude
 from vitprune.pruning.granularity import Element, Granularity
 from vitprune.pruning.settings import describe
@@ -15,7 +15,7 @@ class Method:
     Args:
         criterion: Which weights matter; by default `Magnitude()`.
         granularity: What falls together; by default `Element()`.
-        allocation: How the sparsity is divided among the layers; by default `Uniform()`.
+        allocation: How the sparsity is divided among the layers; by default `Uniform()`, or `Global()` for whole branches.
 
     Raises:
         UsageError: If the allocation cannot divide what the others make.
@@ -30,7 +30,7 @@ class Method:
     ) -> None:
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
-        self.allocation = allocation or Uniform()
+        self.allocation = allocation or (Global() if self.granularity.ranked_together else Uniform())
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
                 f"{type(self.granularity).__name__} drops whole branches, so what is kept of each, or how its scores compare "

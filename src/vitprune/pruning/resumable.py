@@ -35,6 +35,7 @@ class ResumablePruning(Callback):
     method: Method
     rewind: Rewind | None
     selection: LayerSelection
+    monitor: str | None
 
     def start_afresh(self) -> None:
         """Remember nothing."""
@@ -71,6 +72,7 @@ class ResumablePruning(Callback):
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
         return {
             "rounds": [asdict(r) for r in self.rounds],
+            "monitor": self.monitor,
             "dense": dict(self.dense),
             "dense_zeros": self.dense_zeros,
             "finished": self.finished,

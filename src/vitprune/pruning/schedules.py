@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from vitprune.errors import UsageError
 
+TOLERANCE = 0.005  # of a sparsity that people have rounded
+
 
 class Schedule(ABC):
     """Rounds at regular intervals, counted in epochs or in optimizer steps.
@@ -81,6 +83,14 @@ class Schedule(ABC):
     @abstractmethod
     def sparsity_at(self, x: float) -> float:
         """Return the sparsity at the fraction x of the rounds, in (0, 1); must not fall with x."""
+
+    def keep_within(self, most: float) -> None:
+        """Raise `UsageError` if it asks for clearly more than the largest sparsity that can be reached."""
+        if self.final_sparsity > most + TOLERANCE:
+            raise UsageError(
+                f"final_sparsity {self.final_sparsity:g} cannot be reached: what must be kept of each layer (a last head or "
+                f"neuron, min_density) leaves {most:.4f} at most."
+            )
 
     # ---- for schedules that follow the metric
 
