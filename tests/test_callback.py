@@ -60,7 +60,7 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
 
 @pytest.mark.parametrize(
     ("sparsity", "options", "most"),
-    [(0.9, {"granularity": Head()}, "0.5000"), (0.8, {"allocation": Uniform(min_density=0.4)}, "0.6000")],
+    [(0.9, {"granularity": Head()}, "0.5000"), (0.8, {"allocation": Uniform(min_density=0.4)}, "0.5996")],
 )
 def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
     trainer = quiet_trainer(tmp_path, max_epochs=1)
@@ -78,6 +78,15 @@ def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp
     pruning = IterativePruning(guarded, allocation=Uniform(min_density=0.5), monitor="val/score")
     fit(tmp_path, pruning, max_epochs=9)
     assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
+
+
+def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, capsys):
+    pruning = IterativePruning(Levels([0.25, 0.5]), monitor="val/score", validate_after_pruning=False)
+    fit(tmp_path, pruning, max_epochs=2)
+    assert pruning.dense["val/score"] < 0
+    assert [r.pruned for r in pruning.rounds] == [None, None]
+    assert None not in [r.finetuned for r in pruning.rounds]
+    assert f"reached 50.00%  val/score {pruning.rounds[1].finetuned:.4f} after fine-tuning\n" in capsys.readouterr().out
 
 
 def test_a_check_leaves_the_model_as_it_is(tmp_path):

@@ -69,7 +69,7 @@ def method(schedule=None, **options):
 
 
 def guarded():
-    return AccuracyGuarded(step=0.4, max_drop=0.0, patience=1, min_step=0.05)
+    return AccuracyGuarded(step=0.4, max_drop=0.14, patience=1, min_step=0.05)
 
 
 STEP_ROUNDS = {"pruning": lambda: IterativePruning(Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random())}
@@ -94,7 +94,7 @@ CASES = {
     "regrowth": (8, {"every_n_steps": 3, **method(regrow=RigL(0.4))}),
     "guarded": (
         13,
-        {"every_n_steps": 3, "max_epochs": 8, **method(guarded, monitor="val/loss")},
+        {"every_n_steps": 3, "max_epochs": 8, **method(guarded, monitor="val/top5")},
     ),
 }
 
@@ -113,8 +113,8 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     resumed = run(tmp_path / "disturbed", ckpt=str(last), workers=workers, **build(options))
     assert_same(undisturbed, resumed)
     if case == "guarded":  # interrupted in the third round, which is given up for the state after the second
-        dense = undisturbed["dense"]["val/loss"]
-        assert [round.finetuned >= dense for round in undisturbed["rounds"]][:3] == [True, True, False]
+        dense = undisturbed["dense"]["val/top5"]
+        assert [round.finetuned >= dense - 0.14 for round in undisturbed["rounds"]][:3] == [True, True, False]
 
 
 def test_interrupted_twice(tmp_path):

@@ -31,7 +31,7 @@ from vitprune.pruning.probe import announce, validate_now
 from vitprune.pruning.regrow import RigL, starting_afresh
 from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind, Weights
-from vitprune.pruning.round_log import log_scalars, log_weights, report, worth_logging
+from vitprune.pruning.round_log import is_long, log_scalars, log_weights, report
 from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.sharding import place, reshard
@@ -58,8 +58,9 @@ class IterativePruning(ResumablePruning):
         rewind: What goes back to its start after each round; by default nothing.
         regrow: Whether weights return; by default none do.
         calibration_images: Training images from which a criterion learns, where it needs to.
-        monitor: Validation metric that is recorded for each round, also just after pruning (one more pass over the
-            validation data); None for neither.
+        monitor: Validation metric that is recorded of the dense model and of each round; None for none.
+        validate_after_pruning: Record it also just after pruning, by one more pass over the validation data in each round:
+            what pruning costs before any fine-tuning. Leave that away where rounds are many.
         seed: Seed of random scores and of the calibration sample; by default that of `seed_everything`, or 42.
 
     Attributes:
@@ -78,6 +79,7 @@ class IterativePruning(ResumablePruning):
         regrow: RigL | None = None,
         calibration_images: int = 256,
         monitor: str | None = "val/accuracy",
+        validate_after_pruning: bool = True,
         seed: int | None = None,
     ) -> None:
         if calibration_images < 1:
@@ -86,7 +88,7 @@ class IterativePruning(ResumablePruning):
         self.method = Method(criterion, granularity, allocation)
         self.selection = layers or LayerSelection()
         self.rewind, self.regrow, self.calibration_images = rewind, regrow, calibration_images
-        self.monitor = monitor
+        self.monitor, self.validate_after_pruning = monitor, validate_after_pruning and monitor is not None
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
         check_between(schedule, self.method, rewind, regrow)
         if schedule.observes and (monitor is None or monitor.endswith("loss")):
@@ -206,7 +208,7 @@ class IterativePruning(ResumablePruning):
     def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
         """Do round `due`; rounds that were due before it and not done are recorded with it."""
         reshard(pl_module)
-        logging = worth_logging(trainer, self.rounds, self.monitor)
+        logging = self.validate_after_pruning or is_long(trainer, self.rounds)
         if logging:
             report(trainer, self.rounds, self.schedule, self.monitor)
             log_weights(trainer, self.layers)
@@ -217,7 +219,7 @@ class IterativePruning(ResumablePruning):
         if self.rewind:
             self.rewind.rewind(trainer, pl_module)
         reached = self.measure(pl_module)
-        metrics = validate_now(trainer, pl_module) if self.monitor else {}
+        metrics = validate_now(trainer, pl_module) if self.validate_after_pruning else {}
         pruned = metrics.get(self.monitor or "")
         for number in range(len(self.rounds) + 1, due + 1):
             self.rounds.append(Round(number, trainer.current_epoch, trainer.global_step, target, reached.prunable, pruned))

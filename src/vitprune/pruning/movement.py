@@ -14,7 +14,7 @@ class Movement(Criterion):
     learning while they are out. Costs one pass over the weights a step, and one more set of weights in memory and checkpoints.
 
     Example:
-        `Cubic(0.95, begin_step=500, end_step=5000, every_n_steps=1)`, and `monitor=None`, as it would validate at every round.
+        `Cubic(0.95, begin_step=500, end_step=5000, every_n_steps=1)`, and `validate_after_pruning=False`.
 
     """
 

@@ -12,9 +12,9 @@ from vitprune.pruning.rounds import Round
 from vitprune.pruning.schedules import Schedule
 
 
-def worth_logging(trainer: Trainer, rounds: Sequence[Round], monitor: str | None) -> bool:
-    """Return whether the round that ends here was validated, or is as long as what lies between two lines of a log."""
-    return monitor is not None or not rounds or trainer.global_step - rounds[-1].step >= trainer.log_every_n_steps
+def is_long(trainer: Trainer, rounds: Sequence[Round]) -> bool:
+    """Return whether the round that ends here is as long as what lies between two lines of a log."""
+    return not rounds or trainer.global_step - rounds[-1].step >= trainer.log_every_n_steps
 
 
 def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:

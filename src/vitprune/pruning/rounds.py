@@ -13,7 +13,7 @@ class Round:
         step: The optimizer steps taken before it.
         target: The sparsity that the schedule asked for.
         sparsity: The sparsity that was reached, over the prunable weights.
-        pruned: The monitored metric just after pruning; None if it is not monitored.
+        pruned: The monitored metric just after pruning; None if there was no validation then.
         finetuned: The monitored metric at the last validation of the round; None before the first.
 
     """
@@ -30,7 +30,6 @@ class Round:
         """Return one line for people; `rounds` is the number of all rounds, where that is known."""
         number = f"{self.round}/{rounds}" if rounds else f"{self.round}"
         line = f"round {number}  epoch {self.epoch}  target {self.target:.2%}  reached {self.sparsity:.2%}"
-        if self.pruned is None:
-            return line
-        finetuned = "-" if self.finetuned is None else f"{self.finetuned:.4f}"
-        return f"{line}  {monitor} {self.pruned:.4f} after pruning, {finetuned} after fine-tuning"
+        scores = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
+        known = ", ".join(f"{score:.4f} {when}" for when, score in scores.items() if score is not None)
+        return f"{line}  {monitor} {known}" if known else line

@@ -15,7 +15,7 @@ TOLERANCE = 0.005  # of a sparsity that people have rounded
 class Schedule(ABC):
     """Rounds at regular intervals, counted in epochs or in optimizer steps.
 
-    A round costs one update of the masks, and by default a validation just after it (`monitor` of `IterativePruning`).
+    A round costs one update of the masks, and by default a validation just after it (see `IterativePruning`).
 
     Args:
         final_sparsity: Sparsity after the last round, in [0, 1).
