@@ -237,7 +237,8 @@ class IterativePruning(ResumablePruning):
         meanwhile: AbstractContextManager[None] = nullcontext()
         statistics = learn(criterion) if criterion.calibrated else self.learned
         if self.regrow:
-            exchange = self.regrow.exchange(due, self.schedule.rounds, learn(Taylor()))
+            gradients = statistics if isinstance(criterion, Taylor) else learn(Taylor())
+            exchange = self.regrow.exchange(due, self.schedule.rounds, gradients)
             meanwhile = starting_afresh(self.method.granularity.units(self.layers), trainer.optimizers)
         with meanwhile:
             update_masks(self.layers, self.method, target, due, self.seed, statistics, exchange)
