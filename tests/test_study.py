@@ -167,6 +167,9 @@ def test_the_page_shows_what_was_measured(study):
     page = (docs / "study.md").read_text()
     assert "<!-- table: peers 2000x4 -->" in page
     assert fill(page, tables) == page
+    in_the_readme = re.findall(r"\d\d\.\d ± \d\.\d", (STUDY.parents[1] / "README.md").read_text())
+    assert len(in_the_readme) > 5
+    assert all(number in tables["peers 2000x4"] for number in in_the_readme)
 
 
 def test_a_page_gets_the_tables_that_it_names(study):
