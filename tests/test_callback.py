@@ -78,6 +78,24 @@ def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp
     pruning = IterativePruning(guarded, allocation=Uniform(min_density=0.5), monitor="val/score")
     fit(tmp_path, pruning, max_epochs=9)
     assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
+    other = IterativePruning(AccuracyGuarded(step=0.2, max_drop=9), allocation=Uniform(min_density=0.5), monitor="val/score")
+    other.load_state_dict(pruning.state_dict())  # as `validate` does, without a check
+    assert other.finished
+
+
+def test_a_schedule_that_follows_the_metric_sets_out_from_what_is_zero(tmp_path):
+    module = Regression()
+    for layer in (module.first, module.second):
+        layer.weight.data.view(-1)[::2] = 0
+    pruning = IterativePruning(AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.8), monitor="val/score")
+    fit(tmp_path, pruning, module)
+    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.7, 0.8], abs=0.01)
+
+
+def test_another_metric_is_another_setting():
+    one, other = (IterativePruning(OneShot(0.5), monitor=monitor) for monitor in ("val/top5", "val/accuracy"))
+    with pytest.raises(UsageError, match=r"pruning\.monitor: val/top5 in the checkpoint, val/accuracy now"):
+        other.load_state_dict(one.state_dict())
 
 
 def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, capsys):
@@ -120,6 +138,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None), module)
     assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
     assert watch.at("step") == [0.5] * 12 + [0.75] * 8
+    assert IterativePruning(OneShot(0.5)).sparsity == 0.0
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
     assert "50.00% of the prunable weights are zero already, and masked" in capsys.readouterr().out

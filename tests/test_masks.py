@@ -23,17 +23,24 @@ def masked_net(family="vit", sparsity=0.6):
 
 
 def test_what_is_zero_is_masked_and_a_bias_with_its_whole_weight():
-    layer = Layer("layer", nn.Linear(2, 2), role="other", block=None)
-    nn.init.zeros_(layer.module.bias)
+    layer, fallen, alive, new = (
+        Layer("layer", nn.Linear(2, 2), role, block=None) for role in ("mlp_out", "mlp_out", "mlp_out", "classifier")
+    )
     layer.module.weight.data[0] = 0
-    other = Layer("other", copy.deepcopy(layer.module), role="other", block=None)
-    nn.init.zeros_(other.module.weight)
+    for other in (fallen, alive, new):
+        nn.init.zeros_(other.module.weight)
+    for other in (layer, fallen, new):
+        nn.init.zeros_(other.module.bias)
     for parameter in ("weight", "bias"):
-        masks.attach([layer, other], parameter)
+        masks.attach([layer, fallen, alive, new], parameter)
     assert masks.read(layer).tolist() == [[False, False], [True, True]]
-    assert masks.read(layer, "bias").tolist() == [True, True]
-    assert not masks.read(other).any()
-    assert not masks.read(other, "bias").any()
+    assert masks.read(layer, "bias").all()
+    assert not masks.read(fallen).any()
+    assert not masks.read(fallen, "bias").any()
+    assert not masks.read(alive).any()
+    assert masks.read(alive, "bias").all()  # or the model would change
+    assert masks.read(new).all()  # a classifier that begins at zero, say
+    assert masks.read(new, "bias").all()
 
 
 def images(count=3):

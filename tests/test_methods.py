@@ -209,10 +209,10 @@ class TestRegrowth:
         with pytest.raises(UsageError, match=message):
             IterativePruning(schedule, **options)
 
-    def test_groups_too_few_to_exchange_are_refused(self, tmp_path):
+    def test_groups_too_few_to_exchange_are_refused(self, tmp_path):  # 16 of them, in rounds of cos(pi / 2) and cos(pi)
         few = IterativePruning(Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None)
         with pytest.raises(
-            UsageError, match="fraction 0.05 of the groups of a layer, and none has more than 16: less than one"
+            UsageError, match="at most 1.2% of a layer's groups, and these layers have 16 at most: less than one"
         ):
             fit(tmp_path, few)
 

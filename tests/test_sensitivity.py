@@ -50,6 +50,7 @@ from vitprune.pruning import (
     NofM,
     Random,
     Row,
+    Taylor,
     Uniform,
     Wanda,
     masks,
@@ -128,6 +129,13 @@ class TestReplay:
 
 
 class TestRestoration:
+    def test_a_model_that_trained_goes_on_training(self):
+        model = ViTClassifier("digits").train()
+        data = ImageData("digits", "digits", num_workers=0)
+        learn(Taylor(), model, data, LayerSelection().select(model), images=8, seed=0)
+        assert model.training
+        assert model.net.training
+
     @settings(max_examples=15, deadline=None)
     @given(st.sampled_from(METHODS), st.floats(0.01, 0.99), st.lists(st.integers(0, 13), min_size=1, unique=True))
     def test_weights_and_masks_are_what_they_were(self, method, sparsity, chosen):

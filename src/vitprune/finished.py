@@ -1,13 +1,13 @@
 """What a finished run leaves: the export of its best state, and figures for TensorBoard."""
 
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from vitprune.analysis.plots import plot_density
 from vitprune.data import ImageData
-from vitprune.export.figures import plot_run
+from vitprune.export.figures import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.trainer import PruningTrainer
@@ -30,11 +30,10 @@ def finish(trainer: PruningTrainer, model: ViTClassifier, datamodule: ImageData,
     # these are found out by all processes together
     best, run_folder = checkpoints.folder(trainer) / "best.ckpt", Path(trainer.log_dir)
     found = checkpoints.best_score is not None  # else a best there is another run's
-    sparsities = pruning.measure(model).layers if pruning else {}
     try:
         if trainer.is_global_zero and found and best.exists():
-            trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
-            _add_figures(trainer, run_folder, pruning.dense.get("val/accuracy") if pruning else None, sparsities)
+            report = trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
+            _add_figures(trainer, run_folder, report)
         elif trainer.is_global_zero:
             _say_why_not(best, pruning)
     finally:
@@ -49,20 +48,17 @@ def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
     print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 
 
-def _add_figures(trainer: Trainer, run_folder: Path, dense: float | None, sparsities: dict[str, float]) -> None:
+def _add_figures(trainer: Trainer, run_folder: Path, report: dict[str, Any]) -> None:
     """Show a run's curves and where its zeros are.
 
     Args:
         trainer: Its TensorBoard loggers get the figures; nothing is asked of its other processes.
         run_folder: Where its metrics are.
-        dense: Accuracy of the dense model, in [0, 1], where it is known.
-        sparsities: By layer; none where nothing was pruned.
+        report: Of its export.
 
     """
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            if training := plot_run(run_folder, dense):
-                logger.experiment.add_figure("figures/training", training, trainer.global_step)
-            if sparsities:
-                logger.experiment.add_figure("figures/density", plot_density(sparsities), trainer.global_step)
+            for name, figure in figures_of(report, run_folder).items():
+                logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -30,8 +30,8 @@ class PruningTrainer(MeasuringTrainer):
         formats: str = "hf",
         shrink: Literal["auto", "required", "off"] = "auto",
         dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-    ) -> None:
-        """Export the model of a checkpoint to a folder that plain `transformers` loads.
+    ) -> dict[str, Any]:
+        """Export the model of a checkpoint to a folder that plain `transformers` loads; return its report.
 
         Args:
             model: Gives the configuration of the transformer.
@@ -60,6 +60,7 @@ class PruningTrainer(MeasuringTrainer):
         )
         datamodule.bad_images.report()
         print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")
+        return report
 
 
 class Progress(RichProgressBar):

@@ -148,7 +148,7 @@ class MeasuringTrainer(Trainer):
         chosen = sweep.choose(methods)
         if ckpt_path:
             load_weights(model, ckpt_path)
-        layers = LayerSelection(names=names).select(model.eval())
+        layers = LayerSelection(names=names).select(model)
         after = {layer.name: layer for layer in find_layers(ViTClassifier(finetuned))} if finetuned else {}
         states = {layer.name: {"before": layer.weight.detach().clone()} for layer in layers}
         pruning = self._pruning()

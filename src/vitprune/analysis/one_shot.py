@@ -14,6 +14,7 @@ from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning import Criterion, Method, masks
 from vitprune.pruning.calibration import calibrate, sample
+from vitprune.pruning.probe import silenced
 from vitprune.pruning.update import update_masks
 
 
@@ -36,8 +37,7 @@ def learn(
     """
     if not criterion.calibrated:
         return {}
-    model.eval()
-    with attached(layers):
+    with silenced(model), attached(layers):
         return calibrate(criterion, layers, _losses(model, data, images, seed))
 
 
@@ -66,7 +66,7 @@ def pruned(
 
 @contextmanager
 def attached(layers: Sequence[Layer], parameter: str = "weight") -> Iterator[None]:
-    """Put masks where there are none, for a while; only an all-ones mask may be taken off again."""
+    """Put masks where there are none, for a while; taken off again they must keep no more than before."""
     fresh = [layer for layer in layers if not masks.is_masked(layer.module, parameter)]
     masks.attach(fresh, parameter)
     try:

@@ -1,6 +1,6 @@
 """Figures. All are readable in grey; each function returns a figure and leaves it to the caller where it goes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -53,11 +53,12 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
         sparsities: Sparsity by layer name, in [0, 1].
 
     """
-    columns = sorted({_block(name) for name in sparsities})
+    blocks = _blocks(sparsities)
+    columns = sorted(set(blocks.values()))
     rows = sorted({role_of(name) for name in sparsities}, key=_role_order)
     grid = np.full((len(rows), len(columns)), np.nan)
     for name, sparsity in sparsities.items():
-        grid[rows.index(role_of(name)), columns.index(_block(name))] = 100 * (1 - sparsity)
+        grid[rows.index(role_of(name)), columns.index(blocks[name])] = 100 * (1 - sparsity)
     figure = Figure(figsize=(2.5 + 0.55 * len(columns), 1.6 + 0.45 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     shade(figure, axes, grid)
@@ -67,10 +68,14 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
     return figure
 
 
-def _block(name: str) -> tuple[int, ...]:
-    """Return the number of the block that a layer is in, behind that of its stage if it has one; nothing outside of them."""
-    place = BLOCK_PATTERN.match(name)
-    return tuple(int(part) for part in place.group().split(".") if part.isdigit()) if place else ()
+def _blocks(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Return the number of the block that each layer is in, behind that of its stage if it has one; nothing outside of them."""
+    places = {name: place.group() if (place := BLOCK_PATTERN.match(name)) else "" for name in names}
+    stages = {outer for outer in places.values() if any(inner.startswith(f"{outer}.") for inner in places.values())}
+    return {
+        name: () if place in stages else tuple(int(part) for part in place.split(".") if part.isdigit())
+        for name, place in places.items()
+    }
 
 
 def _role_order(role: str) -> int:

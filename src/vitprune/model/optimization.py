@@ -1,13 +1,12 @@
 """Optimizer groups and the learning-rate schedule."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vitprune.model.layers import BLOCK_PATTERN, block_names
+from vitprune.model.layers import block_names, block_of
 
 
 def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0) -> list[dict]:
@@ -23,26 +22,34 @@ def parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float
         layer_decay: In (0, 1]; 1 gives every block the same learning rate.
 
     """
-    blocks = block_names(model)
+    depths = _depths(model)
+    deepest = max(depths.values(), default=0)
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = weight_decay if parameter.ndim > 1 and "token" not in name and "position" not in name else 0.0
-        rate = learning_rate * layer_decay ** (len(blocks) + 1 - _depth_of(name, blocks))
+        rate = learning_rate * layer_decay ** (deepest - depths[name])
         name = f"peak_{rate:g}_decay_{decay:g}"  # that of its learning rate among what is logged
         group = groups.setdefault((rate, decay), {"name": name, "params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())
 
 
-def _depth_of(name: str, blocks: Sequence[str]) -> int:
-    """Embeddings 0, block b: b + 1, what else is in a stage: as its last block; what follows the blocks: their number + 1."""
-    place = BLOCK_PATTERN.match(name)
-    inside = [index for index, block in enumerate(blocks) if place and f"{block}.".startswith(f"{place.group()}.")]
-    if inside:
-        return inside[-1] + 1
-    return 0 if "embeddings" in name else len(blocks) + 1
+def _depths(model: nn.Module) -> dict[str, int]:
+    """Return how deep each parameter lies: what comes before block 0 lies at 0, block b at b + 1, the rest one deeper.
+
+    What stands between two blocks, to make the images smaller from stage to stage, belongs to the one before it.
+    """
+    blocks, depth, depths = block_names(model), 0, {}
+    for name, _ in model.named_parameters():
+        block = block_of(name, blocks)
+        if block is not None:
+            depth = block + 1
+        elif depth == len(blocks):
+            depth += 1
+        depths[name] = depth
+    return depths
 
 
 class WarmupCosine(LambdaLR):

@@ -128,6 +128,9 @@ class PerLayer(Allocation):
         sizes = [unit.groups * unit.group_size for unit in units]
         return sum(self._sparsity_of(unit.layers[0]) * size for unit, size in zip(units, sizes, strict=True)) / sum(sizes)
 
+    def _most_of(self, candidate: Candidate) -> int:
+        return super()._most_of(candidate) if self._sparsity_of(candidate.layers[0]) else 0
+
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
         """See the base class; of a unit that spans several layers, the first counts."""
         quotas = [self._sparsity_of(candidate.layers[0]) * candidate.groups for candidate in candidates]

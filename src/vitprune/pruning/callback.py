@@ -17,6 +17,7 @@ from vitprune.pruning.checks import (
     check_between,
     check_epochs,
     check_observing,
+    check_regrow,
     check_schedule,
     check_steps,
     check_total,
@@ -28,7 +29,7 @@ from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.probe import announce, validate_now
-from vitprune.pruning.regrow import RigL, starting_afresh
+from vitprune.pruning.regrow import Exchange, RigL, starting_afresh
 from vitprune.pruning.resumable import ResumablePruning
 from vitprune.pruning.rewind import Rewind, Weights
 from vitprune.pruning.round_log import is_long, log_scalars, log_weights, report
@@ -45,8 +46,8 @@ class IterativePruning(ResumablePruning):
 
     Usable with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end_epoch=8))])`. Masks are attached before
     the optimizer is built and a checkpoint is restored, they live in the checkpoint, and nothing but `masks.remove` takes
-    them off again. What is zero when a run begins stays zero, so a sparse export can be trained and pruned on. A round is
-    pruned as soon as it is due and not done, so a resume never loses or repeats one.
+    them off again. What is zero when a run begins is masked, so a sparse export can be trained and pruned on (`Movement` and
+    `RigL` let weights return). A round is pruned as soon as it is due and not done, so a resume never loses or repeats one.
 
     Args:
         schedule: How sparse, when.
@@ -105,7 +106,10 @@ class IterativePruning(ResumablePruning):
         """Find the layers, and refuse what cannot work; the model is left as it is."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
         self.method.allocation.check(self.layers, self.method.granularity)
-        check_units(self.method.granularity.units(self.layers), pl_module, self.regrow)
+        units = self.method.granularity.units(self.layers)
+        check_units(units, pl_module)
+        if self.regrow:
+            check_regrow(units, self.regrow, self.schedule)
         if stage == "fit":
             check_schedule(self.schedule, self.method)
             check_epochs(self.schedule, trainer)
@@ -137,7 +141,8 @@ class IterativePruning(ResumablePruning):
 
     def _score_dense(self, trainer: Trainer, pl_module: LightningModule) -> None:
         dense = self.measure(pl_module)
-        self.dense_zeros = dense.zeros
+        self.dense_zeros, self.dense_sparsity = dense.zeros, dense.prunable
+        self.schedule.start_afresh(dense.prunable)
         log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
         if round(dense.prunable, 4):
             announce(f"{dense.prunable:.2%} of the prunable weights are zero already, and masked")
@@ -238,7 +243,7 @@ class IterativePruning(ResumablePruning):
         statistics = learn(criterion) if criterion.calibrated else self.learned
         if self.regrow:
             gradients = statistics if isinstance(criterion, Taylor) else learn(Taylor())
-            exchange = self.regrow.exchange(due, self.schedule.rounds, gradients)
+            exchange = Exchange(self.regrow.share(due, self.schedule.rounds), gradients)
             meanwhile = starting_afresh(self.method.granularity.units(self.layers), trainer.optimizers)
         with meanwhile:
             update_masks(self.layers, self.method, target, due, self.seed, statistics, exchange)

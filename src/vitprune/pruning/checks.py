@@ -45,8 +45,8 @@ def check_between(schedule: Schedule, method: Method, rewind: Rewind | None, reg
         raise UsageError(f"regrow needs several rounds that are known beforehand, and {type(schedule).__name__} {count}.")
 
 
-def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) -> None:
-    """Raise `UsageError` if `uniform` leaves out layers of the model, or single groups of these units cannot grow back."""
+def check_units(units: Sequence[Unit], model: nn.Module) -> None:
+    """Raise `UsageError` if `uniform` leaves out layers of the model."""
     tied = {layer.name: layer.role for unit in units if unit.tie for layer in unit.layers}
     out = {layer.block for layer in find_layers(model) if layer.role in tied.values() and layer.name not in tied}
     if out:
@@ -55,13 +55,17 @@ def check_units(units: Sequence[Unit], model: nn.Module, regrow: RigL | None) ->
             f"pruning.layers leaves out the blocks {sorted(block for block in out if block is not None)}, which keep all. "
             "Prune every block, or set uniform to false."
         )
-    for unit in units if regrow else ():
-        if unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1:
-            raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
-    if regrow and not any(int(regrow.fraction * unit.groups) for unit in units):
+
+
+def check_regrow(units: Sequence[Unit], regrow: RigL, schedule: Schedule) -> None:
+    """Raise `UsageError` if single groups of these units cannot grow back, or in no round a whole one would."""
+    if any(unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1 for unit in units):
+        raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
+    rounds, most = range(1, schedule.rounds + 1), max(unit.groups for unit in units)
+    share = max(regrow.share(round, schedule.rounds) * (1 - schedule.sparsity(round)) for round in rounds)
+    if int(share * most) == 0:
         raise UsageError(
-            f"regrow exchanges the fraction {regrow.fraction} of the groups of a layer, and none has more than "
-            f"{max(unit.groups for unit in units)}: less than one."
+            f"regrow exchanges at most {share:.1%} of a layer's groups, and these layers have {most} at most: less than one."
         )
 
 
@@ -86,18 +90,16 @@ def check_observing(schedule: Schedule, trainer: Trainer) -> None:
 
 
 def check_total(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
-    """Raise `UsageError` if the sparsity of the schedule cannot be reached, or is not that of all layers together."""
-    units = method.granularity.units(layers)
-    candidates = [Candidate(tied, Unit.kept, method.criterion) for tied in tie(units)]  # nothing is scored
-    schedule.keep_within(method.allocation.most(candidates))
-    if not isinstance(method.allocation, PerLayer) or schedule.observes:
-        return
-    total = method.allocation.total(units)
+    """Raise `UsageError` if the schedule's sparsity is not that of the layers together, or cannot be reached."""
+    units, allocation = method.granularity.units(layers), method.allocation
+    total = allocation.total(units) if isinstance(allocation, PerLayer) and not schedule.observes else schedule.final_sparsity
     if abs(total - schedule.final_sparsity) > TOLERANCE:
         raise UsageError(
             f"the sparsities of PerLayer come to {total:.4f} of all weights, and the schedule's final_sparsity is "
             f"{schedule.final_sparsity:g}: make it {total:.4f}, or change theirs."
         )
+    candidates = [Candidate(tied, Unit.kept, method.criterion) for tied in tie(units)]  # nothing is scored
+    schedule.keep_within(allocation.most(candidates))
 
 
 def check_steps(schedule: Schedule, trainer: Trainer) -> None:

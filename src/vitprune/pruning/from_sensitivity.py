@@ -67,7 +67,7 @@ SLOPE = 1e-6  # where a scan sees no drop, or a gain, the curve still rises, so 
 
 
 def _curve(dense: float, reached: dict[str, float], accuracies: dict[str, float]) -> list[tuple[float, float]]:
-    """Return (drop, sparsity), both rising from (0, 0) to (dense, 1)."""
+    """Return (drop, sparsity), both rising from (0, 0) to (dense, 1), and the drop by a little more."""
     points = sorted((reached[s], max(0.0, dense - accuracy)) for s, accuracy in accuracies.items())
     sparsities, drops = [0.0, *(s for s, _ in points), 1.0], [0.0, *(drop for _, drop in points), dense]
     return [(drop + SLOPE * s, s) for drop, s in zip(accumulate(drops, max), sparsities, strict=True)]

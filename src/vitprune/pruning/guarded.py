@@ -50,13 +50,14 @@ class AccuracyGuarded(Schedule):
         if max_drop < 0 or patience < 1:
             raise UsageError(f"AccuracyGuarded needs max_drop >= 0 and patience >= 1, not {max_drop} and {patience}.")
         super().__init__(max_sparsity, begin_epoch=begin_epoch, end_epoch=begin_epoch)
+        self._most = max_sparsity
         self.step, self.max_drop, self.patience, self.min_step = step, max_drop, patience, min_step
         self.start_afresh()
 
-    def start_afresh(self) -> None:
+    def start_afresh(self, sparsity: float = 0.0) -> None:
         """See the base class."""
-        self._targets = [min(self.step, self.final_sparsity)]
-        self._good, self._step, self._waited = 0.0, self.step, 0
+        self._targets = [min(sparsity + self.step, self._most)]
+        self._good, self._step, self._waited = sparsity, self.step, 0
         self._is_good = self._retreating = False
 
     @property
@@ -74,7 +75,7 @@ class AccuracyGuarded(Schedule):
 
     def keep_within(self, most: float) -> None:
         """Stop there at the latest."""
-        self.final_sparsity = min(self.final_sparsity, most)
+        self._most = min(self.final_sparsity, most)
 
     def sparsity(self, round: int) -> float:
         """Return the sparsity that was decided for a round."""
@@ -91,7 +92,7 @@ class AccuracyGuarded(Schedule):
     @property
     def ended(self) -> bool:
         """Whether no step is left to try."""
-        return self._step < self.min_step or self._good >= self.final_sparsity
+        return self._step < self.min_step or self._good >= self._most
 
     @property
     def retreating(self) -> bool:
@@ -110,7 +111,7 @@ class AccuracyGuarded(Schedule):
                 return False
             self._waited, self._step, self._retreating = 0, self._step / 2, True
         if not self.ended:
-            self._targets.append(min(self._good + self._step, self.final_sparsity))
+            self._targets.append(min(self._good + self._step, self._most))
         return self._is_good
 
     def state_dict(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
 from vitprune.errors import UsageError
+from vitprune.model.blocks import BLOCK_ROLES
 from vitprune.model.layers import Layer
 from vitprune.model.sameness import check_same_model
 from vitprune.pruning.sharding import place, whole
@@ -52,13 +53,16 @@ class Mask(nn.Module):
 def attach(layers: Iterable[Layer], parameter: str = "weight", straight_through: bool = False) -> None:
     """Put a mask on the weight of each layer that has none yet, or on its `bias`.
 
-    It keeps what is not zero, so that a sparse model stays as sparse as it is; a bias is kept unless its whole weight is zero.
+    It keeps what is not zero, so that a sparse model stays as sparse as it is. But a bias is kept unless all of it and all of
+    its weight are zero; and so is, outside of the branches of a transformer, a weight that is all zero: new, and not pruned.
     """
     for layer in layers:
         if not is_masked(layer.module, parameter):
             keep = layer.weight.detach() != 0
             if parameter == "bias":
-                keep = keep.any().repeat(len(keep))
+                keep = (keep.any() | getattr(layer.module, parameter).any()).repeat(len(keep))
+            if not keep.any() and layer.role not in BLOCK_ROLES:
+                keep = ~keep
             parametrize.register_parametrization(layer.module, parameter, Mask(keep))
         _parametrization(layer.module, parameter)[0].straight_through = straight_through
 

@@ -46,9 +46,9 @@ class RigL:
             raise UsageError(f"RigL exchanges a fraction in (0, 1) of the kept weights, not {fraction}.")
         self.fraction = fraction
 
-    def exchange(self, round: int, rounds: int, gradients: dict[str, Tensor]) -> Exchange:
-        """Return what is exchanged in a round in [1, rounds]."""
-        return Exchange(self.fraction / 2 * (1 + math.cos(math.pi * round / rounds)), gradients)
+    def share(self, round: int, rounds: int) -> float:
+        """Return the share of the kept groups that is exchanged in a round in [1, rounds]."""
+        return self.fraction / 2 * (1 + math.cos(math.pi * round / rounds))
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class ResumablePruning(Callback):
         rounds: What the rounds so far did.
         dense: The module's validation metrics before the first round.
         dense_zeros: Exact zeros among its parameters before the first round.
+        dense_sparsity: Share of the prunable weights that was zero then.
         learned: What the training has taught the criterion, by name of the layer.
         good: What the schedule last found good, if it asks for that.
 
@@ -45,13 +46,14 @@ class ResumablePruning(Callback):
         self.rounds: list[Round] = []
         self.dense: dict[str, float] = {}
         self.dense_zeros: int | None = None
+        self.dense_sparsity = 0.0
         self.learned: dict[str, Tensor] = {}
         self.good = GoodState(self.schedule)
 
     @property
     def sparsity(self) -> float:
         """The sparsity reached so far, over the prunable weights."""
-        return self.rounds[-1].sparsity if self.rounds else 0.0
+        return self.rounds[-1].sparsity if self.rounds else self.dense_sparsity
 
     @property
     def target(self) -> float:
@@ -75,6 +77,7 @@ class ResumablePruning(Callback):
             "monitor": self.monitor,
             "dense": dict(self.dense),
             "dense_zeros": self.dense_zeros,
+            "dense_sparsity": self.dense_sparsity,
             "finished": self.finished,
             "settings": self.settings,
             "schedule": self.schedule.state_dict(),
@@ -90,7 +93,8 @@ class ResumablePruning(Callback):
             UsageError: If it was written with other settings; the message names the first difference.
 
         """
-        difference = first_difference(state_dict["settings"], self.settings)
+        monitor = {"monitor": state_dict.get("monitor", self.monitor)}  # earlier checkpoints do not say
+        difference = first_difference(state_dict["settings"] | monitor, self.settings | {"monitor": self.monitor})
         if difference:
             raise UsageError(
                 f"the checkpoint was pruned with another setting: pruning.{difference}. "
@@ -98,7 +102,7 @@ class ResumablePruning(Callback):
             )
         self.rounds = [Round(**values) for values in state_dict["rounds"]]
         self.dense = dict(state_dict["dense"])
-        self.dense_zeros = state_dict["dense_zeros"]
+        self.dense_zeros, self.dense_sparsity = state_dict["dense_zeros"], state_dict.get("dense_sparsity", 0.0)
         self.schedule.load_state_dict(state_dict["schedule"])
         if self.rewind:
             self.rewind.load_state_dict(state_dict["rewind"])

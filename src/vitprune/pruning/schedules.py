@@ -106,8 +106,8 @@ class Schedule(ABC):
         """Whether the next round sets out from the last good state."""
         return False
 
-    def start_afresh(self) -> None:  # noqa: B027
-        """Forget what was observed."""
+    def start_afresh(self, sparsity: float = 0.0) -> None:  # noqa: B027
+        """Forget what was observed, and set out from a model that is as sparse as this."""
 
     def observe(self, metric: float, dense: float) -> bool:
         """Take note of the monitored metric after an epoch of fine-tuning; return whether this is a good state."""
