@@ -17,6 +17,7 @@ from vitprune.analysis.measure import Measurement, Score, ValidationBatches, mea
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import masks
+from vitprune.pruning.probe import silenced
 from vitprune.training.checkpoint_files import read_checkpoint
 
 
@@ -51,7 +52,7 @@ class Measuring:
         if ckpt_path:
             load_weights(model, ckpt_path)
         weights = fingerprint(model.net)  # a path says nothing: a run that goes on writes its checkpoints anew
-        self.net = self.fabric.to_device(model.net.eval())
+        self.model, self.net = model, self.fabric.to_device(model.net)
         limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
         self.batches = ValidationBatches(data, self.fabric.device, images_in_memory, limit)
         images = {name: getattr(data.labelled, name) for name in ("source", "subset", "max_images", "split_seed")}
@@ -69,7 +70,8 @@ class Measuring:
 
     def measure(self, measurements: Sequence[Measurement]) -> dict[str, Score]:
         """Return the score of every measurement, and of the dense model; only what was not done before is done."""
-        scores = measure(self.net, measurements, self.batches, self.journal, self.fabric, self._show_progress)
+        with silenced(self.model):
+            scores = measure(self.net, measurements, self.batches, self.journal, self.fabric, self._show_progress)
         self.batches.data.bad_images.report()
         return scores
 
