@@ -19,16 +19,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.conftest import tiny_net
+from tests.conftest import tiny_net, tiny_swin
 from tests.test_sensitivity import ARGUMENTS, assert_not_blank
 from vitprune.analysis import histograms, report, sensitivity, sweep, tables
 from vitprune.analysis import page as page_module
 from vitprune.analysis.compare import Row, plot_comparison, read_folder
 from vitprune.analysis.confusion import Predictions
 from vitprune.analysis.heads import head_densities
+from vitprune.analysis.plots import plot_density
 from vitprune.cli import main
+from vitprune.export.figures import figures_of
 from vitprune.folder_commands import short_names
 from vitprune.model.layers import find_layers
+from vitprune.pruning import LayerSelection
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FIT = ["--data.max_images={train: 128, validation: 64}", "--data.batch_size=32", "--trainer.max_epochs=2"]
@@ -356,6 +359,22 @@ def test_confusion_counts_only_what_pruning_did():
         ("dog", 2, 0.5, 1.0),
     ]
     assert found.new_confusions() == [("cat", "dog", 2)]
+
+
+def test_columns_of_densities_are_blocks_behind_their_stages():
+    figure = plot_density({layer.name: 0.5 for layer in find_layers(tiny_swin())})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["-", "0.0", "0.1", "1.0"]
+    figure = plot_density({layer.name: 0.5 for layer in LayerSelection(blocks=[1]).select(tiny_net())})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1"]
+
+
+@pytest.mark.parametrize("accuracy", [0.5, None])
+def test_what_is_drawn_as_accuracy_is_one(tmp_path, accuracy):
+    scalars = [(0, "epoch", 0), (3, "epoch", 0), (3, "val/accuracy", 0.9), (1, "round/after_pruning", 2.3)]
+    (tmp_path / "metrics.csv").write_text("step,metric,value\n" + "".join(f"{s},{n},{v}\n" for s, n, v in scalars))
+    report = {"base": {"accuracy": 0.9}, "rounds": [{"accuracy_pruned": accuracy}], "sparsity": {"layers": {}}}
+    labels = [line.get_label() for line in figures_of(report, tmp_path)["training"].axes[0].get_lines()]
+    assert ("just after pruning" in labels) == (accuracy is not None)
 
 
 def test_density_of_heads():

@@ -33,7 +33,7 @@ class Watch(Callback):
     """Note the sparsity of the real weights at every hook that matters."""
 
     def __init__(self):
-        self.seen = []
+        self.seen, self.shown = [], []
 
     def _note(self, hook, module):
         weights = [module.first.weight, module.second.weight]
@@ -42,6 +42,7 @@ class Watch(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self._note("step", pl_module)
+        self.shown.append(round(trainer.callbacks[0].sparsity, 4))
 
     def on_validation_end(self, trainer, pl_module):
         self._note("validation", pl_module)
@@ -60,7 +61,10 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
 
 @pytest.mark.parametrize(
     ("sparsity", "options", "most"),
-    [(0.9, {"granularity": Head()}, "0.5000"), (0.8, {"allocation": Uniform(min_density=0.4)}, "0.5996")],
+    [
+        (0.9, {"granularity": Head()}, "0.5000"),
+        (0.8, {"allocation": Uniform(min_density=0.4)}, "0.5996"),
+    ],
 )
 def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
     trainer = quiet_trainer(tmp_path, max_epochs=1)
@@ -81,6 +85,14 @@ def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp
     other = IterativePruning(AccuracyGuarded(step=0.2, max_drop=9), allocation=Uniform(min_density=0.5), monitor="val/score")
     other.load_state_dict(pruning.state_dict())  # as `validate` does, without a check
     assert other.finished
+
+
+def test_layers_that_are_to_keep_everything_lower_what_can_be_reached(tmp_path):
+    guarded = AccuracyGuarded(step=0.3, max_drop=9)
+    sparsities = PerLayer({"first": 0.0, "second": 0.5})  # 128 and 64 weights
+    fit(tmp_path, pruning := IterativePruning(guarded, allocation=sparsities, monitor="val/score"))
+    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.3, 1 / 3], abs=0.01)
+    assert masks.read(pruning.layers[0]).all()
 
 
 def test_a_schedule_that_follows_the_metric_sets_out_from_what_is_zero(tmp_path):
@@ -138,7 +150,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None), module)
     assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
     assert watch.at("step") == [0.5] * 12 + [0.75] * 8
-    assert IterativePruning(OneShot(0.5)).sparsity == 0.0
+    assert watch.shown == [0.5] * 12 + [0.75] * 8
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
     assert "50.00% of the prunable weights are zero already, and masked" in capsys.readouterr().out

@@ -145,7 +145,7 @@ def test_the_report_has_the_rounds_and_both_scores(exported):
     _, _, checkpoint, report = exported
     state = checkpoint["callbacks"]["IterativePruning"]
     rounds = state["rounds"]
-    other = {**checkpoint, "callbacks": {"IterativePruning": {**state, "monitor": "val/loss"}}}
+    other = {**checkpoint, "callbacks": {"IterativePruning": {**state, "settings": {"monitor": "val/loss"}}}}
     assert {r["accuracy_finetuned"] for r in describe_run(other, 1)["rounds"]} == {None}  # no accuracies
     assert [r["accuracy_finetuned"] for r in report["rounds"]] == [r["finetuned"] for r in rounds]
     assert report["pruned"]["accuracy"] == pytest.approx(rounds[-1]["finetuned"])

@@ -12,7 +12,7 @@ from vitprune.export.attention import eager_attention
 from vitprune.pruning import IterativePruning
 
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
-NEVER_PRUNED = {"finished": True, "rounds": [], "dense": {}, "dense_zeros": None}
+NEVER_PRUNED: dict[str, Any] = {"finished": True, "rounds": [], "dense": {}, "dense_zeros": None, "settings": {}}
 ACCURACY = "val/accuracy"
 
 
@@ -38,7 +38,7 @@ def describe_environment(command: str, seed: int | None, device: torch.device) -
 def describe_run(checkpoint: dict[str, Any], parameters: int) -> dict[str, Any]:
     """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
     state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, NEVER_PRUNED)
-    accuracy = state.get("monitor", ACCURACY) == ACCURACY  # earlier checkpoints do not say what they have monitored
+    accuracy = state["settings"].get("monitor", ACCURACY) == ACCURACY  # earlier checkpoints do not say what they have monitored
     return {
         "finished": state["finished"],
         "base": {

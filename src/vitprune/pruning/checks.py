@@ -65,7 +65,8 @@ def check_regrow(units: Sequence[Unit], regrow: RigL, schedule: Schedule) -> Non
     share = max(regrow.share(round, schedule.rounds) * (1 - schedule.sparsity(round)) for round in rounds)
     if int(share * most) == 0:
         raise UsageError(
-            f"regrow exchanges at most {share:.1%} of a layer's groups, and these layers have {most} at most: less than one."
+            f"regrow exchanges at most {share:.1%} of a layer's groups, and these layers have {most} at most: less than one. "
+            "Take a larger regrow.fraction, more rounds or smaller groups."
         )
 
 

@@ -166,7 +166,10 @@ def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Lay
     for layer in layers:
         other = blocks.setdefault(layer.block, {}).setdefault(layer.role, layer)
         if other is not layer:
-            raise UsageError(f"{granularity} needs one {layer.role} in each block, and here are {other.name} and {layer.name}.")
+            raise UsageError(
+                f"{granularity} needs one {layer.role} in each block, and here are {other.name} and {layer.name}: leave one "
+                "out by pruning.layers.exclude."
+            )
     for block, found in blocks.items():
         missing = [role for role in roles if role not in found]
         if missing:

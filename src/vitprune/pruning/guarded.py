@@ -1,5 +1,6 @@
 """How much, now: as much as the accuracy allows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from vitprune.errors import UsageError
@@ -69,9 +70,9 @@ class AccuracyGuarded(Schedule):
         """See the base class."""
         return self.rounds if position >= self.begin else 0
 
-    def starts(self, end: int) -> list[int]:
+    def starts(self, end: int) -> Sequence[int]:
         """Return every epoch, as what one shows decides about the next."""
-        return list(range(self.begin, end))
+        return range(self.begin, end)
 
     def keep_within(self, most: float) -> None:
         """Stop there at the latest."""

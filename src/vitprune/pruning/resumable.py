@@ -16,7 +16,7 @@ from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.settings import describe, first_difference
 from vitprune.pruning.sharding import snapshot
 
-SETTINGS = ("schedule", "rewind", "regrow", "calibration_images", "seed")
+SETTINGS = ("schedule", "rewind", "regrow", "calibration_images", "monitor", "seed")
 
 
 class ResumablePruning(Callback):
@@ -36,7 +36,6 @@ class ResumablePruning(Callback):
     method: Method
     rewind: Rewind | None
     selection: LayerSelection
-    monitor: str | None
 
     def start_afresh(self) -> None:
         """Remember nothing."""
@@ -74,7 +73,6 @@ class ResumablePruning(Callback):
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
         return {
             "rounds": [asdict(r) for r in self.rounds],
-            "monitor": self.monitor,
             "dense": dict(self.dense),
             "dense_zeros": self.dense_zeros,
             "dense_sparsity": self.dense_sparsity,
@@ -93,8 +91,7 @@ class ResumablePruning(Callback):
             UsageError: If it was written with other settings; the message names the first difference.
 
         """
-        monitor = {"monitor": state_dict.get("monitor", self.monitor)}  # earlier checkpoints do not say
-        difference = first_difference(state_dict["settings"] | monitor, self.settings | {"monitor": self.monitor})
+        difference = first_difference(state_dict["settings"], self.settings)
         if difference:
             raise UsageError(
                 f"the checkpoint was pruned with another setting: pruning.{difference}. "

@@ -5,6 +5,7 @@ one is due at `end` and reaches the final sparsity exactly. What lies between is
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from vitprune.errors import UsageError
@@ -68,9 +69,9 @@ class Schedule(ABC):
             return 0
         return min(self.rounds, (position - self.begin) // self.every + 1)
 
-    def starts(self, end: int) -> list[int]:
-        """Return the epochs (or steps) before `end` at which rounds may be due."""
-        return [start for start in range(self.begin, self.end + 1, self.every) if start < end]
+    def starts(self, end: int) -> Sequence[int]:
+        """Return the epochs (or steps) at which rounds may be due, in a training that lasts until `end`."""
+        return range(self.begin, self.end + 1, self.every)
 
     def finished(self, rounds: int) -> bool:
         """Return whether the model is at its final sparsity once `rounds` rounds are done."""

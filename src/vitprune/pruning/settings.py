@@ -18,8 +18,11 @@ def describe(value: Any) -> Any:
 
 
 def first_difference(theirs: Any, ours: Any) -> str:
-    """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does."""
-    for name in {**ours, **theirs}:
+    """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does.
+
+    A setting that the checkpoint does not name came later, and is none of its own.
+    """
+    for name in theirs:
         old, new = theirs.get(name), ours.get(name)
         if isinstance(old, dict) and isinstance(new, dict) and old != new:
             return f"{name}.{first_difference(old, new)}"
