@@ -72,6 +72,11 @@ def test_every_block_of_every_stage_is_pruned(granularity):
     assert {layer.name: layer.block for layer in find_layers(net)}["swin.encoder.layers.0.downsample.reduction"] is None
 
 
+def test_branches_are_ranked_together_unless_something_else_is_said():
+    assert type(Method(granularity=Branch()).allocation) is Global
+    assert type(Method(granularity=Head()).allocation) is Uniform
+
+
 def test_two_layers_of_one_role_in_a_block_are_not_mistaken_for_one():
     layer = next(layer for layer in find_layers(tiny_net()) if layer.role == "mlp_in")
     with pytest.raises(UsageError, match="needs one mlp_in in each block, and here are .* and other"):
