@@ -288,14 +288,35 @@ def test_one_callback_prunes_one_model_after_another(tmp_path):
         assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path):
-    average = EMAWeightAveraging(decay=0.9, use_buffers=False)
-    _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), callbacks=[average])
+def test_plain_values_weigh_as_much_as_their_batch(tmp_path):
+    """As Lightning has it: with the weights unchanged, the metric before is the metric after."""
+
+    class Plain(Regression):
+        def validation_step(self, batch):
+            self.log("val/score", batch[1].mean())
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    pruning = IterativePruning(OneShot(0.0), monitor="val/score")
+    torch.manual_seed(0)
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=1)
+    trainer.fit(Plain(), regression_loader(), regression_loader(images=9, batch_size=8))
+    assert pruning.dense["val/score"] == pytest.approx(pruning.rounds[0].finetuned, abs=1e-6)
+    assert pruning.rounds[0].pruned == pytest.approx(pruning.rounds[0].finetuned, abs=1e-6)
+
+
+@pytest.mark.parametrize("when", [{}, {"update_every_n_steps": 7}, {"update_starting_at_step": 18}])
+def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path, when):
+    """Also before its first update, and in between."""
+    average = EMAWeightAveraging(decay=0.9, use_buffers=False, **when)
+    module, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), callbacks=[average])
     assert watch.at("validation") == [0.25, 0.5, 0.5, 0.5, 0.5]
+    assert (module.first.weight == 0).float().mean() == 0.5
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_an_average_that_would_validate_with_stale_masks_is_refused(tmp_path, order):
+def test_an_average_that_would_blend_masks_or_have_none_is_refused(tmp_path, order):
     pruning = IterativePruning(OneShot(0.5), monitor=None)
     average = EMAWeightAveraging(decay=0.9, use_buffers=order == 1)
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, average][::order], max_epochs=2)

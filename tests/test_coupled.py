@@ -24,12 +24,14 @@ from vitprune.pruning import (
     Method,
     Neuron,
     NofM,
+    PerLayer,
     Random,
     Row,
     Tile,
     Uniform,
     masks,
 )
+from vitprune.pruning.coupled import ATTENTION
 from vitprune.pruning.update import update_masks
 
 
@@ -138,11 +140,20 @@ def test_what_fell_as_single_weights_stays_fallen(granularity):
     net = tiny_net()
     before = prune(net, Element(), 0.8)
     layers = LayerSelection().select(net, granularity.roles)
-    update_masks(layers, Method(Magnitude(), granularity, Uniform()), 0.5)
-    for layer in layers:
-        now = masks.read(layer)
-        assert not (now & ~before[layer.block, layer.role]).any()
-        assert 0.05 < now.float().mean() < 0.15  # about half of what was left
+    update_masks(layers, Method(Magnitude(), granularity, Uniform()), 0.9)
+    after = {(layer.block, layer.role): masks.read(layer) for layer in layers}
+    assert not any((keep & ~before[place]).any() for place, keep in after.items())
+    kept = sum(int(keep.sum()) for keep in after.values()) / sum(keep.numel() for keep in after.values())
+    assert kept == pytest.approx(0.1, abs=0.005)
+
+
+@pytest.mark.parametrize("attention", [{"query": 0.5}, {"query": 0.5, "key": 0.5}])
+def test_layers_that_fall_together_need_one_sparsity(attention):
+    layers = LayerSelection(roles=[*ATTENTION]).select(tiny_net())
+    allocation = PerLayer({**attention, "*": 0.25})
+    Method(granularity=Row(), allocation=allocation).check(layers)
+    with pytest.raises(UsageError, match="one sparsity to layers that are pruned together, and has .*q_proj 0.5, .* 0.25"):
+        Method(granularity=Head(), allocation=allocation).check(layers)
 
 
 def test_a_single_head_has_dimensions_too():
@@ -242,6 +253,12 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: Head().units([toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]), "toy has none"),
         (lambda: Combined([Element(), Head()]), "roles of their own"),
         (lambda: Combined([Head(), HeadDim()]), "each role once"),
+        (
+            lambda: Method(granularity=Combined([Head(), Neuron()])).check(
+                LayerSelection(roles=[*ATTENTION]).select(tiny_net())
+            ),
+            "Neuron.*mlp_in, mlp_out, and no such layer is selected",
+        ),
     ],
 )
 def test_impossible_settings_say_why(build, message):

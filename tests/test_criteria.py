@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from tests.conftest import Regression, quiet_trainer, random_batches, regression_loader, tiny_net
+from vitprune.errors import UsageError
 from vitprune.model.layers import Layer, find_layers
 from vitprune.pruning import (
     Element,
@@ -279,3 +280,23 @@ def test_calibration_does_without_trainable_parameters():
     frozen = calibrate(Fisher(), layers, random_batches(net))
     for name in expected:
         torch.testing.assert_close(frozen[name], expected[name])
+
+
+def test_what_cannot_be_learned_about_is_named():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.once, self.never = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return x + self.once(torch.ones(7, 3)).sum()
+
+    net, x = Odd(), torch.randn(4, 3)
+    for name, message in {
+        "once": "once, which is not called for each image",
+        "never": "never, which is not called in the",
+    }.items():
+        layers = [layer for layer in find_layers(net) if layer.name == name]
+        masks.attach(layers)
+        with pytest.raises(UsageError, match=f"{message}.*pruning.layers.exclude"):
+            calibrate(Wanda(), layers, [(lambda: net(x).sum(), 4, True)])

@@ -10,19 +10,22 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from transformers import AutoConfig, AutoModelForImageClassification
+from transformers import AutoConfig, AutoModelForImageClassification, ViTImageProcessor
 
 import vitprune
-from tests.conftest import quiet_trainer, tiny_net
+from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.card import model_card
+from vitprune.export.contenders import image_shape
 from vitprune.export.export import CPU, Choices, load_masked, write_weights
 from vitprune.export.report import describe_run
 from vitprune.export.shrinkage import count
 from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
+from vitprune.model.distillation import Distillation
+from vitprune.model.layers import find_layers
 from vitprune.model.loading import net_from_config
 from vitprune.pruning import (
     Branch,
@@ -73,9 +76,10 @@ print(json.dumps(all_logits))
 UNEVEN = Combined([Head(), Neuron()])
 
 
-def train(folder, pretrained, schedule=None, max_epochs=3, **pruning_options):
+def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **pruning_options):
     torch.manual_seed(0)
-    model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)], learning_rate=1e-3)
+    labels = [str(d) for d in range(10)]
+    model = ViTClassifier(str(pretrained), labels=labels, learning_rate=1e-3, distillation=distillation)
     data = ImageData("digits", str(pretrained), batch_size=32, num_workers=0, max_images={"train": 96, "validation": 50})
     pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
     callbacks = [pruning, RunCheckpoints(dirpath=str(folder / "checkpoints"))]
@@ -119,6 +123,25 @@ def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path,
     torch.testing.assert_close(torch.tensor(close), expected, rtol=0, atol=1e-5)
     assert structured_report["shrunk"]["dropped_parameters"] > 0
     assert structured_report["pruned"]["parameters"] < structured_report["base"]["parameters"]
+
+
+@pytest.mark.parametrize("family", ["clip_vision", "siglip_vision"])
+def test_an_image_tower_of_a_model_of_image_and_text_is_trained_and_exported(tmp_path, family):
+    """Its configuration has widths and image size one level down."""
+    kind, _, tower = family.partition("_")
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    net = tiny_net(kind, **{f"{tower}_config": TINY, "text_config": text})
+    assert {layer.name for layer in find_layers(net)} - {layer.name for layer in LayerSelection().select(net)} == {
+        "vision_model.embeddings.patch_embedding",
+        "classifier",
+    }
+    net.save_pretrained(tmp_path / "net")
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "net")
+    model, data = train(tmp_path, tmp_path / "net", distillation=Distillation())
+    checkpoint, report = export(tmp_path, model, data)
+    assert report["verification"]["largest_logit_difference"] == 0
+    assert report["sparsity"]["prunable"] == pytest.approx(0.8, abs=1e-4)
+    assert image_shape(AutoModelForImageClassification.from_pretrained(tmp_path / "export").config) == (3, 16, 16)
 
 
 def test_the_report_counts_what_is_in_the_file(exported):

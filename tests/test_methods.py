@@ -6,6 +6,7 @@ from lightning import Callback
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from vitprune.errors import UsageError
+from vitprune.model import ViTClassifier
 from vitprune.pruning import (
     LAMP,
     AccuracyGuarded,
@@ -15,6 +16,7 @@ from vitprune.pruning import (
     Levels,
     Linear,
     Movement,
+    Neuron,
     NofM,
     OneShot,
     RigL,
@@ -126,6 +128,12 @@ def test_a_rate_that_cannot_be_stretched_is_refused(tmp_path):
         fit(tmp_path, IterativePruning(Linear(0.5, end_epoch=2), monitor=None, rewind=LearningRate()), ByEpoch())
 
 
+def test_rounds_a_step_apart_leave_a_rate_nowhere_to_go(tmp_path):
+    every_step = Linear(0.5, begin_step=4, end_step=12, every_n_steps=1)
+    with pytest.raises(UsageError, match="more than one step between rounds"):
+        fit(tmp_path, IterativePruning(every_step, monitor=None, rewind=LearningRate()), Decaying())
+
+
 def test_surviving_weights_go_back_to_an_early_value(tmp_path):
     def parameters(trainer, module):
         return {name: value.detach().clone() for name, value in module.named_parameters()}
@@ -219,6 +227,12 @@ class TestRegrowth:
     def test_groups_that_do_not_stand_alone_are_refused(self, tmp_path):
         with pytest.raises(UsageError, match="stand alone"):
             fit(tmp_path, IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()))
+
+    def test_units_of_several_layers_have_no_gradient_to_return_by(self):
+        model = ViTClassifier("digits", labels=[str(d) for d in range(10)])
+        pruning = IterativePruning(Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None)
+        with pytest.raises(UsageError, match="groups of a single layer"):
+            pruning.check(None, model, "validate")
 
 
 class TestAccuracyGuarded:

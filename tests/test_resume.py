@@ -36,6 +36,7 @@ from vitprune.pruning import (
     SparseGPT,
     Weights,
 )
+from vitprune.pruning.settings import first_difference
 from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vitprune.training.metrics_csv import MetricsCSV, read_metrics
 from vitprune.training.throughput import Throughput
@@ -356,3 +357,10 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
     for name in ("config.json", "model.safetensors", "report.json", "README.md", "plots/training.png"):
         assert (tmp_path / "lightning_logs" / "version_0" / "export" / name).exists(), name
+
+
+def test_settings_that_a_checkpoint_does_not_know_are_none_of_its_own():
+    theirs = {"schedule": {"class": "Cubic", "end": 4}, "seed": 1}
+    assert not first_difference(theirs, {"schedule": {**theirs["schedule"], "new": 2}, "seed": 1, "newer": 3})
+    changed = {"schedule": {"class": "Cubic", "end": 5, "new": 2}, "seed": 1}
+    assert first_difference(theirs, changed) == "schedule.end: 4 in the checkpoint, 5 now"

@@ -20,6 +20,7 @@ from vitprune.export.formats import parse_formats
 from vitprune.failures import one_message
 from vitprune.finished import finish
 from vitprune.model import ViTClassifier
+from vitprune.model.blocks import vision_config
 from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
 from vitprune.run_loggers import RunLoggers
@@ -119,7 +120,7 @@ class PruningCLI(LightningCLI):
         if self.continued_run:  # its configuration keeps the checkpoint that it began from
             self.config[self.subcommand].ckpt_path = run_folders.began_from(self.continued_run)
         given = self.datamodule.image_shape
-        expected = getattr(self.model.net.config, "image_size", given)
+        expected = getattr(vision_config(self.model.net.config), "image_size", given)
         if given != (tuple(expected) if isinstance(expected, list | tuple) else (expected, expected)):
             raise UsageError(
                 f"the model sees images of {expected} pixels, and data.image_size or data.processor make them "

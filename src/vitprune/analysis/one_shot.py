@@ -22,8 +22,7 @@ def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) 
     """Raise `UsageError` if a method does not fit these layers and sparsities, or works only while training."""
     if method.criterion.straight_through:
         raise UsageError(f"{type(method.criterion).__name__} scores what training did to the weights; there is none here.")
-    method.granularity.units(layers)
-    method.allocation.check(layers, method.granularity)
+    method.check(layers)
     for sparsity in sparsities:
         method.granularity.check_sparsity(sparsity)
 

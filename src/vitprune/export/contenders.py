@@ -16,7 +16,7 @@ from vitprune.export.exported import Logits
 from vitprune.export.load import WEIGHTS, load_pruned, load_stock
 from vitprune.export.report import count_flops
 from vitprune.export.shrinkage import count
-from vitprune.model.blocks import Widths, with_widths
+from vitprune.model.blocks import Widths, vision_config, with_widths
 from vitprune.model.loading import net_from_config
 
 
@@ -106,6 +106,7 @@ def contender(name: str, net: PreTrainedModel, setting: Setting, size: int | Non
 
 def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
     """Return (channels, height, width)."""
+    config = vision_config(config)
     size = config.image_size
     height, width = size if isinstance(size, list | tuple) else (size, size)
     return config.num_channels, height, width

@@ -108,6 +108,11 @@ def find_blocks(model: PreTrainedModel) -> list[Block]:
     return [Block(name, model.get_submodule(name), linear) for name, linear in found.items()]
 
 
+def vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Return the part of a configuration that is about images: of models of image and text (CLIP), it has one of its own."""
+    return getattr(config, "vision_config", config)
+
+
 def read_widths(config: PreTrainedConfig) -> Widths:
     """Return the widths that a configuration gives to every block."""
     heads = config.num_attention_heads

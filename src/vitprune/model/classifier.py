@@ -14,7 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from vitprune.errors import UsageError
 from vitprune.model.distillation import Distillation
 from vitprune.model.layers import block_names
-from vitprune.model.loading import build_net, build_reference, resize
+from vitprune.model.loading import build_net, build_reference, for_images_of
 from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.model.sameness import check_same_model
 
@@ -68,8 +68,7 @@ class ViTClassifier(LightningModule):
             raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
         self.save_hyperparameters(ignore=["distillation"])
         self.distillation = distillation
-        net = build_net(pretrained, architecture, labels)
-        self.net = (net if image_size in (None, getattr(net.config, "image_size", None)) else resize(net, image_size)).train()
+        self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
         if channels_last:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
+from vitprune.model.blocks import vision_config
 
 
 @final
@@ -51,12 +52,10 @@ class Distillation:
 
         """
         ours, theirs = student.config, net.config
-        fields = ["num_labels", *(("hidden_size", "num_hidden_layers", "patch_size") if self.wants_hidden_states else ())]
-        for field in fields:
-            mine, other = getattr(ours, field), getattr(theirs, field, None)
-            if mine != other:
-                hint = "" if field == "num_labels" else " With hidden_weight 0 it may."
-                raise UsageError(f"the teacher of model.distillation has {field} {other}, the model {mine}.{hint}")
+        _check_same("num_labels", theirs.num_labels, ours.num_labels)
+        for field in ("hidden_size", "num_hidden_layers", "patch_size") if self.wants_hidden_states else ():
+            of_teacher, of_student = (getattr(vision_config(config), field, None) for config in (theirs, ours))
+            _check_same(field, of_teacher, of_student, " With hidden_weight 0 it may.")
         net = trainer.precision_plugin.convert_module(net.eval().requires_grad_(False))
         self._net = net.to(trainer.strategy.root_device)
 
@@ -80,3 +79,8 @@ class Distillation:
             errors = [F.mse_loss(ours, theirs) / theirs.square().mean() for ours, theirs in pairs]
             total = total + self.hidden_weight * torch.stack(errors).mean()
         return total
+
+
+def _check_same(field: str, of_teacher: Any, of_student: Any, hint: str = "") -> None:
+    if of_teacher != of_student:
+        raise UsageError(f"the teacher of model.distillation has {field} {of_teacher}, the model {of_student}.{hint}")

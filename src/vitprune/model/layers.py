@@ -15,9 +15,9 @@ ROLE_PATTERNS = {
     "key": r"(k_proj|attention\.(self\.)?key)",
     "value": r"(v_proj|attention\.(self\.)?value)",
     "attn_out": r"(o_proj|self_attn\.out_proj|attention\.output\.dense)",
-    "mlp_in": r"(mlp\.fc1|intermediate\.dense|mlp\.weights_in)",
-    "mlp_out": r"(mlp\.fc2|output\.dense|mlp\.weights_out)",
-    "patch_embed": r"(patch_embeddings?\.projection|patch_embed\.proj)",
+    "mlp_in": r"(mlp\.fc1|intermediate\.dense)",
+    "mlp_out": r"(mlp\.fc2|output\.dense)",
+    "patch_embed": r"(patch_embeddings?\.projection|patch_embed\.proj|embeddings\.patch_embedding)",
     "classifier": r"(\w*classifier)",
 }
 OTHER_ROLE = "other"  # any other linear or convolutional layer

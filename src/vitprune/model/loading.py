@@ -20,6 +20,7 @@ from transformers import (
 
 from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
+from vitprune.model.blocks import vision_config
 from vitprune.model.classes import class_names, find_classes, keep_classes
 
 
@@ -110,8 +111,7 @@ def build_reference(pretrained: str, net: PreTrainedModel, option: str = "model.
     reference, labels = _load(pretrained, None, {}, option), list(net.config.id2label.values())
     if classes := find_classes(reference.config.id2label, labels):
         keep_classes(reference, classes, labels)
-    size = getattr(net.config, "image_size", None)
-    return reference if size is None or getattr(reference.config, "image_size", size) == size else resize(reference, size)
+    return for_images_of(reference, getattr(vision_config(net.config), "image_size", None))
 
 
 def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
@@ -120,6 +120,12 @@ def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:
         family = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING[type(config)]
         config.architectures = [(family[0] if isinstance(family, tuple) else family).__name__]
     return AutoModelForImageClassification.from_config(config)
+
+
+def for_images_of(net: PreTrainedModel, image_size: Any) -> PreTrainedModel:
+    """Return a model for images of this size: itself if they are of its own, if it sees any, or if the size is None."""
+    own = getattr(vision_config(net.config), "image_size", image_size)
+    return net if image_size in (None, own) else resize(net, image_size)
 
 
 def resize(net: PreTrainedModel, image_size: int) -> PreTrainedModel:
@@ -133,13 +139,13 @@ def resize(net: PreTrainedModel, image_size: int) -> PreTrainedModel:
         UsageError: If patches do not fit into that size.
 
     """
-    patch = getattr(net.config, "patch_size", None)
+    patch = getattr(vision_config(net.config), "patch_size", None)
     if not isinstance(patch, int):
         raise UsageError(f"data.image_size: a {net.config.model_type} is no ViT with square patches, whose size could change.")
     if image_size <= 0 or image_size % patch:
         raise UsageError(f"data.image_size must be a multiple of the model's patch size {patch}, not {image_size}.")
     config = copy.deepcopy(net.config)
-    config.image_size = image_size
+    vision_config(config).image_size = image_size
     resized, state = net_from_config(config), net.state_dict()
     name = next((key for key in state if key.endswith("position_embeddings")), None)
     if name is None:

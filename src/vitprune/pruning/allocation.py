@@ -1,7 +1,7 @@
 """Where: how much each layer drops, so that together they come to the scheduled sparsity."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.model.layers import ROLES, Layer
 from vitprune.pruning.apportion import apportion, rank, weights_to_drop
-from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.candidates import Candidate, tie
 from vitprune.pruning.granularity import Granularity
 from vitprune.pruning.layer_selection import listing
 from vitprune.pruning.units import Unit
@@ -38,11 +38,31 @@ class Allocation(ABC):
         """Return how many steps each candidate has dropped after this round.
 
         With steps of one size the total is exactly round(sparsity * steps); else it is near the number of weights that
-        it should be, off by less than the largest step, within what floors and earlier rounds allow.
+        it should be, off by less than the largest step, within what floors and earlier rounds allow. Single weights that fell
+        before, in groups that did not, count.
         """
         lower = [candidate.dropped for candidate in candidates]
         upper = [max(low, self._most_of(candidate)) for low, candidate in zip(lower, candidates, strict=True)]
-        return self.divide(weights_to_drop(sparsity, candidates), candidates, lower, upper)
+
+        def steps_at(share: float) -> list[int]:
+            return self.divide(weights_to_drop(share, candidates), candidates, lower, upper)
+
+        if not any(candidate.thinned for candidate in candidates):
+            return steps_at(sparsity)
+        return self._allocate_thinned(sparsity, candidates, steps_at)
+
+    @staticmethod
+    def _allocate_thinned(
+        sparsity: float, candidates: Sequence[Candidate], steps_at: Callable[[float], list[int]]
+    ) -> list[int]:
+        """Find, by bisection, the fewest steps that bring groups with zeros in them, some with more, to a sparsity."""
+        left = round((1 - sparsity) * sum(candidate.groups * candidate.group_size for candidate in candidates))
+        low, high = 0.0, sparsity
+        for _ in range(24):
+            middle = (low + high) / 2
+            kept = sum(candidate.left(steps) for candidate, steps in zip(candidates, steps_at(middle), strict=True))
+            low, high = (middle, high) if kept > left else (low, middle)
+        return steps_at(high)
 
     def most(self, candidates: Sequence[Candidate]) -> float:
         """Return the largest sparsity that candidates can come to together, in [0, 1]."""
@@ -116,12 +136,16 @@ class PerLayer(Allocation):
         self.sparsities = dict(sparsities)
 
     def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
-        """Every key must match a layer, and every layer a key."""
+        """Every key must match a layer, and every layer a key; layers that fall together need the same sparsity."""
         for key in self.sparsities:
             if not any(self._matches(key, layer) for layer in layers):
                 raise UsageError(f"PerLayer names {key!r}, which matches none of the pruned layers:\n{listing(layers)}")
-        for layer in layers:
-            self._sparsity_of(layer)
+        for units in tie(granularity.units(layers)):
+            together = [layer for unit in units for layer in unit.layers]
+            given = {layer.name: self._sparsity_of(layer) for layer in together}
+            if len(set(given.values())) > 1:
+                listed = ", ".join(f"{name} {sparsity:g}" for name, sparsity in given.items())
+                raise UsageError(f"PerLayer must give one sparsity to layers that are pruned together, and has {listed}.")
 
     def total(self, units: Sequence[Unit]) -> float:
         """Return the sparsity of all units together, in [0, 1)."""
@@ -132,7 +156,7 @@ class PerLayer(Allocation):
         return super()._most_of(candidate) if self._sparsity_of(candidate.layers[0]) else 0
 
     def divide(self, target: int, candidates: Sequence[Candidate], lower: Sequence[int], upper: Sequence[int]) -> list[int]:
-        """See the base class; of a unit that spans several layers, the first counts."""
+        """See the base class."""
         quotas = [self._sparsity_of(candidate.layers[0]) * candidate.groups for candidate in candidates]
         return apportion(lambda x: [x * quota for quota in quotas], target, candidates, lower, upper)
 

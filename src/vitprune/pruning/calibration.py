@@ -51,13 +51,21 @@ def calibrate(
             ran = {name: tuple(calls) for name, calls in seen.items()}  # checkpointed layers run again in the backward pass
             missing = [name for name, calls in ran.items() if not calls]
             if missing:
-                raise UsageError(f"{missing[0]} does not run in the training step, so nothing can be learned about it.")
+                raise UsageError(
+                    f"nothing can be learned about {missing[0]}, which is not called in the training step (as the layers of "
+                    "torch's MultiheadAttention are not): leave it out by pruning.layers.exclude."
+                )
             outputs = [output for calls in ran.values() for _, output in calls]
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
             if criterion.needs_gradients:  # the loss is a mean: its gradient times the images is that of each image
                 gradients = iter(torch.autograd.grad(loss * count, outputs))
             images += count if counts else 0
             for layer in layers:
+                if any(len(inputs) % count for inputs, _ in ran[layer.name]):
+                    raise UsageError(
+                        f"nothing can be learned about {layer.name}, which is not called for each image: leave it out by "
+                        "pruning.layers.exclude."
+                    )
                 calls = [_as_tokens(layer.module, inputs, next(gradients), count) for inputs, _ in ran[layer.name]]
                 inputs, gradient = (torch.cat(parts, dim=1) for parts in zip(*calls, strict=True))
                 observed = criterion.observe(inputs, gradient).double() * counts  # a rank without images adds zeros

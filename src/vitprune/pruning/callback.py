@@ -22,7 +22,6 @@ from vitprune.pruning.checks import (
     check_steps,
     check_total,
     check_units,
-    check_weight_averaging,
 )
 from vitprune.pruning.criteria import Criterion, Taylor
 from vitprune.pruning.granularity import Granularity
@@ -38,6 +37,7 @@ from vitprune.pruning.schedules import Schedule
 from vitprune.pruning.sharding import place, reshard
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import update_masks
+from vitprune.pruning.weight_averaging import check_weight_averaging, hand_on_masks
 
 
 @final
@@ -105,7 +105,7 @@ class IterativePruning(ResumablePruning):
     def check(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the layers, and refuse what cannot work; the model is left as it is."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
-        self.method.allocation.check(self.layers, self.method.granularity)
+        self.method.check(self.layers)
         units = self.method.granularity.units(self.layers)
         check_units(units, pl_module)
         if self.regrow:
@@ -221,6 +221,7 @@ class IterativePruning(ResumablePruning):
             self.good.go_back(trainer, pl_module)
         target = self.schedule.sparsity(due)
         self._update(trainer, pl_module, target, due)
+        hand_on_masks(trainer, pl_module)
         if self.rewind:
             self.rewind.rewind(trainer, pl_module)
         reached = self.measure(pl_module)

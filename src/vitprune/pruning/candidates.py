@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vitprune.model.layers import Layer
+from vitprune.pruning import masks
 from vitprune.pruning.criteria import Criterion
 from vitprune.pruning.selection import keep_highest, rank_in_row
 from vitprune.pruning.units import Unit
@@ -62,6 +63,14 @@ class Candidate:
         return fallen // (self.units[0].pools * self._round_to)
 
     @property
+    def thinned(self) -> bool:
+        """Whether weights fell before, as those of another granularity, in groups that did not fall."""
+        if self.criterion.straight_through or self.group_size == 1:
+            return False
+        fallen = sum(int(torch.count_nonzero(~masks.read(layer))) for layer in self.layers)
+        return fallen > self.dropped * self.group_size
+
+    @property
     def summed(self) -> bool:
         """Whether a score grows with the size of its group."""
         return self.criterion.reduction in ("sum", "square")
@@ -96,19 +105,32 @@ class Candidate:
     def drop(self, steps: int) -> None:
         """Write the masks in which the lowest `steps` have fallen, and forget the scores."""
         into = Tensor.copy_ if self.criterion.straight_through else Tensor.logical_and_
-        if self.plain:
-            unit = self.units[0]
-            scores = (
-                rank_in_row(self.scores.view(unit.rows, -1)).view(-1)
-                if self.criterion.per_output and unit.rows
-                else self.scores
-            )
-            unit.write(keep_highest(scores, steps), into)
-        else:
-            for unit in self.units:
-                ranks = rank_in_row(self.score(unit).view(unit.pools, self.per_pool))
-                unit.write((ranks >= steps * self._round_to).view(-1), into)
-        self.__dict__.pop("scores", None)
+        for unit, keep in zip(self.units, self._keep(steps), strict=True):
+            unit.write(keep, into)
+        for cached in ("scores", "_ranks", "_members"):
+            self.__dict__.pop(cached, None)
+
+    def left(self, steps: int) -> int:
+        """Return how many weights are kept once the lowest `steps` have fallen."""
+        return sum(int(members[keep].sum()) for members, keep in zip(self._members, self._keep(steps), strict=True))
+
+    def _keep(self, steps: int) -> list[Tensor]:
+        """Return whether each group of each unit is kept once the lowest `steps` have fallen, (G,)."""
+        if not self.plain:
+            return [(ranks >= steps * self._round_to).view(-1) for ranks in self._ranks]
+        rows = self.units[0].rows if self.criterion.per_output else None
+        scores = rank_in_row(self.scores.view(rows, -1)).view(-1) if rows else self.scores
+        return [keep_highest(scores, steps)]
+
+    @cached_property
+    def _ranks(self) -> list[Tensor]:
+        """Ranks within each pool of each unit, (pools, G / pools)."""
+        return [rank_in_row(self.score(unit).view(unit.pools, self.per_pool)) for unit in self.units]
+
+    @cached_property
+    def _members(self) -> list[Tensor]:
+        """Weights that are kept now in each group of each unit, (G,)."""
+        return [unit.reduce([masks.read(layer) for layer in unit.layers], "sum") for unit in self.units]
 
     def regrow(self, steps: int, gradients: dict[str, Tensor]) -> None:
         """Let the fallen groups of a plain unit with the largest gradients return, until only `steps` have fallen."""

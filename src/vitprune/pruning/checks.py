@@ -3,9 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning import Trainer
 from torch import nn
 
 from vitprune.errors import UsageError
@@ -58,9 +56,12 @@ def check_units(units: Sequence[Unit], model: nn.Module) -> None:
 
 
 def check_regrow(units: Sequence[Unit], regrow: RigL, schedule: Schedule) -> None:
-    """Raise `UsageError` if single groups of these units cannot grow back, or in no round a whole one would."""
-    if any(unit.pattern or unit.tie or unit.pools > 1 or unit.round_to > 1 for unit in units):
-        raise UsageError("regrow needs groups that stand alone: no NofM, HeadDim, round_to or uniform.")
+    """Raise `UsageError` if single groups of these units cannot grow back, or in no round a whole one would.
+
+    What spans several layers has no gradient once it is zero in all of them: nothing goes in, and nothing is made of it.
+    """
+    if any(unit.pattern or len(unit.parts) > 1 for unit in units):
+        raise UsageError("regrow needs groups of a single layer that stand alone: no NofM, Neuron, Head or HeadDim.")
     rounds, most = range(1, schedule.rounds + 1), max(unit.groups for unit in units)
     share = max(regrow.share(round, schedule.rounds) * (1 - schedule.sparsity(round)) for round in rounds)
     if int(share * most) == 0:
@@ -116,25 +117,3 @@ def check_steps(schedule: Schedule, trainer: Trainer) -> None:
             f"the last pruning round is due before optimizer step {end}, but training ends after {steps} steps: none "
             "would be left to fine-tune at the final sparsity. Train longer, or let the schedule end earlier."
         )
-
-
-def check_weight_averaging(trainer: Trainer, pruning: Callback, goes_back: bool) -> None:
-    """Refuse an average that would validate with stale masks (one over buffers too, or one that runs before the masks).
-
-    Args:
-        trainer: Has the callbacks.
-        pruning: One of them.
-        goes_back: Whether it puts back earlier weights, which an average knows nothing of.
-
-    """
-    for averaging in trainer.callbacks:
-        if not isinstance(averaging, WeightAveraging):
-            continue
-        if isinstance(trainer.strategy, ModelParallelStrategy):
-            raise UsageError(f"{type(averaging).__name__} cannot average a model whose parameters are sharded.")
-        if goes_back:
-            raise UsageError(f"{type(averaging).__name__} does not follow weights that go back (AccuracyGuarded, Weights).")
-        if averaging._use_buffers:
-            raise UsageError(f"{type(averaging).__name__} needs use_buffers=False with pruning, or masks go stale.")
-        if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
-            raise UsageError(f"{type(averaging).__name__} must stand after IterativePruning in the list of callbacks.")

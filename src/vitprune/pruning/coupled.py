@@ -9,6 +9,7 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.model.layers import Layer
 from vitprune.pruning.granularity import Granularity, by_column, by_row
+from vitprune.pruning.layer_selection import listing
 from vitprune.pruning.units import Part, Unit
 
 ATTENTION = ("query", "key", "value", "attn_out")
@@ -145,12 +146,21 @@ class Combined(Granularity):
         for granularity in self.granularities:
             granularity.check_sparsity(final_sparsity)
 
+    def check(self, layers: Sequence[Layer]) -> None:
+        """Each of them must have something to prune."""
+        for granularity in self.granularities:
+            if not _of(granularity, layers):
+                raise UsageError(
+                    f"{granularity} of Combined prunes {', '.join(granularity.roles or ())}, and no such layer is selected:\n"
+                    f"{listing(layers)}"
+                )
+
     def units(self, layers: Sequence[Layer]) -> list[Unit]:
         """All units of all of them."""
         _only(layers, self)
         units = []
         for granularity in self.granularities:
-            units += granularity.units([layer for layer in layers if layer.role in (granularity.roles or ())])
+            units += granularity.units(_of(granularity, layers))
         return units
 
 
@@ -175,6 +185,10 @@ def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Lay
         if missing:
             raise UsageError(f"{granularity} prunes {', '.join(roles)} together, but block {block} lacks {', '.join(missing)}.")
     return [[found[role] for role in roles] for found in blocks.values()]
+
+
+def _of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
+    return [layer for layer in layers if layer.role in (granularity.roles or ())]
 
 
 def _only(layers: Sequence[Layer], granularity: Granularity) -> None:

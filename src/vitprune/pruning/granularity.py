@@ -34,6 +34,9 @@ class Granularity(ABC):
 
         """
 
+    def check(self, layers: Sequence[Layer]) -> None:  # noqa: B027 (most have nothing to check)
+        """Raise `UsageError` if something that it should prune is not among all the layers that are selected."""
+
     def check_sparsity(self, final_sparsity: float) -> None:  # noqa: B027 (most have nothing to check)
         """Raise `UsageError` if this granularity cannot reach a sparsity."""
 

@@ -73,6 +73,14 @@ def keep_from_broadcasts(model: nn.Module) -> None:
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
 
 
+def copy_masks(source: nn.Module, target: nn.Module) -> None:
+    """Give a copy of a module the masks that the module has now, in place."""
+    theirs = dict(target.named_buffers())
+    for name, keep in source.named_buffers():
+        if KEEP_SUFFIX.search(f".{name}"):
+            theirs[name].copy_(keep)
+
+
 def read(layer: Layer, parameter: str = "weight") -> Tensor:
     """Return the mask itself (not a copy) of a layer."""
     return _parametrization(layer.module, parameter)[0].keep

@@ -1,8 +1,10 @@
 """How to prune, whenever it is: the three axes that go together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from vitprune.errors import UsageError
+from vitprune.model.layers import Layer
 from vitprune.pruning.allocation import LAMP, Allocation, Global, Uniform
 from vitprune.pruning.criteria import Criterion, Magnitude
 from vitprune.pruning.granularity import Element, Granularity
@@ -39,6 +41,11 @@ class Method:
         if self.criterion.straight_through and isinstance(self.allocation, LAMP):
             name = type(self.criterion).__name__
             raise UsageError(f"LAMP compares squares of scores, and those of {name} have signs: take Global.")
+
+    def check(self, layers: Sequence[Layer]) -> None:
+        """Raise `UsageError` if it does not fit these layers, all that are going to be pruned."""
+        self.granularity.check(layers)
+        self.allocation.check(layers, self.granularity)
 
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.data import extract_batch_size
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
@@ -23,15 +24,17 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     """Run the module's own `validation_step` over the validation data and return what it logs, by name.
 
     What the module logs in `on_validation_epoch_end` counts as well. Torchmetrics are computed over all batches (and ranks);
-    plain values are averaged, weighted by `batch_size` where the step gives one. Metrics are reset before and after; the mode
+    plain values are averaged, weighted by the size of their batch. Metrics are reset before and after; the mode
     of every submodule is restored; loggers and other callbacks hear nothing of it.
     """
     collected = _Collector()
     with silenced(module, collected), isolate_rng():  # a new iterator draws from the global generators
         module.on_validation_epoch_start()
         for index, batch in enumerate(_batches(trainer)):
+            collected.batch = to_device(trainer, module, batch)
             with trainer.precision_plugin.val_step_context():
-                run_step(module.validation_step, to_device(trainer, module, batch), index)
+                run_step(module.validation_step, collected.batch, index)
+        collected.batch = None
         module.on_validation_epoch_end()
         return collected.results(trainer)
 
@@ -97,9 +100,15 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
 
 
 class _Collector:
-    """Stands in for `LightningModule.log`."""
+    """Stands in for `LightningModule.log`, and weighs plain values as that does.
+
+    Attributes:
+        batch: The one that is being validated.
+
+    """
 
     def __init__(self) -> None:
+        self.batch: Any = None
         self.metrics: dict[str, Metric] = {}
         self.sums: dict[str, tuple[float, float]] = {}
 
@@ -109,7 +118,7 @@ class _Collector:
             return
         value = value.detach() if isinstance(value, Tensor) else value
         total, weight = self.sums.get(name, (0.0, 0.0))
-        size = float(batch_size or 1)
+        size = batch_size or (1 if self.batch is None else extract_batch_size(self.batch))
         self.sums[name] = (total + float(value) * size, weight + size)
 
     def log_dict(self, values: dict[str, Any], *_: Any, **options: Any) -> None:

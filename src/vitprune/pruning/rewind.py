@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -61,7 +62,10 @@ class LearningRate(Rewind):
             if not isinstance(scheduler, LambdaLR) or config.interval != "step" or total == math.inf:
                 raise UsageError("LearningRate rewinds a LambdaLR with interval 'step' and a known number of steps.")
             starts = sorted({0, *(start * scale for start in schedule.starts(math.ceil(total / scale)))})
-            scheduler.lr_lambdas = [_stretched(factor, [*starts, int(total)]) for factor in scheduler.lr_lambdas]
+            stretches = [*starts, int(total)]
+            if any(after - before == 1 for before, after in pairwise(stretches)):
+                raise UsageError("LearningRate needs more than one step between rounds, or the rate stays at its start.")
+            scheduler.lr_lambdas = [_stretched(factor, stretches) for factor in scheduler.lr_lambdas]
 
     def rewind(self, trainer: Trainer, module: LightningModule) -> None:
         """Do nothing: the step says it all."""

@@ -22,10 +22,11 @@ def first_difference(theirs: Any, ours: Any) -> str:
 
     A setting that the checkpoint does not name came later, and is none of its own.
     """
-    for name in theirs:
-        old, new = theirs.get(name), ours.get(name)
-        if isinstance(old, dict) and isinstance(new, dict) and old != new:
-            return f"{name}.{first_difference(old, new)}"
-        if old != new:
+    for name, old in theirs.items():
+        new = ours.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if inner := first_difference(old, new):
+                return f"{name}.{inner}"
+        elif old != new:
             return f"{name}: {old} in the checkpoint, {new} now"
     return ""
