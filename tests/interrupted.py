@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from lightning import Callback
 
-from tests.conftest import quiet_trainer
+from tests.conftest import Beside, quiet_trainer
 from vitprune.training.checkpoint_files import AtomicCheckpointIO
-from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -41,7 +40,7 @@ def train(
     **options,
 ):
     """Return everything that a finished run has come to, None for an interrupted one."""
-    checkpoints = RunCheckpoints(monitor, every_n_steps, dirpath=str(folder))
+    checkpoints = Beside(monitor, every_n_steps)
     trainer = quiet_trainer(
         folder,
         callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints, *callbacks],

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import re
 import shlex
 import sys
@@ -116,10 +117,7 @@ class TestWhatARunLeavesBehind:
         assert "exported" in out
 
     def test_a_guarded_run_that_kept_nothing_says_so(self, tmp_path, capsys):
-        (tmp_path / "kept").mkdir()
-        (tmp_path / "kept" / "best.ckpt").write_bytes(b"of another run")
         guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.max_drop=0.01"]
-        guarded.append(f"--checkpoint.dirpath={tmp_path / 'kept'}")
         main(["fit", "--config=oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0], *guarded])
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
@@ -261,6 +259,32 @@ class TestPlacesOfRuns:
         assert typed(first) == arguments
         assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
 
+    def test_a_run_whose_export_is_older_than_its_training_is_not_finished(self, tmp_path, capsys, caplog):
+        arguments = ["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}"]
+        main([*arguments, *SMALL, *DIGITS])
+        run = tmp_path / "lightning_logs" / "version_0"
+        report, last = run / "export" / "report.json", run / "checkpoints" / "last.ckpt"
+        os.utime(report, (report.stat().st_atime, last.stat().st_mtime - 1))
+        main([*arguments, *SMALL, *DIGITS, "--ckpt_path=last"])
+        assert report.stat().st_mtime > last.stat().st_mtime
+
+    def test_a_checkpoint_of_another_program_is_refused(self, tmp_path, capsys):
+        folder = tmp_path / "lightning_logs" / "version_5" / "checkpoints"
+        folder.mkdir(parents=True)
+        torch.save({"state_dict": {}, "loops": {}, "global_step": 1}, folder / "last.ckpt")
+        (tmp_path / "more.yaml").write_text(f"ckpt_path: {folder.parent}\n")
+        for words in (["--ckpt_path=last"], ["--ckpt_path", str(folder.parent)], ["--config", str(tmp_path / "more.yaml")]):
+            with pytest.raises(SystemExit):
+                main(["fit", "--config=dense.yaml", f"--trainer.default_root_dir={tmp_path}", *words, *SMALL, *DIGITS])
+            assert "last.ckpt' is a checkpoint of another Lightning program" in capsys.readouterr().err
+
+    def test_predictions_do_not_fit_into_a_folder(self, tmp_path, capsys):
+        arguments = ["--model.pretrained=digits", f"--data.predict_images={tmp_path}", f"--predictions.output={tmp_path}"]
+        Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+        with pytest.raises(SystemExit):
+            main(["predict", *arguments, *SMALL])
+        assert "is a folder: name a file" in capsys.readouterr().err
+
     def test_runs_started_at_the_same_time_have_folders_of_their_own(self, tmp_path, monkeypatch):
         def setup(data, stage, own=ImageData.setup):
             (tmp_path / "lightning_logs" / "version_0").mkdir(parents=True, exist_ok=True)  # the other has come so far
@@ -291,11 +315,14 @@ class TestPlacesOfRuns:
         reached = json.loads((tmp_path / "sensitivity.json").read_text())["reached"]
         assert all(curve == {"0.75": 0.75} for curve in reached.values())
 
-    def test_without_a_logger_nothing_is_left_in_the_working_folder(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        config = str(CONFIG_FOLDER / "dense.yaml")
-        main(["fit", "--config", config, "--trainer.max_epochs=1", "--trainer.logger=false", *SMALL, *DIGITS])
-        assert [path.name for path in tmp_path.iterdir()] == ["checkpoints"]
+    def test_a_dry_run_leaves_nothing(self, tmp_path):
+        main(["fit", "--config=dense.yaml", f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true", *DIGITS])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_configuration_of_a_run_says_what_was_said(self, finished_run):
+        """And not what follows from it: with another model, another processor is right."""
+        settings = yaml.safe_load((finished_run / "config.yaml").read_text())
+        assert (settings["data"]["processor"], settings["model"]["image_size"]) == (None, None)
 
     def test_images_of_another_size(self, tmp_path):
         arguments = ["--config=oneshot.yaml", "--data.image_size=32", "--trainer.max_epochs=2", *SMALL, *DIGITS]
@@ -383,6 +410,7 @@ BAD = {
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
     "two image sizes": ([*ITERATIVE, "--data.image_size=32", "--model.image_size=16"], "sees images of 16 pixels"),
     "a Trainer's own": ([*ITERATIVE, "--trainer.val_check_interval=1000"], "must be less than or equal"),
+    "no folder of its own": ([*ITERATIVE, "--trainer.logger=false"], "trainer.logger must not be false"),
     "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export', 'sensitivity'"),
     "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
     "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
@@ -396,7 +424,10 @@ def test_bad_input_gets_one_message(case, tmp_path, capsys):
     (tmp_path / "noschedule.yaml").write_text("model: {pretrained: digits}\npruning: {criterion: Magnitude}\n")
     arguments, message = BAD[case]
     with pytest.raises(SystemExit) as stopped:
-        main([a.replace("{tmp}", str(tmp_path)) for a in arguments] + ([] if case == "verb" else ["--trainer.logger=false"]))
+        main(
+            [a.replace("{tmp}", str(tmp_path)) for a in arguments]
+            + ([] if case == "verb" else [f"--trainer.default_root_dir={tmp_path}"])
+        )
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("vitprune: error: ")

@@ -68,6 +68,36 @@ class TestSources:
         paths = [row["image"]["path"] for split in splits.values() for row in split]
         assert len(set(paths)) == 18
 
+    @pytest.mark.parametrize(
+        ("splits", "classes", "files"),
+        [
+            (["train", "test"], ["apple", "bear", "train"], "1.png"),  # as CIFAR-100 has them
+            (["training", "val"], ["bullet_train", "cat", "test_tube"], "1.png"),
+            ([], ["bullet_train", "cat", "dog", "test"], "1.png"),
+            ([], ["cat", "dog"], "ILSVRC2012_val_1.png"),
+        ],
+    )
+    def test_folders_at_the_top_alone_say_what_a_split_is(self, tmp_path, splits, classes, files):
+        for index, name in enumerate(classes):
+            for split in splits or ["."]:
+                (tmp_path / "data" / split / name).mkdir(parents=True)
+                for copy in range(4):
+                    picture(seed=index).save(tmp_path / "data" / split / name / f"{copy}{files}")
+        loaded = load_source(str(tmp_path / "data"), validation_fraction=0.25)
+        assert loaded["train"].features["label"].names == classes
+        paths = {split: [row["image"]["path"] for row in rows] for split, rows in loaded.items()}
+        assert sum(map(len, paths.values())) == len(set().union(*paths.values())) == 4 * len(classes) * max(1, len(splits))
+        assert set(paths) == {"train", "validation", *(["test"] if "test" in splits else [])}
+
+    def test_names_decide_about_labels_that_are_strings(self, tmp_path):
+        source = self.parquet(tmp_path / "d", ["tench", "church", "tench"] * 4, Value("string"))
+        splits = load_source(source, validation_fraction=0.25, label_names=["tench", "church"])
+        names = splits["train"].features["label"].names
+        assert names == ["tench", "church"]
+        assert sum(splits["train"]["label"]) + sum(splits["validation"]["label"]) == 4
+        with pytest.raises(UsageError, match=r"the labels \['church'\]; valid are \['tench', 'dog'\]"):
+            load_source(source, label_names=["tench", "dog"])
+
     @pytest.mark.parametrize("kind", ["Image", "struct", "binary"])
     def test_a_folder_of_parquet_files(self, tmp_path, image_folder, kind):
         (tmp_path / "parquet").mkdir()

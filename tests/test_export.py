@@ -82,7 +82,7 @@ def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **
     model = ViTClassifier(str(pretrained), labels=labels, learning_rate=1e-3, distillation=distillation)
     data = ImageData("digits", str(pretrained), batch_size=32, num_workers=0, max_images={"train": 96, "validation": 50})
     pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
-    callbacks = [pruning, RunCheckpoints(dirpath=str(folder / "checkpoints"))]
+    callbacks = [pruning, RunCheckpoints()]
     trainer = quiet_trainer(
         folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=max_epochs, logger=[MetricsCSV(folder)]
     )
@@ -302,7 +302,7 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
     model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)])
     options = {"max_images": {"train": 64, "validation": 50}, "num_workers": 0, "batch_size": 10}
     data = ImageData("digits", str(pretrained), mixup=0.8, **options)
-    pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints(dirpath=str(tmp_path / "checkpoints"))
+    pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints()
     quiet_trainer(tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1).fit(model, data)
     _, report = export(tmp_path, model, data)
     assert report["pruned"]["accuracy"] == pytest.approx(pruning.rounds[-1].finetuned)

@@ -16,7 +16,7 @@ from vitprune.data import sources
 
 COUNT = int(os.environ.get("FUZZ", 60))
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
-SAFE = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--data.num_workers=0", "--trainer.logger=false"]
+SAFE = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--data.num_workers=0"]
 VALUES = [None, True, -1, 0, 1, 2, 7, 0.5, -0.5, 1e30, float("nan"), float("inf"), "", "foo", "ü", "../x", "1e-3", "null"]
 VALUES += [[], [1], [0.1, 0.2], ["query"], {}, {"a": 1}, {"class_path": "Cubic"}, {"class_path": "os.system", "init_args": {}}]
 NAMES = ["foo", "class_path", "init_args", "final_sparsity", "source", "", "max_epochs", 3, None]

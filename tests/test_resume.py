@@ -45,7 +45,9 @@ ROOT = Path(__file__).parents[1]
 STEPS = 5  # batches an epoch, below
 
 
-def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, learning_rate=1e-2, layer_decay=1.0, **options):
+def run(
+    folder, after_batches=-1, ckpt=None, workers=0, pruning=None, learning_rate=1e-2, layer_decay=1.0, batch_size=16, **options
+):
     """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
     seed_everything(42, workers=True, verbose=False)
     architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
@@ -55,7 +57,7 @@ def run(folder, after_batches=-1, ckpt=None, workers=0, pruning=None, learning_r
     data = ImageData(
         "digits",
         "digits",
-        batch_size=16,
+        batch_size=batch_size,
         num_workers=workers,
         max_images={"train": 16 * STEPS + 3, "validation": 40},
         **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1},
@@ -136,7 +138,7 @@ def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp
     best = read_checkpoint(tmp_path / "best.ckpt")
     rounds = best["callbacks"]["IterativePruning"]["rounds"]
     assert len(rounds) == 3
-    assert best["callbacks"]["RunCheckpoints"]["best_score"] == rounds[-1]["finetuned"]
+    assert best["callbacks"]["Beside"]["best_score"] == rounds[-1]["finetuned"]
     model = ViTClassifier(**{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")})
     from vitprune.pruning import masks
 
@@ -183,7 +185,7 @@ def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
     result = run(tmp_path, max_epochs=3, check_val_every_n_epoch=2)
     best = read_checkpoint(tmp_path / "best.ckpt")
     assert_same(best["state_dict"], result["weights"])
-    assert best["callbacks"]["RunCheckpoints"]["best_score"] is not None
+    assert best["callbacks"]["Beside"]["best_score"] is not None
 
 
 @pytest.mark.parametrize(
@@ -207,6 +209,12 @@ def test_images_are_counted_once_also_over_an_interruption(tmp_path):
         callbacks, logger = [Throughput()], MetricsCSV(tmp_path)
         run(tmp_path, after, ckpt, every_n_steps=2, accumulate_grad_batches=2, callbacks=callbacks, logger=logger)
     assert max(read_metrics(tmp_path)["throughput/images_seen"].values()) == 4 * STEPS * 16
+
+
+def test_batches_of_another_size_in_the_middle_of_an_epoch_are_refused(tmp_path):
+    assert run(tmp_path, 3, every_n_steps=1) is None
+    with pytest.raises(UsageError, match="in the middle of an epoch of batches of 16 images.*and here they have 8"):
+        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), batch_size=8)
 
 
 def test_the_learning_rate_of_now_wins(tmp_path):

@@ -363,6 +363,14 @@ class TestCommand:
             main(["sensitivity", *arguments])
         assert re.search(r"results of another setting: weights is \w{16} there and \w{16} now", capsys.readouterr().err)
 
+    def test_results_of_other_images_are_refused(self, tmp_path, capsys):
+        arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=role", f"--output={tmp_path}"]
+        main(["sensitivity", *arguments])
+        for other in ("--data.mean=[0.1,0.1,0.1]", "--data.validation_fraction=0.2"):
+            with pytest.raises(SystemExit):
+                main(["sensitivity", *arguments, other])
+            assert "results of another setting: data is" in capsys.readouterr().err
+
     def test_groups(self, tmp_path):
         main(["sensitivity", *ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--output={tmp_path}"])
         result = json.loads((tmp_path / "sensitivity.json").read_text())

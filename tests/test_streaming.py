@@ -123,6 +123,17 @@ def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
         run(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
 
 
+def test_shards_without_rows_are_not_waited_for(tmp_path):
+    features = Features({"image": ImageFeature(), "label": ClassLabel(names=["even", "odd"])})
+    for name, count in (("train-0", 24), ("train-1", 0), ("validation-0", 4)):
+        rows = {"image": [{"bytes": png(n), "path": None} for n in range(count)], "label": [n % 2 for n in range(count)]}
+        Dataset.from_dict(rows, features=features).to_parquet(tmp_path / f"{name}.parquet")
+    data = module(str(tmp_path), num_workers=2)
+    data.setup("fit")
+    with pytest.raises(UsageError, match="shards that a data worker reads are all empty"):
+        epoch(data, data.train_dataloader())
+
+
 def test_webdataset_tars(tmp_path):
     for split in ("train", "validation"):
         for shard in range(2):

@@ -13,7 +13,7 @@ import torch
 from lightning import Callback, seed_everything
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from tests.conftest import TINY, quiet_trainer
+from tests.conftest import TINY, Beside, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -52,7 +52,6 @@ from vitprune.pruning import (
 )
 from vitprune.pruning.sharding import whole
 from vitprune.training.checkpoint_files import AtomicCheckpointIO
-from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -148,7 +147,7 @@ def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
         epochs = 1
     trainer = quiet_trainer(
         folder,
-        callbacks=[pruning, ExactResume(), RunCheckpoints(dirpath=str(folder)), seen],
+        callbacks=[pruning, ExactResume(), Beside(), seen],
         enable_checkpointing=True,
         plugins=[AtomicCheckpointIO()],
         max_epochs=epochs,

@@ -103,13 +103,17 @@ class PruningCLI(LightningCLI):
             config.ckpt_path = str(run_folders.find_last(config.trainer.default_root_dir or "."))
             self.continued_run = run_folders.run_of(Path(config.ckpt_path)) if self.subcommand == "fit" else None
         if config.ckpt_path:
+            config.ckpt_path = run_folders.resolve_checkpoint(config.ckpt_path, self.subcommand)  # of a YAML file
             checkpoint = read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
+            if ImageData.__name__ not in checkpoint:
+                raise UsageError(f"{config.ckpt_path!r} is a checkpoint of another Lightning program.")
             self.first_step = checkpoint["global_step"]
             if self.continued_run:
                 limits = (config.trainer.max_epochs, config.trainer.max_steps)
                 run_folders.check_unfinished(self.continued_run, checkpoint, *limits)
         if self.subcommand == "export":
             parse_formats(config.formats)
+        self.given = (config.data.processor, config.model.image_size)
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
         if config.model.image_size is None:
@@ -117,8 +121,10 @@ class PruningCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Refuse images of a size that the model cannot see; some, as ResNets, see any."""
-        if self.continued_run:  # its configuration keeps the checkpoint that it began from
-            self.config[self.subcommand].ckpt_path = run_folders.began_from(self.continued_run)
+        config = self.config[self.subcommand]  # which a run saves as it was given
+        config.data.processor, config.model.image_size = self.given
+        if self.continued_run:  # the checkpoint that it began from
+            config.ckpt_path = run_folders.began_from(self.continued_run)
         given = self.datamodule.image_shape
         expected = getattr(vision_config(self.model.net.config), "image_size", given)
         if given != (tuple(expected) if isinstance(expected, list | tuple) else (expected, expected)):
@@ -147,12 +153,12 @@ class PruningCLI(LightningCLI):
             if kwargs["logger"] in (None, True):
                 self.run_loggers = RunLoggers(Path(settings["default_root_dir"] or "."), self.continued_run)
                 kwargs["logger"] = [self.run_loggers.tensorboard, self.run_loggers.metrics]
-            if kwargs["logger"]:
-                callbacks.append(LearningRateMonitor(logging_interval="step"))
+            if not kwargs["logger"]:
+                raise UsageError("trainer.logger must not be false: the loggers give a run the folder that everything is in.")
+            callbacks.append(LearningRateMonitor(logging_interval="step"))
         else:
             kwargs["logger"] = settings["logger"] or False
-        if self.subcommand != "fit" or not kwargs["logger"]:
-            self.save_config_callback = None  # only a run with a folder of its own has a configuration to save
+            self.save_config_callback = None  # only a run has a configuration to save
         if settings["enable_progress_bar"] is not False:
             callbacks.append(Progress(leave=False))
         kwargs["callbacks"] = [*callbacks, *_as_list(settings["callbacks"])]  # averages of weights must follow pruning

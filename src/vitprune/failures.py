@@ -30,7 +30,7 @@ def one_message(verb: str) -> Iterator[None]:
     except ArgumentError as error:
         _fail(explain(str(error), verb=verb))
     except UsageError as error:
-        _fail(str(error))
+        _fail(str(error).rpartition("UsageError: ")[2])  # after the traceback of a data worker, if it is one's
     except (ValueError, TypeError, MisconfigurationException) as error:
         if not _raised_by_lightning(error):
             raise

@@ -18,13 +18,13 @@ def finish(trainer: PruningTrainer, model: ViTClassifier, datamodule: ImageData,
     """Export the best model at the final sparsity, and draw the run.
 
     Args:
-        trainer: Has trained; a run without loggers has no folder to leave anything in.
+        trainer: Has trained.
         model: What it trained.
         datamodule: Scores the export.
         pruning: None if nothing was pruned.
 
     """
-    if trainer.fast_dev_run or not trainer.loggers:
+    if trainer.fast_dev_run:
         return
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
     # these are found out by all processes together

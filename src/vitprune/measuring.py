@@ -1,7 +1,9 @@
 """Where and on how many processes a model is measured, and where the results go."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,8 @@ class Measuring:
         self.model, self.net = model, self.fabric.to_device(model.net)
         limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
         self.batches = ValidationBatches(data, self.fabric.device, images_in_memory, limit)
-        images = {name: getattr(data.labelled, name) for name in ("source", "subset", "max_images", "split_seed")}
-        images |= {name: getattr(data, name) for name in ("image_size", "batch_size")}
+        images = {**asdict(data.labelled), "batch_size": data.batch_size}
+        images["processor"] = json.loads(data.image_processor.to_json_string())
         precision, chunk = str(trainer.precision), self.batches.size
         self.settings = {
             **{"verb": verb, "model": model.hparams["pretrained"], "ckpt_path": ckpt_path, "weights": weights, **settings},

@@ -24,8 +24,8 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
         if word in ("--config", "-c"):
             words[index + 1] = find_config(words[index + 1])
     for index, word in enumerate(words[:-1]):
-        if word == "--ckpt_path" and (Path(words[index + 1]) / "checkpoints").is_dir():
-            words[index + 1] = str(checkpoint_of(Path(words[index + 1]), "last" if "fit" in words else "best"))
+        if word == "--ckpt_path":
+            words[index + 1] = resolve_checkpoint(words[index + 1], words[0])
     checkpoint_path = _option(words, "--ckpt_path")
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
@@ -34,6 +34,13 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
         if run and (run / "config.yaml").is_file():
             words[1:1] = ["--config", _config_of(run, fit="fit" in words)]
     return words
+
+
+def resolve_checkpoint(path: str, verb: str) -> str:
+    """Return the path of a checkpoint; for the folder of a run its last one to go on with, and else its best."""
+    if not (Path(path) / "checkpoints").is_dir():
+        return path
+    return str(checkpoint_of(Path(path), "last" if verb == "fit" else "best"))
 
 
 def _config_of(run: Path, fit: bool) -> str:
@@ -93,7 +100,8 @@ def check_unfinished(run: Path, checkpoint: dict[str, Any], max_epochs: int | No
     whole = "" if max_epochs is None else f" of {max_epochs}"
     come = f"{run} has come to epoch {epochs}{whole}, step {checkpoint['global_step']}"
     trained = 0 <= (max_epochs or -1) <= epochs or 0 <= max_steps <= checkpoint["global_step"]
-    if trained and (run / "export" / "report.json").is_file():
+    report, last = run / "export" / "report.json", run / "checkpoints" / "last.ckpt"
+    if trained and report.is_file() and report.stat().st_mtime >= last.stat().st_mtime:  # else it is of less training
         raise UsageError(
             f"--ckpt_path last: the newest run with a checkpoint is finished: {come}. Raise trainer.max_epochs to train it on, "
             "or leave --ckpt_path out for a new run."

@@ -83,7 +83,7 @@ def _read_run(folder: Path, name: str) -> Row:
         name=name,
         kind="iterative" if len(rounds) > 1 else "one-shot" if rounds else "dense",
         images_seen=int(max(seen.values())) if seen else None,
-        data=_data(config["data"]),
+        data=_data(config["data"], report["pruned"].get("images")),
         sparsity=report["sparsity"]["prunable"],
         sparsity_total=report["sparsity"]["total"],
         accuracy_dense=report["base"]["accuracy"],
@@ -100,7 +100,7 @@ def _read_sweep(result: dict[str, Any], run: str) -> list[Row]:
             name=f"{run}/{method}",
             kind="no fine-tuning",
             images_seen=0,
-            data=_data(result["settings"]["data"]),
+            data=_data(result["settings"]["data"], result["images"]),
             sparsity=curves["reached"][sparsity],
             sparsity_total=None,
             accuracy_dense=result["dense"],
@@ -114,9 +114,10 @@ def _read_sweep(result: dict[str, Any], run: str) -> list[Row]:
     ]
 
 
-def _data(data: dict[str, Any]) -> str:
-    most, subset = (data["max_images"] or {}).get("validation"), data.get("subset")
-    return f"{Path(data['source']).name}{f' {subset}' if subset else ''}, {f'{most} images' if most else 'all images'}"
+def _data(data: dict[str, Any], images: int | None) -> str:
+    """Describe what was scored on; earlier reports do not say on how many images."""
+    subset = data.get("subset")
+    return f"{Path(data['source']).name}{f' {subset}' if subset else ''}{f', {images} images' if images else ''}"
 
 
 def _latency(benchmark: dict[str, Any]) -> float | None:

@@ -157,8 +157,9 @@ def _confusion(page: Page, config: dict[str, Any], net: PreTrainedModel, dense: 
     if dense.config.num_labels != net.config.num_labels:
         page.paragraph("Not known: the model that the run began with has other classes, and got a new classifier.")
         return
+    data = {**config["data"], "processor": config["data"]["processor"] or config["model"]["pretrained"]}
     try:
-        found = predict(dense, net, ImageData(**config["data"]), images)
+        found = predict(dense, net, ImageData(**data), images)
     except UsageError as error:
         page.paragraph(f"Not known: the data cannot be read here ({error})")
         return

@@ -140,6 +140,10 @@ class TrainingStream(ImageStream):
                     served += 1
                     yield buffered[place], {"rows": begin, "block": block, "served": served}
                 begin, block, served = stream.state_dict(), block + 1, 0
+            if begin is None:
+                raise UsageError(
+                    "the shards that a data worker reads are all empty: remove them, or take fewer data.num_workers."
+                )
             begin = None
 
     def advance(self, worker: int, workers: int, state: dict[str, Any]) -> None:

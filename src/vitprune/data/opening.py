@@ -9,6 +9,7 @@ from datasets import DatasetDict, IterableDatasetDict
 from huggingface_hub import HfApi
 
 from vitprune.assets import local_folder
+from vitprune.data.image_folders import files_by_split
 from vitprune.errors import UsageError
 
 CONVERSION = "refs/convert/parquet"  # the branch of a public data set to which the hub writes it as parquet files
@@ -43,6 +44,8 @@ def open_with(opener: Callable[..., Any], source: str, subset: str | None, **opt
     folder = local_folder(source, "data.source")
     if folder and subset and subset not in datasets.get_dataset_config_names(str(folder)):
         subset = None  # a folder without configurations would refuse it
+    if folder and (files := files_by_split(folder)):
+        options["data_files"] = files
     elif not folder and _is_script(source):
         return opener(source, data_dir=_converted(source, subset), revision=CONVERSION, **options)
     return opener(str(folder or source), subset, **options)

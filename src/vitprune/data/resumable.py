@@ -15,10 +15,13 @@ class ResumableData(LightningDataModule):
     """A data module with a position.
 
     Attributes:
+        batch_size: Images in a batch, on each process.
         position: Where training begins.
         stream: What training images are read from, if they are streamed.
 
     """
+
+    batch_size: int
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,6 +40,11 @@ class ResumableData(LightningDataModule):
             stream.load_state_dict(self._stream_states[stream.rank], workers)
 
     @property
+    def images_at_a_time(self) -> int:
+        """Images in a batch of all processes together."""
+        return self.batch_size * (self.trainer.world_size if self.trainer else 1)
+
+    @property
     def now(self) -> Position:
         """The epoch, and how many of its batches have been used; a finished epoch is the next one's start."""
         assert self.trainer is not None
@@ -46,7 +54,7 @@ class ResumableData(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position; of a stream, also where every rank's workers are in it."""
-        state: dict[str, Any] = asdict(self.now)
+        state: dict[str, Any] = {**asdict(self.now), "images_at_a_time": self.images_at_a_time}
         if self.stream:
             streams = [self.stream.state_dict()]
             if self.trainer.world_size > 1:
@@ -59,9 +67,16 @@ class ResumableData(LightningDataModule):
         """Go on from that position.
 
         Raises:
-            UsageError: If a stream was read by another number of processes.
+            UsageError: If batches have another size in the middle of an epoch, or a stream was read by another number of
+                processes.
 
         """
+        before, now = state_dict.get("images_at_a_time", self.images_at_a_time), self.images_at_a_time
+        if state_dict["batches"] and before != now:
+            raise UsageError(
+                f"the checkpoint is in the middle of an epoch of batches of {before} images on all processes together, and "
+                f"here they have {now}: resume with as many (data.batch_size is that of one process)."
+            )
         self.position = Position(state_dict["epoch"], state_dict["batches"])
         self._stream_states = state_dict.get("streams", [])
         ranks = self.trainer.world_size if self.trainer else 1

@@ -5,19 +5,15 @@ Whatever the source calls them, the result has the columns `image` (undecoded) a
 """
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, IterableDatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from vitprune.data.opening import open_source
+from vitprune.data.split_names import SPLIT_NAMES, find_split
 from vitprune.errors import UsageError
 
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
 LABEL_NAMES = ("label", "labels", "class", "target", "fine_label", "cls")
 DIGITS_SPLIT_SEED = 0  # fixed for good: the embedded model was pretrained on exactly this train split
 
@@ -29,6 +25,7 @@ def load_source(
     validation_fraction: float = 0.1,
     seed: int = 42,
     subset: str | None = None,
+    label_names: list[str] | None = None,
 ) -> DatasetDict:
     """Load a labelled image data set.
 
@@ -40,6 +37,7 @@ def load_source(
             in (0, 1).
         seed: Fixes which images that share holds.
         subset: Configuration of a data set that has several.
+        label_names: The classes in the order of their numbers, where labels are strings.
 
     Returns:
         Splits `train`, `validation` and, where the source has one with labels, `test`.
@@ -53,7 +51,7 @@ def load_source(
     if not splits:
         raise UsageError(f"data.source {source!r} has the splits {sorted(raw)}; one of them must be called 'train'.")
     splits = {name: normalise_columns(split, source, image_column, label_column) for name, split in splits.items()}
-    splits = _share_labels(splits, source)
+    splits = _share_labels(splits, source, label_names)
     if "validation" not in splits and "train" in splits:
         splits |= _carve_validation(splits["train"], validation_fraction, seed)
         rank_zero_info(
@@ -76,11 +74,6 @@ def _digits() -> DatasetDict:
         return Dataset.from_dict(columns, features=features)
 
     return DatasetDict(train=split(train), validation=split(validation), test=split(test))
-
-
-def find_split(raw: DatasetDict | IterableDatasetDict, name: str) -> str | None:
-    """Return what a source calls its split `train`, `validation` or `test`; None if it has none."""
-    return next((alias for alias in SPLIT_NAMES[name] if alias in raw), None)
 
 
 def normalise_columns(split: Dataset, source: str, image_column: str | None, label_column: str | None) -> Dataset:
@@ -126,12 +119,12 @@ def _only(found: list[str], kind: str, split: Dataset, source: str) -> str:
     return found[0]
 
 
-def _share_labels(splits: dict[str, Dataset], source: str) -> dict[str, Dataset]:
+def _share_labels(splits: dict[str, Dataset], source: str, label_names: list[str] | None) -> dict[str, Dataset]:
     """Give every split the same `ClassLabel`, check its range, and drop a test split without labels."""
     reference = splits.get("train") or next(iter(splits.values()))
     feature = reference.features["label"]
     if not isinstance(feature, ClassLabel):
-        feature = _class_label(reference, source)
+        feature = _class_label(reference, source, label_names)
     if feature.num_classes < 2:
         raise UsageError(f"{source!r} has one class only, {feature.names}: there is nothing to tell apart.")
     shared = {}
@@ -143,7 +136,7 @@ def _share_labels(splits: dict[str, Dataset], source: str) -> dict[str, Dataset]
     return shared
 
 
-def _class_label(split: Dataset, source: str) -> ClassLabel:
+def _class_label(split: Dataset, source: str, label_names: list[str] | None) -> ClassLabel:
     values = split.unique("label")
     if any(not isinstance(value, int | str) for value in values):
         raise UsageError(f"the labels of {source!r} must be integers or strings, not {values[:3]}.")
@@ -154,7 +147,7 @@ def _class_label(split: Dataset, source: str) -> ClassLabel:
                 "Use names (strings) where numbers have gaps."
             )
         return ClassLabel(names=[str(value) for value in sorted(values)])
-    return ClassLabel(names=sorted(values))
+    return ClassLabel(names=label_names or sorted(values))
 
 
 def _with_class_label(split: Dataset, feature: ClassLabel, source: str, name: str) -> Dataset:
@@ -162,7 +155,7 @@ def _with_class_label(split: Dataset, feature: ClassLabel, source: str, name: st
     if any(isinstance(value, str) for value in values):
         unknown = sorted(set(values) - set(feature.names))
         if unknown:
-            raise UsageError(f"the {name} split of {source!r} has labels that train does not have: {unknown[:5]}.")
+            raise UsageError(f"the {name} split of {source!r} has the labels {unknown[:5]}; valid are {feature.names[:5]}, ...")
     else:
         wrong = [value for value in values if value is None or not 0 <= value < feature.num_classes]
         if wrong:

@@ -5,7 +5,8 @@ from functools import cached_property
 
 from datasets import Dataset, DatasetDict
 
-from vitprune.data.sources import SPLIT_NAMES, load_source
+from vitprune.data.sources import load_source
+from vitprune.data.split_names import SPLIT_NAMES
 from vitprune.data.streaming import StreamedSplit, load_streams
 from vitprune.errors import UsageError
 
@@ -34,7 +35,7 @@ class Splits:
         columns = (self.image_column, self.label_column)
         if self.streaming:
             return load_streams(self.source, *columns, self.label_names, self.max_images, self.subset)
-        splits = load_source(self.source, *columns, self.validation_fraction, self.split_seed, self.subset)
+        splits = load_source(self.source, *columns, self.validation_fraction, self.split_seed, self.subset, self.label_names)
         for name, most in self.max_images.items():
             if name in splits and len(splits[name]) > most:
                 splits[name] = splits[name].shuffle(seed=self.split_seed).select(range(most))

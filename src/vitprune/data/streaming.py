@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, Features
 
 from vitprune.data.opening import open_source, open_with
-from vitprune.data.sources import SPLIT_NAMES, find_split, normalise_columns
+from vitprune.data.sources import normalise_columns
+from vitprune.data.split_names import SPLIT_NAMES, find_split
 from vitprune.errors import UsageError
 
 ROWS_IN_MEMORY = 1024

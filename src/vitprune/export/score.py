@@ -9,7 +9,7 @@ from vitprune.export.verify import logits
 
 
 def score(net: PreTrainedModel, data: ImageData, batches: int | None, device: torch.device) -> dict[str, float]:
-    """Return accuracy and loss on the validation split.
+    """Return accuracy and loss on the validation split, and its number of images.
 
     Args:
         net: A model in evaluation mode.
@@ -26,4 +26,4 @@ def score(net: PreTrainedModel, data: ImageData, batches: int | None, device: to
         loss += float(F.cross_entropy(scores, labels, reduction="sum"))
         images += len(labels)
     net.cpu()
-    return {"accuracy": correct / images, "loss": loss / images}
+    return {"accuracy": correct / images, "loss": loss / images, "images": images}

@@ -30,16 +30,15 @@ class RunCheckpoints(Checkpoint):
     Args:
         monitor: Validation metric, higher = better; no loss.
         every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
-        dirpath: Folder; by default `checkpoints` in the run's folder.
 
     """
 
-    def __init__(self, monitor: str = "val/accuracy", every_n_steps: int | None = None, dirpath: str | None = None) -> None:
+    def __init__(self, monitor: str = "val/accuracy", every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         if monitor.endswith("loss"):
             raise UsageError(f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is better when higher.")
-        self.monitor, self.every_n_steps, self.dirpath = monitor, every_n_steps, dirpath
+        self.monitor, self.every_n_steps = monitor, every_n_steps
         self.best_score: float | None = None
         self.best_sparsity = 0.0
         self._signals = StopSignals()
@@ -47,9 +46,7 @@ class RunCheckpoints(Checkpoint):
         self._validated_at = -1
 
     def folder(self, trainer: Trainer) -> Path:
-        """Return where the checkpoints of a run are."""
-        if self.dirpath:
-            return Path(self.dirpath)
+        """Return where the checkpoints of a run are: `checkpoints` in its folder."""
         return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

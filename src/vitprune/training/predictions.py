@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from vitprune.errors import UsageError
+
 
 class PredictionsCSV(BasePredictionWriter):
     """Write `file, label, probability` for each predicted image; with several processes, one file for each.
@@ -22,6 +24,11 @@ class PredictionsCSV(BasePredictionWriter):
     def __init__(self, output: str = "predictions.csv") -> None:
         super().__init__(write_interval="epoch")
         self.output = Path(output)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a folder before anything is predicted."""
+        if self.output.is_dir():
+            raise UsageError(f"predictions.output {str(self.output)!r} is a folder: name a file.")
 
     def write_on_epoch_end(
         self,
