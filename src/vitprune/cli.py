@@ -10,6 +10,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune import folder_commands, run_folders
 from vitprune.cli_errors import explain
@@ -126,6 +127,7 @@ class PruningCLI(LightningCLI):
         if self.continued_run:  # the checkpoint that it began from
             config.ckpt_path = run_folders.began_from(self.continued_run)
         given = self.datamodule.image_shape
+        rank_zero_info(f"images become {given[0]} x {given[1]} pixels, as the model sees them")
         expected = getattr(vision_config(self.model.net.config), "image_size", given)
         if given != (tuple(expected) if isinstance(expected, list | tuple) else (expected, expected)):
             raise UsageError(

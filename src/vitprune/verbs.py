@@ -163,6 +163,7 @@ class MeasuringTrainer(Trainer):
                 states[name]["after fine-tuning"] = after[name].weight.detach()
         folder = find_folder("histograms", {}, Path(self.default_root_dir), output, ckpt_path)
         folder.mkdir(parents=True, exist_ok=True)
+        print(f"pruned and drawn: {', '.join(states)} (--names chooses others)")
         show(folder, "histograms", histograms.save({name: histograms.count(s) for name, s in states.items()}, folder))
 
     def _pruning(self) -> IterativePruning:

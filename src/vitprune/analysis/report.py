@@ -75,7 +75,7 @@ def _lead(report: dict[str, Any]) -> str:
     sparsity, before, after = report["sparsity"], report["base"]["accuracy"], report["pruned"]["accuracy"]
     dense = "" if before is None else f", from {before:.2%}"
     return (
-        f"{sparsity['prunable']:.2%} of the prunable weights and {sparsity['total']:.2%} of all parameters are zero; "
+        f"{sparsity['prunable']:.2%} of the prunable weights and {sparsity['total']:.2%} of all parameters are pruned; "
         f"validation accuracy {after:.2%}{dense}."
     )
 

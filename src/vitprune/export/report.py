@@ -61,9 +61,10 @@ def describe_run(checkpoint: dict[str, Any], parameters: int) -> dict[str, Any]:
 def summarize(report: dict[str, Any]) -> str:
     """Return what is worth saying about an export, in lines of their own, and a line for each further format."""
     done = "" if report["finished"] else ", before the final sparsity of its schedule"
-    pruned = report["pruned"]
+    pruned, before = report["pruned"], report["base"]["accuracy"]
+    dense = "" if before is None else f", {before:.2%} before pruning"
     lines = [
-        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.2%}",
+        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy {pruned['accuracy']:.2%}{dense}",
         f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters stored, {pruned['nonzero_parameters']:,} of "
         "them not zero",
         _logits(report["verification"]),

@@ -64,7 +64,8 @@ def _load(
                     f"{pretrained} knows the {len(labels)} classes of the data among {config.num_labels}: they stay."
                 )
         elif labels:
-            fate = "its classifier stays" if config.num_labels == len(labels) and not lost else "new classifier"
+            stays = config.num_labels == len(labels) and not lost
+            fate = "its classifier stays" if stays else "new classifier, untrained, so there is no dense model to match"
             rank_zero_info(f"{pretrained} has {config.num_labels} classes of other names, the data {len(labels)}: {fate}.")
             net = _read(source, names)[0] if classes else net
     except (OSError, ValueError, KeyError, SafetensorError) as error:

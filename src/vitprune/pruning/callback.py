@@ -150,10 +150,11 @@ class IterativePruning(ResumablePruning):
             self.dense = validate_now(trainer, pl_module)
             if (trainer.enable_validation or self.schedule.observes) and self.monitor not in self.dense:
                 raise UsageError(f"pruning.monitor {self.monitor!r} is not among what validation logs: {sorted(self.dense)}.")
+        if (name := str(self.monitor)) in self.dense:
+            held = ": the rounds are held against that" if self.schedule.observes else ""
+            announce(f"before pruning  {name} {self.dense[name]:.4f}{held}")
         if self.schedule.observes:
             self.good.keep(pl_module)
-            metric = self.dense[str(self.monitor)]
-            announce(f"the dense model has {self.monitor} {metric:.4f}: the rounds are held against that")
 
     # ---- while training
 

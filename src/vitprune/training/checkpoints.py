@@ -147,9 +147,11 @@ class RunCheckpoints(Checkpoint):
         return False
 
     def _stop(self, trainer: Trainer) -> None:
+        root = Path(trainer.default_root_dir)
+        place = "" if root.resolve() == Path.cwd() else f" --trainer.default_root_dir {root}"
         rank_zero_info(
             f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
-            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last"
+            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last{place}"
         )
         if said := self._signals.requeue(trainer):
             rank_zero_info(said)
