@@ -55,14 +55,17 @@ class Allocation(ABC):
     def _allocate_thinned(
         sparsity: float, candidates: Sequence[Candidate], steps_at: Callable[[float], list[int]]
     ) -> list[int]:
-        """Find, by bisection, the fewest steps that bring groups with zeros in them, some with more, to a sparsity."""
-        left = round((1 - sparsity) * sum(candidate.groups * candidate.group_size for candidate in candidates))
+        """Find, by bisection, the steps that bring groups with zeros in them, some with more, closest to a sparsity."""
+        wanted = (1 - sparsity) * sum(candidate.groups * candidate.group_size for candidate in candidates)
+
+        def excess(counts: Sequence[int]) -> float:
+            return sum(candidate.left(steps) for candidate, steps in zip(candidates, counts, strict=True)) - wanted
+
         low, high = 0.0, sparsity
         for _ in range(24):
             middle = (low + high) / 2
-            kept = sum(candidate.left(steps) for candidate, steps in zip(candidates, steps_at(middle), strict=True))
-            low, high = (middle, high) if kept > left else (low, middle)
-        return steps_at(high)
+            low, high = (middle, high) if excess(steps_at(middle)) > 0 else (low, middle)
+        return min(steps_at(low), steps_at(high), key=lambda counts: abs(excess(counts)))
 
     def most(self, candidates: Sequence[Candidate]) -> float:
         """Return the largest sparsity that candidates can come to together, in [0, 1]."""
