@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_elsewhere_takes_its_best_along(runs, strategy):
     before, after = (
         read_checkpoint(runs / folder / "best.ckpt") for folder in (f"{strategy}/magnitude", f"{strategy}, gone on with")
     )
-    scores = [checkpoint["callbacks"]["RunCheckpoints"]["best_score"] for checkpoint in (before, after)]
+    scores = [checkpoint["callbacks"]["Beside"]["best_score"] for checkpoint in (before, after)]
     assert scores[1] >= scores[0]
 
 
