@@ -372,3 +372,7 @@ def test_settings_that_a_checkpoint_does_not_know_are_none_of_its_own():
     assert not first_difference(theirs, {"schedule": {**theirs["schedule"], "new": 2}, "seed": 1, "newer": 3})
     changed = {"schedule": {"class": "Cubic", "end": 5, "new": 2}, "seed": 1}
     assert first_difference(theirs, changed) == "schedule.end: 4 in the checkpoint, 5 now"
+    assert "sparsities: {'query': 0.5} in the checkpoint" in first_difference(
+        {"allocation": {"class": "PerLayer", "sparsities": {"query": 0.5}}},
+        {"allocation": {"class": "PerLayer", "sparsities": {"query": 0.5, "key": 0.5}}},
+    )

@@ -26,7 +26,7 @@ from vitprune.pruning import IterativePruning
 from vitprune.quiet import quieten
 from vitprune.run_loggers import RunLoggers
 from vitprune.trainer import Progress, PruningTrainer
-from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
+from vitprune.training.checkpoint_files import VALID, AtomicCheckpointIO, read_checkpoint
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands, command_line
 from vitprune.training.exact_resume import ExactResume
@@ -107,7 +107,7 @@ class PruningCLI(LightningCLI):
             config.ckpt_path = run_folders.resolve_checkpoint(config.ckpt_path, self.subcommand)  # of a YAML file
             checkpoint = read_checkpoint(config.ckpt_path)  # refuse what cannot be loaded while that is cheap
             if ImageData.__name__ not in checkpoint:
-                raise UsageError(f"{config.ckpt_path!r} is a checkpoint of another Lightning program.")
+                raise UsageError(f"{config.ckpt_path!r} is a checkpoint of another Lightning program. {VALID}")
             self.first_step = checkpoint["global_step"]
             if self.continued_run:
                 limits = (config.trainer.max_epochs, config.trainer.max_steps)
@@ -156,7 +156,7 @@ class PruningCLI(LightningCLI):
                 self.run_loggers = RunLoggers(Path(settings["default_root_dir"] or "."), self.continued_run)
                 kwargs["logger"] = [self.run_loggers.tensorboard, self.run_loggers.metrics]
             if not kwargs["logger"]:
-                raise UsageError("trainer.logger must not be false: the loggers give a run the folder that everything is in.")
+                raise UsageError("trainer.logger must not be false: leave it out, as the loggers give a run its folder.")
             callbacks.append(LearningRateMonitor(logging_interval="step"))
         else:
             kwargs["logger"] = settings["logger"] or False

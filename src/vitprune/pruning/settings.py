@@ -20,11 +20,11 @@ def describe(value: Any) -> Any:
 def first_difference(theirs: Any, ours: Any) -> str:
     """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does.
 
-    A setting that the checkpoint does not name came later, and is none of its own.
+    A setting that the checkpoint does not name came later, and is none of its own. What a user maps by name is compared whole.
     """
     for name, old in theirs.items():
         new = ours.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
+        if isinstance(old, dict) and isinstance(new, dict) and "class" in old:
             if inner := first_difference(old, new):
                 return f"{name}.{inner}"
         elif old != new:
