@@ -113,6 +113,7 @@ class TestWhatARunLeavesBehind:
     def test_a_line_per_round(self, tmp_path, capsys):
         main(["fit", "--config", "oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0]])
         out = capsys.readouterr().out
+        assert "before pruning  val/accuracy 1.0000" in out
         assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
         assert "exported" in out
 

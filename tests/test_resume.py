@@ -354,6 +354,8 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     os.killpg(process.pid, number)  # as a terminal does: the data workers hear it, too
     output = process.communicate()[0]
     assert process.returncode == code, output
+    told = f"Go on with: fit --ckpt_path last --trainer.default_root_dir {tmp_path}"
+    assert (told in output) == (number != signal.SIGKILL), output
     assert not (tmp_path / "lightning_logs" / "version_0" / "export").exists()
     resumed = start(tmp_path, "--ckpt_path", "last")
     output = resumed.communicate()[0]
