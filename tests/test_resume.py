@@ -1,5 +1,6 @@
 """Interrupted and resumed = uninterrupted, bit for bit."""
 
+import io
 import os
 import random
 import signal
@@ -270,6 +271,20 @@ class TestFiles:
             AtomicCheckpointIO().save_checkpoint({"a": 2}, target)
         assert torch.load(target) == {"a": 1}
         assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+    def test_what_broke_into_a_save_is_what_is_raised(self, tmp_path, monkeypatch):
+        """A dead data worker is reported by a signal, wherever the program is; torch's own complaint would hide it."""
+
+        class Interrupted(io.FileIO):
+            def write(self, data):
+                if self.tell() > 1000:
+                    raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+                return super().write(data)
+
+        monkeypatch.setattr(Path, "open", lambda path, mode: Interrupted(path, "w"))
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(5000)}, tmp_path / "last.ckpt")
+        assert list(tmp_path.iterdir()) == []
 
     def test_code_in_a_checkpoint_is_not_executed(self, tmp_path):
         class Malicious:

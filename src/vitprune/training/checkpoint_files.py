@@ -31,11 +31,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException as error:
-            cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch hides it behind its own
+            cause = error
+            if "inline_container" in str(error) and error.__context__:  # torch's complaint about a file that was broken off
+                cause = error.__context__
             if isinstance(cause, OSError):
                 reason = f"the checkpoint could not be saved: {cause.strerror}; the one before it is kept"
                 raise OSError(cause.errno, reason, str(path)) from error
-            raise
+            raise cause from None
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
