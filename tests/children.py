@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import vitprune.data.datamodule
-from vitprune.cli import main
+from vitprune.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
@@ -41,7 +41,9 @@ class Child:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"output-{time.monotonic_ns()}.txt"
         words = [*TINY_RUN, f"--trainer.default_root_dir={folder}", *arguments]
-        self.process = FORKS.Process(target=_run, args=(words, self.log, sabotage, environment or {}))
+        self.process = FORKS.Process(
+            target=_run, args=(words, self.log, sabotage, environment or {})
+        )
         self.process.start()
 
     @property
@@ -67,10 +69,20 @@ def ranks(folder, *arguments, count=2, sabotage=None):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count), "NODE_RANK": "0"}
+    common = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": str(count),
+        "NODE_RANK": "0",
+    }
     words = (f"--trainer.devices={count}", "--trainer.strategy=ddp", *arguments)
     return [
-        Child(folder, *words, sabotage=sabotage if rank == count - 1 else None, environment={**common, "LOCAL_RANK": str(rank)})
+        Child(
+            folder,
+            *words,
+            sabotage=sabotage if rank == count - 1 else None,
+            environment={**common, "LOCAL_RANK": str(rank)},
+        )
         for rank in range(count)
     ]
 
@@ -79,7 +91,9 @@ def _run(words, log, sabotage, environment):
     os.setsid()
     os.environ.update(environment)
     torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # of data workers, as it is in a process that nothing forked
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # of data workers, as it is in a process that nothing forked
     file = log.open("w", buffering=1)
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)
@@ -126,7 +140,10 @@ def _limit_files(real, *args):
 def _fill_disk(real, *args):
     """Leave no byte free where the file goes."""
     real(*args)
-    with (Path(args[1]).parent / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+    with (
+        (Path(args[1]).parent / "filler").open("wb", buffering=0) as file,
+        contextlib.suppress(OSError),
+    ):
         while file.write(bytes(4096)):
             pass
 
@@ -151,7 +168,9 @@ def _kill_workers_soon():
 
 AFTER_CONFIGURATION = 1 + 12  # config.yaml is put in place before the first checkpoint
 SABOTAGE = {
-    "while a checkpoint is written": lambda: _on_call(12, torch, "save", _die_in_the_middle_of_the_file),
+    "while a checkpoint is written": lambda: _on_call(
+        12, torch, "save", _die_in_the_middle_of_the_file
+    ),
     "before it is renamed": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _die),
     "after it is renamed": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _die_after),
     "full disk": lambda: _on_call(AFTER_CONFIGURATION, os, "replace", _fill_disk),

@@ -16,7 +16,9 @@ from vitprune.training.checkpoints import RunCheckpoints
 torch.set_num_threads(1)  # more only get in each other's way on models this small
 
 SHARED = Path(__file__).parents[2] / "shared"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder with DeiT-Tiny and Imagenette is not here")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the folder with DeiT-Tiny and Imagenette is not here"
+)
 
 TINY = {
     "image_size": 16,
@@ -39,7 +41,9 @@ def tiny_swin():
     """Return a Swin with random weights: two blocks in its first stage and one in its second, with a layer in between."""
     torch.manual_seed(0)
     stages = {"depths": [2, 1], "num_heads": [2, 4], "embed_dim": 8, "window_size": 2}
-    return net_from_config(AutoConfig.for_model("swin", image_size=16, patch_size=2, num_labels=10, **stages)).eval()
+    return net_from_config(
+        AutoConfig.for_model("swin", image_size=16, patch_size=2, num_labels=10, **stages)
+    ).eval()
 
 
 def random_batches(net, images: int = 6, sizes=(4, 2)):
@@ -48,7 +52,10 @@ def random_batches(net, images: int = 6, sizes=(4, 2)):
     pixels = torch.randn(images, 3, 16, 16, generator=generator)
     labels = torch.randint(10, (images,), generator=generator)
     batches = zip(pixels.split(sizes), labels.split(sizes), strict=True)
-    return [(lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y), True) for x, y in batches]
+    return [
+        (lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y), True)
+        for x, y in batches
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +94,9 @@ class Regression(LightningModule):
         return nn.functional.mse_loss(self(batch[0]), batch[1])
 
     def validation_step(self, batch, batch_idx):
-        self.log("val/score", -nn.functional.mse_loss(self(batch[0]), batch[1]), batch_size=len(batch[0]))
+        self.log(
+            "val/score", -nn.functional.mse_loss(self(batch[0]), batch[1]), batch_size=len(batch[0])
+        )
 
     def configure_optimizers(self):
         return self.optimizer(self.parameters(), **{"lr": 1e-2, **self.options})

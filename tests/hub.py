@@ -1,6 +1,7 @@
 """A hub on this machine, as much of one as its libraries ask for to download models and data sets.
 
-Its files lie in FOLDER/models/OWNER/NAME/REVISION and FOLDER/datasets/OWNER/NAME/REVISION, with a REVISION's slashes as `%2F`.
+Its files lie in FOLDER/models/OWNER/NAME/REVISION and FOLDER/datasets/OWNER/NAME/REVISION, with a
+REVISION's slashes as `%2F`.
 """
 
 import json
@@ -39,7 +40,13 @@ class Hub(BaseHTTPRequestHandler):
         return next((found for found in revisions if revision in (found.name, digest(found))), None)
 
     def describe(
-        self, kind: str, owner: str = "", name: str = "", question: str = "revision", revision: str = "main", *inside
+        self,
+        kind: str,
+        owner: str = "",
+        name: str = "",
+        question: str = "revision",
+        revision: str = "main",
+        *inside,
     ) -> None:
         """Say what a revision holds."""
         found = self.find(kind, owner, name, revision)
@@ -49,7 +56,9 @@ class Hub(BaseHTTPRequestHandler):
             self.send_json({"id": f"{owner}/{name}", "sha": digest(found), "siblings": []})
         elif question == "paths-info":
             asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
-            self.send_json([self.entry(found, found / path) for path in asked if (found / path).exists()])
+            self.send_json(
+                [self.entry(found, found / path) for path in asked if (found / path).exists()]
+            )
         elif (top := found / unquote("/".join(inside))).exists():
             paths = top.rglob("*") if "recursive=true" in self.path.lower() else top.glob("*")
             self.send_json([self.entry(found, path) for path in sorted(paths)])
@@ -59,7 +68,12 @@ class Hub(BaseHTTPRequestHandler):
     def entry(self, revision: Path, path: Path) -> dict[str, object]:
         """Describe a file or a folder."""
         kind, size = ("file", path.stat().st_size) if path.is_file() else ("directory", 0)
-        return {"type": kind, "path": str(path.relative_to(revision)), "size": size, "oid": digest(path)}
+        return {
+            "type": kind,
+            "path": str(path.relative_to(revision)),
+            "size": size,
+            "oid": digest(path),
+        }
 
     def send_file(self, revision: Path | None, file: list[str]) -> None:
         """Send a file, or the part of it that is asked for."""
@@ -100,7 +114,12 @@ def serving(folder: Path) -> Iterator[dict[str, str]]:
     Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        yield {
+            "HF_ENDPOINT": endpoint,
+            "HF_HOME": str(folder / "home"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
+        }
     finally:
         server.shutdown()
         server.server_close()

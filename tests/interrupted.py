@@ -7,7 +7,7 @@ import torch
 from lightning import Callback
 
 from tests.conftest import Beside, quiet_trainer
-from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.runs.checkpoint_files import AtomicCheckpointIO
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -58,7 +58,9 @@ def train(
         "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
         "rounds": pruning.rounds,
         "dense": pruning.dense,
-        "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+        "metrics": {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")
+        },
         "steps": (trainer.global_step, trainer.current_epoch),
         "position": data.state_dict(),
         "random": (torch.rand(3), np.random.rand(3).tolist(), random.random()),

@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import prune
 
 from tests.conftest import tiny_net
-from vitprune.model.layers import Layer, find_layers
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning import (
     Column,
     Element,
@@ -27,7 +27,9 @@ SPARSITIES = [0.0, 0.1, 0.333, 0.5, 0.8, 0.97]
 
 def our_masks(layers, sparsity, granularity, criterion=None, allocation=None):
     masks.attach(layers)
-    update_masks(layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity)
+    update_masks(
+        layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity
+    )
     return {layer.name: masks.read(layer).float() for layer in layers}
 
 
@@ -47,7 +49,9 @@ def test_l1_unstructured(layer, sparsity):
 @pytest.mark.parametrize("n", [1, 2, float("inf")])
 @pytest.mark.parametrize("dim", [0, 1])
 def test_ln_structured(layer, sparsity, n, dim):
-    theirs = prune.ln_structured(copy.deepcopy(layer.module), "weight", sparsity, n=n, dim=dim).weight_mask
+    theirs = prune.ln_structured(
+        copy.deepcopy(layer.module), "weight", sparsity, n=n, dim=dim
+    ).weight_mask
     ours = our_masks([layer], sparsity, [Row(), Column()][dim], Magnitude(p=n))["layer"]
     assert torch.equal(ours, theirs)
 
@@ -56,8 +60,12 @@ def test_ln_structured(layer, sparsity, n, dim):
 def test_ln_structured_of_a_convolution(dim):
     torch.manual_seed(3)
     layer = Layer("conv", torch.nn.Conv2d(6, 10, 3), "other", None)
-    theirs = prune.ln_structured(copy.deepcopy(layer.module), "weight", 0.4, n=2, dim=dim).weight_mask
-    assert torch.equal(our_masks([layer], 0.4, [Row(), Column()][dim], Magnitude(p=2))["conv"], theirs)
+    theirs = prune.ln_structured(
+        copy.deepcopy(layer.module), "weight", 0.4, n=2, dim=dim
+    ).weight_mask
+    assert torch.equal(
+        our_masks([layer], 0.4, [Row(), Column()][dim], Magnitude(p=2))["conv"], theirs
+    )
 
 
 @pytest.mark.parametrize("sparsity", SPARSITIES)
@@ -65,7 +73,9 @@ def test_global_unstructured_of_a_whole_vit(family, sparsity):
     net = tiny_net(family)
     reference = copy.deepcopy(net)
     chosen = LayerSelection().select(reference)
-    prune.global_unstructured([(c.module, "weight") for c in chosen], prune.L1Unstructured, amount=sparsity)
+    prune.global_unstructured(
+        [(c.module, "weight") for c in chosen], prune.L1Unstructured, amount=sparsity
+    )
     ours = our_masks(LayerSelection().select(net), sparsity, Element(), allocation=Global())
     for layer in chosen:
         assert torch.equal(ours[layer.name], layer.module.weight_mask), layer.name
@@ -75,11 +85,17 @@ def test_global_unstructured_of_a_whole_vit(family, sparsity):
 def test_random_methods_drop_as_many(layer, granularity):
     """Theirs draws from the global generator, so only what is certain about it can be compared."""
     method = {Element: prune.random_unstructured}.get(type(granularity), prune.random_structured)
-    options = {} if isinstance(granularity, Element) else {"dim": 0 if isinstance(granularity, Row) else 1}
+    options = (
+        {}
+        if isinstance(granularity, Element)
+        else {"dim": 0 if isinstance(granularity, Row) else 1}
+    )
     theirs = method(copy.deepcopy(layer.module), "weight", 0.3, **options).weight_mask
     ours = our_masks([layer], 0.3, granularity, Random())["layer"]
     assert ours.sum() == theirs.sum()
-    assert sorted(ours.sum(1).tolist()) == sorted(theirs.sum(1).tolist()) or isinstance(granularity, Element)
+    assert sorted(ours.sum(1).tolist()) == sorted(theirs.sum(1).tolist()) or isinstance(
+        granularity, Element
+    )
 
 
 def test_local_pruning_of_a_whole_vit():

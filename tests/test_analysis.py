@@ -18,23 +18,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from vitprune.analysis import tables
 
 from tests.conftest import tiny_net, tiny_swin
 from tests.test_sensitivity import ARGUMENTS, assert_not_blank
-from vitprune.analysis import histograms, report, sensitivity, sweep, tables
-from vitprune.analysis import page as page_module
-from vitprune.analysis.compare import Row, plot_comparison, read_folder
-from vitprune.analysis.confusion import Predictions
-from vitprune.analysis.heads import head_densities
-from vitprune.analysis.plots import plot_density
-from vitprune.cli import main
-from vitprune.export.figures import figures_of
-from vitprune.folder_commands import short_names
-from vitprune.model.layers import find_layers
+from vitprune.cli.folder_commands import short_names
+from vitprune.cli.main import main
+from vitprune.evaluation import histograms, sensitivity, sweep
+from vitprune.figures.heads import head_densities
+from vitprune.figures.plots import plot_density
+from vitprune.figures.run import figures_of
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import LayerSelection
+from vitprune.reports import page as page_module
+from vitprune.reports import report
+from vitprune.reports.compare import Row, plot_comparison, read_folder
+from vitprune.reports.confusion import Predictions
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FIT = ["--data.max_images={train: 128, validation: 64}", "--data.batch_size=32", "--trainer.max_epochs=2"]
+FIT = [
+    "--data.max_images={train: 128, validation: 64}",
+    "--data.batch_size=32",
+    "--trainer.max_epochs=2",
+]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -48,13 +54,30 @@ def root(tmp_path_factory):
     small = [*ARGUMENTS, *FIT, f"--trainer.default_root_dir={root}"]
     main(["fit", "--config=oneshot.yaml", *small])
     levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every_n_epochs: 1}}"
-    main(["fit", "--config=iterative.yaml", *small, "--trainer.max_epochs=3", f"--pruning.schedule={levels}"])
+    main(
+        [
+            "fit",
+            "--config=iterative.yaml",
+            *small,
+            "--trainer.max_epochs=3",
+            f"--pruning.schedule={levels}",
+        ]
+    )
     runs = root / "lightning_logs"
     last = runs / "version_1" / "checkpoints" / "last.ckpt"
     scan = ["--by=block", "--sparsities=[0.9]", f"--ckpt_path={last}"]
     main(["sensitivity", *ARGUMENTS, "--data.batch_size=32", *scan])
     methods = "{a: {criterion: Random}, b: {criterion: Magnitude, granularity: Row}}"
-    main(["sweep", *small[:-2], small[-1], "--sparsities=[0.9,0.3]", "--seeds=2", f"--methods={methods}"])
+    main(
+        [
+            "sweep",
+            *small[:-2],
+            small[-1],
+            "--sparsities=[0.9,0.3]",
+            "--seeds=2",
+            f"--methods={methods}",
+        ]
+    )
     return runs
 
 
@@ -71,20 +94,28 @@ class TestSweep:
         assert len(rows) == 2 * 2 + 2
         assert {row["seed"] for row in rows} == {"42", "43"}
         for row in rows:
-            assert float(row["accuracy"]) in result["methods"][row["method"]]["accuracy"][row["sparsity"]]
+            assert (
+                float(row["accuracy"])
+                in result["methods"][row["method"]]["accuracy"][row["sparsity"]]
+            )
 
     def test_the_printed_table_has_the_means(self, root, capsys):
         result = json.loads((root / "version_2" / "sweep" / "sweep.json").read_text())
         tables.print_table(sweep.table(result))
         out = capsys.readouterr().out
         for name, method in result["methods"].items():
-            means = [100 * statistics.mean(method["accuracy"][sparsity]) for sparsity in ("0.3", "0.9")]
+            means = [
+                100 * statistics.mean(method["accuracy"][sparsity]) for sparsity in ("0.3", "0.9")
+            ]
             assert re.search(rf"{name}\W+{means[0]:.1f}\W+{means[1]:.1f}\W", out), out
 
     def test_the_printed_scan_begins_with_what_loses_most(self, root, capsys):
         result = json.loads((root / "version_1" / "sensitivity" / "sensitivity.json").read_text())
         tables.print_table(sensitivity.most_sensitive(result))
-        shown = [float(number) for number in re.findall(r"│\s+(\d+\.\d) │$", capsys.readouterr().out, re.MULTILINE)]
+        shown = [
+            float(number)
+            for number in re.findall(r"│\s+(\d+\.\d) │$", capsys.readouterr().out, re.MULTILINE)
+        ]
         assert shown == sorted(round(100 * curve["0.9"], 1) for curve in result["scan"].values())
 
     def test_a_pruned_checkpoint_is_shown_at_the_sparsity_it_has(self, root, tmp_path, capsys):
@@ -94,15 +125,27 @@ class TestSweep:
         assert re.search(r"what was\s+reached is up to 40\s+points off", capsys.readouterr().out)
         result = json.loads((tmp_path / "sweep.json").read_text())["methods"]["a"]
         assert result["reached"] == pytest.approx({"0.3": 0.7, "0.9": 0.9}, abs=1e-3)
-        assert result["accuracy"]["0.3"] == [json.loads((tmp_path / "sweep.json").read_text())["dense"]]
-        assert [row.sparsity for row in read_folder(tmp_path, "a")] == list(result["reached"].values())
+        assert result["accuracy"]["0.3"] == [
+            json.loads((tmp_path / "sweep.json").read_text())["dense"]
+        ]
+        assert [row.sparsity for row in read_folder(tmp_path, "a")] == list(
+            result["reached"].values()
+        )
 
     def test_of_many_rounds_the_table_has_some_and_the_last(self):
-        done = {"epoch": 0, "target": 0.5, "sparsity": 0.5, "accuracy_pruned": None, "accuracy_finetuned": None}
+        done = {
+            "epoch": 0,
+            "target": 0.5,
+            "sparsity": 0.5,
+            "accuracy_pruned": None,
+            "accuracy_finetuned": None,
+        }
         for count, shown in ((0, 0), (1, 1), (20, 20), (4500, 21)):
             rows = tables.round_rows([{"round": number + 1, **done} for number in range(count)])
             assert len(rows) <= max(shown, 0)
-            assert [row[0] for row in (rows[:1] + rows[-1:])] == ["1", str(count)][: 2 * bool(count)]
+            assert [row[0] for row in (rows[:1] + rows[-1:])] == ["1", str(count)][
+                : 2 * bool(count)
+            ]
 
     @pytest.mark.parametrize("name", ["sweep", "a", "b"])
     def test_figures_are_not_blank_and_in_tensorboard(self, root, name):
@@ -114,7 +157,10 @@ class TestSweep:
         ("extra", "message"),
         [
             ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Valid are"),
-            ("--methods=[l2_structured]", "there is no method 'l2_structured'; the usual ones are random_unstructured, l1_"),
+            (
+                "--methods=[l2_structured]",
+                "there is no method 'l2_structured'; the usual ones are random_unstructured, l1_",
+            ),
             ("--methods={a/b: {criterion: Magnitude}}", "becomes that of a file"),
             ("--methods={a: {criterion: Movement}}", "Movement scores what training did"),
             ("--seeds=0", "at least one seed"),
@@ -143,7 +189,14 @@ class TestHistograms:
         export = root / "version_0" / "export"
         layer = "net.vit.layers.5.mlp.fc2"
         main(
-            ["histograms", *ARGUMENTS, f"--names=[{layer}]", "--sparsity=0.25", f"--finetuned={export}", f"--output={tmp_path}"]
+            [
+                "histograms",
+                *ARGUMENTS,
+                f"--names=[{layer}]",
+                "--sparsity=0.25",
+                f"--finetuned={export}",
+                f"--output={tmp_path}",
+            ]
         )
         rows = rows_of(tmp_path / "histograms.csv")
         states = {row["state"]: 0 for row in rows}
@@ -153,7 +206,9 @@ class TestHistograms:
         assert set(states.values()) == {64 * 128}
         assert zeros["before"] == 0
         assert zeros["l1_unstructured"] == zeros["random_structured"] == 64 * 128 // 4
-        assert zeros["after fine-tuning"] == pytest.approx(0.8 * 64 * 128, abs=1)  # the total over the layers is exact
+        assert zeros["after fine-tuning"] == pytest.approx(
+            0.8 * 64 * 128, abs=1
+        )  # the total over the layers is exact
         assert_not_blank(tmp_path / f"{layer}.png")
 
 
@@ -163,7 +218,9 @@ class TestCompare:
         rows = rows_of(tmp_path / "compare.csv")
         assert [row["kind"] for row in rows] == ["one-shot", "iterative", *["no fine-tuning"] * 4]
         for row, version, epochs in zip(rows, (0, 1), (2, 3), strict=False):
-            report = json.loads((root / f"version_{version}" / "export" / "report.json").read_text())
+            report = json.loads(
+                (root / f"version_{version}" / "export" / "report.json").read_text()
+            )
             assert float(row["accuracy"]) == report["pruned"]["accuracy"]
             assert float(row["sparsity"]) == report["sparsity"]["prunable"]
             assert int(row["images_seen"]) == 128 * epochs
@@ -177,8 +234,16 @@ class TestCompare:
     def test_a_run_and_the_sweep_in_its_folder(self, root, tmp_path):
         shutil.copytree(root / "version_0", tmp_path / "run")
         shutil.copytree(root / "version_2" / "sweep", tmp_path / "run" / "sweep")
-        assert [row.name for row in read_folder(tmp_path / "run", "r")] == ["r", "r/a", "r/a", "r/b", "r/b"]
-        assert {row.kind for row in read_folder(tmp_path / "run" / "sweep", "r")} == {"no fine-tuning"}
+        assert [row.name for row in read_folder(tmp_path / "run", "r")] == [
+            "r",
+            "r/a",
+            "r/a",
+            "r/b",
+            "r/b",
+        ]
+        assert {row.kind for row in read_folder(tmp_path / "run" / "sweep", "r")} == {
+            "no fine-tuning"
+        }
 
     def test_latency_is_taken_from_a_benchmark(self, root, tmp_path):
         run = tmp_path / "run"
@@ -194,7 +259,13 @@ class TestCompare:
         for place, version in (("a", 0), ("b", 1)):
             shutil.copytree(root / f"version_{version}", tmp_path / place / "version_0")
         shutil.copytree(root / "version_2" / "sweep", tmp_path / "a" / "version_0" / "sweep")
-        main(["compare", *(str(tmp_path / place / "version_0") for place in "ab"), f"--output={tmp_path}"])
+        main(
+            [
+                "compare",
+                *(str(tmp_path / place / "version_0") for place in "ab"),
+                f"--output={tmp_path}",
+            ]
+        )
         assert [(row["name"], row["kind"]) for row in rows_of(tmp_path / "compare.csv")] == [
             ("a/version_0", "one-shot"),
             *[(f"a/version_0/{method}", "no fine-tuning") for method in "aabb"],
@@ -202,23 +273,43 @@ class TestCompare:
         ]
 
     def test_names_are_as_short_as_they_can_be(self):
-        names = {"/x/a/version_0": "x/a/version_0", "/y/a/version_0": "y/a/version_0", "/x/b/version_1": "version_1"}
-        assert short_names([Path(path) for path in names]) == {Path(path): name for path, name in names.items()}
+        names = {
+            "/x/a/version_0": "x/a/version_0",
+            "/y/a/version_0": "y/a/version_0",
+            "/x/b/version_1": "version_1",
+        }
+        assert short_names([Path(path) for path in names]) == {
+            Path(path): name for path, name in names.items()
+        }
         nested = {"/run": "/run", "/x/run": "x/run"}
-        assert short_names([Path(path) for path in nested]) == {Path(path): name for path, name in nested.items()}
+        assert short_names([Path(path) for path in nested]) == {
+            Path(path): name for path, name in nested.items()
+        }
 
     def test_a_figure_of_rows_of_which_not_all_were_scored_before_fine_tuning(self):
         row = Row("run", "one-shot", 1, "digits", 0.5, 0.4, 0.9, 0.5, 0.8, 10, 1.0)
         figure = plot_comparison([row, replace(row, sparsity=0.8, accuracy_pruned=None)])
-        before = next(line for line in figure.axes[0].lines if line.get_label() == "run: just after pruning")
+        before = next(
+            line for line in figure.axes[0].lines if line.get_label() == "run: just after pruning"
+        )
         assert before.get_xydata().tolist() == [[50, 50]]
 
     def test_folders_without_a_result_are_left_out(self, root, tmp_path, capsys):
         stopped = tmp_path / "stopped"
         (stopped / "checkpoints").mkdir(parents=True)
-        main(["compare", str(stopped), str(root / "version_0"), str(root / "version_9"), f"--output={tmp_path}"])
+        main(
+            [
+                "compare",
+                str(stopped),
+                str(root / "version_0"),
+                str(root / "version_9"),
+                f"--output={tmp_path}",
+            ]
+        )
         assert [row["name"] for row in rows_of(tmp_path / "compare.csv")] == ["version_0"]
-        left_out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
+        left_out = [
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")
+        ]
         assert left_out == [
             f"left out: {folder} is no finished run and no sweep (it has no export/report.json)"
             for folder in (stopped, root / "version_9")
@@ -252,7 +343,9 @@ class Page(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag, attributes):
-        self.references += [value for name, value in attributes if name in ("src", "href", "srcset", "data")]
+        self.references += [
+            value for name, value in attributes if name in ("src", "href", "srcset", "data")
+        ]
         self.images += tag == "img"
         if tag not in self.VOID:
             self.open.append(tag)
@@ -292,12 +385,23 @@ class TestReport:
     def test_histograms_of_the_dense_and_the_pruned_model_as_numbers(self, root):
         report_of(root)
         rows = rows_of(root / "version_1" / "report_histograms.csv")
-        dense, pruned = ([row for row in rows if row["state"].startswith(state)] for state in ("dense", "pruned"))
+        dense, pruned = (
+            [row for row in rows if row["state"].startswith(state)] for state in ("dense", "pruned")
+        )
         for states in (dense, pruned):
-            assert sum(int(row["weights"]) for row in states if row["layer"] == "mlp_in") == 6 * 64 * 128
-        edges = [[(row["layer"], row["low"], row["high"]) for row in states] for states in (dense, pruned)]
+            assert (
+                sum(int(row["weights"]) for row in states if row["layer"] == "mlp_in")
+                == 6 * 64 * 128
+            )
+        edges = [
+            [(row["layer"], row["low"], row["high"]) for row in states]
+            for states in (dense, pruned)
+        ]
         assert edges[0] == edges[1]
-        zeros = [sum(int(row["weights"]) for row in states if row["low"] == row["high"]) for states in (dense, pruned)]
+        zeros = [
+            sum(int(row["weights"]) for row in states if row["low"] == row["high"])
+            for states in (dense, pruned)
+        ]
         report = json.loads((root / "version_1" / "export" / "report.json").read_text())
         prunable = 6 * (4 * 64 * 64 + 2 * 64 * 128)
         assert zeros == [0, round(report["sparsity"]["prunable"] * prunable)]
@@ -306,7 +410,9 @@ class TestReport:
         run = tmp_path / "run"
         shutil.copytree(root / "version_1", run)
         config = yaml.safe_load((run / "config.yaml").read_text())
-        without_dense = "Not known without the dense model, which the run began with: it cannot be read here"
+        without_dense = (
+            "Not known without the dense model, which the run began with: it cannot be read here"
+        )
         for section, changes, message in (
             ("data", {"source": "/nowhere"}, "Not known: the data cannot be read here"),
             ("model", {"pretrained": "/nowhere"}, without_dense),
@@ -325,12 +431,32 @@ class TestReport:
             [...document.images].filter(i => i.complete && i.naturalWidth > 0).length + ' images'</script>"
         path = tmp_path / "report.html"
         path.write_text(source.replace("</body>", f"{probe}</body>"))
-        command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
-        command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000", "--dump-dom"]
+        command = [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ]
+        command += [
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+        ]
+        command += [
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},2000",
+            "--dump-dom",
+        ]
         command += [f"--screenshot={tmp_path / 'page.png'}"]
-        dom = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
-        scrolled, inner, images = map(int, re.search(r"<title>(\d+) of (\d+), (\d+) images", dom).groups())
+        dom = subprocess.run(
+            [*command, path.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        ).stdout
+        scrolled, inner, images = map(
+            int, re.search(r"<title>(\d+) of (\d+), (\d+) images", dom).groups()
+        )
         assert scrolled <= inner == width
         assert images == 6
         shown = np.asarray(Image.open(tmp_path / "page.png").convert("L"))
@@ -363,17 +489,37 @@ def test_confusion_counts_only_what_pruning_did():
 
 def test_columns_of_densities_are_blocks_behind_their_stages():
     figure = plot_density({layer.name: 0.5 for layer in find_layers(tiny_swin())})
-    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["-", "0.0", "0.1", "1.0"]
-    figure = plot_density({layer.name: 0.5 for layer in LayerSelection(blocks=[1]).select(tiny_net())})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
+        "-",
+        "0.0",
+        "0.1",
+        "1.0",
+    ]
+    figure = plot_density(
+        {layer.name: 0.5 for layer in LayerSelection(blocks=[1]).select(tiny_net())}
+    )
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1"]
 
 
 @pytest.mark.parametrize("accuracy", [0.5, None])
 def test_what_is_drawn_as_accuracy_is_one(tmp_path, accuracy):
-    scalars = [(0, "epoch", 0), (3, "epoch", 0), (3, "val/accuracy", 0.9), (1, "round/after_pruning", 2.3)]
-    (tmp_path / "metrics.csv").write_text("step,metric,value\n" + "".join(f"{s},{n},{v}\n" for s, n, v in scalars))
-    report = {"base": {"accuracy": 0.9}, "rounds": [{"accuracy_pruned": accuracy}], "sparsity": {"layers": {}}}
-    labels = [line.get_label() for line in figures_of(report, tmp_path)["training"].axes[0].get_lines()]
+    scalars = [
+        (0, "epoch", 0),
+        (3, "epoch", 0),
+        (3, "val/accuracy", 0.9),
+        (1, "round/after_pruning", 2.3),
+    ]
+    (tmp_path / "metrics.csv").write_text(
+        "step,metric,value\n" + "".join(f"{s},{n},{v}\n" for s, n, v in scalars)
+    )
+    report = {
+        "base": {"accuracy": 0.9},
+        "rounds": [{"accuracy_pruned": accuracy}],
+        "sparsity": {"layers": {}},
+    }
+    labels = [
+        line.get_label() for line in figures_of(report, tmp_path)["training"].axes[0].get_lines()
+    ]
     assert ("just after pruning" in labels) == (accuracy is not None)
 
 

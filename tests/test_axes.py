@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tests.conftest import random_batches, tiny_net
 from vitprune.errors import UsageError
-from vitprune.model.layers import Layer, find_layers
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning import (
     ERK,
     LAMP,
@@ -36,9 +36,9 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.calibration import calibrate
-from vitprune.pruning.candidates import Candidate, tie
-from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.allocation.candidates import Candidate, tie
+from vitprune.pruning.criteria.calibration import calibrate
+from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.update import update_masks
 
 CRITERIA = [
@@ -88,7 +88,10 @@ def name(axis):
 
 def make_layers(shapes, values=None):
     torch.manual_seed(0)
-    layers = [Layer(f"layer{i}", nn.Linear(b, a, bias=False), "other", None) for i, (a, b) in enumerate(shapes)]
+    layers = [
+        Layer(f"layer{i}", nn.Linear(b, a, bias=False), "other", None)
+        for i, (a, b) in enumerate(shapes)
+    ]
     if values:
         for layer in layers:
             values(layer.module.weight.data)
@@ -118,7 +121,10 @@ class TestEveryCriterion:
         masks.attach(layers)
         statistics = statistics_of(criterion, layers, net)
         for layer in layers:
-            yield layer.weight.detach().to(dtype), Scoring(layer.name, 1, 42, statistics.get(layer.name))
+            yield (
+                layer.weight.detach().to(dtype),
+                Scoring(layer.name, 1, 42, statistics.get(layer.name)),
+            )
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     def test_scores_are_finite_and_shaped_like_the_weight(self, criterion, dtype):
@@ -143,7 +149,10 @@ class TestEveryCriterion:
 
 def test_random_scores_differ_by_layer_round_and_seed():
     weight = torch.zeros(4, 4)
-    scores = [Random().score(weight, Scoring(*k)) for k in (("a", 1, 42), ("b", 1, 42), ("a", 2, 42), ("a", 1, 43))]
+    scores = [
+        Random().score(weight, Scoring(*k))
+        for k in (("a", 1, 42), ("b", 1, 42), ("a", 2, 42), ("a", 1, 43))
+    ]
     assert len({tuple(s.flatten().tolist()) for s in scores}) == 4
 
 
@@ -153,7 +162,9 @@ class TestEveryGranularity:
         layers = pruned(tiny_net(family), granularity)
         seen = {layer.name: torch.zeros(layer.shape) for layer in layers}
         for unit in granularity.units(layers):
-            for group in (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups):
+            for group in (
+                (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups)
+            ):
                 decision = torch.zeros(unit.groups, dtype=torch.bool)
                 decision[group] = True
                 unit.write(decision, Tensor.copy_)
@@ -173,8 +184,12 @@ class TestEveryGranularity:
             decision = torch.zeros(unit.groups, dtype=torch.bool)
             decision[unit.groups // 2] = True
             unit.write(decision, Tensor.copy_)
-            members = [score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)]
-            assert groups[unit.groups // 2] == pytest.approx(torch.cat(members).sum().item(), rel=1e-5)
+            members = [
+                score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)
+            ]
+            assert groups[unit.groups // 2] == pytest.approx(
+                torch.cat(members).sum().item(), rel=1e-5
+            )
             assert unit.reduce(scores, "max")[unit.groups // 2] == torch.cat(members).max()
             assert unit.reduce(scores, "square")[unit.groups // 2] == pytest.approx(
                 torch.cat(members).sum().item() ** 2, rel=1e-5
@@ -184,9 +199,21 @@ class TestEveryGranularity:
 def every_pair():
     """Every two of the three axes, the third at its default (and a ranking over all layers where it must be)."""
     triples = [
-        *((criterion, granularity, Global()) for criterion in CRITERIA for granularity in GRANULARITIES),
-        *((Magnitude(), granularity, allocation) for granularity in GRANULARITIES for allocation in ALLOCATIONS),
-        *((criterion, Element(), allocation) for criterion in CRITERIA for allocation in ALLOCATIONS),
+        *(
+            (criterion, granularity, Global())
+            for criterion in CRITERIA
+            for granularity in GRANULARITIES
+        ),
+        *(
+            (Magnitude(), granularity, allocation)
+            for granularity in GRANULARITIES
+            for allocation in ALLOCATIONS
+        ),
+        *(
+            (criterion, Element(), allocation)
+            for criterion in CRITERIA
+            for allocation in ALLOCATIONS
+        ),
     ]
     named = {
         "-".join(map(name, triple)): triple
@@ -211,12 +238,19 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
     for round, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
         before = {layer.name: masks.read(layer).clone() for layer in layers}
         dense = {layer.name: layer.weight.detach().clone() for layer in layers}
-        update_masks(layers, Method(criterion, granularity, allocation), sparsity, round, statistics=statistics)
+        update_masks(
+            layers,
+            Method(criterion, granularity, allocation),
+            sparsity,
+            round,
+            statistics=statistics,
+        )
         fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
         candidates = [Candidate(units, None, criterion) for units in tie(granularity.units(layers))]
         sizes = {candidate.group_size for candidate in candidates}
         most = sum(
-            min(candidate.droppable, int((1 - allocation.min_density) * candidate.groups)) * candidate.group_size
+            min(candidate.droppable, int((1 - allocation.min_density) * candidate.groups))
+            * candidate.group_size
             for candidate in candidates
         )
         if len(sizes) == 1:
@@ -230,7 +264,9 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
 
 def check_unit(unit, criterion, allocation, before, dense, statistics, round):
     old, kept = unit.reduce([before[layer.name] for layer in unit.layers], "first"), unit.kept()
-    for layer, part in zip(unit.layers, unit.parts, strict=True):  # all members share the fate of the group
+    for layer, part in zip(
+        unit.layers, unit.parts, strict=True
+    ):  # all members share the fate of the group
         assert torch.equal(
             part.view(masks.read(layer)).flatten(unit.group_dims).amin(-1).view(-1)
             if part.view(masks.read(layer)).ndim > unit.group_dims
@@ -246,7 +282,10 @@ def check_unit(unit, criterion, allocation, before, dense, statistics, round):
     assert int(pools[0].sum()) % unit.round_to == 0
     if unit.pattern:
         assert kept.view(-1, unit.pattern[1]).sum(1).min() >= unit.pattern[0]
-    scores = [criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name))) for x in unit.layers]
+    scores = [
+        criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name)))
+        for x in unit.layers
+    ]
     scores = unit.reduce(scores, criterion.reduction).view(unit.pools, -1)
     if unit.pattern or (criterion.per_output and unit.rows):
         scores = scores.view(-1, unit.pattern[1]) if unit.pattern else scores.view(unit.rows, -1)
@@ -289,12 +328,16 @@ def test_kept_weights_are_no_smaller_than_dropped_ones():
     st.sampled_from([Uniform(), Global()]),
     st.booleans(),
 )
-def test_the_total_is_exact_for_any_shapes_also_with_constant_weights(shapes, sparsities, allocation, constant):
+def test_the_total_is_exact_for_any_shapes_also_with_constant_weights(
+    shapes, sparsities, allocation, constant
+):
     layers = make_layers(shapes, (lambda w: w.fill_(0.5)) if constant else None)
     total = sum(a * b for a, b in shapes)
     for round, sparsity in enumerate(sorted(sparsities), start=1):
         update_masks(layers, Method(Magnitude(), Element(), allocation), sparsity, round)
-        assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round_half_even(sparsity * total)
+        assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round_half_even(
+            sparsity * total
+        )
 
 
 def round_half_even(value):
@@ -328,8 +371,14 @@ def test_a_layer_of_tiny_weights_keeps_its_floor_and_the_others_pay():
 
 def test_per_layer_sparsities_are_reached_with_the_schedule():
     layers = make_layers([(10, 10), (10, 10), (10, 20)])
-    update_masks(layers, Method(Magnitude(), Element(), PerLayer({"layer0": 0.2, "layer1": 0.8, "*": 0.4})), 0.45)
-    assert [float((~masks.read(layer)).float().mean()) for layer in layers] == pytest.approx([0.2, 0.8, 0.4])
+    update_masks(
+        layers,
+        Method(Magnitude(), Element(), PerLayer({"layer0": 0.2, "layer1": 0.8, "*": 0.4})),
+        0.45,
+    )
+    assert [float((~masks.read(layer)).float().mean()) for layer in layers] == pytest.approx(
+        [0.2, 0.8, 0.4]
+    )
 
 
 @pytest.mark.parametrize("granularity", [Element(), Tile(2, 2), NofM(2, 4)], ids=repr)
@@ -361,10 +410,24 @@ def test_nan_weights_are_named():
         (lambda: PerLayer({"query": 1.5}), "1.5"),
         (lambda: LayerSelection(roles=["querry"]), "unknown roles.*valid are query, key"),
         (lambda: LayerSelection(blocks=[7]).select(tiny_net()), "blocks 0 to 1"),
-        (lambda: LayerSelection(names=["*nothing*"]).select(tiny_net()), r"nothing\*' matches no layer(.|\n)*q_proj"),
-        (lambda: LayerSelection(roles=["query"], names=["*fc1"]).select(tiny_net()), "selection matches nothing"),
-        (lambda: PerLayer({"patch_embed": 0.5}).check(LayerSelection().select(tiny_net()), Element()), "matches none"),
-        (lambda: PerLayer({"query": 0.5}).check(LayerSelection().select(tiny_net()), Element()), r"no sparsity for .*k_proj"),
+        (
+            lambda: LayerSelection(names=["*nothing*"]).select(tiny_net()),
+            r"nothing\*' matches no layer(.|\n)*q_proj",
+        ),
+        (
+            lambda: LayerSelection(roles=["query"], names=["*fc1"]).select(tiny_net()),
+            "selection matches nothing",
+        ),
+        (
+            lambda: PerLayer({"patch_embed": 0.5}).check(
+                LayerSelection().select(tiny_net()), Element()
+            ),
+            "matches none",
+        ),
+        (
+            lambda: PerLayer({"query": 0.5}).check(LayerSelection().select(tiny_net()), Element()),
+            r"no sparsity for .*k_proj",
+        ),
     ],
 )
 def test_impossible_settings_say_what_is_valid(build, message):
@@ -375,7 +438,14 @@ def test_impossible_settings_say_what_is_valid(build, message):
 class TestLayerSelection:
     def test_by_default_the_weight_matrices_of_the_blocks(self, family):
         chosen = LayerSelection().select(tiny_net(family))
-        assert [layer.role for layer in chosen] == ["query", "key", "value", "attn_out", "mlp_in", "mlp_out"] * 2
+        assert [layer.role for layer in chosen] == [
+            "query",
+            "key",
+            "value",
+            "attn_out",
+            "mlp_in",
+            "mlp_out",
+        ] * 2
         assert [layer.block for layer in chosen] == [0] * 6 + [1] * 6
 
     def test_norms_biases_and_embeddings_are_never_chosen(self, family):
@@ -387,22 +457,28 @@ class TestLayerSelection:
         assert len(LayerSelection(roles=["mlp_in", "classifier"]).select(net)) == 3
         assert {layer.block for layer in LayerSelection(skip_blocks=[-1]).select(net)} == {0}
         assert {layer.block for layer in LayerSelection(blocks=[1]).select(net)} == {1}
-        assert [layer.role for layer in LayerSelection(names=["*fc1", "classifier"]).select(net)] == [
+        assert [
+            layer.role for layer in LayerSelection(names=["*fc1", "classifier"]).select(net)
+        ] == [
             "mlp_in",
             "mlp_in",
             "classifier",
         ]
-        assert "query" not in {layer.role for layer in LayerSelection(exclude=["*q_proj"]).select(net)}
+        assert "query" not in {
+            layer.role for layer in LayerSelection(exclude=["*q_proj"]).select(net)
+        }
 
     def test_frozen_weights_are_left_out_unless_named(self):
         net = tiny_net()
         frozen = next(layer for layer in find_layers(net) if layer.role == "query")
         frozen.module.weight.requires_grad_(False)
         assert frozen.name not in {layer.name for layer in LayerSelection().select(net)}
-        assert frozen.name in {layer.name for layer in LayerSelection(names=["*q_proj"]).select(net)}
+        assert frozen.name in {
+            layer.name for layer in LayerSelection(names=["*q_proj"]).select(net)
+        }
 
     def test_old_and_new_names_have_the_same_roles(self):
-        from vitprune.model.layers import role_of
+        from vitprune.model.anatomy.layers import role_of
 
         for old, new in [
             ("vit.encoder.layer.3.attention.attention.query", "vit.layers.3.attention.q_proj"),

@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 
 from tests.conftest import tiny_net
-from vitprune.cli import main
+from vitprune.benchmark.candidates import Contender, Setting, contender, contenders_of
+from vitprune.benchmark.speed import race, spread
+from vitprune.cli.main import main
 from vitprune.export import pt2
-from vitprune.export.benchmark import race, spread
-from vitprune.export.contenders import Contender, Setting, contender, contenders_of
 from vitprune.export.exported import Exported
+from vitprune.export.flops import count_flops
 from vitprune.export.load import load_pruned
-from vitprune.export.report import count_flops
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import describe
 from vitprune.export.verify import logits
-from vitprune.model.blocks import find_blocks
+from vitprune.model.anatomy.blocks import find_blocks
 
 
 def test_speeds_are_ratios_of_the_first_model(monkeypatch):
@@ -34,7 +34,12 @@ def test_speeds_are_ratios_of_the_first_model(monkeypatch):
 
         return Contender(name, run, (1, 1, 1), flops, parameters=1, bytes=None)
 
-    dense, fast = race([sleeper("dense", 0.006, 300), sleeper("fast", 0.002, 60)], batch_size=3, repeats=5, device="cpu")
+    dense, fast = race(
+        [sleeper("dense", 0.006, 300), sleeper("fast", 0.002, 60)],
+        batch_size=3,
+        repeats=5,
+        device="cpu",
+    )
     assert dense.measured_speedup == dense.theoretical_speedup == 1
     assert fast.theoretical_speedup == 5
     assert fast.measured_speedup == pytest.approx(3)
@@ -45,7 +50,9 @@ def test_speeds_are_ratios_of_the_first_model(monkeypatch):
 
 def test_every_round_has_every_model_and_starts_with_another():
     order = []
-    models = [Contender(n, lambda images, n=n: order.append(n), (1, 1, 1), 1, 1, None) for n in "abc"]
+    models = [
+        Contender(n, lambda images, n=n: order.append(n), (1, 1, 1), 1, 1, None) for n in "abc"
+    ]
     race(models, batch_size=2, repeats=2, device="cpu")
     assert "".join(order) == 2 * "abcbcacababc"
 
@@ -78,7 +85,17 @@ def export(tmp_path):
 def test_table_files_and_report(export, capsys):
     net, images = load_pruned(export), torch.zeros(2, 3, 16, 16)
     pt2.write(Exported(net, net, images, logits(net, images), export))
-    main(["benchmark", str(export), "--repeats=2", "--batch_size", "4", "--device=cpu", "--threads=1"])
+    main(
+        [
+            "benchmark",
+            str(export),
+            "--repeats=2",
+            "--batch_size",
+            "4",
+            "--device=cpu",
+            "--threads=1",
+        ]
+    )
     out = capsys.readouterr().out
     names = ["dense", "export", "export, load_pruned", "export, model.pt2"]
     for name in [*names, "latency ms (batch 1)", "threads 1", "batch_size 4", "float32"]:
@@ -87,7 +104,10 @@ def test_table_files_and_report(export, capsys):
     assert report["benchmark"]["threads"] == 1
     models = report["benchmark"]["models"]
     assert [model["name"] for model in models] == names
-    assert [model["name"] for model in csv.DictReader((export / "benchmark.csv").read_text().splitlines())] == names
+    assert [
+        model["name"]
+        for model in csv.DictReader((export / "benchmark.csv").read_text().splitlines())
+    ] == names
     dropped = report["shrunk"]["dropped_parameters"]
     assert models[0]["parameters"] - models[1]["parameters"] == dropped > 0
     assert models[0]["flops"] > models[1]["flops"] > models[2]["flops"] == models[3]["flops"]
@@ -100,7 +120,16 @@ def test_each_of_several_exports_is_told_which_of_the_models_it_is(export, tmp_p
     places = [tmp_path / place / "version_0" / "export" for place in "ab"]
     for place in places:
         shutil.copytree(export, place)
-    main(["benchmark", *map(str, [*places, places[0]]), "--repeats=1", "--batch_size=1", "--device=cpu", "--threads=1"])
+    main(
+        [
+            "benchmark",
+            *map(str, [*places, places[0]]),
+            "--repeats=1",
+            "--batch_size=1",
+            "--device=cpu",
+            "--threads=1",
+        ]
+    )
     for place, name in zip(places, ("a/version_0/export", "b/version_0/export"), strict=True):
         benchmark = json.loads((place / "report.json").read_text())["benchmark"]
         assert benchmark["export"] == name
@@ -116,9 +145,15 @@ def test_every_model_is_compiled_for_each_batch_size(monkeypatch):
         return graph
 
     compiled = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: compiled(self, backend=backend, **options))
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self, **options: compiled(self, backend=backend, **options),
+    )
     setting = Setting("cpu", torch.float32, compile=True)
-    nets = [tiny_net(num_hidden_layers=1, intermediate_size=8 * (1 + number)) for number in range(5)]
+    nets = [
+        tiny_net(num_hidden_layers=1, intermediate_size=8 * (1 + number)) for number in range(5)
+    ]
     race([contender("", net, setting, None) for net in nets], batch_size=3, repeats=1, device="cpu")
     assert batch_sizes == [1] * 5 + [3] * 5
 
@@ -127,17 +162,30 @@ def test_files_of_another_precision_are_left_out_of_a_race(export):
     net, images = load_pruned(export), torch.zeros(2, 3, 16, 16)
     pt2.write(Exported(net, net, images, logits(net, images), export))
     for dtype, written in ((torch.float32, True), (torch.bfloat16, False)):
-        names = [one.name for one in contenders_of(export, "export", Setting("cpu", dtype, compile=False))]
+        names = [
+            one.name
+            for one in contenders_of(export, "export", Setting("cpu", dtype, compile=False))
+        ]
         assert ("export, model.pt2" in names) is written
 
 
 def test_folders_of_others_get_no_files_unless_asked(export, tmp_path, capsys):
     tiny_net("deit").save_pretrained(tmp_path / "dense")
-    arguments = ["benchmark", str(tmp_path / "dense"), "--base", str(tmp_path / "dense"), "--repeats=1", "--device=cpu"]
+    arguments = [
+        "benchmark",
+        str(tmp_path / "dense"),
+        "--base",
+        str(tmp_path / "dense"),
+        "--repeats=1",
+        "--device=cpu",
+    ]
     main(arguments)
     assert not (tmp_path / "dense" / "benchmark.csv").exists()
     main([*arguments, "--output", str(tmp_path / "out"), "--dtype=bfloat16"])
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"benchmark.csv", "benchmark.png"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "benchmark.csv",
+        "benchmark.png",
+    }
 
 
 BAD = {

@@ -38,7 +38,9 @@ class Watch(Callback):
     def _note(self, hook, module):
         weights = [module.first.weight, module.second.weight]
         zeros = sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
-        self.seen.append((hook, module.trainer.current_epoch, module.trainer.global_step, round(zeros, 4)))
+        self.seen.append(
+            (hook, module.trainer.current_epoch, module.trainer.global_step, round(zeros, 4))
+        )
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self._note("step", pl_module)
@@ -54,7 +56,9 @@ class Watch(Callback):
 def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
     torch.manual_seed(0)
     module, watch = module or Regression(), Watch()
-    trainer = quiet_trainer(tmp_path, callbacks=[pruning, *callbacks, watch], **{"max_epochs": 5, **options})
+    trainer = quiet_trainer(
+        tmp_path, callbacks=[pruning, *callbacks, watch], **{"max_epochs": 5, **options}
+    )
     trainer.fit(module, loader or regression_loader(), regression_loader())
     return module, watch, trainer
 
@@ -68,7 +72,9 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
 )
 def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
     trainer = quiet_trainer(tmp_path, max_epochs=1)
-    with pytest.raises(UsageError, match=f"final_sparsity {sparsity} cannot be reached: .* leaves {most} at most"):
+    with pytest.raises(
+        UsageError, match=f"final_sparsity {sparsity} cannot be reached: .* leaves {most} at most"
+    ):
         IterativePruning(OneShot(sparsity), **options).check(
             trainer, ViTClassifier(architecture={**TINY, "model_type": "vit"}), "fit"
         )
@@ -82,7 +88,11 @@ def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp
     pruning = IterativePruning(guarded, allocation=Uniform(min_density=0.5), monitor="val/score")
     fit(tmp_path, pruning, max_epochs=9)
     assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
-    other = IterativePruning(AccuracyGuarded(step=0.2, max_drop=9), allocation=Uniform(min_density=0.5), monitor="val/score")
+    other = IterativePruning(
+        AccuracyGuarded(step=0.2, max_drop=9),
+        allocation=Uniform(min_density=0.5),
+        monitor="val/score",
+    )
     other.load_state_dict(pruning.state_dict())  # as `validate` does, without a check
     assert other.finished
 
@@ -99,24 +109,35 @@ def test_a_schedule_that_follows_the_metric_sets_out_from_what_is_zero(tmp_path)
     module = Regression()
     for layer in (module.first, module.second):
         layer.weight.data.view(-1)[::2] = 0
-    pruning = IterativePruning(AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.8), monitor="val/score")
+    pruning = IterativePruning(
+        AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.8), monitor="val/score"
+    )
     fit(tmp_path, pruning, module)
     assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.7, 0.8], abs=0.01)
 
 
 def test_another_metric_is_another_setting():
-    one, other = (IterativePruning(OneShot(0.5), monitor=monitor) for monitor in ("val/top5", "val/accuracy"))
-    with pytest.raises(UsageError, match=r"pruning\.monitor: val/top5 in the checkpoint, val/accuracy now"):
+    one, other = (
+        IterativePruning(OneShot(0.5), monitor=monitor) for monitor in ("val/top5", "val/accuracy")
+    )
+    with pytest.raises(
+        UsageError, match=r"pruning\.monitor: val/top5 in the checkpoint, val/accuracy now"
+    ):
         other.load_state_dict(one.state_dict())
 
 
 def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, capsys):
-    pruning = IterativePruning(Levels([0.25, 0.5]), monitor="val/score", validate_after_pruning=False)
+    pruning = IterativePruning(
+        Levels([0.25, 0.5]), monitor="val/score", validate_after_pruning=False
+    )
     fit(tmp_path, pruning, max_epochs=2)
     assert pruning.dense["val/score"] < 0
     assert [r.pruned for r in pruning.rounds] == [None, None]
     assert None not in [r.finetuned for r in pruning.rounds]
-    assert f"reached 50.00%  val/score {pruning.rounds[1].finetuned:.4f} after fine-tuning\n" in capsys.readouterr().out
+    assert (
+        f"reached 50.00%  val/score {pruning.rounds[1].finetuned:.4f} after fine-tuning\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_check_leaves_the_model_as_it_is(tmp_path):
@@ -126,7 +147,9 @@ def test_a_check_leaves_the_model_as_it_is(tmp_path):
     pruning.check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
     assert [name for name, _ in module.named_modules()] == names
     with pytest.raises(UsageError, match="max_epochs 1"):
-        IterativePruning(OneShot(0.5, epoch=1), monitor=None).check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
+        IterativePruning(OneShot(0.5, epoch=1), monitor=None).check(
+            quiet_trainer(tmp_path, max_epochs=1), module, "fit"
+        )
 
 
 def test_rounds_in_epochs(tmp_path):
@@ -147,7 +170,11 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
             layer.weight.view(-1)[::2] = 0
             layer.bias.zero_()
     zeros = module.first.weight == 0
-    _, watch, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None), module)
+    _, watch, _ = fit(
+        tmp_path,
+        IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None),
+        module,
+    )
     assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
     assert watch.at("step") == [0.5] * 12 + [0.75] * 8
     assert watch.shown == [0.5] * 12 + [0.75] * 8
@@ -157,7 +184,9 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
 
 
 def test_rounds_in_steps(tmp_path):
-    pruning = IterativePruning(Linear(0.75, begin_step=3, end_step=9, every_n_steps=3), monitor=None)
+    pruning = IterativePruning(
+        Linear(0.75, begin_step=3, end_step=9, every_n_steps=3), monitor=None
+    )
     _, watch, _ = fit(tmp_path, pruning, max_epochs=4)
     assert watch.at("step") == [0.0] * 3 + [0.25] * 3 + [0.5] * 3 + [0.75] * 7
 
@@ -170,7 +199,9 @@ def test_steps_are_optimizer_steps_when_gradients_accumulate(tmp_path):
 
 def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
     """Just after pruning: before any step at that sparsity. After fine-tuning: the last validation of the round."""
-    pruning = IterativePruning(Levels([0.5, 0.75], begin_epoch=1, every_n_epochs=2), monitor="val/score")
+    pruning = IterativePruning(
+        Levels([0.5, 0.75], begin_epoch=1, every_n_epochs=2), monitor="val/score"
+    )
 
     class Scores(Callback):
         validated: list = []
@@ -184,9 +215,9 @@ def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
     torch.manual_seed(0)
     assert set(pruning.dense) == {"val/score"}
     trainer = quiet_trainer(tmp_path)
-    assert trainer.validate(module, regression_loader(), verbose=False)[0]["val/score"] == pytest.approx(
-        pruning.rounds[-1].finetuned
-    )
+    assert trainer.validate(module, regression_loader(), verbose=False)[0][
+        "val/score"
+    ] == pytest.approx(pruning.rounds[-1].finetuned)
 
 
 class Noisy(Regression):
@@ -256,7 +287,11 @@ def test_random_masks_depend_on_seed_round_and_name_alone(tmp_path):
     for disturb in (0, 17):
         module = Regression()
         torch.rand(disturb)
-        fit(tmp_path, IterativePruning(Linear(0.6, end_epoch=2), Random(), monitor=None, seed=7), module)
+        fit(
+            tmp_path,
+            IterativePruning(Linear(0.6, end_epoch=2), Random(), monitor=None, seed=7),
+            module,
+        )
         kept.append(module.first.weight != 0)
     assert torch.equal(*kept)
 
@@ -317,7 +352,9 @@ def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path, when):
                 seen.append(float((self.first.weight == 0).float().mean()))
 
     average = EMAWeightAveraging(decay=0.9, use_buffers=False, **when)
-    module, _, _ = fit(tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), Seen(), callbacks=[average])
+    module, _, _ = fit(
+        tmp_path, IterativePruning(Levels([0.25, 0.5]), monitor=None), Seen(), callbacks=[average]
+    )
     assert seen == [0.25, 0.5, 0.5, 0.5, 0.5]
     assert (module.first.weight == 0).float().mean() == 0.5
 
@@ -340,10 +377,16 @@ def test_an_average_that_would_blend_masks_or_have_none_is_refused(tmp_path, ord
         (Linear(0.5, end_epoch=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
         (AccuracyGuarded(), {"val_check_interval": 1}, "a whole epoch"),
         (AccuracyGuarded(), {"val_check_interval": 2}, "val_check_interval must be 1.0"),
-        (Linear(0.5, end_step=10, every_n_steps=1), {"accumulate_grad_batches": 2}, "after 10 steps"),
+        (
+            Linear(0.5, end_step=10, every_n_steps=1),
+            {"accumulate_grad_batches": 2},
+            "after 10 steps",
+        ),
     ],
 )
-def test_a_schedule_that_does_not_fit_is_refused_before_training(tmp_path, schedule, options, message):
+def test_a_schedule_that_does_not_fit_is_refused_before_training(
+    tmp_path, schedule, options, message
+):
     module = Regression()
     before = module.first.weight.clone()
     with pytest.raises(UsageError, match=message):
@@ -353,12 +396,16 @@ def test_a_schedule_that_does_not_fit_is_refused_before_training(tmp_path, sched
 
 def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
     module = Regression()
-    with pytest.raises(UsageError, match="'val/accuracy' is not among what validation logs: .'val/score'"):
+    with pytest.raises(
+        UsageError, match="'val/accuracy' is not among what validation logs: .'val/score'"
+    ):
         fit(tmp_path, IterativePruning(OneShot(0.5)), module)
 
 
 def test_a_metric_of_several_validation_loaders_is_refused(tmp_path):
-    trainer = quiet_trainer(tmp_path, callbacks=[IterativePruning(OneShot(0.5), monitor="val/score")], max_epochs=1)
+    trainer = quiet_trainer(
+        tmp_path, callbacks=[IterativePruning(OneShot(0.5), monitor="val/score")], max_epochs=1
+    )
     with pytest.raises(UsageError, match="needs one validation loader, and there are 2"):
         trainer.fit(Regression(), regression_loader(), [regression_loader(), regression_loader()])
 
@@ -372,8 +419,14 @@ class Endless(IterableDataset):
 @pytest.mark.parametrize(
     ("pruning", "message"),
     [
-        (IterativePruning(Linear(0.5, end_step=100, every_n_steps=10), monitor=None), "due before optimizer step 100.*after 5"),
-        (IterativePruning(OneShot(0.5), rewind=LearningRate(), monitor=None), "no length, so epochs cannot be counted"),
+        (
+            IterativePruning(Linear(0.5, end_step=100, every_n_steps=10), monitor=None),
+            "due before optimizer step 100.*after 5",
+        ),
+        (
+            IterativePruning(OneShot(0.5), rewind=LearningRate(), monitor=None),
+            "no length, so epochs cannot be counted",
+        ),
     ],
 )
 def test_a_schedule_that_does_not_fit_data_without_a_length_is_refused(tmp_path, pruning, message):
@@ -382,9 +435,16 @@ def test_a_schedule_that_does_not_fit_data_without_a_length_is_refused(tmp_path,
         trainer.fit(Regression(), DataLoader(Endless(), batch_size=4), regression_loader())
 
 
-@pytest.mark.parametrize(("sparsities", "total"), [({"first": 0.5, "*": 0.0}, "0.3333"), ({"*": 0.3}, "0.3000")])
-def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(tmp_path, sparsities, total):
-    with pytest.raises(UsageError, match=f"come to {total} of all weights, and the schedule's final_sparsity is 0.8"):
+@pytest.mark.parametrize(
+    ("sparsities", "total"), [({"first": 0.5, "*": 0.0}, "0.3333"), ({"*": 0.3}, "0.3000")]
+)
+def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(
+    tmp_path, sparsities, total
+):
+    with pytest.raises(
+        UsageError,
+        match=f"come to {total} of all weights, and the schedule's final_sparsity is 0.8",
+    ):
         fit(tmp_path, IterativePruning(OneShot(0.8), allocation=PerLayer(sparsities), monitor=None))
 
 
@@ -394,11 +454,15 @@ def test_a_pattern_that_matches_nothing_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "granularity", [Neuron(uniform=True), Combined([Head(), Neuron(uniform=True)])], ids=["alone", "combined"]
+    "granularity",
+    [Neuron(uniform=True), Combined([Head(), Neuron(uniform=True)])],
+    ids=["alone", "combined"],
 )
 def test_uniform_goes_with_every_block(tmp_path, granularity):
     """The shrunk model has one size for all layers, and a block that is left out keeps the old one."""
-    pruning = IterativePruning(OneShot(0.5), granularity=granularity, layers=LayerSelection(skip_blocks=[0]))
+    pruning = IterativePruning(
+        OneShot(0.5), granularity=granularity, layers=LayerSelection(skip_blocks=[0])
+    )
     module = Regression()
     module.net = tiny_net()
     with pytest.raises(UsageError, match=r"leaves out the blocks \[0\].*uniform to false"):

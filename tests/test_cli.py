@@ -17,13 +17,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import SHARED, needs_shared
-from vitprune import start
+from vitprune import __main__ as start
 from vitprune.assets import EMBEDDED
-from vitprune.cli import main
+from vitprune.cli.main import main
 from vitprune.data import ImageData
-from vitprune.training.checkpoint_files import read_checkpoint
-from vitprune.training.commands import command_line, command_of
-from vitprune.training.metrics_csv import read_metrics
+from vitprune.runs.checkpoint_files import read_checkpoint
+from vitprune.runs.commands import command_line, command_of
+from vitprune.runs.metrics import read_metrics
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(CONFIG_FOLDER.rglob("*.yaml"))
@@ -46,7 +46,17 @@ def typed(command: str) -> list[str]:
 def finished_run(tmp_path_factory):
     """Return the folder of a short run of iterative.yaml."""
     root = tmp_path_factory.mktemp("root")
-    main(["fit", "--config", "iterative.yaml", f"--trainer.default_root_dir={root}", *SMALL, *DIGITS, *SHORT])
+    main(
+        [
+            "fit",
+            "--config",
+            "iterative.yaml",
+            f"--trainer.default_root_dir={root}",
+            *SMALL,
+            *DIGITS,
+            *SHORT,
+        ]
+    )
     return root / "lightning_logs" / "version_0"
 
 
@@ -68,7 +78,9 @@ class TestWhatARunLeavesBehind:
             assert (finished_run / name).is_file(), name
 
     def test_tensorboard(self, finished_run):
-        events = EventAccumulator(str(finished_run), size_guidance={"histograms": 0, "images": 0}).Reload()
+        events = EventAccumulator(
+            str(finished_run), size_guidance={"histograms": 0, "images": 0}
+        ).Reload()
         scalars = set(events.Tags()["scalars"])
         assert {
             "train/loss",
@@ -88,7 +100,9 @@ class TestWhatARunLeavesBehind:
         assert len([name for name in scalars if name.startswith("sparsity/layer/")]) == 36
         assert len(events.Tags()["histograms"]) == 36
         assert set(events.Tags()["images"]) == {"figures/training", "figures/density"}
-        assert [e.value for e in events.Scalars("sparsity/prunable")][-1] == pytest.approx(0.8, abs=1e-4)
+        assert [e.value for e in events.Scalars("sparsity/prunable")][-1] == pytest.approx(
+            0.8, abs=1e-4
+        )
         assert len(events.Scalars("round/after_pruning")) == 2
 
     def test_the_csv_has_the_same_scalars(self, finished_run):
@@ -105,21 +119,55 @@ class TestWhatARunLeavesBehind:
 
     def test_the_card_has_the_command_that_repeats_the_run(self, finished_run):
         root = finished_run.parents[1]
-        words = ["fit", "--config", "iterative.yaml", f"--trainer.default_root_dir={root}", *SMALL, *DIGITS, *SHORT]
-        command = json.loads((finished_run / "export" / "report.json").read_text())["environment"]["command"]
+        words = [
+            "fit",
+            "--config",
+            "iterative.yaml",
+            f"--trainer.default_root_dir={root}",
+            *SMALL,
+            *DIGITS,
+            *SHORT,
+        ]
+        command = json.loads((finished_run / "export" / "report.json").read_text())["environment"][
+            "command"
+        ]
         assert typed(command) == words
         assert f"\n```\n{command}\n```\n" in (finished_run / "export" / "README.md").read_text()
 
     def test_a_line_per_round(self, tmp_path, capsys):
-        main(["fit", "--config", "oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0]])
+        main(
+            [
+                "fit",
+                "--config",
+                "oneshot.yaml",
+                f"--trainer.default_root_dir={tmp_path}",
+                *SMALL,
+                *DIGITS,
+                SHORT[0],
+            ]
+        )
         out = capsys.readouterr().out
         assert "before pruning  val/accuracy 1.0000" in out
         assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
         assert "exported" in out
 
     def test_a_guarded_run_that_kept_nothing_says_so(self, tmp_path, capsys):
-        guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.max_drop=0.01"]
-        main(["fit", "--config=oneshot.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS, SHORT[0], *guarded])
+        guarded = [
+            "--pruning.schedule=AccuracyGuarded",
+            "--pruning.schedule.step=0.9",
+            "--pruning.schedule.max_drop=0.01",
+        ]
+        main(
+            [
+                "fit",
+                "--config=oneshot.yaml",
+                f"--trainer.default_root_dir={tmp_path}",
+                *SMALL,
+                *DIGITS,
+                SHORT[0],
+                *guarded,
+            ]
+        )
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
         assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
@@ -127,9 +175,21 @@ class TestWhatARunLeavesBehind:
 
     def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(self, tmp_path, capsys):
         (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs}}\n")
-        guarded = ["--pruning.schedule=AccuracyGuarded", "--pruning.schedule.step=0.9", "--pruning.schedule.min_step=0.9"]
+        guarded = [
+            "--pruning.schedule=AccuracyGuarded",
+            "--pruning.schedule.step=0.9",
+            "--pruning.schedule.min_step=0.9",
+        ]
         guarded += ["--pruning.schedule.patience=1", "--trainer.max_epochs=9"]
-        arguments = ["fit", "--config=oneshot.yaml", "--config", str(tmp_path / "root.yaml"), *SMALL, *DIGITS, *guarded]
+        arguments = [
+            "fit",
+            "--config=oneshot.yaml",
+            "--config",
+            str(tmp_path / "root.yaml"),
+            *SMALL,
+            *DIGITS,
+            *guarded,
+        ]
         main(arguments)
         assert "training ended before" not in capsys.readouterr().out
         with pytest.raises(SystemExit):
@@ -138,7 +198,9 @@ class TestWhatARunLeavesBehind:
 
 
 class TestVerbs:
-    def test_validate_and_test_a_checkpoint_without_naming_its_configuration(self, finished_run, capsys):
+    def test_validate_and_test_a_checkpoint_without_naming_its_configuration(
+        self, finished_run, capsys
+    ):
         main(["validate", "--ckpt_path", str(finished_run / "checkpoints" / "last.ckpt")])
         report = json.loads((finished_run / "export" / "report.json").read_text())
         last = read_metrics(finished_run)["val/accuracy"]
@@ -190,28 +252,54 @@ class TestVerbs:
         assert (tmp_path / "mine" / "model.safetensors").is_file()
 
     def test_images_that_are_skipped_are_reported_wherever_they_are_read(self, tmp_path):
-        pixels = torch.randint(256, (2, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
+        pixels = torch.randint(
+            256, (2, 9, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+        ).numpy()
         for split, count in (("train", 4), ("validation", 3)):
             for name, image in zip(("a", "b"), pixels, strict=True):
                 (tmp_path / "data" / split / name).mkdir(parents=True)
                 for number in range(count):
                     Image.fromarray(image).save(tmp_path / "data" / split / name / f"{number}.png")
         (tmp_path / "data" / "validation" / "a" / "0.png").write_bytes(b"no image")
-        arguments = [f"--data.source={tmp_path / 'data'}", "--data.on_bad_image=skip", "--data.batch_size=4", *SMALL]
+        arguments = [
+            f"--data.source={tmp_path / 'data'}",
+            "--data.on_bad_image=skip",
+            "--data.batch_size=4",
+            *SMALL,
+        ]
         with pytest.warns(UserWarning, match="1 images were skipped") as told:
-            main(["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", *arguments])
-        assert sum("images were skipped" in str(warning.message) for warning in told) == 2  # by the training, and by the export
+            main(
+                [
+                    "fit",
+                    "--config=dense.yaml",
+                    "--trainer.max_epochs=1",
+                    f"--trainer.default_root_dir={tmp_path}",
+                    *arguments,
+                ]
+            )
+        assert (
+            sum("images were skipped" in str(warning.message) for warning in told) == 2
+        )  # by the training, and by the export
         scan = ["--by=role", "--sparsities=[0.5]", f"--output={tmp_path / 'scan'}"]
         with pytest.warns(UserWarning, match="1 images were skipped"):
             main(["sensitivity", "--config=iterative.yaml", *scan, *arguments])
 
     def test_export_of_the_folder_of_a_run(self, finished_run, tmp_path, capsys):
-        arguments = ["export", "--ckpt_path", str(finished_run), f"--output={tmp_path / 'mine'}", *SMALL]
+        arguments = [
+            "export",
+            "--ckpt_path",
+            str(finished_run),
+            f"--output={tmp_path / 'mine'}",
+            *SMALL,
+        ]
         main([*arguments, "--formats=hf,compressed", "--dtype", "bfloat16"])
         assert "best.ckpt" in capsys.readouterr().out
         report = json.loads((tmp_path / "mine" / "report.json").read_text())
         compressed = report["formats"]["compressed"]
-        assert compressed["bytes"] == (tmp_path / "mine" / "model.compressed.safetensors").stat().st_size
+        assert (
+            compressed["bytes"]
+            == (tmp_path / "mine" / "model.compressed.safetensors").stat().st_size
+        )
         assert compressed["bytes"] < report["pruned"]["bytes"] < 0.55 * report["base"]["bytes"]
         assert "restore" in (tmp_path / "mine" / "README.md").read_text()
         assert 0 < report["verification"]["largest_logit_difference"] < 0.5
@@ -227,10 +315,18 @@ class TestVerbs:
             assert stopped.value.code == 2
             assert error.startswith("vitprune: error: ")
             assert message in error
-            assert report == json.loads((tmp_path / "mine" / "report.json").read_text())  # the old one is still there
+            assert report == json.loads(
+                (tmp_path / "mine" / "report.json").read_text()
+            )  # the old one is still there
 
     def test_a_run_that_was_stopped_early_exports_on_request_only(self, tmp_path, capsys):
-        arguments = ["--config", "iterative.yaml", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS]
+        arguments = [
+            "--config",
+            "iterative.yaml",
+            f"--trainer.default_root_dir={tmp_path}",
+            *SMALL,
+            *DIGITS,
+        ]
         with pytest.raises(SystemExit) as stopped:
             main(["fit", *arguments, *SHORT, "--model.learning_rate=1e30"])
         assert stopped.value.code == 2
@@ -241,27 +337,58 @@ class TestVerbs:
 
 class TestPlacesOfRuns:
     def test_last_is_found_under_the_root_of_the_configuration(self, tmp_path, capsys, caplog):
-        (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs, max_epochs: 1}}\n")
-        arguments = ["fit", "--config", "dense.yaml", "--config", str(tmp_path / "root.yaml"), *SMALL, *DIGITS]
+        (tmp_path / "root.yaml").write_text(
+            f"trainer: {{default_root_dir: {tmp_path}/runs, max_epochs: 1}}\n"
+        )
+        arguments = [
+            "fit",
+            "--config",
+            "dense.yaml",
+            "--config",
+            str(tmp_path / "root.yaml"),
+            *SMALL,
+            *DIGITS,
+        ]
         main(arguments)
         with pytest.raises(SystemExit):
             main([*arguments, "--ckpt_path=last"])
-        assert "version_0 has come to epoch 1 of 1, step 8. Raise trainer.max_epochs" in capsys.readouterr().err
+        assert (
+            "version_0 has come to epoch 1 of 1, step 8. Raise trainer.max_epochs"
+            in capsys.readouterr().err
+        )
         with pytest.raises(SystemExit):
-            main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=9", "--model.layer_decay=0.9"])
+            main(
+                [
+                    *arguments,
+                    "--ckpt_path=last",
+                    "--trainer.max_epochs=9",
+                    "--model.layer_decay=0.9",
+                ]
+            )
         main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
         assert "going on with the newest run that has a checkpoint" in caplog.text
-        assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == ["version_0"]
+        assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == [
+            "version_0"
+        ]
         run = tmp_path / "runs" / "lightning_logs" / "version_0"
         assert max(read_metrics(run)["epoch"].values()) == 1
-        settings = yaml.safe_load((run / "config.yaml").read_text())  # which a third start without words goes on under
+        settings = yaml.safe_load(
+            (run / "config.yaml").read_text()
+        )  # which a third start without words goes on under
         assert (settings["trainer"]["max_epochs"], settings["ckpt_path"]) == (2, None)
         first, second = command_of(read_checkpoint(run / "checkpoints" / "last.ckpt")).split(" && ")
         assert typed(first) == arguments
         assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
 
-    def test_a_run_whose_export_is_older_than_its_training_is_not_finished(self, tmp_path, capsys, caplog):
-        arguments = ["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}"]
+    def test_a_run_whose_export_is_older_than_its_training_is_not_finished(
+        self, tmp_path, capsys, caplog
+    ):
+        arguments = [
+            "fit",
+            "--config=dense.yaml",
+            "--trainer.max_epochs=1",
+            f"--trainer.default_root_dir={tmp_path}",
+        ]
         main([*arguments, *SMALL, *DIGITS])
         run = tmp_path / "lightning_logs" / "version_0"
         report, last = run / "export" / "report.json", run / "checkpoints" / "last.ckpt"
@@ -274,13 +401,32 @@ class TestPlacesOfRuns:
         folder.mkdir(parents=True)
         torch.save({"state_dict": {}, "loops": {}, "global_step": 1}, folder / "last.ckpt")
         (tmp_path / "more.yaml").write_text(f"ckpt_path: {folder.parent}\n")
-        for words in (["--ckpt_path=last"], ["--ckpt_path", str(folder.parent)], ["--config", str(tmp_path / "more.yaml")]):
+        for words in (
+            ["--ckpt_path=last"],
+            ["--ckpt_path", str(folder.parent)],
+            ["--config", str(tmp_path / "more.yaml")],
+        ):
             with pytest.raises(SystemExit):
-                main(["fit", "--config=dense.yaml", f"--trainer.default_root_dir={tmp_path}", *words, *SMALL, *DIGITS])
-            assert "last.ckpt' is a checkpoint of another Lightning program" in capsys.readouterr().err
+                main(
+                    [
+                        "fit",
+                        "--config=dense.yaml",
+                        f"--trainer.default_root_dir={tmp_path}",
+                        *words,
+                        *SMALL,
+                        *DIGITS,
+                    ]
+                )
+            assert (
+                "last.ckpt' is a checkpoint of another Lightning program" in capsys.readouterr().err
+            )
 
     def test_predictions_do_not_fit_into_a_folder(self, tmp_path, capsys):
-        arguments = ["--model.pretrained=digits", f"--data.predict_images={tmp_path}", f"--predictions.output={tmp_path}"]
+        arguments = [
+            "--model.pretrained=digits",
+            f"--data.predict_images={tmp_path}",
+            f"--predictions.output={tmp_path}",
+        ]
         Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
         with pytest.raises(SystemExit):
             main(["predict", *arguments, *SMALL])
@@ -288,18 +434,29 @@ class TestPlacesOfRuns:
 
     def test_runs_started_at_the_same_time_have_folders_of_their_own(self, tmp_path, monkeypatch):
         def setup(data, stage, own=ImageData.setup):
-            (tmp_path / "lightning_logs" / "version_0").mkdir(parents=True, exist_ok=True)  # the other has come so far
+            (tmp_path / "lightning_logs" / "version_0").mkdir(
+                parents=True, exist_ok=True
+            )  # the other has come so far
             own(data, stage)
 
         monkeypatch.setattr(ImageData, "setup", setup)
         main(
-            ["fit", "--config=dense.yaml", "--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS]
+            [
+                "fit",
+                "--config=dense.yaml",
+                "--trainer.max_epochs=1",
+                f"--trainer.default_root_dir={tmp_path}",
+                *SMALL,
+                *DIGITS,
+            ]
         )
         assert not list((tmp_path / "lightning_logs" / "version_0").iterdir())
         mine = {path.name for path in (tmp_path / "lightning_logs" / "version_1").iterdir()}
         assert {"config.yaml", "metrics.csv", "checkpoints", "export"} <= mine
 
-    @pytest.mark.parametrize("refused", ["--checkpoint.monitor=val/acc", "--trainer.fast_dev_run=true"])
+    @pytest.mark.parametrize(
+        "refused", ["--checkpoint.monitor=val/acc", "--trainer.fast_dev_run=true"]
+    )
     def test_a_refused_run_leaves_that_of_another_alone(self, tmp_path, monkeypatch, refused):
         def setup(data, stage, own=ImageData.setup):
             (tmp_path / "lightning_logs" / "version_0").mkdir(parents=True, exist_ok=True)
@@ -307,17 +464,46 @@ class TestPlacesOfRuns:
 
         monkeypatch.setattr(ImageData, "setup", setup)
         with pytest.raises(SystemExit):
-            main([*ITERATIVE, refused, "--model.distillation.teacher=./none", f"--trainer.default_root_dir={tmp_path}"])
+            main(
+                [
+                    *ITERATIVE,
+                    refused,
+                    "--model.distillation.teacher=./none",
+                    f"--trainer.default_root_dir={tmp_path}",
+                ]
+            )
         assert [path.name for path in (tmp_path / "lightning_logs").iterdir()] == ["version_0"]
 
     def test_the_schedule_plays_no_part_in_a_scan(self, tmp_path):
-        pattern = ["--pruning.granularity=NofM", "--pruning.granularity.n=1", "--sparsities=[0.75]", "--by=role"]
-        main(["sensitivity", "--config=iterative.yaml", *pattern, *SMALL, *DIGITS, f"--output={tmp_path}"])
+        pattern = [
+            "--pruning.granularity=NofM",
+            "--pruning.granularity.n=1",
+            "--sparsities=[0.75]",
+            "--by=role",
+        ]
+        main(
+            [
+                "sensitivity",
+                "--config=iterative.yaml",
+                *pattern,
+                *SMALL,
+                *DIGITS,
+                f"--output={tmp_path}",
+            ]
+        )
         reached = json.loads((tmp_path / "sensitivity.json").read_text())["reached"]
         assert all(curve == {"0.75": 0.75} for curve in reached.values())
 
     def test_a_dry_run_leaves_nothing(self, tmp_path):
-        main(["fit", "--config=dense.yaml", f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true", *DIGITS])
+        main(
+            [
+                "fit",
+                "--config=dense.yaml",
+                f"--trainer.default_root_dir={tmp_path}",
+                "--trainer.fast_dev_run=true",
+                *DIGITS,
+            ]
+        )
         assert list(tmp_path.iterdir()) == []
 
     def test_the_configuration_of_a_run_says_what_was_said(self, finished_run):
@@ -326,21 +512,36 @@ class TestPlacesOfRuns:
         assert (settings["data"]["processor"], settings["model"]["image_size"]) == (None, None)
 
     def test_images_of_another_size(self, tmp_path):
-        arguments = ["--config=oneshot.yaml", "--data.image_size=32", "--trainer.max_epochs=2", *SMALL, *DIGITS]
+        arguments = [
+            "--config=oneshot.yaml",
+            "--data.image_size=32",
+            "--trainer.max_epochs=2",
+            *SMALL,
+            *DIGITS,
+        ]
         main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}"])
         export = tmp_path / "lightning_logs" / "version_0" / "export"
         assert json.loads((export / "config.json").read_text())["image_size"] == 32
-        assert json.loads((export / "preprocessor_config.json").read_text())["size"] == {"height": 32, "width": 32}
+        assert json.loads((export / "preprocessor_config.json").read_text())["size"] == {
+            "height": 32,
+            "width": 32,
+        }
         assert json.loads((export / "report.json").read_text())["base"]["accuracy"] > 0.5
 
     def test_an_average_of_the_weights_from_the_command_line(self, tmp_path):
         average = "{class_path: EMAWeightAveraging, init_args: {decay: 0.9, use_buffers: false}}"
-        arguments = ["--config=oneshot.yaml", f"--trainer.callbacks=[{average}]", "--trainer.fast_dev_run=true"]
+        arguments = [
+            "--config=oneshot.yaml",
+            f"--trainer.callbacks=[{average}]",
+            "--trainer.fast_dev_run=true",
+        ]
         main(["fit", *arguments, *SMALL])
 
 
 def verb_of(path):
-    return re.search(r"^# Command:   python scripts/train.py (\w+) --config", path.read_text(), re.MULTILINE).group(1)
+    return re.search(
+        r"^# Command:   python scripts/train.py (\w+) --config", path.read_text(), re.MULTILINE
+    ).group(1)
 
 
 class TestConfigs:
@@ -363,19 +564,43 @@ class TestConfigs:
             main(["fit", *arguments, *precision, "--trainer.fast_dev_run=true"])
         else:
             fewer = [] if verb == "histograms" else ["--sparsities=[0.5]"]
-            main([verb, *arguments, *fewer, "--data.max_images={validation: 4}", f"--output={tmp_path}"])
+            main(
+                [
+                    verb,
+                    *arguments,
+                    *fewer,
+                    "--data.max_images={validation: 4}",
+                    f"--output={tmp_path}",
+                ]
+            )
             assert list(tmp_path.glob("*.png"))
 
     def test_several_configurations_merge_and_the_command_line_wins(self, tmp_path):
-        (tmp_path / "more.yaml").write_text("model: {learning_rate: 0.5}\ntrainer: {max_epochs: 7}\n")
-        arguments = ["--config", "dense.yaml", "--config", str(tmp_path / "more.yaml"), "--trainer.max_epochs=1"]
+        (tmp_path / "more.yaml").write_text(
+            "model: {learning_rate: 0.5}\ntrainer: {max_epochs: 7}\n"
+        )
+        arguments = [
+            "--config",
+            "dense.yaml",
+            "--config",
+            str(tmp_path / "more.yaml"),
+            "--trainer.max_epochs=1",
+        ]
         main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}", *SMALL, *DIGITS])
-        settings = yaml.safe_load((tmp_path / "lightning_logs" / "version_0" / "config.yaml").read_text())
+        settings = yaml.safe_load(
+            (tmp_path / "lightning_logs" / "version_0" / "config.yaml").read_text()
+        )
         assert (settings["model"]["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
 
-    @pytest.mark.parametrize("null", [["--pruning.schedule.end_epoch", "null"], ["--pruning.schedule.end_epoch=null"]])
+    @pytest.mark.parametrize(
+        "null", [["--pruning.schedule.end_epoch", "null"], ["--pruning.schedule.end_epoch=null"]]
+    )
     def test_a_schedule_in_epochs_becomes_one_in_steps_on_the_command_line(self, null, capsys):
-        steps = ["--pruning.schedule.end_step=4", "--pruning.schedule.every_n_steps=2", "--pruning.schedule.every_n_epochs=1"]
+        steps = [
+            "--pruning.schedule.end_step=4",
+            "--pruning.schedule.every_n_steps=2",
+            "--pruning.schedule.every_n_epochs=1",
+        ]
         with contextlib.suppress(SystemExit):
             main(["fit", "--config", "iterative.yaml", *null, *steps, "--print_config"])
         schedule = yaml.safe_load(capsys.readouterr().out)["pruning"]["schedule"]["init_args"]
@@ -387,31 +612,73 @@ BAD = {
     "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean source?"),
     "unknown section": (["fit", "--config", "{tmp}/section.yaml"], "'foo'. Valid are checkpoint"),
     "no abbreviations": ([*ITERATIVE, "--trainer.max_epoch=3"], "Did you mean max_epochs?"),
-    "unknown class": ([*ITERATIVE, "--pruning.criterion=Magnitud"], "'Magnitud' is not known. Valid are Fisher, Magnitude, "),
-    "unknown argument": ([*ITERATIVE, "--pruning.schedule.init_args.final=0.5"], "Valid are begin_epoch, "),
-    "sparsity": ([*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"], "must lie in [0, 1), not 1.5"),
+    "unknown class": (
+        [*ITERATIVE, "--pruning.criterion=Magnitud"],
+        "'Magnitud' is not known. Valid are Fisher, Magnitude, ",
+    ),
+    "unknown argument": (
+        [*ITERATIVE, "--pruning.schedule.init_args.final=0.5"],
+        "Valid are begin_epoch, ",
+    ),
+    "sparsity": (
+        [*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"],
+        "must lie in [0, 1), not 1.5",
+    ),
     "roles": ([*ITERATIVE, "--pruning.layers.roles=[querry]"], "valid are query, key"),
-    "pattern": ([*ITERATIVE, "--pruning.layers.names=[foo]"], "q_proj  (role query, blocks 0 to 5)"),
+    "pattern": (
+        [*ITERATIVE, "--pruning.layers.names=[foo]"],
+        "q_proj  (role query, blocks 0 to 5)",
+    ),
     "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
-    "type": ([*ITERATIVE, "--trainer.max_epochs=abc"], "trainer.max_epochs: Expected a <class 'int'>, not abc"),
+    "type": (
+        [*ITERATIVE, "--trainer.max_epochs=abc"],
+        "trainer.max_epochs: Expected a <class 'int'>, not abc",
+    ),
     "no schedule": (["fit", "--config", "{tmp}/noschedule.yaml"], "required: schedule"),
-    "missing configuration": (["fit", "--config", "nope.yaml"], "dense.yaml, imagenet_vit_base.yaml"),
+    "missing configuration": (
+        ["fit", "--config", "nope.yaml"],
+        "dense.yaml, imagenet_vit_base.yaml",
+    ),
     "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
     "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),
     "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "cannot be reached"),
     "missing data": ([*ITERATIVE, "--data.source=/nowhere"], "'/nowhere' is not a folder"),
     "no model": (["fit", "--data.source=digits"], "either model.pretrained"),
-    "no data": (["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"], "data.source is not set"),
+    "no data": (
+        ["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"],
+        "data.source is not set",
+    ),
     "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
-    "no run to continue": ([*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"], "no run in"),
-    "an export to go on from": (["fit", "--ckpt_path", str(EMBEDDED["digits"])], "is an exported model, not a checkpoint"),
+    "no run to continue": (
+        [*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"],
+        "no run in",
+    ),
+    "an export to go on from": (
+        ["fit", "--ckpt_path", str(EMBEDDED["digits"])],
+        "is an exported model, not a checkpoint",
+    ),
     "a folder to go on from": (["fit", "--ckpt_path={tmp}"], "is a folder, but not that of a run"),
-    "a configuration to go on from": ([*ITERATIVE, "--ckpt_path={tmp}/section.yaml"], "is not a checkpoint"),
-    "missing checkpoint to validate": (["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"], "no checkpoint 'no.ckpt'"),
+    "a configuration to go on from": (
+        [*ITERATIVE, "--ckpt_path={tmp}/section.yaml"],
+        "is not a checkpoint",
+    ),
+    "missing checkpoint to validate": (
+        ["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"],
+        "no checkpoint 'no.ckpt'",
+    ),
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
-    "two image sizes": ([*ITERATIVE, "--data.image_size=32", "--model.image_size=16"], "sees images of 16 pixels"),
-    "a Trainer's own": ([*ITERATIVE, "--trainer.val_check_interval=1000"], "must be less than or equal"),
-    "no folder of its own": ([*ITERATIVE, "--trainer.logger=false"], "trainer.logger must not be false"),
+    "two image sizes": (
+        [*ITERATIVE, "--data.image_size=32", "--model.image_size=16"],
+        "sees images of 16 pixels",
+    ),
+    "a Trainer's own": (
+        [*ITERATIVE, "--trainer.val_check_interval=1000"],
+        "must be less than or equal",
+    ),
+    "no folder of its own": (
+        [*ITERATIVE, "--trainer.logger=false"],
+        "trainer.logger must not be false",
+    ),
     "verb": (["fitt"], "choose from 'fit', 'validate', 'test', 'predict', 'export', 'sensitivity'"),
     "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
     "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
@@ -422,7 +689,9 @@ BAD = {
 def test_bad_input_gets_one_message(case, tmp_path, capsys):
     (tmp_path / "section.yaml").write_text("model: {pretrained: digits}\nfoo: 3\n")
     (tmp_path / "broken.yaml").write_text("model: [\n")
-    (tmp_path / "noschedule.yaml").write_text("model: {pretrained: digits}\npruning: {criterion: Magnitude}\n")
+    (tmp_path / "noschedule.yaml").write_text(
+        "model: {pretrained: digits}\npruning: {criterion: Magnitude}\n"
+    )
     arguments, message = BAD[case]
     with pytest.raises(SystemExit) as stopped:
         main(
@@ -486,11 +755,19 @@ def test_a_real_model_on_real_images(tmp_path):
     assert report["sparsity"]["prunable"] == pytest.approx(0.5, abs=1e-5)
     assert report["base"]["accuracy"] > 0.9
     assert report["pruned"]["accuracy"] > 0.8
-    model, processor = (c.from_pretrained(export) for c in (AutoModelForImageClassification, AutoImageProcessor))
-    images = load_dataset(str(SHARED / "imagenette"))["validation"].shuffle(seed=42).select(range(48))
+    model, processor = (
+        c.from_pretrained(export) for c in (AutoModelForImageClassification, AutoImageProcessor)
+    )
+    images = (
+        load_dataset(str(SHARED / "imagenette"))["validation"].shuffle(seed=42).select(range(48))
+    )
     with torch.no_grad():
-        logits = model(**processor([i.convert("RGB") for i in images["image"]], return_tensors="pt")).logits
-    assert (logits.argmax(1) == torch.tensor(images["label"])).float().mean() == pytest.approx(report["pruned"]["accuracy"])
+        logits = model(
+            **processor([i.convert("RGB") for i in images["image"]], return_tensors="pt")
+        ).logits
+    assert (logits.argmax(1) == torch.tensor(images["label"])).float().mean() == pytest.approx(
+        report["pruned"]["accuracy"]
+    )
 
 
 def test_ctrl_c_during_the_imports_is_one_line(monkeypatch, capsys):
@@ -523,7 +800,10 @@ def test_main_leaves_the_interpreter_as_it_was(capsys):
     ],
 )
 def test_commands_are_told_as_they_are_typed(program, start):
-    assert command_line([program, "fit", "--data.max_images={train: 9}"]) == f"{start} fit '--data.max_images={{train: 9}}'"
+    assert (
+        command_line([program, "fit", "--data.max_images={train: 9}"])
+        == f"{start} fit '--data.max_images={{train: 9}}'"
+    )
 
 
 def test_a_card_leaves_out_what_only_went_on():

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.conftest import tiny_net, tiny_swin
 from vitprune.errors import UsageError
-from vitprune.model.layers import Layer, find_layers
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning import (
     ERK,
     LAMP,
@@ -31,7 +31,7 @@ from vitprune.pruning import (
     Uniform,
     masks,
 )
-from vitprune.pruning.coupled import ATTENTION
+from vitprune.pruning.granularity.coupled import ATTENTION
 from vitprune.pruning.update import update_masks
 
 
@@ -40,7 +40,12 @@ def prune(net, granularity, sparsity, allocation=None, criterion=None, round=1):
     masks.attach(layers)
     for unit in granularity.units(layers):
         masks.attach(unit.biases, "bias")
-    update_masks(layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity, round)
+    update_masks(
+        layers,
+        Method(criterion or Magnitude(), granularity, allocation or Uniform()),
+        sparsity,
+        round,
+    )
     return {(layer.block, layer.role): masks.read(layer) for layer in layers}
 
 
@@ -60,7 +65,9 @@ def test_a_head_is_rows_and_columns_of_four_layers(family):
         heads = keep[block, "query"].view(2, 16, 32).all(2).all(1)
         assert heads.sum() == 1
         for role in ("query", "key", "value"):
-            assert torch.equal(keep[block, role], heads.repeat_interleave(16)[:, None].expand(32, 32))
+            assert torch.equal(
+                keep[block, role], heads.repeat_interleave(16)[:, None].expand(32, 32)
+            )
         assert torch.equal(keep[block, "attn_out"], heads.repeat_interleave(16).expand(32, 32))
 
 
@@ -71,7 +78,9 @@ def test_every_block_of_every_stage_is_pruned(granularity):
     assert {block for block, _ in keep} == {0, 1, 2}
     for mask in keep.values():
         assert mask.float().mean() == 0.5
-    assert {layer.name: layer.block for layer in find_layers(net)}["swin.encoder.layers.0.downsample.reduction"] is None
+    assert {layer.name: layer.block for layer in find_layers(net)}[
+        "swin.encoder.layers.0.downsample.reduction"
+    ] is None
 
 
 def test_branches_are_ranked_together_unless_something_else_is_said():
@@ -81,7 +90,9 @@ def test_branches_are_ranked_together_unless_something_else_is_said():
 
 def test_two_layers_of_one_role_in_a_block_are_not_mistaken_for_one():
     layer = next(layer for layer in find_layers(tiny_net()) if layer.role == "mlp_in")
-    with pytest.raises(UsageError, match="needs one mlp_in in each block, and here are .* and other"):
+    with pytest.raises(
+        UsageError, match="needs one mlp_in in each block, and here are .* and other"
+    ):
         Neuron().units([layer, replace(layer, name="other")])
 
 
@@ -100,17 +111,25 @@ def test_head_dimensions_fall_in_equal_numbers_from_every_head():
         for first, second in (("query", "key"), ("value", "attn_out")):
             rows = keep[block, first].all(1)
             assert rows.view(2, 16).sum(1).tolist() == [12, 12]
-            assert torch.equal(rows, keep[block, second].all(1) if second == "key" else keep[block, second].all(0))
-        assert not torch.equal(keep[block, "query"], keep[block, "value"])  # each kind chooses for itself
+            assert torch.equal(
+                rows, keep[block, second].all(1) if second == "key" else keep[block, second].all(0)
+            )
+        assert not torch.equal(
+            keep[block, "query"], keep[block, "value"]
+        )  # each kind chooses for itself
 
 
 @pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
 def test_uniform_keeps_as_many_everywhere(allocation):
     net = tiny_net()
     for layer in find_layers(net):
-        layer.module.weight.data *= 1 + 5 * (layer.block or 0)  # a ranking over layers would empty the first block
+        layer.module.weight.data *= 1 + 5 * (
+            layer.block or 0
+        )  # a ranking over layers would empty the first block
     keep = prune(net, HeadDim(uniform=True), 0.5, allocation)
-    assert {int(mask.any(1).sum()) for (_, role), mask in keep.items() if role != "attn_out"} == {16}
+    assert {int(mask.any(1).sum()) for (_, role), mask in keep.items() if role != "attn_out"} == {
+        16
+    }
     keep = prune(net, Neuron(uniform=True, round_to=8), 0.4, allocation)
     assert [int(keep[block, "mlp_in"].any(1).sum()) for block in (0, 1)] == [40, 40]
 
@@ -134,7 +153,9 @@ def test_something_survives_in_every_layer(granularity):
 
 
 @pytest.mark.parametrize(
-    "granularity", [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)], ids=str
+    "granularity",
+    [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)],
+    ids=str,
 )
 def test_what_fell_as_single_weights_stays_fallen(granularity):
     net = tiny_net()
@@ -143,7 +164,9 @@ def test_what_fell_as_single_weights_stays_fallen(granularity):
     update_masks(layers, Method(Magnitude(), granularity, Uniform()), 0.9)
     after = {(layer.block, layer.role): masks.read(layer) for layer in layers}
     assert not any((keep & ~before[place]).any() for place, keep in after.items())
-    kept = sum(int(keep.sum()) for keep in after.values()) / sum(keep.numel() for keep in after.values())
+    kept = sum(int(keep.sum()) for keep in after.values()) / sum(
+        keep.numel() for keep in after.values()
+    )
     assert kept == pytest.approx(0.1, abs=0.005)
 
 
@@ -152,13 +175,20 @@ def test_layers_that_fall_together_need_one_sparsity(attention):
     layers = LayerSelection(roles=[*ATTENTION]).select(tiny_net())
     allocation = PerLayer({**attention, "*": 0.25})
     Method(granularity=Row(), allocation=allocation).check(layers)
-    with pytest.raises(UsageError, match="one sparsity to layers that are pruned together, and has .*q_proj 0.5, .* 0.25"):
+    with pytest.raises(
+        UsageError,
+        match="one sparsity to layers that are pruned together, and has .*q_proj 0.5, .* 0.25",
+    ):
         Method(granularity=Head(), allocation=allocation).check(layers)
 
 
 def test_a_single_head_has_dimensions_too():
     keep = prune(tiny_net(num_attention_heads=1), HeadDim(), 0.25)
-    assert {int(keep[block, role].all(1).sum()) for block in (0, 1) for role in ("query", "key", "value")} == {24}
+    assert {
+        int(keep[block, role].all(1).sum())
+        for block in (0, 1)
+        for role in ("query", "key", "value")
+    } == {24}
 
 
 @pytest.mark.parametrize("criterion", [Random(), Magnitude(p=torch.inf)], ids=["random", "largest"])
@@ -166,7 +196,10 @@ def test_a_ranking_of_scores_that_are_no_sums_favours_no_kind(criterion):
     """Dimensions fall in all heads at once, neurons alone: a step of the former must not score the sum of its members."""
     net = tiny_net(hidden_size=128, intermediate_size=256, num_attention_heads=4)
     keep = prune(net, Combined([HeadDim(), Neuron()]), 0.5, Global(), criterion)
-    share = {role: float(torch.cat([mask for (_, r), mask in keep.items() if r == role]).float().mean()) for _, role in keep}
+    share = {
+        role: float(torch.cat([mask for (_, r), mask in keep.items() if r == role]).float().mean())
+        for _, role in keep
+    }
     assert abs(share["mlp_in"] - share["query"]) < 0.2
 
 
@@ -210,8 +243,12 @@ def round_to_even(value):
 
 def test_two_of_four_is_what_sparse_tensor_cores_take():
     """By the rules of the packed format in torch itself."""
-    from torch.sparse._semi_structured_conversions import sparse_semi_structured_from_dense_cutlass as pack
-    from torch.sparse._semi_structured_conversions import sparse_semi_structured_to_dense_cutlass as unpack
+    from torch.sparse._semi_structured_conversions import (
+        sparse_semi_structured_from_dense_cutlass as pack,
+    )
+    from torch.sparse._semi_structured_conversions import (
+        sparse_semi_structured_to_dense_cutlass as unpack,
+    )
 
     net = tiny_net(hidden_size=64, intermediate_size=128)
     prune(net, NofM(2, 4), 0.5)
@@ -242,15 +279,43 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: NofM(2, 4).units([toy_layer()]), "does not divide the 6 inputs of toy"),
         (lambda: Tile(4, 2).units([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
         (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
-        (lambda: Method(granularity=Branch(), allocation=Uniform()), "set pruning.allocation to Global"),
-        (lambda: Method(granularity=Combined([Branch()]), allocation=ERK()), "set pruning.allocation to Global"),
-        (lambda: Method(granularity=Branch(), allocation=Global(normalize=True)), "neither normalize nor min_density"),
-        (lambda: Method(granularity=Branch(), allocation=Global(min_density=0.1)), "neither normalize nor min_density"),
-        (lambda: Method(granularity=Branch(), allocation=LAMP()), "set pruning.allocation to Global"),
-        (lambda: Neuron(round_to=24).units(LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())), "24.*64 groups"),
-        (lambda: Neuron().units(LayerSelection(roles=["mlp_in"]).select(tiny_net())), "block 0 lacks mlp_out"),
+        (
+            lambda: Method(granularity=Branch(), allocation=Uniform()),
+            "set pruning.allocation to Global",
+        ),
+        (
+            lambda: Method(granularity=Combined([Branch()]), allocation=ERK()),
+            "set pruning.allocation to Global",
+        ),
+        (
+            lambda: Method(granularity=Branch(), allocation=Global(normalize=True)),
+            "neither normalize nor min_density",
+        ),
+        (
+            lambda: Method(granularity=Branch(), allocation=Global(min_density=0.1)),
+            "neither normalize nor min_density",
+        ),
+        (
+            lambda: Method(granularity=Branch(), allocation=LAMP()),
+            "set pruning.allocation to Global",
+        ),
+        (
+            lambda: Neuron(round_to=24).units(
+                LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())
+            ),
+            "24.*64 groups",
+        ),
+        (
+            lambda: Neuron().units(LayerSelection(roles=["mlp_in"]).select(tiny_net())),
+            "block 0 lacks mlp_out",
+        ),
         (lambda: Head().units(LayerSelection().select(tiny_net())), "fc1 has the role mlp_in"),
-        (lambda: Head().units([toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]), "toy has none"),
+        (
+            lambda: Head().units(
+                [toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]
+            ),
+            "toy has none",
+        ),
         (lambda: Combined([Element(), Head()]), "roles of their own"),
         (lambda: Combined([Head(), HeadDim()]), "each role once"),
         (

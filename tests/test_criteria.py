@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tests.conftest import Regression, quiet_trainer, random_batches, regression_loader, tiny_net
 from vitprune.errors import UsageError
-from vitprune.model.layers import Layer, find_layers
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning import (
     Element,
     Fisher,
@@ -23,9 +23,10 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.calibration import calibrate, calibrate_on
-from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.criteria.calibration import calibrate
+from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.update import update_masks
+from vitprune.training.pruning.calibration import calibrate_on
 
 torch.manual_seed(0)
 X = torch.randn(5, 3, 8)  # (images, tokens, in)
@@ -40,8 +41,14 @@ class Toy(nn.Module):
         self.linear = nn.Linear(8, 6)
 
     def loss(self, x, y, weight=None):
-        logits = nn.functional.linear(x, weight, self.linear.bias.to(x)) if weight is not None else self.linear(x)
-        return nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum") / len(x)
+        logits = (
+            nn.functional.linear(x, weight, self.linear.bias.to(x))
+            if weight is not None
+            else self.linear(x)
+        )
+        return nn.functional.cross_entropy(
+            logits.flatten(0, 1), y.flatten(), reduction="sum"
+        ) / len(x)
 
 
 @pytest.fixture
@@ -54,7 +61,10 @@ def toy():
 
 
 def learn(criterion, net, layer, sizes):
-    batches = [(lambda x=x, y=y: net.loss(x, y), len(x), True) for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)]
+    batches = [
+        (lambda x=x, y=y: net.loss(x, y), len(x), True)
+        for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)
+    ]
     return calibrate(criterion, [layer], batches)["linear"]
 
 
@@ -63,7 +73,9 @@ def gradients(net, layer):
     weight = layer.weight.detach().double()
     return torch.stack(
         [
-            torch.autograd.functional.jacobian(lambda w, i=i: net.loss(X[i : i + 1].double(), Y[i : i + 1], w), weight)
+            torch.autograd.functional.jacobian(
+                lambda w, i=i: net.loss(X[i : i + 1].double(), Y[i : i + 1], w), weight
+            )
             for i in range(5)
         ]
     )
@@ -74,23 +86,35 @@ class TestFormulas:
     """And the batches that a sample comes in make no difference."""
 
     def score(self, criterion, net, layer, sizes):
-        return criterion.score(layer.weight.detach(), Scoring("linear", 1, 42, learn(criterion, net, layer, sizes))).double()
+        return criterion.score(
+            layer.weight.detach(), Scoring("linear", 1, 42, learn(criterion, net, layer, sizes))
+        ).double()
 
     def test_taylor(self, toy, sizes):
         net, layer = toy
         expected = layer.weight.detach().double() * gradients(net, layer).mean(0)
-        torch.testing.assert_close(self.score(Taylor(joint=True), net, layer, sizes), expected, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(self.score(Taylor(), net, layer, sizes), expected.abs(), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            self.score(Taylor(joint=True), net, layer, sizes), expected, rtol=1e-4, atol=1e-6
+        )
+        torch.testing.assert_close(
+            self.score(Taylor(), net, layer, sizes), expected.abs(), rtol=1e-4, atol=1e-6
+        )
 
     def test_fisher(self, toy, sizes):
         net, layer = toy
         expected = layer.weight.detach().double().square() * gradients(net, layer).square().mean(0)
-        torch.testing.assert_close(self.score(Fisher(), net, layer, sizes), expected, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(
+            self.score(Fisher(), net, layer, sizes), expected, rtol=1e-4, atol=1e-8
+        )
 
     def test_wanda(self, toy, sizes):
         net, layer = toy
-        expected = layer.weight.detach().double().abs() * X.double().flatten(0, 1).norm(dim=0) / 5**0.5
-        torch.testing.assert_close(self.score(Wanda(), net, layer, sizes), expected, rtol=1e-4, atol=1e-6)
+        expected = (
+            layer.weight.detach().double().abs() * X.double().flatten(0, 1).norm(dim=0) / 5**0.5
+        )
+        torch.testing.assert_close(
+            self.score(Wanda(), net, layer, sizes), expected, rtol=1e-4, atol=1e-6
+        )
 
     def test_sparse_gpt(self, toy, sizes):
         net, layer = toy
@@ -98,7 +122,9 @@ class TestFormulas:
         weight = layer.weight.detach().double()
         conditional = torch.stack([hessian[j:, j:].inverse()[0, 0] for j in range(8)])
         expected = weight.square() / conditional
-        torch.testing.assert_close(self.score(SparseGPT(), net, layer, sizes), expected, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            self.score(SparseGPT(), net, layer, sizes), expected, rtol=1e-3, atol=1e-6
+        )
 
 
 def damped_hessian():
@@ -111,7 +137,12 @@ def test_gradients_of_masked_weights_are_dense(toy):
     """What regrowth asks for: the gradient by the weight that a masked place would have."""
     net, layer = toy
     masks.read(layer)[:, ::2] = False
-    torch.testing.assert_close(learn(Taylor(), net, layer, [5]).double(), gradients(net, layer).mean(0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        learn(Taylor(), net, layer, [5]).double(),
+        gradients(net, layer).mean(0),
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
@@ -120,7 +151,9 @@ def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
     scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
     keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) > 0.5
     expected, hessian = layer.weight.detach().double().clone(), damped_hessian()
-    for row, column in itertools.product(range(6), range(8)):  # columns to the left are settled, those to the right adapt
+    for row, column in itertools.product(
+        range(6), range(8)
+    ):  # columns to the left are settled, those to the right adapt
         if not keep[row, column]:
             inverse = hessian[column:, column:].inverse()
             expected[row, column:] -= expected[row, column] / inverse[0, 0] * inverse[0]
@@ -140,7 +173,9 @@ def test_sparse_gpt_mends_weights_of_any_precision(toy, dtype):
     weight = layer.weight.detach()
     mended = criterion.mend(weight.to(dtype), keep, scoring)
     assert mended.dtype == dtype
-    torch.testing.assert_close(mended.float(), criterion.mend(weight, keep, scoring), rtol=2e-2, atol=2e-3)
+    torch.testing.assert_close(
+        mended.float(), criterion.mend(weight, keep, scoring), rtol=2e-2, atol=2e-3
+    )
 
 
 def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
@@ -166,7 +201,9 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
         masks.attach(layers)
         batches = random_batches(net, 64, [64])
         with torch.no_grad():
-            before = net(pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))).logits
+            before = net(
+                pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+            ).logits
         criterion = SparseGPT()
         statistics = calibrate(criterion, layers, batches)
         if not mend:
@@ -174,7 +211,9 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
         update_masks(layers, Method(criterion, granularity), 0.5, statistics=statistics)
         assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
         with torch.no_grad():
-            after = net(pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))).logits
+            after = net(
+                pixel_values=torch.randn(64, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+            ).logits
         return float((after - before).square().mean())
 
     assert error(mend=True) < 0.9 * error(mend=False)
@@ -191,7 +230,9 @@ def test_wanda_compares_within_outputs_as_published_or_within_the_layer(toy):
     assert masks.read(layer).sum(1).unique().numel() > 1
 
 
-@pytest.mark.parametrize("criterion", [Taylor(), Fisher(), Wanda(), SparseGPT()], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize(
+    "criterion", [Taylor(), Fisher(), Wanda(), SparseGPT()], ids=lambda c: type(c).__name__
+)
 def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
     """As from one call that sees the tokens of both."""
     net, layer = toy
@@ -201,7 +242,11 @@ def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
         return net.loss(X, Y) + net.loss(x, y)
 
     both = calibrate(criterion, [layer], [(twice, 5, True)])["linear"]
-    at_once = calibrate(criterion, [layer], [(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5, True)])["linear"]
+    at_once = calibrate(
+        criterion,
+        [layer],
+        [(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5, True)],
+    )["linear"]
     torch.testing.assert_close(both, at_once, rtol=1e-4, atol=1e-6)
 
 
@@ -237,7 +282,9 @@ class Small(Regression):
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_small_gradients_do_not_vanish_in_mixed_precision(tmp_path, precision):
-    plugin = MixedPrecision(precision, "cpu") if "mixed" in precision else None  # by its name, CPUs would get bf16 for 16
+    plugin = (
+        MixedPrecision(precision, "cpu") if "mixed" in precision else None
+    )  # by its name, CPUs would get bf16 for 16
     learned = {}
 
     class Learn(Callback):
@@ -246,9 +293,13 @@ def test_small_gradients_do_not_vanish_in_mixed_precision(tmp_path, precision):
             masks.attach(layers)
             learned.update(calibrate_on(trainer, pl_module, Taylor(), layers, images=32, seed=1))
 
-    trainer = quiet_trainer(tmp_path, plugins=plugin, callbacks=[Learn()], max_steps=1, limit_val_batches=0)
+    trainer = quiet_trainer(
+        tmp_path, plugins=plugin, callbacks=[Learn()], max_steps=1, limit_val_batches=0
+    )
     trainer.fit(Small(), regression_loader(), regression_loader())
-    assert all(value.count_nonzero() > 0.6 * value.numel() for value in learned.values())  # ReLU leaves some without
+    assert all(
+        value.count_nonzero() > 0.6 * value.numel() for value in learned.values()
+    )  # ReLU leaves some without
 
 
 def test_calibration_takes_a_convolution_by_its_patches():

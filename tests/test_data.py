@@ -54,15 +54,26 @@ def module(source, processor, **options):
 class TestSources:
     def test_digits_are_split_once_and_for_all(self):
         splits = load_source("digits")
-        assert {name: len(split) for name, split in splits.items()} == {"train": 1197, "validation": 300, "test": 300}
-        seen = [row["image"]["bytes"] + bytes([row["label"]]) for split in splits.values() for row in split]
+        assert {name: len(split) for name, split in splits.items()} == {
+            "train": 1197,
+            "validation": 300,
+            "test": 300,
+        }
+        seen = [
+            row["image"]["bytes"] + bytes([row["label"]])
+            for split in splits.values()
+            for row in split
+        ]
         assert len(seen) == 1797
         assert load_source("digits", seed=7)["test"]["label"] == splits["test"]["label"]
 
     def test_an_image_folder(self, image_folder, capsys):
         splits = load_source(str(image_folder), validation_fraction=0.25)
         assert splits["train"].features["label"].names == ["cat", "dog"]
-        assert {name: len(split) for name, split in splits.items()} == {"train": 13, "validation": 5}
+        assert {name: len(split) for name, split in splits.items()} == {
+            "train": 13,
+            "validation": 5,
+        }
         again = load_source(str(image_folder), validation_fraction=0.25)
         assert splits["validation"]["image"] == again["validation"]["image"]
         paths = [row["image"]["path"] for split in splits.values() for row in split]
@@ -86,7 +97,11 @@ class TestSources:
         loaded = load_source(str(tmp_path / "data"), validation_fraction=0.25)
         assert loaded["train"].features["label"].names == classes
         paths = {split: [row["image"]["path"] for row in rows] for split, rows in loaded.items()}
-        assert sum(map(len, paths.values())) == len(set().union(*paths.values())) == 4 * len(classes) * max(1, len(splits))
+        assert (
+            sum(map(len, paths.values()))
+            == len(set().union(*paths.values()))
+            == 4 * len(classes) * max(1, len(splits))
+        )
         assert set(paths) == {"train", "validation", *(["test"] if "test" in splits else [])}
 
     def test_names_decide_about_labels_that_are_strings(self, tmp_path):
@@ -95,7 +110,9 @@ class TestSources:
         names = splits["train"].features["label"].names
         assert names == ["tench", "church"]
         assert sum(splits["train"]["label"]) + sum(splits["validation"]["label"]) == 4
-        with pytest.raises(UsageError, match=r"the labels \['church'\]; valid are \['tench', 'dog'\]"):
+        with pytest.raises(
+            UsageError, match=r"the labels \['church'\]; valid are \['tench', 'dog'\]"
+        ):
             load_source(source, label_names=["tench", "dog"])
 
     @pytest.mark.parametrize("kind", ["Image", "struct", "binary"])
@@ -104,12 +121,17 @@ class TestSources:
         data = [(image_folder / "train" / "cat" / f"{i}.jpg").read_bytes() for i in (0, 1, 5)]
         column = {
             "Image": ([{"bytes": d, "path": None} for d in data], ImageFeature()),
-            "struct": ([{"bytes": d, "path": None} for d in data], {"bytes": Value("binary"), "path": Value("string")}),
+            "struct": (
+                [{"bytes": d, "path": None} for d in data],
+                {"bytes": Value("binary"), "path": Value("string")},
+            ),
             "binary": (data, Value("binary")),
         }[kind]
         features = Features({"photo": column[1], "class": Value("string")})
         for split in ("train", "validation"):
-            table = Dataset.from_dict({"photo": column[0], "class": ["b", "a", "b"]}, features=features)
+            table = Dataset.from_dict(
+                {"photo": column[0], "class": ["b", "a", "b"]}, features=features
+            )
             table.to_parquet(tmp_path / "parquet" / f"{split}-00000-of-00001.parquet")
         splits = load_source(str(tmp_path / "parquet"))
         assert splits["train"].features["label"].names == ["a", "b"]
@@ -122,7 +144,9 @@ class TestSources:
         features = Features({"image": ImageFeature(), "label": feature or Value("int64")})
         features |= {name: Value("int64") for name in columns}
         rows = {"image": [image] * len(labels), "label": labels, **columns}
-        Dataset.from_dict(rows, features=Features(features)).to_parquet(folder / "train-0-of-1.parquet")
+        Dataset.from_dict(rows, features=Features(features)).to_parquet(
+            folder / "train-0-of-1.parquet"
+        )
         return str(folder)
 
     @pytest.mark.parametrize(
@@ -138,7 +162,9 @@ class TestSources:
         ],
     )
     def test_labels_that_cannot_be_learned(self, tmp_path, labels, feature, message):
-        if isinstance(feature, ClassLabel):  # the library checks what it writes itself, so write the table by hand
+        if isinstance(
+            feature, ClassLabel
+        ):  # the library checks what it writes itself, so write the table by hand
             import pyarrow.parquet as pq
 
             source = self.parquet(tmp_path / "d", [0] * len(labels), feature)
@@ -156,7 +182,11 @@ class TestSources:
             ["train/cat/1.png", "train/cat/2.png"],
             ["train/cat/1.png", "train/cat/2.png", "validation/cat/3.png"],
             ["train/1.png", "train/2.png"],
-            ["train/cat/1.png", "train/dog/2.png", "test/3.png"],  # this is where the library stops to look for classes
+            [
+                "train/cat/1.png",
+                "train/dog/2.png",
+                "test/3.png",
+            ],  # this is where the library stops to look for classes
         ],
         ids=["one", "one, validated", "none", "not everywhere"],
     )
@@ -165,7 +195,9 @@ class TestSources:
         for file in files:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             picture().save(tmp_path / file)
-        with pytest.raises(UsageError, match="one class only, or none: at least two folders.*train/cat/1.jpg"):
+        with pytest.raises(
+            UsageError, match="one class only, or none: at least two folders.*train/cat/1.jpg"
+        ):
             load_source(str(tmp_path))
 
     def test_a_class_without_images_keeps_its_number(self, tmp_path, caplog):
@@ -177,7 +209,9 @@ class TestSources:
 
     def test_columns_are_listed_when_none_fits(self, tmp_path):
         Dataset.from_dict({"x": [1], "y": [2]}).to_parquet(tmp_path / "train-0.parquet")
-        with pytest.raises(UsageError, match=r"no image column. Its columns are \['x', 'y'\]; name one with"):
+        with pytest.raises(
+            UsageError, match=r"no image column. Its columns are \['x', 'y'\]; name one with"
+        ):
             load_source(str(tmp_path))
         with pytest.raises(UsageError, match="image_column 'z' is not a column"):
             load_source(str(tmp_path), image_column="z", label_column="y")
@@ -188,23 +222,41 @@ class TestSources:
         source = self.parquet(tmp_path / "d", [0, 1], target=[1, 0])
         with pytest.raises(UsageError, match=r"several label columns, \['label', 'target'\]"):
             load_source(source)
-        assert load_source(source, label_column="target", validation_fraction=0.5)["train"].num_rows == 1
+        assert (
+            load_source(source, label_column="target", validation_fraction=0.5)["train"].num_rows
+            == 1
+        )
 
     @pytest.mark.parametrize("streaming", [False, True])
     def test_one_of_several_configurations(self, tmp_path, processor, streaming):
         configs = [
-            {"config_name": name, "data_files": [{"split": s, "path": f"{name}/{s}-*"} for s in ("train", "validation")]}
+            {
+                "config_name": name,
+                "data_files": [
+                    {"split": s, "path": f"{name}/{s}-*"} for s in ("train", "validation")
+                ],
+            }
             for name in ("large", "small")
         ]
         (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
         for name, images in (("large", 4), ("small", 2)):
-            source = self.parquet(tmp_path / name, [0, 1] * (images // 2), ClassLabel(names=["a", "b"]))
-            shutil.copy(tmp_path / name / "train-0-of-1.parquet", tmp_path / name / "validation-0-of-1.parquet")
+            source = self.parquet(
+                tmp_path / name, [0, 1] * (images // 2), ClassLabel(names=["a", "b"])
+            )
+            shutil.copy(
+                tmp_path / name / "train-0-of-1.parquet",
+                tmp_path / name / "validation-0-of-1.parquet",
+            )
         splits = module(tmp_path, processor, subset="small", streaming=streaming).splits
         assert len(splits["train"]) == len(splits["validation"]) == 2
-        assert len(module(source, processor, subset="large", streaming=streaming).splits["train"]) == 2  # it has none
+        assert (
+            len(module(source, processor, subset="large", streaming=streaming).splits["train"]) == 2
+        )  # it has none
         for wrong in (None, "middle"):
-            with pytest.raises(UsageError, match=rf"data.subset must be one of .* \['large', 'small'\], not {wrong!r}"):
+            with pytest.raises(
+                UsageError,
+                match=rf"data.subset must be one of .* \['large', 'small'\], not {wrong!r}",
+            ):
                 _ = module(tmp_path, processor, subset=wrong, streaming=streaming).splits
 
     def test_a_missing_folder_and_an_empty_one(self, tmp_path):
@@ -214,7 +266,9 @@ class TestSources:
             load_source(str(tmp_path))
 
     def test_a_hub_name_without_network_is_one_line(self, monkeypatch):
-        with pytest.raises(UsageError, match="hub has no such data set, or cannot be reached") as error:
+        with pytest.raises(
+            UsageError, match="hub has no such data set, or cannot be reached"
+        ) as error:
             load_source("nobody/nothing")
         assert "\n" not in str(error.value)
 
@@ -224,8 +278,12 @@ class TestTransforms:
         "reference",
         [
             ViTImageProcessor(size={"height": 32, "width": 32}, resample=2),
-            ViTImageProcessor(size={"height": 32, "width": 32}, resample=3, image_mean=[0.4, 0.5, 0.6]),
-            DeiTImageProcessor(size={"height": 40, "width": 40}, crop_size={"height": 32, "width": 32}),
+            ViTImageProcessor(
+                size={"height": 32, "width": 32}, resample=3, image_mean=[0.4, 0.5, 0.6]
+            ),
+            DeiTImageProcessor(
+                size={"height": 40, "width": 40}, crop_size={"height": 32, "width": 32}
+            ),
         ],
         ids=["bilinear", "bicubic", "crop"],
     )
@@ -237,20 +295,28 @@ class TestTransforms:
         assert batch["pixel_values"].dtype == torch.uint8
         ours = data.prepare(batch, torch.device("cpu"))["pixel_values"]
         plain = AutoImageProcessor.from_pretrained(tmp_path / "reference")
-        files = [Image.open(row["image"]["path"]).convert("RGB") for row in data.splits["validation"]][: len(ours)]
+        files = [
+            Image.open(row["image"]["path"]).convert("RGB") for row in data.splits["validation"]
+        ][: len(ours)]
         assert torch.equal(ours, plain(files, return_tensors="pt")["pixel_values"])
 
     def test_size_mean_and_std_can_be_set(self, image_folder, processor):
-        data = module(image_folder, processor, image_size=8, mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0])
+        data = module(
+            image_folder, processor, image_size=8, mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0]
+        )
         data.setup("validate")
         batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))["pixel_values"]
         assert batch.shape[1:] == (3, 8, 8)
         assert data.image_processor.image_mean == (0.1, 0.2, 0.3)
         assert data.image_shape == (8, 8)
 
-    @pytest.mark.parametrize("size", [{"height": 40, "width": 48}, {"shortest_edge": 40}], ids=["both", "shortest"])
+    @pytest.mark.parametrize(
+        "size", [{"height": 40, "width": 48}, {"shortest_edge": 40}], ids=["both", "shortest"]
+    )
     def test_what_is_cropped_keeps_its_margin_at_another_size(self, tmp_path, size):
-        DeiTImageProcessor(size=size, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+        DeiTImageProcessor(size=size, crop_size={"height": 32, "width": 32}).save_pretrained(
+            tmp_path
+        )
         same, half = (load_processor(str(tmp_path), side) for side in (32, 16))
         assert same.to_dict() == load_processor(str(tmp_path)).to_dict()
         assert half.to_dict()["size"] == {name: pixels // 2 for name, pixels in size.items()}
@@ -268,13 +334,20 @@ class TestTransforms:
         assert torch.equal(torch.get_rng_state(), state)
         assert not torch.equal(images[(4, 5)]["pixel_values"], first)
 
-    @pytest.mark.parametrize("options", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}])
-    def test_mixed_batches_have_soft_labels_only_while_training(self, image_folder, processor, options):
+    @pytest.mark.parametrize(
+        "options", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}]
+    )
+    def test_mixed_batches_have_soft_labels_only_while_training(
+        self, image_folder, processor, options
+    ):
         from tests.conftest import quiet_trainer
         from vitprune.model import ViTClassifier
 
         data = module(image_folder, processor, **options)
-        model = ViTClassifier(architecture={"model_type": "vit", "image_size": 16, "hidden_size": 12}, labels=["a", "b"])
+        model = ViTClassifier(
+            architecture={"model_type": "vit", "image_size": 16, "hidden_size": 12},
+            labels=["a", "b"],
+        )
         shapes = {"train": set(), "val": set()}
 
         class Watch(Callback):
@@ -303,14 +376,18 @@ class TestBadImages:
         data = module(image_folder, processor)
         data.setup("fit")
         batches = [*data.train_dataloader(), *data.val_dataloader()]
-        with pytest.raises(UsageError, match=r"cat/0.jpg of the (train|validation) split is not a readable image"):
+        with pytest.raises(
+            UsageError, match=r"cat/0.jpg of the (train|validation) split is not a readable image"
+        ):
             [data.on_before_batch_transfer(batch, 0) for batch in batches]
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_or_skipped_and_counted(self, image_folder, processor, workers):
         for name in ("0.jpg", "1.jpg"):
             (image_folder / "train" / "cat" / name).write_bytes(b"no image")
-        data = module(image_folder, processor, on_bad_image="skip", num_workers=workers, batch_size=6)
+        data = module(
+            image_folder, processor, on_bad_image="skip", num_workers=workers, batch_size=6
+        )
         data.setup("fit")
         images = 0
         for loader in (data.train_dataloader(), data.val_dataloader()):
@@ -319,7 +396,9 @@ class TestBadImages:
         served = 12 + len(data.splits["validation"])
         assert images == served - len(data.bad_images.messages)
         assert 1 <= len(data.bad_images.messages) <= 2
-        with pytest.warns(UserWarning, match="[12] images were skipped, among them: .*is not a readable image"):
+        with pytest.warns(
+            UserWarning, match="[12] images were skipped, among them: .*is not a readable image"
+        ):
             data.teardown("fit")
 
     def test_no_class_folder_at_all(self, tmp_path, processor):
@@ -355,20 +434,34 @@ class TestOrder:
         everything = [i for share in shares for i in share]
         assert len(everything) == len(set(everything))
         assert len(everything) == (21 if seed else 23)
-        assert [len(s) for s in shares] == [len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)]
+        assert [len(s) for s in shares] == [
+            len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)
+        ]
 
 
 @given(images=st.integers(1, 200), batch_size=st.integers(1, 40), ranks=st.integers(1, 5))
 def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
-    options = {"batch_size": batch_size, "workers": 0, "world_size": ranks, "shuffle": False, "start": Position(), "buffer": 1}
+    options = {
+        "batch_size": batch_size,
+        "workers": 0,
+        "world_size": ranks,
+        "shuffle": False,
+        "start": Position(),
+        "buffer": 1,
+    }
     samples = ImageSamples(lambda image: {}, 0, "validation")
     if images < ranks:
-        with pytest.raises(UsageError, match=f"the validation split has {images} images, fewer than the {ranks} processes"):
+        with pytest.raises(
+            UsageError,
+            match=f"the validation split has {images} images, fewer than the {ranks} processes",
+        ):
             make_loader(range(images), samples, rank=0, **options)
         return
     loaders = [make_loader(range(images), samples, rank=rank, **options) for rank in range(ranks)]
     assert len({len(loader) for loader in loaders}) == 1
-    assert sorted(index for loader in loaders for batch in loader.batch_sampler for _, index in batch) == list(range(images))
+    assert sorted(
+        index for loader in loaders for batch in loader.batch_sampler for _, index in batch
+    ) == list(range(images))
     assert ranks > 1 or loaders[0].batch_size == batch_size
 
 
@@ -403,9 +496,14 @@ def test_a_source_without_a_test_split_says_so(image_folder, processor):
 
 @needs_shared
 def test_imagenette():
-    data = ImageData(str(SHARED / "imagenette"), str(SHARED / "models" / "deit-tiny-imagenette"), batch_size=8)
+    data = ImageData(
+        str(SHARED / "imagenette"), str(SHARED / "models" / "deit-tiny-imagenette"), batch_size=8
+    )
     data.setup("fit")
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 9469, "validation": 3925}
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 9469,
+        "validation": 3925,
+    }
     assert len(data.label_names) == 10
     batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))
     assert batch["pixel_values"].shape == (8, 3, 224, 224)

@@ -52,12 +52,16 @@ KINDS = {
     "png, grey": lambda: encode(photo().convert("L"), "PNG"),
     "png, transparent": lambda: encode(half_transparent(photo()), "PNG"),
     "png, grey and transparent": lambda: encode(half_transparent(photo().convert("L")), "PNG"),
-    "png, one transparent colour": lambda: encode(photo(), "PNG", transparency=photo().getpixel((3, 3))),
+    "png, one transparent colour": lambda: encode(
+        photo(), "PNG", transparency=photo().getpixel((3, 3))
+    ),
     "png, palette": lambda: encode(photo().convert("P"), "PNG"),
     "png, black and white": lambda: encode(photo().convert("1"), "PNG"),
     "webp": lambda: encode(photo(), "WEBP"),
     "gif": lambda: encode(photo(), "GIF"),
-    "gif, animated": lambda: encode(photo(), "GIF", save_all=True, append_images=[photo(seed=1), photo(seed=2)]),
+    "gif, animated": lambda: encode(
+        photo(), "GIF", save_all=True, append_images=[photo(seed=1), photo(seed=2)]
+    ),
     "webp, animated": lambda: encode(photo(), "WEBP", save_all=True, append_images=[photo(seed=1)]),
     "bmp": lambda: encode(photo(), "BMP"),
     "tiff": lambda: encode(photo(), "TIFF"),
@@ -101,13 +105,20 @@ def _png_of_16_bits(values):
     import zlib
 
     def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     height, width = values.shape
     rows = np.repeat(values[:, :, None], 3, axis=2).astype(">u2")
     scanlines = b"".join(b"\0" + row.tobytes() for row in rows)
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(scanlines)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(scanlines))
+        + chunk(b"IEND", b"")
+    )
 
 
 BROKEN = {
@@ -141,12 +152,21 @@ def test_an_empty_cell_is_refused(cell):
 
 
 def training(size=32, **changes):
-    options = {"crop_scale": (0.5, 1.0), "horizontal_flip": True, "randaugment": 0, "random_erasing": 0.0}
+    options = {
+        "crop_scale": (0.5, 1.0),
+        "horizontal_flip": True,
+        "randaugment": 0,
+        "random_erasing": 0.0,
+    }
     processor = ViTImageProcessor(size={"height": size, "width": size})
-    return TrainingTransform(processor, Augmentation(**{**options, "mixup": 0.0, "cutmix": 0.0, **changes}))
+    return TrainingTransform(
+        processor, Augmentation(**{**options, "mixup": 0.0, "cutmix": 0.0, **changes})
+    )
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "one pixel", "a thin line", "jpeg, turned 6", "gif, animated", "png, palette"])
+@pytest.mark.parametrize(
+    "kind", ["jpeg", "one pixel", "a thin line", "jpeg, turned 6", "gif, animated", "png, palette"]
+)
 def test_every_kind_can_be_trained_on(kind):
     torch.manual_seed(0)
     sample = training(randaugment=1, random_erasing=1.0)(read(KINDS[kind]()))
@@ -178,7 +198,9 @@ def test_a_large_photo_is_decoded_at_a_fraction_of_its_size(orientation):
         ours = training()(read(data))["pixel_values"].float()
         torch.manual_seed(seed)
         theirs, another = (crop(read(data).decode()).float() for _ in range(2))
-        assert (ours - theirs).abs().mean() < 5  # of 255: boxes are rounded to whole pixels of the smaller picture
+        assert (
+            ours - theirs
+        ).abs().mean() < 5  # of 255: boxes are rounded to whole pixels of the smaller picture
         assert (ours - another).abs().mean() > 8
 
 

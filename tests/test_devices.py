@@ -46,7 +46,9 @@ def train(folder, compile=False, channels_last=False, gradient_checkpointing=Fal
         channels_last=channels_last,
         gradient_checkpointing=gradient_checkpointing,
     )
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": 32})
+    data = ImageData(
+        "digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": 32}
+    )
     pruning, watch = IterativePruning(Linear(0.75, end_epoch=2)), MaskedStaysZero()
     trainer = quiet_trainer(folder, callbacks=[pruning, watch], **{"max_epochs": 4, **options})
     trainer.fit(model, data)
@@ -90,9 +92,15 @@ def test_recomputed_activations_change_nothing(tmp_path, plain):
     assert all(torch.equal(weights[name], plain[name]) for name in plain)
 
 
-def test_compiled_there_is_one_graph_for_training_and_one_for_evaluation(tmp_path, plain, monkeypatch):
+def test_compiled_there_is_one_graph_for_training_and_one_for_evaluation(
+    tmp_path, plain, monkeypatch
+):
     """Though the masks change in three rounds. Traced in full, but not translated to C++, which takes minutes."""
-    monkeypatch.setattr(torch.nn.Module, "compile", functools.partialmethod(torch.nn.Module.compile, backend="aot_eager"))
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        functools.partialmethod(torch.nn.Module.compile, backend="aot_eager"),
+    )
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     weights = train(tmp_path, compile=True)

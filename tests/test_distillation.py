@@ -10,13 +10,15 @@ from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor, masks
-from vitprune.pruning.probe import silenced
-from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.runs.checkpoint_files import read_checkpoint
+from vitprune.training.probe import silenced
 
 
 def fit(tmp_path, distillation, pretrained="digits", **options):
     model = ViTClassifier(pretrained, labels=[str(d) for d in range(10)], distillation=distillation)
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16})
+    data = ImageData(
+        "digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16}
+    )
     trainer = quiet_trainer(tmp_path, **{"max_epochs": 1, **options})
     trainer.fit(model, data)
     return model, trainer
@@ -35,13 +37,19 @@ def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
         ours = model.net(pixel_values=pixels, output_hidden_states=True)
         theirs = distillation._net(pixel_values=pixels, output_hidden_states=True)
         p, q = ((x.logits.float() / 4).softmax(1) for x in (theirs, ours))
-        expected = 0.7 * F.cross_entropy(ours.logits, labels) + 0.3 * 16 * (p * (p / q).log()).sum(1).mean()
+        expected = (
+            0.7 * F.cross_entropy(ours.logits, labels)
+            + 0.3 * 16 * (p * (p / q).log()).sum(1).mean()
+        )
         errors = [
-            (a - b).square().mean() / b.square().mean() for a, b in zip(ours.hidden_states, theirs.hidden_states, strict=True)
+            (a - b).square().mean() / b.square().mean()
+            for a, b in zip(ours.hidden_states, theirs.hidden_states, strict=True)
         ]
         expected = expected + hidden_weight * sum(errors[1:]) / 6
         alone = F.cross_entropy(ours.logits, labels)
-    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=2e-2 if "bf16" in precision else 1e-4)
+    assert float(loss.detach()) == pytest.approx(
+        float(expected.detach()), rel=2e-2 if "bf16" in precision else 1e-4
+    )
     assert float(without.detach()) == float(alone.detach())  # what criteria learn from
 
 
@@ -59,7 +67,9 @@ def test_criteria_do_not_learn_from_the_teacher(tmp_path, criterion):
 def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
     distillation = Distillation()
     model = ViTClassifier("digits", distillation=distillation, learning_rate=1e-2)
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16})
+    data = ImageData(
+        "digits", "digits", batch_size=16, num_workers=0, max_images={"train": 48, "validation": 16}
+    )
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[IterativePruning(OneShot(0.5))])
     trainer.fit(model, data)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
@@ -70,13 +80,18 @@ def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
     for name, value in distillation._net.state_dict().items():
         assert torch.equal(value, dense[name])
     assert not distillation._net.training
-    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in distillation._net.parameters())
+    assert not any(
+        parameter.requires_grad or parameter.grad is not None
+        for parameter in distillation._net.parameters()
+    )
 
 
 def test_a_teacher_of_more_classes_answers_for_those_of_the_data(tmp_path):
     net = ViTClassifier("digits").net
     teacher = tiny_net("vit", classes=12)
-    teacher.config.id2label = dict(enumerate(["letter", "sign", *list(net.config.id2label.values())[::-1]]))
+    teacher.config.id2label = dict(
+        enumerate(["letter", "sign", *list(net.config.id2label.values())[::-1]])
+    )
     teacher.save_pretrained(tmp_path / "teacher")
     distillation = Distillation(teacher=str(tmp_path / "teacher"), hidden_weight=0)
     fit(tmp_path, distillation)
@@ -89,7 +104,9 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
     calls = []
     distillation._net.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
     with silenced(model):
-        model.train().training_step({"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0)
+        model.train().training_step(
+            {"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0
+        )
     assert calls == [False]
 
 
@@ -98,8 +115,14 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
     [
         (lambda folder: Distillation(weight=0), "weight must lie"),
         (lambda folder: Distillation(temperature=0), "positive temperature"),
-        (lambda folder: Distillation(teacher="nowhere"), "model.distillation.teacher 'nowhere' could not be loaded"),
-        (lambda folder: Distillation(teacher=str(folder)), "teacher .* has num_labels 7, the model 10"),
+        (
+            lambda folder: Distillation(teacher="nowhere"),
+            "model.distillation.teacher 'nowhere' could not be loaded",
+        ),
+        (
+            lambda folder: Distillation(teacher=str(folder)),
+            "teacher .* has num_labels 7, the model 10",
+        ),
         (
             lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1),
             "hidden_size 32, the model 64. With hidden_weight 0 it may",

@@ -14,18 +14,18 @@ from transformers import AutoConfig, AutoModelForImageClassification, ViTImagePr
 
 import vitprune
 from tests.conftest import TINY, quiet_trainer, tiny_net
+from vitprune.benchmark.candidates import image_shape
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.card import model_card
-from vitprune.export.contenders import image_shape
 from vitprune.export.export import CPU, Choices, load_masked, write_weights
 from vitprune.export.report import describe_run
 from vitprune.export.shrinkage import count
 from vitprune.export.verify import logits
 from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.distillation import Distillation
-from vitprune.model.layers import find_layers
 from vitprune.model.loading import net_from_config
 from vitprune.pruning import (
     Branch,
@@ -45,9 +45,9 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.sparsity import measure
-from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.runs.checkpoint_files import read_checkpoint
+from vitprune.runs.metrics import MetricsCSV
 from vitprune.training.checkpoints import RunCheckpoints
-from vitprune.training.metrics_csv import MetricsCSV
 
 PLAIN = """
 import json, os, sys, torch
@@ -79,12 +79,24 @@ UNEVEN = Combined([Head(), Neuron()])
 def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **pruning_options):
     torch.manual_seed(0)
     labels = [str(d) for d in range(10)]
-    model = ViTClassifier(str(pretrained), labels=labels, learning_rate=1e-3, distillation=distillation)
-    data = ImageData("digits", str(pretrained), batch_size=32, num_workers=0, max_images={"train": 96, "validation": 50})
+    model = ViTClassifier(
+        str(pretrained), labels=labels, learning_rate=1e-3, distillation=distillation
+    )
+    data = ImageData(
+        "digits",
+        str(pretrained),
+        batch_size=32,
+        num_workers=0,
+        max_images={"train": 96, "validation": 50},
+    )
     pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
     callbacks = [pruning, RunCheckpoints()]
     trainer = quiet_trainer(
-        folder, callbacks=callbacks, enable_checkpointing=True, max_epochs=max_epochs, logger=[MetricsCSV(folder)]
+        folder,
+        callbacks=callbacks,
+        enable_checkpointing=True,
+        max_epochs=max_epochs,
+        logger=[MetricsCSV(folder)],
     )
     trainer.fit(model, data)
     return model, data
@@ -94,7 +106,15 @@ def export(folder, model, data, which="last", **choices):
     checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
     chosen = Choices(**choices)
     return checkpoint, export_checkpoint(
-        checkpoint, model.net.config, data, folder / "export", CPU, folder, seed=42, is_best=which == "best", choices=chosen
+        checkpoint,
+        model.net.config,
+        data,
+        folder / "export",
+        CPU,
+        folder,
+        seed=42,
+        is_best=which == "best",
+        choices=chosen,
     )
 
 
@@ -107,16 +127,24 @@ def exported(tmp_path, pretrained):
 def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path, pretrained):
     folder, data, checkpoint, report = exported
     structured = tmp_path / "structured"
-    model, _ = train(structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN)
+    model, _ = train(
+        structured, pretrained, OneShot(0.4), 1, allocation=Global(), granularity=UNEVEN
+    )
     structured_checkpoint, structured_report = export(structured, model, data, formats=["pt2"])
     image = tmp_path / "images" / "image.png"
     image.parent.mkdir()
     Image.effect_noise((30, 20), 80).save(image)  # a grey one
     folders = [str(folder / "export"), str(structured / "export")]
-    result = subprocess.run([sys.executable, "-W", "error", "-c", PLAIN, str(image), *folders], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PLAIN, str(image), *folders],
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     data.predict_images = str(image.parent)
-    pixels = data.prepare(next(iter(data.predict_dataloader())), torch.device("cpu"))["pixel_values"]
+    pixels = data.prepare(next(iter(data.predict_dataloader())), torch.device("cpu"))[
+        "pixel_values"
+    ]
     same, close = json.loads(result.stdout)
     assert same == logits(load_masked(checkpoint, model.net.config), pixels).tolist()
     expected = logits(load_masked(structured_checkpoint, model.net.config), pixels)
@@ -129,9 +157,16 @@ def test_a_process_without_this_package_gets_the_same_logits(exported, tmp_path,
 def test_an_image_tower_of_a_model_of_image_and_text_is_trained_and_exported(tmp_path, family):
     """Its configuration has widths and image size one level down."""
     kind, _, tower = family.partition("_")
-    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    text = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     net = tiny_net(kind, **{f"{tower}_config": TINY, "text_config": text})
-    assert {layer.name for layer in find_layers(net)} - {layer.name for layer in LayerSelection().select(net)} == {
+    assert {layer.name for layer in find_layers(net)} - {
+        layer.name for layer in LayerSelection().select(net)
+    } == {
         "vision_model.embeddings.patch_embedding",
         "classifier",
     }
@@ -141,7 +176,9 @@ def test_an_image_tower_of_a_model_of_image_and_text_is_trained_and_exported(tmp
     checkpoint, report = export(tmp_path, model, data)
     assert report["verification"]["largest_logit_difference"] == 0
     assert report["sparsity"]["prunable"] == pytest.approx(0.8, abs=1e-4)
-    assert image_shape(AutoModelForImageClassification.from_pretrained(tmp_path / "export").config) == (3, 16, 16)
+    assert image_shape(
+        AutoModelForImageClassification.from_pretrained(tmp_path / "export").config
+    ) == (3, 16, 16)
 
 
 def test_the_report_counts_what_is_in_the_file(exported):
@@ -151,7 +188,11 @@ def test_the_report_counts_what_is_in_the_file(exported):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     zeros = sum(int((t == 0).sum()) for t in tensors.values())
     parameters = sum(t.numel() for t in tensors.values())
-    assert report["verification"] == {"largest_logit_difference": 0.0, "zeros_in_file": zeros, "images": 32}
+    assert report["verification"] == {
+        "largest_logit_difference": 0.0,
+        "zeros_in_file": zeros,
+        "images": 32,
+    }
     assert report["sparsity"]["total"] == zeros / parameters
     assert report["pruned"]["nonzero_parameters"] == parameters - zeros
     assert report["pruned"]["bytes"] == (folder / "export" / "model.safetensors").stat().st_size
@@ -168,8 +209,13 @@ def test_the_report_has_the_rounds_and_both_scores(exported):
     _, _, checkpoint, report = exported
     state = checkpoint["callbacks"]["IterativePruning"]
     rounds = state["rounds"]
-    other = {**checkpoint, "callbacks": {"IterativePruning": {**state, "settings": {"monitor": "val/loss"}}}}
-    assert {r["accuracy_finetuned"] for r in describe_run(other, 1)["rounds"]} == {None}  # no accuracies
+    other = {
+        **checkpoint,
+        "callbacks": {"IterativePruning": {**state, "settings": {"monitor": "val/loss"}}},
+    }
+    assert {r["accuracy_finetuned"] for r in describe_run(other, 1)["rounds"]} == {
+        None
+    }  # no accuracies
     assert [r["accuracy_finetuned"] for r in report["rounds"]] == [r["finetuned"] for r in rounds]
     assert report["pruned"]["accuracy"] == pytest.approx(rounds[-1]["finetuned"])
     assert report["base"]["accuracy"] is not None
@@ -219,14 +265,18 @@ def test_a_checkpoint_of_another_model_is_refused(exported):
     _, data, checkpoint, _ = exported
     for changes in ({"classes": 7}, {"num_hidden_layers": 1}, {"intermediate_size": 32}):
         with pytest.raises(UsageError, match="another model"):
-            export_checkpoint(checkpoint, tiny_net(**changes).config, data, exported[0] / "other", CPU)
+            export_checkpoint(
+                checkpoint, tiny_net(**changes).config, data, exported[0] / "other", CPU
+            )
     assert not (exported[0] / "other").exists()
 
 
 def test_the_checkpoint_alone_decides_whether_a_run_was_finished(exported, tmp_path, pretrained):
     _, data, checkpoint, _ = exported
     never_pruned = {"state_dict": ViTClassifier(str(pretrained)).state_dict()}
-    report = export_checkpoint(never_pruned, ViTClassifier(str(pretrained)).net.config, data, tmp_path / "dense", CPU)
+    report = export_checkpoint(
+        never_pruned, ViTClassifier(str(pretrained)).net.config, data, tmp_path / "dense", CPU
+    )
     assert report["finished"]
     assert report["base"]["accuracy"] is None
     assert report["rounds"] == []
@@ -235,8 +285,15 @@ def test_the_checkpoint_alone_decides_whether_a_run_was_finished(exported, tmp_p
 @pytest.mark.parametrize("family", ["levit"])
 def test_running_means_are_no_zeros_of_the_weights(tmp_path, family):
     """They begin as zeros, and are no parameters."""
-    sizes = {"image_size": 16, "hidden_sizes": [16, 16, 16], "key_dim": [8, 8, 8], "depths": [1, 1, 1]}
-    net = net_from_config(AutoConfig.for_model(family, **sizes, num_attention_heads=[1, 1, 1])).eval()
+    sizes = {
+        "image_size": 16,
+        "hidden_sizes": [16, 16, 16],
+        "key_dim": [8, 8, 8],
+        "depths": [1, 1, 1],
+    }
+    net = net_from_config(
+        AutoConfig.for_model(family, **sizes, num_attention_heads=[1, 1, 1])
+    ).eval()
     zeros = measure(net).zeros
     written = write_weights(net, zeros, tmp_path, torch.randn(2, 3, 16, 16), Choices())
     assert written.verification.zeros_in_file == zeros
@@ -245,7 +302,9 @@ def test_running_means_are_no_zeros_of_the_weights(tmp_path, family):
 def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
     model, data = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
     checkpoint, whole = export(tmp_path, model, data)
-    checkpoint["callbacks"]["IterativePruning"]["finished"] = False  # as in the checkpoint of an earlier epoch
+    checkpoint["callbacks"]["IterativePruning"]["finished"] = (
+        False  # as in the checkpoint of an earlier epoch
+    )
     report = export_checkpoint(checkpoint, model.net.config, data, tmp_path / "export", CPU)
     assert whole["finished"]
     assert not report["finished"]
@@ -253,8 +312,14 @@ def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
 
 
 STRUCTURED = {
-    "heads and neurons": (Combined([Head(uniform=True), Neuron(uniform=True)]), {"heads": 1, "neurons": 32}),
-    "dimensions and neurons": (Combined([HeadDim(uniform=True), Neuron(uniform=True)]), {"head_dim": 8, "neurons": 32}),
+    "heads and neurons": (
+        Combined([Head(uniform=True), Neuron(uniform=True)]),
+        {"heads": 1, "neurons": 32},
+    ),
+    "dimensions and neurons": (
+        Combined([HeadDim(uniform=True), Neuron(uniform=True)]),
+        {"head_dim": 8, "neurons": 32},
+    ),
     "branches": (Branch(), {}),
 }
 
@@ -263,7 +328,9 @@ STRUCTURED = {
 def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     granularity, widths = STRUCTURED[case]
     allocation = Uniform() if widths else Global()
-    model, data = train(tmp_path, pretrained, OneShot(0.5), 1, granularity=granularity, allocation=allocation)
+    model, data = train(
+        tmp_path, pretrained, OneShot(0.5), 1, granularity=granularity, allocation=allocation
+    )
     _, report = export(tmp_path, model, data, shrink="required" if widths else "auto")
     shrunk = report["shrunk"]
     assert shrunk["before"] == {"blocks": 2, "heads": 2, "head_dim": 16, "neurons": 64}
@@ -276,7 +343,11 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     assert shrunk["dropped_parameters"] + shrunk["dropped_by_load_pruned"] > 0
     loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
     smallest = vitprune.load_pruned(tmp_path / "export")
-    assert count(loaded) == report["pruned"]["parameters"] == report["base"]["parameters"] - shrunk["dropped_parameters"]
+    assert (
+        count(loaded)
+        == report["pruned"]["parameters"]
+        == report["base"]["parameters"] - shrunk["dropped_parameters"]
+    )
     assert count(smallest) == count(loaded) - shrunk["dropped_by_load_pruned"]
     assert report["pruned"]["flops"] < report["base"]["flops"] or not widths
     images = next(iter(data.whole_validation()))["pixel_values"].float()
@@ -303,7 +374,9 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
     options = {"max_images": {"train": 64, "validation": 50}, "num_workers": 0, "batch_size": 10}
     data = ImageData("digits", str(pretrained), mixup=0.8, **options)
     pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints()
-    quiet_trainer(tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1).fit(model, data)
+    quiet_trainer(
+        tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1
+    ).fit(model, data)
     _, report = export(tmp_path, model, data)
     assert report["pruned"]["accuracy"] == pytest.approx(pruning.rounds[-1].finetuned)
 

@@ -13,7 +13,7 @@ from tests.children import Child, ranks
 from tests.interrupted import assert_same
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
-from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.runs.checkpoint_files import read_checkpoint
 
 STATE = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData")
 
@@ -60,11 +60,18 @@ def test_killed_while_a_checkpoint_is_being_saved(tmp_path, undisturbed):
         child = Child(tmp_path, *(["--ckpt_path=last"] if steps else []), sabotage=moment)
         assert child.wait() == -9, child.output
         steps.append(read_checkpoint(last(tmp_path))["global_step"])
-    assert steps == [11, 22, 33]  # the old file after the first two, the new one after the third (which saved `best` as well)
+    assert steps == [
+        11,
+        22,
+        33,
+    ]  # the old file after the first two, the new one after the third (which saved `best` as well)
     child = Child(tmp_path, "--ckpt_path=last")
     assert child.wait() == 0, child.output
     assert_finished_like(tmp_path, undisturbed)
-    assert [path.name for path in sorted(last(tmp_path).parent.iterdir())] == ["best.ckpt", "last.ckpt"]
+    assert [path.name for path in sorted(last(tmp_path).parent.iterdir())] == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
 
 
 def test_a_checkpoint_that_may_not_grow(tmp_path, undisturbed):
@@ -83,7 +90,11 @@ def small_disk(tmp_path):
     """Return the folder of a file system of 40 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", folder],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("a file system can be mounted by root only")
     yield folder
@@ -94,7 +105,9 @@ def test_a_full_disk(tmp_path, small_disk, undisturbed):
     root = f"--trainer.default_root_dir={small_disk}"
     child = Child(tmp_path, root, sabotage="full disk")
     assert child.wait() == 1, child.output
-    assert child.output.count("vitprune: error:") == child.output.count("No space left on device") == 1
+    assert (
+        child.output.count("vitprune: error:") == child.output.count("No space left on device") == 1
+    )
     assert "Traceback" not in child.output
     assert {path.name for path in last(small_disk).parent.iterdir()} == {"filler", "last.ckpt"}
     (last(small_disk).parent / "filler").unlink()
@@ -106,7 +119,12 @@ def test_a_full_disk(tmp_path, small_disk, undisturbed):
 def test_a_nan_in_a_batch(tmp_path, undisturbed):
     child = Child(tmp_path, sabotage="NaN in a batch")
     assert child.wait() == 2, child.output
-    assert child.output.count("vitprune: error: the loss is nan in epoch 0, batch 7, after optimizer step 7") == 1
+    assert (
+        child.output.count(
+            "vitprune: error: the loss is nan in epoch 0, batch 7, after optimizer step 7"
+        )
+        == 1
+    )
     assert "Traceback" not in child.output
     child = Child(tmp_path, "--ckpt_path=last")
     assert child.wait() == 0, child.output
@@ -124,7 +142,9 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
     whole = last(undisturbed).read_bytes()
     for size in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
         (tmp_path / "last.ckpt").write_bytes(whole[:size])
-        with pytest.raises(UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"):
+        with pytest.raises(
+            UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"
+        ):
             read_checkpoint(tmp_path / "last.ckpt")
 
 
@@ -134,8 +154,18 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_bac
     scontrol.parent.mkdir()
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/queue\nexit {int(not taken_back)}\n')
     scontrol.chmod(0o755)
-    task = {"JOB_ID": "1234", "JOB_NAME": "prune", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
-    slurm = {"PATH": f"{scontrol.parent}:{os.environ['PATH']}", **{f"SLURM_{name}": value for name, value in task.items()}}
+    task = {
+        "JOB_ID": "1234",
+        "JOB_NAME": "prune",
+        "NTASKS": "1",
+        "PROCID": "0",
+        "LOCALID": "0",
+        "NODEID": "0",
+    }
+    slurm = {
+        "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
+        **{f"SLURM_{name}": value for name, value in task.items()},
+    }
     child = Child(tmp_path, environment=slurm)
     while not last(tmp_path).exists():
         assert child.process.is_alive(), child.output
@@ -146,7 +176,9 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_bac
     assert ("the job is back in its queue" in child.output) is taken_back
     assert ("the job could not be put back into its queue: " in child.output) is not taken_back
     assert "stopped by SIGUSR1" in child.output
-    assert not list(tmp_path.glob("hpc_ckpt*"))  # Lightning's, which a later run would go on from unasked
+    assert not list(
+        tmp_path.glob("hpc_ckpt*")
+    )  # Lightning's, which a later run would go on from unasked
     child = Child(tmp_path, "--ckpt_path=last", environment=slurm)
     assert child.wait() == 0, child.output
     assert_finished_like(tmp_path, undisturbed)
@@ -158,14 +190,24 @@ def streamed(tmp_path):
     for split, cuts in {"train": (0, 20, 32, 50, 64), "validation": (0, 8, 16)}.items():
         rows = load_source("digits")[split]
         for begin, end in itertools.pairwise(cuts):
-            rows.select(range(begin, end)).to_parquet(tmp_path / "shards" / f"{split}-{begin:03}.parquet")
-    stream = [f"--data.source={tmp_path / 'shards'}", "--data.streaming=true", "--data.shuffle_buffer=6"]
+            rows.select(range(begin, end)).to_parquet(
+                tmp_path / "shards" / f"{split}-{begin:03}.parquet"
+            )
+    stream = [
+        f"--data.source={tmp_path / 'shards'}",
+        "--data.streaming=true",
+        "--data.shuffle_buffer=6",
+    ]
     return [*stream, "--trainer.max_epochs=3"]
 
 
 @pytest.mark.parametrize("source", ["digits", "stream"])
 def test_a_dead_rank(tmp_path, source, request):
-    options = request.getfixturevalue("streamed") if source == "stream" else ["--trainer.enable_progress_bar=true"]
+    options = (
+        request.getfixturevalue("streamed")
+        if source == "stream"
+        else ["--trainer.enable_progress_bar=true"]
+    )
     whole = ranks(tmp_path / "whole", *options)
     assert [child.wait() for child in whole] == [0, 0], whole[0].output
     survivor, dead = ranks(tmp_path / "broken", *options, sabotage="dead rank")

@@ -18,7 +18,7 @@ from vitprune.export.exported import Exported
 from vitprune.export.formats import FORMATS, parse_formats
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
-from vitprune.model.blocks import find_blocks
+from vitprune.model.anatomy.blocks import find_blocks
 
 
 @pytest.fixture(params=["vit", "deit"])
@@ -63,7 +63,9 @@ def test_programs_of_any_batch_size_where_one_image_is_compared(exported, form):
 @pytest.mark.parametrize("exported", ["vit"], indirect=True)
 def test_onnx_of_any_batch_size(exported):
     report = onnx.write(exported)
-    session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        exported.folder / "model.onnx", providers=["CPUExecutionProvider"]
+    )
     for batch in (1, 3, 5):
         (result,) = session.run(["logits"], {"pixel_values": exported.images[:batch].numpy()})
         close(torch.from_numpy(result), exported.logits[:batch])
@@ -78,7 +80,9 @@ def test_onnx_in_half_precision(exported):
     report = onnx.write(exported)
     weights = sum(parameter.numel() for parameter in exported.smallest.parameters())
     assert 0 < report["largest_logit_difference"] < 0.01
-    assert report["bytes"] < 2 * weights + 170_000  # the graph itself takes the same whatever the model
+    assert (
+        report["bytes"] < 2 * weights + 170_000
+    )  # the graph itself takes the same whatever the model
     exported.smallest.bfloat16()
     with pytest.raises(UsageError, match="no bfloat16"):
         onnx.write(exported)
@@ -126,7 +130,9 @@ def test_compression_restores_every_bit(tmp_path_factory, tensors):
     state = {}
     for number, (shape, dtype, density, seed) in enumerate(tensors):
         generator = torch.Generator().manual_seed(seed)
-        value = torch.randn(shape, generator=generator).where(torch.rand(shape, generator=generator) < density, 0.0)
+        value = torch.randn(shape, generator=generator).where(
+            torch.rand(shape, generator=generator) < density, 0.0
+        )
         value[torch.rand(shape, generator=generator) < 0.05] = -0.0
         value[torch.rand(shape, generator=generator) < 0.05] = float("nan")
         state[f"layer.{number}.weight"] = value.to(dtype)
@@ -136,7 +142,9 @@ def test_compression_restores_every_bit(tmp_path_factory, tensors):
     for name, value in state.items():
         assert restored[name].dtype == value.dtype
         assert restored[name].shape == value.shape
-        assert bytes(restored[name].untyped_storage()) == bytes(value.contiguous().untyped_storage())
+        assert bytes(restored[name].untyped_storage()) == bytes(
+            value.contiguous().untyped_storage()
+        )
 
 
 def test_a_sparse_file_is_small(tmp_path):
@@ -168,11 +176,16 @@ def test_what_can_be_converted_to_2_to_4(tmp_path):
     net = two_of_four(tiny_net(hidden_size=64, intermediate_size=128))
     report = describe_2_to_4(net, tmp_path)
     assert len(report["layers"]) == 12
-    assert report["dense_layers"] == {"classifier": "has the shape (10, 64), not multiples of (32, 64)"}
+    assert report["dense_layers"] == {
+        "classifier": "has the shape (10, 64), not multiples of (32, 64)"
+    }
     assert report["converted"] == (semi_structured.missing_gpu() is None)
     find_blocks(net)[1].linear["key"].weight.data[5, 8:11] = 1
     report = describe_2_to_4(net, tmp_path)
-    assert report["dense_layers"]["vit.layers.1.attention.k_proj"] == "has 3 weights in some group of 4, more than 2"
+    assert (
+        report["dense_layers"]["vit.layers.1.attention.k_proj"]
+        == "has 3 weights in some group of 4, more than 2"
+    )
     assert len(report["layers"]) == 11
 
 
@@ -182,7 +195,9 @@ def test_without_a_gpu_2_to_4_says_so(tmp_path):
     assert report["note"].startswith("there is no CUDA GPU")
 
 
-@pytest.mark.skipif(semi_structured.missing_gpu() is not None, reason="needs a GPU with sparse tensor cores")
+@pytest.mark.skipif(
+    semi_structured.missing_gpu() is not None, reason="needs a GPU with sparse tensor cores"
+)
 def test_on_a_gpu_2_to_4_gives_the_same_logits(tmp_path):
     report = describe_2_to_4(two_of_four(tiny_net(hidden_size=64, intermediate_size=128)), tmp_path)
     assert report["converted"]
@@ -190,7 +205,9 @@ def test_on_a_gpu_2_to_4_gives_the_same_logits(tmp_path):
 
 
 def test_without_2_to_4_masks_there_is_nothing_to_convert(tmp_path):
-    with pytest.raises(UsageError, match=r"no layer is 2:4 sparse; .*q_proj has 4 weights .* NofM\(2, 4\)"):
+    with pytest.raises(
+        UsageError, match=r"no layer is 2:4 sparse; .*q_proj has 4 weights .* NofM\(2, 4\)"
+    ):
         describe_2_to_4(tiny_net(hidden_size=64, intermediate_size=128), tmp_path)
 
 
@@ -201,8 +218,16 @@ def test_formats_by_name(monkeypatch):
     assert parse_formats("hf") == []
     assert parse_formats("onnx, hf,pt2,onnx") == ["onnx", "pt2"]
     assert set(FORMATS) == {"pt2", "onnx", "compressed", "semi_structured"}
-    with pytest.raises(UsageError, match="'onxx' is not known. Valid are hf, pt2, onnx, compressed, semi_structured"):
+    with pytest.raises(
+        UsageError,
+        match="'onxx' is not known. Valid are hf, pt2, onnx, compressed, semi_structured",
+    ):
         parse_formats("hf,onxx")
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)  # as if the extra were not installed
-    with pytest.raises(UsageError, match=r"needs onnx, onnxscript, onnxruntime: pip install onnx onnxscript onnxruntime"):
+    monkeypatch.setattr(
+        formats, "find_spec", lambda name: None
+    )  # as if the extra were not installed
+    with pytest.raises(
+        UsageError,
+        match=r"needs onnx, onnxscript, onnxruntime: pip install onnx onnxscript onnxruntime",
+    ):
         parse_formats("onnx")

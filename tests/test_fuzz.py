@@ -1,4 +1,5 @@
-"""Configurations that a tired user, a bad merge or a cat on the keyboard leaves behind: a run, or one clear message.
+"""Configurations that a tired user, a bad merge or a cat on the keyboard leaves behind: a run, or
+one clear message.
 
 `FUZZ=600` (`make fuzz`) sets how many; the same number gives the same files.
 """
@@ -11,20 +12,54 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vitprune.cli import PruningCLI, main
+from vitprune.cli.main import PruningCLI, main
 from vitprune.data import sources
 
 COUNT = int(os.environ.get("FUZZ", 60))
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 SAFE = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--data.num_workers=0"]
-VALUES = [None, True, -1, 0, 1, 2, 7, 0.5, -0.5, 1e30, float("nan"), float("inf"), "", "foo", "ü", "../x", "1e-3", "null"]
-VALUES += [[], [1], [0.1, 0.2], ["query"], {}, {"a": 1}, {"class_path": "Cubic"}, {"class_path": "os.system", "init_args": {}}]
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2,
+    7,
+    0.5,
+    -0.5,
+    1e30,
+    float("nan"),
+    float("inf"),
+    "",
+    "foo",
+    "ü",
+    "../x",
+    "1e-3",
+    "null",
+]
+VALUES += [
+    [],
+    [1],
+    [0.1, 0.2],
+    ["query"],
+    {},
+    {"a": 1},
+    {"class_path": "Cubic"},
+    {"class_path": "os.system", "init_args": {}},
+]
 NAMES = ["foo", "class_path", "init_args", "final_sparsity", "source", "", "max_epochs", 3, None]
 
 
 def paths(tree, prefix=()):
     """Yield the place of every key and list item."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    items = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     for key, value in items:
         yield (*prefix, key)
         yield from paths(value, (*prefix, key))
@@ -49,7 +84,9 @@ def rename(tree, path, rng):
     if isinstance(parent, dict):
         word = str(path[-1])
         cut = rng.randrange(len(word) or 1)
-        parent[rng.choice([*NAMES, word[:cut] + word[cut + 1 :], word + "s"])] = parent.pop(path[-1])
+        parent[rng.choice([*NAMES, word[:cut] + word[cut + 1 :], word + "s"])] = parent.pop(
+            path[-1]
+        )
 
 
 def insert(tree, path, rng):
@@ -79,7 +116,9 @@ def scribble(text, rng):
         return "".join([*line, rng.choice(line)])
     return (
         text[:place]
-        + rng.choice([":", "\t", "{", "]", "- ", "\n", "!!python/object:os.system ", "&a ", "*a", "\0"])
+        + rng.choice(
+            [":", "\t", "{", "]", "- ", "\n", "!!python/object:os.system ", "&a ", "*a", "\0"]
+        )
         + text[place:]
     )
 
@@ -95,7 +134,9 @@ def mutant(number):
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         places = list(paths(tree))
         if places:
-            rng.choice([replace, replace, replace, delete, rename, insert, swap])(tree, rng.choice(places), rng)
+            rng.choice([replace, replace, replace, delete, rename, insert, swap])(
+                tree, rng.choice(places), rng
+            )
     text = yaml.safe_dump(tree, allow_unicode=True)
     return scribble(text, rng) if rng.random() < 0.2 else text
 
@@ -110,7 +151,10 @@ def fast_startup():
         if not parsers:
             build(cli, *arguments)
             parsers.update(
-                {name: getattr(cli, name) for name in ("parser", "_subcommand_parsers", "_subcommand_method_arguments")}
+                {
+                    name: getattr(cli, name)
+                    for name in ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
+                }
             )
         vars(cli).update(parsers)
 
@@ -122,13 +166,17 @@ def fast_startup():
 
 
 @pytest.mark.parametrize("part", range(min(COUNT, 10)))
-def test_a_broken_configuration_ends_in_a_run_or_in_one_message(part, fast_startup, tmp_path, monkeypatch, capsys, recwarn):
+def test_a_broken_configuration_ends_in_a_run_or_in_one_message(
+    part, fast_startup, tmp_path, monkeypatch, capsys, recwarn
+):
     monkeypatch.chdir(tmp_path)
     for number in range(part, COUNT, 10):
         Path("mutant.yaml").write_text(mutant(number))
         code = 0
         try:
-            main(["fit", "--config", "mutant.yaml", f"--trainer.default_root_dir={tmp_path}", *SAFE])
+            main(
+                ["fit", "--config", "mutant.yaml", f"--trainer.default_root_dir={tmp_path}", *SAFE]
+            )
         except SystemExit as stopped:
             code = stopped.code
         except BaseException as error:

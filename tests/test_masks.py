@@ -8,7 +8,7 @@ from torch import nn
 from tests.conftest import quiet_trainer, tiny_net
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
-from vitprune.model.layers import Layer
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Element, Global, LayerSelection, Magnitude, Method, masks
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
@@ -24,7 +24,8 @@ def masked_net(family="vit", sparsity=0.6):
 
 def test_what_is_zero_is_masked_and_a_bias_with_its_whole_weight():
     layer, fallen, alive, new = (
-        Layer("layer", nn.Linear(2, 2), role, block=None) for role in ("mlp_out", "mlp_out", "mlp_out", "classifier")
+        Layer("layer", nn.Linear(2, 2), role, block=None)
+        for role in ("mlp_out", "mlp_out", "mlp_out", "classifier")
     )
     layer.module.weight.data[0] = 0
     for other in (fallen, alive, new):
@@ -65,7 +66,9 @@ def test_masked_weights_stay_zero_and_get_no_gradient(optimizer, precision):
             update_masks(layers, Method(Magnitude(), Element(), Global()), 0.7)
         for _ in range(2):  # accumulation
             with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
-                nn.functional.cross_entropy(net(pixel_values=images()).logits, torch.tensor([1, 2, 3])).backward()
+                nn.functional.cross_entropy(
+                    net(pixel_values=images()).logits, torch.tensor([1, 2, 3])
+                ).backward()
         if step >= 2:
             for layer in layers:
                 gradient = layer.module.parametrizations.weight.original.grad
@@ -83,9 +86,13 @@ def test_masked_weights_stay_zero_and_get_no_gradient(optimizer, precision):
 
 def test_clipping_sees_the_norm_of_the_kept_weights_only():
     net, layers = masked_net()
-    nn.functional.cross_entropy(net(pixel_values=images()).logits, torch.tensor([1, 2, 3])).backward()
+    nn.functional.cross_entropy(
+        net(pixel_values=images()).logits, torch.tensor([1, 2, 3])
+    ).backward()
     kept = [p.grad for n, p in net.named_parameters() if "original" not in n]
-    kept += [layer.module.parametrizations.weight.original.grad[masks.read(layer)] for layer in layers]
+    kept += [
+        layer.module.parametrizations.weight.original.grad[masks.read(layer)] for layer in layers
+    ]
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1e9)
     assert norm == pytest.approx(torch.cat([g.flatten() for g in kept]).norm().item(), rel=1e-5)
 
@@ -135,11 +142,15 @@ def test_a_checkpoint_is_loaded_masks_and_all_outside_of_a_trainer(tmp_path):
     trainer.save_checkpoint(tmp_path / "masked.ckpt")
     loaded = masks.load_from_checkpoint(ViTClassifier, tmp_path / "masked.ckpt")
     assert measure(loaded) == measure(model)
-    pixels = torch.randn(2, 3, 32, 32)[..., : model.net.config.image_size, : model.net.config.image_size]
+    pixels = torch.randn(2, 3, 32, 32)[
+        ..., : model.net.config.image_size, : model.net.config.image_size
+    ]
     assert torch.equal(loaded.eval()(pixels), model.eval()(pixels))
     with pytest.raises(UsageError, match="is of another model"):
         masks.load_state_dict(tiny_net(), loaded.state_dict())
-    with pytest.raises(UsageError, match=r"classifier.weight is of shape \(7, 32\) in the checkpoint"):
+    with pytest.raises(
+        UsageError, match=r"classifier.weight is of shape \(7, 32\) in the checkpoint"
+    ):
         masks.load_state_dict(tiny_net(), tiny_net(classes=7).state_dict())
 
 

@@ -61,7 +61,9 @@ class TestMovement:
 
         pruning = IterativePruning(OneShot(0.5, epoch=1), Movement(), monitor=None)
         module = Regression(torch.optim.SGD)
-        trainer = quiet_trainer(tmp_path, callbacks=[Sums(), pruning], max_epochs=2, limit_train_batches=3)
+        trainer = quiet_trainer(
+            tmp_path, callbacks=[Sums(), pruning], max_epochs=2, limit_train_batches=3
+        )
         trainer.fit(module, regression_loader(), regression_loader())
         keep = masks.read(pruning.layers[0])
         assert keep.sum() == 64
@@ -88,10 +90,16 @@ class TestMovement:
             fit(tmp_path, IterativePruning(OneShot(0.5), Movement(), monitor=None))
 
     def test_a_round_at_every_step_is_not_logged_every_time(self, tmp_path, capsys):
-        pruning = IterativePruning(Cubic(0.5, begin_step=1, end_step=12, every_n_steps=1), Movement(), monitor=None)
+        pruning = IterativePruning(
+            Cubic(0.5, begin_step=1, end_step=12, every_n_steps=1), Movement(), monitor=None
+        )
         fit(tmp_path, pruning)
         assert len(pruning.rounds) == 12
-        assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("round")] == ["12/12"]
+        assert [
+            line.split()[1]
+            for line in capsys.readouterr().out.splitlines()
+            if line.startswith("round")
+        ] == ["12/12"]
 
 
 class Decaying(Regression):
@@ -106,7 +114,9 @@ def rate(trainer, module):
 
 
 def test_the_learning_rate_starts_again_in_every_round(tmp_path):
-    pruning = IterativePruning(Levels([0.2, 0.4], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=LearningRate())
+    pruning = IterativePruning(
+        Levels([0.2, 0.4], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=LearningRate()
+    )
     _, seen, _ = fit(tmp_path, pruning, Decaying(), rate)
     expected = [1 - i / n for n in (4, 8, 8) for i in range(n)]  # epochs 0, 1 to 2, and 3 to 4
     assert seen == pytest.approx([1e-2 * factor for factor in expected])
@@ -114,7 +124,12 @@ def test_the_learning_rate_starts_again_in_every_round(tmp_path):
 
 def test_the_learning_rate_starts_again_in_every_epoch_where_rounds_are_not_known(tmp_path):
     guarded = AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.9, begin_epoch=2)
-    _, seen, _ = fit(tmp_path, IterativePruning(guarded, monitor="val/score", rewind=LearningRate()), Decaying(), rate)
+    _, seen, _ = fit(
+        tmp_path,
+        IterativePruning(guarded, monitor="val/score", rewind=LearningRate()),
+        Decaying(),
+        rate,
+    )
     expected = [1 - i / n for n in (8, 4, 4, 4) for i in range(n)]
     assert seen == pytest.approx([1e-2 * factor for factor in expected])
 
@@ -122,10 +137,17 @@ def test_the_learning_rate_starts_again_in_every_epoch_where_rounds_are_not_know
 def test_a_rate_that_cannot_be_stretched_is_refused(tmp_path):
     class ByEpoch(Decaying):
         def configure_optimizers(self):
-            return {**(both := super().configure_optimizers()), "lr_scheduler": both["lr_scheduler"]["scheduler"]}
+            return {
+                **(both := super().configure_optimizers()),
+                "lr_scheduler": both["lr_scheduler"]["scheduler"],
+            }
 
     with pytest.raises(UsageError, match="interval 'step'"):
-        fit(tmp_path, IterativePruning(Linear(0.5, end_epoch=2), monitor=None, rewind=LearningRate()), ByEpoch())
+        fit(
+            tmp_path,
+            IterativePruning(Linear(0.5, end_epoch=2), monitor=None, rewind=LearningRate()),
+            ByEpoch(),
+        )
 
 
 def test_rounds_a_step_apart_leave_a_rate_nowhere_to_go(tmp_path):
@@ -138,7 +160,9 @@ def test_surviving_weights_go_back_to_an_early_value(tmp_path):
     def parameters(trainer, module):
         return {name: value.detach().clone() for name, value in module.named_parameters()}
 
-    pruning = IterativePruning(Levels([0.4, 0.6], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=Weights(step=2))
+    pruning = IterativePruning(
+        Levels([0.4, 0.6], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=Weights(step=2)
+    )
     module, seen, _ = fit(tmp_path, pruning, look=parameters)
     for first_batch in (4, 12):
         for name, early in seen[2].items():
@@ -184,13 +208,17 @@ class TestRegrowth:
                 if trainer.current_epoch == 1 and batch_idx == 0:
                     weight = pl_module.first.weight.detach().clone().requires_grad_()
                     x, y = regression_loader(batch_size=32).dataset.tensors
-                    out = pl_module.second(torch.nn.functional.linear(x, weight, pl_module.first.bias).relu())
+                    out = pl_module.second(
+                        torch.nn.functional.linear(x, weight, pl_module.first.bias).relu()
+                    )
                     torch.nn.functional.mse_loss(out, y).backward()
                     gradients.append(weight.grad.abs())
 
         pruning = IterativePruning(Levels([0.5] * 3), monitor=None, regrow=RigL(0.5))
         before = Every(self.look)
-        trainer = quiet_trainer(tmp_path, callbacks=[before, Dense(), pruning, after := Every(self.look)], max_epochs=4)
+        trainer = quiet_trainer(
+            tmp_path, callbacks=[before, Dense(), pruning, after := Every(self.look)], max_epochs=4
+        )
         before.look = after.look = lambda trainer, module: masks.read(pruning.layers[0]).clone()
         torch.manual_seed(0)
         trainer.fit(Regression(), regression_loader(), regression_loader())
@@ -205,32 +233,62 @@ class TestRegrowth:
             (AccuracyGuarded(), {"regrow": RigL()}, "known beforehand"),
             (OneShot(0.5), {"regrow": RigL()}, "several rounds"),
             (Levels([0.5, 0.6]), {"regrow": RigL(), "criterion": SparseGPT()}, "already"),
-            (Levels([0.5, 0.6], begin_epoch=1), {"regrow": RigL(), "criterion": Movement()}, "already"),
-            (Levels([0.5, 0.6], begin_epoch=1), {"allocation": LAMP(), "criterion": Movement()}, "take Global"),
+            (
+                Levels([0.5, 0.6], begin_epoch=1),
+                {"regrow": RigL(), "criterion": Movement()},
+                "already",
+            ),
+            (
+                Levels([0.5, 0.6], begin_epoch=1),
+                {"allocation": LAMP(), "criterion": Movement()},
+                "take Global",
+            ),
             (AccuracyGuarded(), {"rewind": Weights()}, "weights of its own: take LearningRate"),
-            (AccuracyGuarded(), {"monitor": None}, "better when higher: set pruning.monitor to one, not None"),
-            (AccuracyGuarded(), {"monitor": "val/loss"}, "better when higher: set pruning.monitor to one, not 'val/loss'"),
-            (Levels([0.5, 0.6]), {"rewind": Weights(), "criterion": SparseGPT()}, "undoes how SparseGPT mends them"),
+            (
+                AccuracyGuarded(),
+                {"monitor": None},
+                "better when higher: set pruning.monitor to one, not None",
+            ),
+            (
+                AccuracyGuarded(),
+                {"monitor": "val/loss"},
+                "better when higher: set pruning.monitor to one, not 'val/loss'",
+            ),
+            (
+                Levels([0.5, 0.6]),
+                {"rewind": Weights(), "criterion": SparseGPT()},
+                "undoes how SparseGPT mends them",
+            ),
         ],
     )
     def test_what_does_not_go_together_is_refused(self, schedule, options, message):
         with pytest.raises(UsageError, match=message):
             IterativePruning(schedule, **options)
 
-    def test_groups_too_few_to_exchange_are_refused(self, tmp_path):  # 16 of them, in rounds of cos(pi / 2) and cos(pi)
-        few = IterativePruning(Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None)
+    def test_groups_too_few_to_exchange_are_refused(
+        self, tmp_path
+    ):  # 16 of them, in rounds of cos(pi / 2) and cos(pi)
+        few = IterativePruning(
+            Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None
+        )
         with pytest.raises(
-            UsageError, match="at most 1.2% of a layer's groups, and these layers have 16 at most: less than one"
+            UsageError,
+            match="at most 1.2% of a layer's groups, and these layers have 16 at most: less than one",
         ):
             fit(tmp_path, few)
 
     def test_groups_that_do_not_stand_alone_are_refused(self, tmp_path):
         with pytest.raises(UsageError, match="stand alone"):
-            fit(tmp_path, IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()))
+            fit(
+                tmp_path,
+                IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()),
+            )
 
     def test_units_of_several_layers_have_no_gradient_to_return_by(self):
         model = ViTClassifier("digits", labels=[str(d) for d in range(10)])
-        pruning = IterativePruning(Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None)
+        pruning = IterativePruning(
+            Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None
+        )
         with pytest.raises(UsageError, match="groups of a single layer"):
             pruning.check(None, model, "validate")
 
@@ -238,25 +296,58 @@ class TestRegrowth:
 class TestAccuracyGuarded:
     def test_decisions(self):
         schedule = AccuracyGuarded(step=0.2, max_drop=0.01, patience=2, min_step=0.05)
-        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.90, dense=0.90)] == [0.2, True]
-        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.88, dense=0.90)] == [pytest.approx(0.4), False]
+        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.90, dense=0.90)] == [
+            0.2,
+            True,
+        ]
+        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.88, dense=0.90)] == [
+            pytest.approx(0.4),
+            False,
+        ]
         assert [schedule.retreating, schedule.rounds_due(5)] == [False, 2]  # it may recover yet
-        assert [schedule.observe(0.891, dense=0.90), schedule.sparsity(schedule.rounds)] == [True, pytest.approx(0.6)]
-        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.retreating] == [False, False, True]
-        assert schedule.sparsity(schedule.rounds) == pytest.approx(0.5)  # half the step from the last good one
-        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.sparsity(schedule.rounds)][2] == pytest.approx(
-            0.45
-        )
-        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.ended] == [False, False, True]
+        assert [schedule.observe(0.891, dense=0.90), schedule.sparsity(schedule.rounds)] == [
+            True,
+            pytest.approx(0.6),
+        ]
+        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.retreating] == [
+            False,
+            False,
+            True,
+        ]
+        assert schedule.sparsity(schedule.rounds) == pytest.approx(
+            0.5
+        )  # half the step from the last good one
+        assert [
+            schedule.observe(0.5, 0.9),
+            schedule.observe(0.5, 0.9),
+            schedule.sparsity(schedule.rounds),
+        ][2] == pytest.approx(0.45)
+        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.ended] == [
+            False,
+            False,
+            True,
+        ]
 
     def test_a_round_has_no_total_where_none_is_known(self, tmp_path, capsys):
-        fit(tmp_path, IterativePruning(AccuracyGuarded(step=0.4, max_drop=9, max_sparsity=0.7), monitor="val/score"))
+        fit(
+            tmp_path,
+            IterativePruning(
+                AccuracyGuarded(step=0.4, max_drop=9, max_sparsity=0.7), monitor="val/score"
+            ),
+        )
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split("  ")[0] for line in lines if line.startswith("round")] == ["round 1", "round 2"]
+        assert [line.split("  ")[0] for line in lines if line.startswith("round")] == [
+            "round 1",
+            "round 2",
+        ]
 
     def test_it_ends_where_nothing_is_left_to_gain(self):
         schedule = AccuracyGuarded(step=0.4, max_sparsity=0.7)
-        assert [schedule.observe(1, 1), schedule.ended, schedule.sparsity(schedule.rounds)] == [True, False, 0.7]
+        assert [schedule.observe(1, 1), schedule.ended, schedule.sparsity(schedule.rounds)] == [
+            True,
+            False,
+            0.7,
+        ]
         assert [schedule.observe(1, 1), schedule.ended] == [True, True]
 
     def test_a_run_finds_its_limit_and_keeps_the_last_good_state(self, tmp_path):
@@ -286,7 +377,9 @@ class TestAccuracyGuarded:
             def validation_step(self, batch, batch_idx):
                 self.log("val/score", -float(self.trainer.current_epoch > 0), batch_size=8)
 
-        pruning = IterativePruning(AccuracyGuarded(step=0.4, patience=1, min_step=0.1), monitor="val/score")
+        pruning = IterativePruning(
+            AccuracyGuarded(step=0.4, patience=1, min_step=0.1), monitor="val/score"
+        )
         pruned = []
 
         class Look(Callback):
@@ -298,9 +391,13 @@ class TestAccuracyGuarded:
                 if batch_idx == 0:
                     self.seen.append(pl_module.first.bias.detach().clone())
 
-        trainer = quiet_trainer(tmp_path, callbacks=[pruning, Look(), before := Before(None)], max_epochs=6)
+        trainer = quiet_trainer(
+            tmp_path, callbacks=[pruning, Look(), before := Before(None)], max_epochs=6
+        )
         trainer.fit(Failing(), regression_loader(), regression_loader())
-        assert torch.equal(before.seen[2], pruned[0])  # the good state after epoch 0, not that of the failed epoch 1
+        assert torch.equal(
+            before.seen[2], pruned[0]
+        )  # the good state after epoch 0, not that of the failed epoch 1
         assert not torch.equal(before.seen[2], pruned[1])
 
     def test_the_dense_model_counts_as_it_is_when_the_first_round_comes(self, tmp_path):
@@ -309,26 +406,40 @@ class TestAccuracyGuarded:
         class Improving(Regression):
             def validation_step(self, batch, batch_idx):
                 pruned = float((self.first.weight == 0).float().mean()) > 0
-                epoch = 0 if self.trainer.state.stage == "sanity_check" else self.trainer.current_epoch
-                self.log("val/score", torch.tensor(0.5 if pruned else 0.1 + 0.4 * epoch), batch_size=8)
+                epoch = (
+                    0 if self.trainer.state.stage == "sanity_check" else self.trainer.current_epoch
+                )
+                self.log(
+                    "val/score", torch.tensor(0.5 if pruned else 0.1 + 0.4 * epoch), batch_size=8
+                )
 
-        pruning = IterativePruning(AccuracyGuarded(0.4, patience=1, min_step=0.3, begin_epoch=3), monitor="val/score")
+        pruning = IterativePruning(
+            AccuracyGuarded(0.4, patience=1, min_step=0.3, begin_epoch=3), monitor="val/score"
+        )
         fit(tmp_path, pruning, Improving(), max_epochs=6)
         assert pruning.dense["val/score"] == pytest.approx(0.9)
         assert [round.target for round in pruning.rounds] == [0.4]
 
     @pytest.mark.parametrize(
         ("options", "message"),
-        [({"step": 0.0}, "min_step <= step"), ({"max_drop": -1}, "max_drop >= 0"), ({"patience": 0}, "patience >= 1")],
+        [
+            ({"step": 0.0}, "min_step <= step"),
+            ({"max_drop": -1}, "max_drop >= 0"),
+            ({"patience": 0}, "patience >= 1"),
+        ],
     )
     def test_impossible_settings(self, options, message):
         with pytest.raises(UsageError, match=message):
             AccuracyGuarded(**options)
 
 
-@pytest.mark.parametrize("build", [lambda: {"rewind": Weights(0)}, lambda: {"schedule": AccuracyGuarded(step=0.3)}])
+@pytest.mark.parametrize(
+    "build", [lambda: {"rewind": Weights(0)}, lambda: {"schedule": AccuracyGuarded(step=0.3)}]
+)
 def test_a_callback_forgets_the_model_before(tmp_path, build):
-    pruning = IterativePruning(**{"schedule": OneShot(0.5, epoch=1), "monitor": "val/score", **build()})
+    pruning = IterativePruning(
+        **{"schedule": OneShot(0.5, epoch=1), "monitor": "val/score", **build()}
+    )
     fit(tmp_path, pruning, max_epochs=2)
     first = [round.sparsity for round in pruning.rounds]
     module = Regression(lr=0.0)

@@ -8,7 +8,7 @@ from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
-from vitprune.model.layers import find_layers
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.pruning import IterativePruning, Levels
 
@@ -16,7 +16,11 @@ LABELS = [str(d) for d in range(10)]
 
 
 def digits(**options):
-    return ImageData("digits", "digits", **{"max_images": {"train": 128, "validation": 32}, "num_workers": 0, **options})
+    return ImageData(
+        "digits",
+        "digits",
+        **{"max_images": {"train": 128, "validation": 32}, "num_workers": 0, **options},
+    )
 
 
 def test_a_pretrained_folder_of_either_family(pretrained, family):
@@ -46,13 +50,20 @@ def test_classes_that_a_model_knows_by_name_keep_their_rows(tmp_path, caplog):
     with caplog.at_level("INFO"):
         model = ViTClassifier(str(tmp_path), labels=["church", "tench, Tinca tinca", "a"])
     assert "knows the 3 classes of the data among 10: they stay" in caplog.text
-    assert (model.net.config.id2label, model.net.config.num_labels) == ({0: "church", 1: "tench, Tinca tinca", 2: "a"}, 3)
+    assert (model.net.config.id2label, model.net.config.num_labels) == (
+        {0: "church", 1: "tench, Tinca tinca", 2: "a"},
+        3,
+    )
     images = torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(model.eval()(images), net.eval()(pixel_values=images).logits[:, [2, 0, 4]])
+    torch.testing.assert_close(
+        model.eval()(images), net.eval()(pixel_values=images).logits[:, [2, 0, 4]]
+    )
     twice = ViTClassifier(str(tmp_path), labels=["church", "church building"])
     assert twice.net.classifier.weight.shape[0] == 2
     assert not torch.equal(twice.net.classifier.weight, net.classifier.weight[[2, 2]])
-    unclear = ViTClassifier(str(tmp_path), labels=["church", "crane"])  # ImageNet too has two of them
+    unclear = ViTClassifier(
+        str(tmp_path), labels=["church", "crane"]
+    )  # ImageNet too has two of them
     assert not torch.equal(unclear.net.classifier.weight, net.classifier.weight[[2, 1]])
 
 
@@ -68,15 +79,21 @@ def test_a_backbone_gets_a_classifier_and_the_user_is_told(tmp_path, caplog):
 def test_a_backbone_of_another_family_gets_a_classifier(tmp_path):
     config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
     ResNetModel(config).save_pretrained(tmp_path)
-    assert ViTClassifier(str(tmp_path), labels=["yes", "no"])(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
+    assert ViTClassifier(str(tmp_path), labels=["yes", "no"])(torch.zeros(2, 3, 32, 32)).shape == (
+        2,
+        2,
+    )
 
 
 def test_weights_that_are_missing_are_named(tmp_path):
     net = tiny_net("vit")
-    prune.random_unstructured(net.vit.layers[0].attention.q_proj, "weight", 0.5)  # weight_orig and weight_mask in the file
+    prune.random_unstructured(
+        net.vit.layers[0].attention.q_proj, "weight", 0.5
+    )  # weight_orig and weight_mask in the file
     net.save_pretrained(tmp_path)
     with pytest.raises(
-        UsageError, match=r"1 of its weights are missing or of another shape, vit\.layers\.0\.attention\.q_proj\.weight for one"
+        UsageError,
+        match=r"1 of its weights are missing or of another shape, vit\.layers\.0\.attention\.q_proj\.weight for one",
     ):
         ViTClassifier(str(tmp_path))
 
@@ -85,7 +102,9 @@ def test_a_file_of_weights_that_is_cut_off_is_named(tmp_path):
     tiny_net("vit").save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UsageError, match=f"model.pretrained .*{tmp_path.name}.* could not be loaded"):
+    with pytest.raises(
+        UsageError, match=f"model.pretrained .*{tmp_path.name}.* could not be loaded"
+    ):
         ViTClassifier(str(tmp_path))
 
 
@@ -118,7 +137,10 @@ def test_without_labels_the_classes_are_those_of_the_model(pretrained):
     ("options", "message"),
     [
         ({}, "either model.pretrained"),
-        ({"pretrained": "digits", "architecture": {"model_type": "vit"}}, "either model.pretrained"),
+        (
+            {"pretrained": "digits", "architecture": {"model_type": "vit"}},
+            "either model.pretrained",
+        ),
         ({"architecture": {"hidden_size": 8}}, "needs a model_type"),
         ({"pretrained": "./none"}, "'./none' is not a folder"),
         ({"pretrained": "nobody/nothing"}, "hub has no such image classifier or cannot be reached"),
@@ -146,7 +168,9 @@ def test_position_embeddings_follow_the_image_size(pretrained, family, size):
     assert model.net.config.image_size == size
     ours, theirs = (n.base_model.embeddings for n in (model.net, tiny_net(family)))
     special = theirs.position_embeddings.shape[1] - 4
-    assert torch.equal(ours.position_embeddings[:, :special], theirs.position_embeddings[:, :special])
+    assert torch.equal(
+        ours.position_embeddings[:, :special], theirs.position_embeddings[:, :special]
+    )
     if size == 16:
         assert torch.equal(ours.position_embeddings, theirs.position_embeddings)
 
@@ -175,7 +199,11 @@ class TestOptimization:
         net = tiny_swin()
         names = {id(p): name for name, p in net.named_parameters()}
         groups = parameter_groups(net, 1.0, 0.1, layer_decay=0.5)
-        rates = {names[id(p)].removeprefix("swin.encoder.layers."): g["lr"] for g in groups for p in g["params"]}
+        rates = {
+            names[id(p)].removeprefix("swin.encoder.layers."): g["lr"]
+            for g in groups
+            for p in g["params"]
+        }
         assert rates["classifier.weight"] == 1.0
         assert rates["1.blocks.0.mlp.fc1.weight"] == 0.5
         assert rates["0.blocks.1.mlp.fc1.weight"] == rates["0.downsample.reduction.weight"] == 0.25
@@ -201,7 +229,9 @@ class TestOptimization:
         assert rates[3:12] == sorted(rates[3:12], reverse=True)
 
 
-@pytest.mark.parametrize("options", [{}, {"gradient_checkpointing": True}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"gradient_checkpointing": True}, {"label_smoothing": 0.1}]
+)
 def test_it_learns_and_logs(tmp_path, options):
     torch.manual_seed(0)
     model = ViTClassifier(
@@ -226,7 +256,11 @@ def test_compiled_in_place_with_masks_that_change(tmp_path):
     pruning = IterativePruning(Levels([0.2, 0.4]))
     trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[pruning])
     trainer.fit(model, digits(batch_size=32))
-    assert {n.replace("parametrizations.weight.original", "weight") for n in model.state_dict() if "keep" not in n} == names
+    assert {
+        n.replace("parametrizations.weight.original", "weight")
+        for n in model.state_dict()
+        if "keep" not in n
+    } == names
     assert pruning.measure(model).prunable == pytest.approx(0.4, abs=1e-4)
     assert trainer.callback_metrics["val/accuracy"] > 0.9
 
@@ -243,7 +277,13 @@ def test_a_loss_that_is_nan_stops_before_the_weights(tmp_path):
 
     model = ViTClassifier("digits", labels=LABELS)
     step = model.training_step
-    model.training_step = lambda batch, batch_idx: step(batch, batch_idx) * (torch.nan if batch_idx == 2 else 1.0)
-    with pytest.raises(UsageError, match=r"loss is nan in epoch 0, batch 2, after optimizer step 2.*last good"):
-        quiet_trainer(tmp_path, callbacks=[StopOnNaN()], max_epochs=1).fit(model, digits(batch_size=16))
+    model.training_step = lambda batch, batch_idx: (
+        step(batch, batch_idx) * (torch.nan if batch_idx == 2 else 1.0)
+    )
+    with pytest.raises(
+        UsageError, match=r"loss is nan in epoch 0, batch 2, after optimizer step 2.*last good"
+    ):
+        quiet_trainer(tmp_path, callbacks=[StopOnNaN()], max_epochs=1).fit(
+            model, digits(batch_size=16)
+        )
     assert all(p.isfinite().all() for p in model.parameters())

@@ -8,8 +8,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
-REQUIREMENTS = [text for text in [*PROJECT["dependencies"], *EXTRAS] if not text.startswith("vitprune[")]
+EXTRAS = [
+    requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra
+]
+REQUIREMENTS = [
+    text for text in [*PROJECT["dependencies"], *EXTRAS] if not text.startswith("vitprune[")
+]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -22,7 +26,9 @@ def numbers(version):
 
 
 def test_the_oldest_versions_are_the_lower_bounds():
-    bounds = {re.match(r"[\w-]+", text)[0]: re.search(r">=([\d.]+)", text)[1] for text in REQUIREMENTS}
+    bounds = {
+        re.match(r"[\w-]+", text)[0]: re.search(r">=([\d.]+)", text)[1] for text in REQUIREMENTS
+    }
     oldest = pins("constraints-oldest.txt")
     assert bounds.keys() == oldest.keys()
     for name, bound in bounds.items():

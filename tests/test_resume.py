@@ -38,8 +38,8 @@ from vitprune.pruning import (
     Weights,
 )
 from vitprune.pruning.settings import first_difference
-from vitprune.training.checkpoint_files import AtomicCheckpointIO, read_checkpoint
-from vitprune.training.metrics_csv import MetricsCSV, read_metrics
+from vitprune.runs.checkpoint_files import AtomicCheckpointIO, read_checkpoint
+from vitprune.runs.metrics import MetricsCSV, read_metrics
 from vitprune.training.throughput import Throughput
 
 ROOT = Path(__file__).parents[1]
@@ -47,13 +47,29 @@ STEPS = 5  # batches an epoch, below
 
 
 def run(
-    folder, after_batches=-1, ckpt=None, workers=0, pruning=None, learning_rate=1e-2, layer_decay=1.0, batch_size=16, **options
+    folder,
+    after_batches=-1,
+    ckpt=None,
+    workers=0,
+    pruning=None,
+    learning_rate=1e-2,
+    layer_decay=1.0,
+    batch_size=16,
+    **options,
 ):
     """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
     seed_everything(42, workers=True, verbose=False)
-    architecture = {"model_type": "vit", **TINY, "hidden_dropout_prob": 0.1, "initializer_range": 0.1}
+    architecture = {
+        "model_type": "vit",
+        **TINY,
+        "hidden_dropout_prob": 0.1,
+        "initializer_range": 0.1,
+    }
     model = ViTClassifier(
-        architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=learning_rate, layer_decay=layer_decay
+        architecture=architecture,
+        labels=[str(d) for d in range(10)],
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
     )
     data = ImageData(
         "digits",
@@ -69,14 +85,22 @@ def run(
 
 
 def method(schedule=None, **options):
-    return {"pruning": lambda: IterativePruning(schedule() if schedule else Cubic(0.6, end_epoch=2), **options)}
+    return {
+        "pruning": lambda: IterativePruning(
+            schedule() if schedule else Cubic(0.6, end_epoch=2), **options
+        )
+    }
 
 
 def guarded():
     return AccuracyGuarded(step=0.4, max_drop=0.14, patience=1, min_step=0.05)
 
 
-STEP_ROUNDS = {"pruning": lambda: IterativePruning(Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random())}
+STEP_ROUNDS = {
+    "pruning": lambda: IterativePruning(
+        Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random()
+    )
+}
 CASES = {
     "between epochs": (7, {}),
     "in the first epoch": (3, {"every_n_steps": 2}),
@@ -90,11 +114,29 @@ CASES = {
     "two epochs a validation": (12, {"check_val_every_n_epoch": 2, "every_n_steps": 4}),
     "bf16": (13, {"precision": "bf16-mixed", "every_n_steps": 3}),
     "no pruning left": (18, {"every_n_steps": 4}),
-    "gradients of a sample": (8, {"every_n_steps": 3, **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()]))}),
+    "gradients of a sample": (
+        8,
+        {
+            "every_n_steps": 3,
+            **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()])),
+        },
+    ),
     "weights that are mended": (7, {**method(criterion=SparseGPT(), calibration_images=40)}),
-    "movement": (12, {"every_n_steps": 4, **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), criterion=Movement())}),
+    "movement": (
+        12,
+        {
+            "every_n_steps": 4,
+            **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), criterion=Movement()),
+        },
+    ),
     "learning rate rewound": (13, {"every_n_steps": 3, **method(rewind=LearningRate())}),
-    "weights rewound": (8, {"every_n_steps": 2, **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), rewind=Weights(3))}),
+    "weights rewound": (
+        8,
+        {
+            "every_n_steps": 2,
+            **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), rewind=Weights(3)),
+        },
+    ),
     "regrowth": (8, {"every_n_steps": 3, **method(regrow=RigL(0.4))}),
     "guarded": (
         13,
@@ -107,7 +149,9 @@ def build(options):
     return {k: v() if k == "pruning" else v for k, v in options.items()}
 
 
-@pytest.mark.parametrize(("case", "workers"), [*((case, 0) for case in CASES), ("between epochs", 2), ("mid-epoch", 2)])
+@pytest.mark.parametrize(
+    ("case", "workers"), [*((case, 0) for case in CASES), ("between epochs", 2), ("mid-epoch", 2)]
+)
 def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     after, options = CASES[case]
     undisturbed = run(tmp_path / "undisturbed", workers=workers, **build(options))
@@ -116,9 +160,15 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     random.seed(1)
     resumed = run(tmp_path / "disturbed", ckpt=str(last), workers=workers, **build(options))
     assert_same(undisturbed, resumed)
-    if case == "guarded":  # interrupted in the third round, which is given up for the state after the second
+    if (
+        case == "guarded"
+    ):  # interrupted in the third round, which is given up for the state after the second
         dense = undisturbed["dense"]["val/top5"]
-        assert [round.finetuned >= dense - 0.14 for round in undisturbed["rounds"]][:3] == [True, True, False]
+        assert [round.finetuned >= dense - 0.14 for round in undisturbed["rounds"]][:3] == [
+            True,
+            True,
+            False,
+        ]
 
 
 def test_interrupted_twice(tmp_path):
@@ -140,12 +190,16 @@ def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp
     rounds = best["callbacks"]["IterativePruning"]["rounds"]
     assert len(rounds) == 3
     assert best["callbacks"]["Beside"]["best_score"] == rounds[-1]["finetuned"]
-    model = ViTClassifier(**{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")})
+    model = ViTClassifier(
+        **{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")}
+    )
     from vitprune.pruning import masks
 
     masks.attach(LayerSelection().select(model))
     model.load_state_dict(best["state_dict"])
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"validation": 40})
+    data = ImageData(
+        "digits", "digits", batch_size=16, num_workers=0, max_images={"validation": 40}
+    )
     scores = quiet_trainer(tmp_path).validate(model, data, verbose=False)[0]
     assert scores["val/accuracy"] == rounds[-1]["finetuned"]
     assert result["rounds"][-1].sparsity == pytest.approx(0.8, abs=1e-4)
@@ -194,8 +248,14 @@ def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
     [
         ({"schedule": Cubic(0.7, end_epoch=2)}, "pruning.schedule.*0.8.*0.7"),
         ({"schedule": Cubic(0.8, end_epoch=2), "criterion": Magnitude(p=2)}, "pruning.criterion"),
-        ({"schedule": Cubic(0.8, end_epoch=2), "criterion": Random()}, "pruning.criterion.*Magnitude.*Random"),
-        ({"schedule": Cubic(0.8, end_epoch=2), "granularity": Element(), "seed": 7}, "pruning.seed"),
+        (
+            {"schedule": Cubic(0.8, end_epoch=2), "criterion": Random()},
+            "pruning.criterion.*Magnitude.*Random",
+        ),
+        (
+            {"schedule": Cubic(0.8, end_epoch=2), "granularity": Element(), "seed": 7},
+            "pruning.seed",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_pruning_setting_is_refused(tmp_path, change, message):
@@ -208,13 +268,23 @@ def test_images_are_counted_once_also_over_an_interruption(tmp_path):
     last = str(tmp_path / "last.ckpt")
     for after, ckpt in ((7, None), (-1, last)):
         callbacks, logger = [Throughput()], MetricsCSV(tmp_path)
-        run(tmp_path, after, ckpt, every_n_steps=2, accumulate_grad_batches=2, callbacks=callbacks, logger=logger)
+        run(
+            tmp_path,
+            after,
+            ckpt,
+            every_n_steps=2,
+            accumulate_grad_batches=2,
+            callbacks=callbacks,
+            logger=logger,
+        )
     assert max(read_metrics(tmp_path)["throughput/images_seen"].values()) == 4 * STEPS * 16
 
 
 def test_batches_of_another_size_in_the_middle_of_an_epoch_are_refused(tmp_path):
     assert run(tmp_path, 3, every_n_steps=1) is None
-    with pytest.raises(UsageError, match="in the middle of an epoch of batches of 16 images.*and here they have 8"):
+    with pytest.raises(
+        UsageError, match="in the middle of an epoch of batches of 16 images.*and here they have 8"
+    ):
         run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), batch_size=8)
 
 
@@ -252,7 +322,9 @@ def test_a_metric_that_is_not_logged_cannot_choose_the_best(tmp_path):
         run(tmp_path, monitor="val/loss")
     with pytest.raises(UsageError, match=r"not among what validation logs: .*'val/accuracy'"):
         run(tmp_path, monitor="val/acc")
-    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == STEPS  # a callback might have logged it
+    assert (
+        read_checkpoint(tmp_path / "last.ckpt")["global_step"] == STEPS
+    )  # a callback might have logged it
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, monkeypatch):
@@ -266,7 +338,9 @@ class TestFiles:
     def test_a_failed_save_leaves_the_old_file(self, tmp_path, monkeypatch):
         target = tmp_path / "last.ckpt"
         AtomicCheckpointIO().save_checkpoint({"a": 1}, target)
-        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        monkeypatch.setattr(
+            os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
         with pytest.raises(OSError, match="No space left"):
             AtomicCheckpointIO().save_checkpoint({"a": 2}, target)
         assert torch.load(target) == {"a": 1}
@@ -325,7 +399,13 @@ FAST = [
 
 
 def start(folder, *arguments):
-    command = [sys.executable, ROOT / "scripts" / "train.py", "fit", "--config", ROOT / "configs" / "iterative.yaml"]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "train.py",
+        "fit",
+        "--config",
+        ROOT / "configs" / "iterative.yaml",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*map(str, command), *FAST, f"--trainer.default_root_dir={folder}", *arguments],
@@ -360,7 +440,9 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=lambda v: str(v)
+    ("number", "code"),
+    [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)],
+    ids=lambda v: str(v),
 )
 def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, code):
     process = start(tmp_path)
@@ -380,13 +462,21 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData"):
         assert_same(ours[part], theirs[part], part)
     assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
-    for name in ("config.json", "model.safetensors", "report.json", "README.md", "plots/training.png"):
+    for name in (
+        "config.json",
+        "model.safetensors",
+        "report.json",
+        "README.md",
+        "plots/training.png",
+    ):
         assert (tmp_path / "lightning_logs" / "version_0" / "export" / name).exists(), name
 
 
 def test_settings_that_a_checkpoint_does_not_know_are_none_of_its_own():
     theirs = {"schedule": {"class": "Cubic", "end": 4}, "seed": 1}
-    assert not first_difference(theirs, {"schedule": {**theirs["schedule"], "new": 2}, "seed": 1, "newer": 3})
+    assert not first_difference(
+        theirs, {"schedule": {**theirs["schedule"], "new": 2}, "seed": 1, "newer": 3}
+    )
     changed = {"schedule": {"class": "Cubic", "end": 5, "new": 2}, "seed": 1}
     assert first_difference(theirs, changed) == "schedule.end: 4 in the checkpoint, 5 now"
     assert "sparsities: {'query': 0.5} in the checkpoint" in first_difference(

@@ -39,7 +39,10 @@ class TestEverySchedule:
         assert schedule.rounds_due(schedule.begin) == 1
 
     def test_rounds_are_a_regular_interval_apart(self, schedule):
-        first_due = [next(p for p in range(2000) if schedule.rounds_due(p) >= r) for r in range(1, schedule.rounds + 1)]
+        first_due = [
+            next(p for p in range(2000) if schedule.rounds_due(p) >= r)
+            for r in range(1, schedule.rounds + 1)
+        ]
         assert first_due == [schedule.begin + i * schedule.every for i in range(schedule.rounds)]
 
 
@@ -70,8 +73,14 @@ def test_value_table(schedule, expected):
         (lambda: Linear(0.5, end_epoch=8, every_n_epochs=3), "divide end_epoch - begin_epoch = 8"),
         (lambda: Linear(0.5, end_step=8, every_n_steps=0), "every_n_steps 0"),
         (lambda: Linear(0.5, end_step=8), "needs every_n_steps"),
-        (lambda: Cubic(0.5, end_step=8, every_n_steps=4, every_n_epochs=2), "every_n_epochs 2 counts epochs.*to 1"),
-        (lambda: Cubic(0.5, end_epoch=8, every_n_steps=100), "every_n_steps 100 counts steps.*to 1"),
+        (
+            lambda: Cubic(0.5, end_step=8, every_n_steps=4, every_n_epochs=2),
+            "every_n_epochs 2 counts epochs.*to 1",
+        ),
+        (
+            lambda: Cubic(0.5, end_epoch=8, every_n_steps=100),
+            "every_n_steps 100 counts steps.*to 1",
+        ),
         (lambda: Levels([0.1, 0.4], begin_step=5), "begin_step 5 counts steps.*to 0"),
         (lambda: OneShot(0.4, epoch=3, step=5), "epoch 3 counts epochs"),
         (lambda: Levels([0.5, 0.4]), "rising sparsities"),

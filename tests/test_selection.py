@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitprune.pruning import selection
-from vitprune.pruning.selection import count_lowest, keep_highest, kth_smallest
+from vitprune.pruning.masks import selection
+from vitprune.pruning.masks.selection import count_lowest, keep_highest, kth_smallest
 
 # few distinct values: ties everywhere
 tied = st.lists(st.integers(-2, 2).map(float), min_size=1, max_size=60)
@@ -37,7 +37,9 @@ LARGE = {
     "constant": lambda g: torch.full((300_000,), 0.25),
     "few values": lambda g: torch.randint(0, 5, (300_000,), generator=g).float(),
     "mostly one value": lambda g: torch.randn(300_000, generator=g).clamp(min=0.5),
-    "mostly fallen": lambda g: torch.where(torch.rand(300_000, generator=g) < 0.8, -torch.inf, torch.rand(1).item()),
+    "mostly fallen": lambda g: torch.where(
+        torch.rand(300_000, generator=g) < 0.8, -torch.inf, torch.rand(1).item()
+    ),
     "sorted": lambda g: torch.randn(300_000, generator=g).sort().values,
 }
 

@@ -22,18 +22,19 @@ from transformers import AutoModelForImageClassification
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from tests.test_axes import CRITERIA, GRANULARITIES
 from tests.test_cli import SMALL
-from vitprune.analysis import sensitivity
-from vitprune.analysis.journal import Journal
-from vitprune.analysis.measure import DENSE, measure
-from vitprune.analysis.one_shot import check, learn, pruned
-from vitprune.analysis.replay import Batch, record, replay
-from vitprune.cli import main
+from vitprune.cli.main import main
+from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
-from vitprune.measuring import fingerprint
+from vitprune.evaluation import sensitivity
+from vitprune.evaluation.journal import Journal
+from vitprune.evaluation.measure import DENSE, measure
+from vitprune.evaluation.measuring import fingerprint
+from vitprune.evaluation.one_shot import check, learn, pruned
+from vitprune.evaluation.replay import Batch, record, replay
 from vitprune.model import ViTClassifier
-from vitprune.model.layers import find_layers, find_stages, stages_before
+from vitprune.model.anatomy.layers import find_layers, find_stages, stages_before
 from vitprune.pruning import (
     Branch,
     Column,
@@ -57,8 +58,7 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.calibration import calibrate_on
-from vitprune.verbs import MeasuringTrainer
+from vitprune.training.pruning.calibration import calibrate_on
 
 ROOT = Path(__file__).parents[1]
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]
@@ -76,7 +76,9 @@ class ThreeBatches:
 
     def in_chunks(self):
         generator = torch.Generator().manual_seed(2)
-        batches = [Batch(torch.randn(4, 3, 16, 16, generator=generator), torch.arange(4)) for _ in range(3)]
+        batches = [
+            Batch(torch.randn(4, 3, 16, 16, generator=generator), torch.arange(4)) for _ in range(3)
+        ]
         yield batches[:2]
         yield batches[2:]
 
@@ -86,7 +88,9 @@ def scan(net, folder, layers, by="layer", method=METHODS[0], **options):
     plan = sensitivity.plan(groups, [0.3, 0.8], method, seed=1)
     journal = Journal(folder)
     journal.open({"by": by})
-    return measure(net, list(plan.values()), ThreeBatches(), journal, Fabric(accelerator="cpu"), **options)
+    return measure(
+        net, list(plan.values()), ThreeBatches(), journal, Fabric(accelerator="cpu"), **options
+    )
 
 
 class TestReplay:
@@ -117,7 +121,9 @@ class TestReplay:
                 with pruned([layer], 0.5, METHODS[0], 0):
                     whole = net(pixel_values=images.images).logits
                     start = stages_before(layer, stages)
-                    assert torch.equal(replay(net, list(stages.values()), images, start), whole), layer.name
+                    assert torch.equal(replay(net, list(stages.values()), images, start), whole), (
+                        layer.name
+                    )
 
     def test_the_stages_before_are_not_computed(self):
         net, images, calls = tiny_net(num_hidden_layers=3), batch(), []
@@ -136,13 +142,19 @@ class TestRestoration:
         model = ViTClassifier("digits").train()
         data = ImageData("digits", "digits", num_workers=0, max_images={"validation": 8})
         pruning = IterativePruning(OneShot(0.5), Taylor(), calibration_images=8, monitor=None)
-        trainer = MeasuringTrainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[pruning])
+        trainer = MeasuringTrainer(
+            default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[pruning]
+        )
         trainer.sensitivity(model, data, by="role", sparsities=[0.5])
         trainer.histograms(model, data, methods=["l1_unstructured"])
         assert all(module.training for module in model.modules())
 
     @settings(max_examples=15, deadline=None)
-    @given(st.sampled_from(METHODS), st.floats(0.01, 0.99), st.lists(st.integers(0, 13), min_size=1, unique=True))
+    @given(
+        st.sampled_from(METHODS),
+        st.floats(0.01, 0.99),
+        st.lists(st.integers(0, 13), min_size=1, unique=True),
+    )
     def test_weights_and_masks_are_what_they_were(self, method, sparsity, chosen):
         net = tiny_net()
         layers = find_layers(net)
@@ -166,11 +178,23 @@ class TestRestoration:
 @pytest.fixture(scope="module")
 def learned():
     """Return a tiny classifier, its data, and each criterion with what it has learned from them."""
-    model = ViTClassifier(architecture={"model_type": "vit", **TINY, "initializer_range": 0.3}, labels=list("0123456789"))
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 64, "validation": 24})
+    model = ViTClassifier(
+        architecture={"model_type": "vit", **TINY, "initializer_range": 0.3},
+        labels=list("0123456789"),
+    )
+    data = ImageData(
+        "digits", "digits", batch_size=16, num_workers=0, max_images={"train": 64, "validation": 24}
+    )
     layers = LayerSelection().select(model)
     criteria = [criterion for criterion in CRITERIA if not criterion.straight_through]
-    return model, data, [(criterion, learn(criterion, model, data, layers, images=32, seed=1)) for criterion in criteria]
+    return (
+        model,
+        data,
+        [
+            (criterion, learn(criterion, model, data, layers, images=32, seed=1))
+            for criterion in criteria
+        ],
+    )
 
 
 class TestEveryMethod:
@@ -188,7 +212,11 @@ class TestEveryMethod:
                 with pruned(group, sparsity, method, 0, statistics):
                     zeros = sum(int((layer.weight == 0).sum()) for layer in group)
                     weights = sum(layer.weight.numel() for layer in group)
-                    others = [layer for layer in layers if layer.name not in {member.name for member in group}]
+                    others = [
+                        layer
+                        for layer in layers
+                        if layer.name not in {member.name for member in group}
+                    ]
                     assert all(torch.equal(o.weight, before[f"{o.name}.weight"]) for o in others)
                 assert zeros >= sparsity * weights * 0.99 - 1
                 after = model.state_dict()
@@ -206,7 +234,9 @@ class TestEveryMethod:
                 masks.attach(layers)
                 seen.update(calibrate_on(trainer, pl_module, criterion, layers, 32, 1))
 
-        quiet_trainer(tmp_path, callbacks=[Spy()], max_steps=1, limit_val_batches=0).fit(copy.deepcopy(model).train(), data)
+        quiet_trainer(tmp_path, callbacks=[Spy()], max_steps=1, limit_val_batches=0).fit(
+            copy.deepcopy(model).train(), data
+        )
         assert set(seen) == set(mine)
         assert all(torch.allclose(seen[name], mine[name], rtol=1e-5) for name in mine)
 
@@ -218,14 +248,26 @@ class TestEveryMethod:
         layers = LayerSelection().select(tiny_net(), Combined([Head(), Neuron()]).roles)
         groups = sensitivity.group_layers(layers, "layer", Combined([Head(), Neuron()]))
         assert [len(members) for members in groups.values()] == [4, 4, 2, 2]
-        assert set(groups) == {"block 0 attention", "block 0 mlp", "block 1 attention", "block 1 mlp"}
+        assert set(groups) == {
+            "block 0 attention",
+            "block 0 mlp",
+            "block 1 attention",
+            "block 1 mlp",
+        }
         by_role = sensitivity.group_layers(layers, "role", Combined([Head(), Neuron()]))
-        assert {name: len(members) for name, members in by_role.items()} == {"attention": 8, "mlp": 4}
+        assert {name: len(members) for name, members in by_role.items()} == {
+            "attention": 8,
+            "mlp": 4,
+        }
 
 
 class TestScan:
     @pytest.mark.parametrize("by", sensitivity.BY)
-    @pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{type(m.criterion).__name__} {type(m.granularity).__name__}")
+    @pytest.mark.parametrize(
+        "method",
+        METHODS,
+        ids=lambda m: f"{type(m.criterion).__name__} {type(m.granularity).__name__}",
+    )
     def test_equals_the_naive_scan_bit_for_bit(self, tmp_path, by, method):
         net = tiny_net(initializer_range=0.3)
         layers = LayerSelection(["query", "mlp_out", "patch_embed", "classifier"]).select(net)
@@ -247,11 +289,15 @@ class TestScan:
         labels = torch.cat([b.labels for b in batches])
         assert score.images == 12
         assert score.accuracy == (logits.argmax(1) == labels).sum() / 12
-        assert score.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6)
+        assert score.loss == pytest.approx(
+            float(torch.nn.functional.cross_entropy(logits, labels)), rel=1e-6
+        )
 
     @settings(max_examples=10, deadline=None)
     @given(st.integers(0, 40), st.booleans())
-    def test_an_interrupted_scan_goes_on_as_if_nothing_had_happened(self, tmp_path_factory, kept, torn):
+    def test_an_interrupted_scan_goes_on_as_if_nothing_had_happened(
+        self, tmp_path_factory, kept, torn
+    ):
         folder = tmp_path_factory.mktemp("scan")
         net = tiny_net(initializer_range=0.3)
         layers = find_layers(net)[3:7]
@@ -261,7 +307,9 @@ class TestScan:
         assert len(lines) == 2 * (1 + 4 * 2)
         journal.write_text("".join(lines[:kept]) + (lines[0][:20] if torn else ""))
         assert scan(net, folder, layers) == whole
-        assert len(journal.read_text().splitlines()) <= len(lines) + 3  # nothing twice but what was dense, or torn
+        assert (
+            len(journal.read_text().splitlines()) <= len(lines) + 3
+        )  # nothing twice but what was dense, or torn
 
     def test_the_journal_refuses_other_settings(self, tmp_path):
         Journal(tmp_path).open({"by": "layer"})
@@ -277,7 +325,9 @@ class TestScan:
         assert (tmp_path / "settings.json").stat().st_mtime_ns == written.st_mtime_ns
         assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
-    @pytest.mark.parametrize(("roles", "kept"), [(["patch_embed"], 0), (["query"], 2), (["query", "classifier"], 3)])
+    @pytest.mark.parametrize(
+        ("roles", "kept"), [(["patch_embed"], 0), (["query"], 2), (["query", "classifier"], 3)]
+    )
     def test_only_what_is_answered_from_memory_is_kept(self, tmp_path, monkeypatch, roles, kept):
         batches = []
 
@@ -285,21 +335,37 @@ class TestScan:
             batches.append(batch)
             return record(net, stages, batch)
 
-        monkeypatch.setattr("vitprune.analysis.measure.record", spy)
+        monkeypatch.setattr("vitprune.evaluation.measure.record", spy)
         net = tiny_net()
         scan(net, tmp_path, LayerSelection(roles).select(net))
         assert {len(batch.outputs) for batch in batches} == {kept}
 
 
-ARGUMENTS = ["--model.pretrained=digits", "--data.source=digits", "--data.max_images={validation: 40}", *SMALL]
+ARGUMENTS = [
+    "--model.pretrained=digits",
+    "--data.source=digits",
+    "--data.max_images={validation: 40}",
+    *SMALL,
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return the results of a scan of the embedded model."""
     root = tmp_path_factory.mktemp("root")
-    ignored = ["--pruning.allocation=Uniform", "--pruning.allocation.min_density=0.3"]  # for want of something to divide
-    main(["sensitivity", *ARGUMENTS, "--sparsities=[0.5,0.9]", *ignored, f"--trainer.default_root_dir={root}"])
+    ignored = [
+        "--pruning.allocation=Uniform",
+        "--pruning.allocation.min_density=0.3",
+    ]  # for want of something to divide
+    main(
+        [
+            "sensitivity",
+            *ARGUMENTS,
+            "--sparsities=[0.5,0.9]",
+            *ignored,
+            f"--trainer.default_root_dir={root}",
+        ]
+    )
     return root / "lightning_logs" / "version_0" / "sensitivity"
 
 
@@ -316,7 +382,9 @@ class TestCommand:
         for row in rows:
             assert float(row["accuracy"]) == result["scan"][row["group"]][row["sparsity"]]
             assert float(row["reached"]) == pytest.approx(float(row["sparsity"]), abs=1e-3)
-            assert float(row["accuracy_lost"]) == pytest.approx(result["dense"] - float(row["accuracy"]))
+            assert float(row["accuracy_lost"]) == pytest.approx(
+                result["dense"] - float(row["accuracy"])
+            )
             assert 40 * float(row["accuracy"]) == pytest.approx(round(40 * float(row["accuracy"])))
 
     def test_fragment_for_an_allocation(self, folder):
@@ -352,7 +420,12 @@ class TestCommand:
         assert len((folder / "progress-0.jsonl").read_text().splitlines()) == 1 + 72
 
     def test_results_of_other_weights_are_refused(self, tmp_path, pretrained, capsys):
-        arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--model.pretrained={pretrained}"]
+        arguments = [
+            *ARGUMENTS,
+            "--sparsities=[0.8]",
+            "--by=block",
+            f"--model.pretrained={pretrained}",
+        ]
         arguments += [f"--data.processor={pretrained}", f"--output={tmp_path / 'scan'}"]
         main(["sensitivity", *arguments])
         main(["sensitivity", *arguments])
@@ -361,7 +434,10 @@ class TestCommand:
         net.save_pretrained(pretrained)
         with pytest.raises(SystemExit):
             main(["sensitivity", *arguments])
-        assert re.search(r"results of another setting: weights is \w{16} there and \w{16} now", capsys.readouterr().err)
+        assert re.search(
+            r"results of another setting: weights is \w{16} there and \w{16} now",
+            capsys.readouterr().err,
+        )
 
     def test_results_of_other_images_are_refused(self, tmp_path, capsys):
         arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=role", f"--output={tmp_path}"]
@@ -372,7 +448,9 @@ class TestCommand:
             assert "results of another setting: data is" in capsys.readouterr().err
 
     def test_groups(self, tmp_path):
-        main(["sensitivity", *ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--output={tmp_path}"])
+        main(
+            ["sensitivity", *ARGUMENTS, "--sparsities=[0.8]", "--by=block", f"--output={tmp_path}"]
+        )
         result = json.loads((tmp_path / "sensitivity.json").read_text())
         assert list(result["groups"]) == [f"block {i}" for i in range(6)]
         assert all(len(layers) == 6 for layers in result["groups"].values())
@@ -384,8 +462,14 @@ class TestCommand:
             (["--sparsitys=[0.5]"], "Did you mean sparsities?"),
             (["--by=head"], "by layer, block, role, not by 'head'"),
             (["--sparsities=[0.5,1.5]"], "between 0 and 1, not [0.5, 1.5]"),
-            (["--config=iterative.yaml", "--pruning.layers.roles=[querry]"], "valid are query, key"),
-            (["--config=iterative.yaml", "--pruning.layers.names=[foo]"], "matches no layer. The model has"),
+            (
+                ["--config=iterative.yaml", "--pruning.layers.roles=[querry]"],
+                "valid are query, key",
+            ),
+            (
+                ["--config=iterative.yaml", "--pruning.layers.names=[foo]"],
+                "matches no layer. The model has",
+            ),
             (["--data.source=null"], "data.source is not set"),
         ],
     )
@@ -404,7 +488,9 @@ def assert_not_blank(path):
 
 
 def test_every_panel_of_a_figure_has_its_own_rows_and_curves():
-    layers = LayerSelection(["query", "mlp_in", "patch_embed", "classifier"]).select(tiny_net(num_hidden_layers=9))
+    layers = LayerSelection(["query", "mlp_in", "patch_embed", "classifier"]).select(
+        tiny_net(num_hidden_layers=9)
+    )
     names = [layer.name for layer in layers]
     result = {
         "dense": 0.9,
@@ -418,21 +504,40 @@ def test_every_panel_of_a_figure_has_its_own_rows_and_curves():
     for title, rows in (("query", 9), ("mlp_in", 9), (sensitivity.OUTSIDE, 2)):
         assert len(panels[title].get_yticklabels()) == rows
         assert np.allclose(panels[title].images[0].get_array(), [[10, 80]] * rows)
-    curves = {axes.get_title(): len(axes.lines) - 1 for axes in figures["by_block"].axes if axes.get_title()}
+    curves = {
+        axes.get_title(): len(axes.lines) - 1
+        for axes in figures["by_block"].axes
+        if axes.get_title()
+    }
     assert curves == {**{f"block {i}": 2 for i in range(9)}, sensitivity.OUTSIDE: 2}
 
 
 def test_two_processes_share_the_work_and_find_the_same(folder, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-    command += ["--rdzv-endpoint=127.0.0.1:0", str(ROOT / "scripts" / "train.py"), "sensitivity", *ARGUMENTS]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--rdzv-backend=c10d",
+    ]
+    command += [
+        "--rdzv-endpoint=127.0.0.1:0",
+        str(ROOT / "scripts" / "train.py"),
+        "sensitivity",
+        *ARGUMENTS,
+    ]
     command += ["--sparsities=[0.5,0.9]", "--trainer.devices=2", f"--output={tmp_path}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
-    single, shared = (json.loads((path / "sensitivity.json").read_text()) for path in (folder, tmp_path))
+    single, shared = (
+        json.loads((path / "sensitivity.json").read_text()) for path in (folder, tmp_path)
+    )
     assert shared["scan"] == single["scan"]
     assert shared["loss"] == single["loss"]
-    shares = [len((tmp_path / f"progress-{rank}.jsonl").read_text().splitlines()) for rank in range(2)]
+    shares = [
+        len((tmp_path / f"progress-{rank}.jsonl").read_text().splitlines()) for rank in range(2)
+    ]
     assert shares == [1 + 36, 1 + 36]
 
 

@@ -10,11 +10,22 @@ from vitprune.errors import UsageError
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import count, describe, shrink_as_asked
 from vitprune.export.verify import logits
-from vitprune.model.blocks import BLOCK_ROLES, NARROW_FAMILIES, Widths, find_blocks, read_widths
+from vitprune.model.anatomy.blocks import (
+    BLOCK_ROLES,
+    NARROW_FAMILIES,
+    Widths,
+    find_blocks,
+    read_widths,
+)
 
 HEADS, HEAD_DIM, NEURONS, BLOCKS = 2, 8, 12, 3
 STREAM = 16
-SIZES = {"hidden_size": STREAM, "num_hidden_layers": BLOCKS, "num_attention_heads": HEADS, "intermediate_size": NEURONS}
+SIZES = {
+    "hidden_size": STREAM,
+    "num_hidden_layers": BLOCKS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": NEURONS,
+}
 
 
 def random_net(family="vit", **changes):
@@ -22,12 +33,16 @@ def random_net(family="vit", **changes):
     net = tiny_net(family, **{**SIZES, **changes}).double()
     generator = torch.Generator().manual_seed(1)
     for parameter in net.parameters():
-        parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.double)
+        parameter.data += 0.3 * torch.randn(
+            parameter.shape, generator=generator, dtype=torch.double
+        )
     return net
 
 
 def images(count=3):
-    return torch.randn(count, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(2))
+    return torch.randn(
+        count, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(2)
+    )
 
 
 def drop(net, block, role, index, dim, bias=False):
@@ -60,7 +75,9 @@ def drop_head_by_its_rows(net):
 
 def drop_dimensions_of_heads(net):
     for block in range(BLOCKS):
-        rows = [row for head in range(HEADS) for row in (head * HEAD_DIM + block, head * HEAD_DIM + 5)]
+        rows = [
+            row for head in range(HEADS) for row in (head * HEAD_DIM + block, head * HEAD_DIM + 5)
+        ]
         drop(net, block, "query", rows, dim=0, bias=True)
         drop(net, block, "value", [row + 1 for row in rows], dim=0)
     return Widths(HEADS, HEAD_DIM - 2, NEURONS), BLOCKS
@@ -144,11 +161,22 @@ PIECES = st.lists(
 def zero(net, pieces):
     for block, role, dim, index, bias in pieces:
         weight = find_blocks(net)[block].linear[role].weight
-        drop(net, block, role, [i for i in index if i < weight.shape[dim]], dim, bias=bias and dim == 0)
+        drop(
+            net,
+            block,
+            role,
+            [i for i in index if i < weight.shape[dim]],
+            dim,
+            bias=bias and dim == 0,
+        )
 
 
 @settings(max_examples=60, deadline=None)
-@given(pieces=PIECES, family=st.sampled_from(["vit", "deit"]), activation=st.sampled_from(["gelu", "sigmoid"]))
+@given(
+    pieces=PIECES,
+    family=st.sampled_from(["vit", "deit"]),
+    activation=st.sampled_from(["gelu", "sigmoid"]),
+)
 def test_any_zeros(pieces, family, activation):
     net = random_net(family, hidden_act=activation, qkv_bias=activation == "gelu")
     zero(net, pieces)
@@ -159,7 +187,9 @@ def test_any_zeros(pieces, family, activation):
     assert count(ragged) <= count(small) <= count(net)
     assert shrink(small) is small
     assert count(shrink(small, ragged=True)) == count(ragged)
-    torch.testing.assert_close(logits(net, images()), expected, rtol=0, atol=0)  # the model itself stays as it is
+    torch.testing.assert_close(
+        logits(net, images()), expected, rtol=0, atol=0
+    )  # the model itself stays as it is
 
 
 @settings(max_examples=10, deadline=None)
@@ -169,7 +199,9 @@ def test_any_zeros_in_float32(pieces):
     zero(net, pieces)
     small = shrink(net, ragged=True)
     assert {parameter.dtype for parameter in small.parameters()} == {torch.float32}
-    torch.testing.assert_close(logits(small, images().float()), logits(net, images().float()), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        logits(small, images().float()), logits(net, images().float()), rtol=0, atol=1e-5
+    )
 
 
 # ---- what the report says
@@ -190,7 +222,11 @@ def test_what_is_dropped_and_what_stays_are_counted():
     assert [block["heads"] for block in summary["blocks"]] == [1, 2, 2]
     assert summary["dropped_parameters"] == 3 * 4 * neuron
     assert summary["dropped_by_load_pruned"] == 3 * neuron + head
-    assert summary["stayed"] == {"residual_stream": 7, "uneven_widths": 3 * neuron + head, "single_weights": 1}
+    assert summary["stayed"] == {
+        "residual_stream": 7,
+        "uneven_widths": 3 * neuron + head,
+        "single_weights": 1,
+    }
 
 
 def test_required_refuses_to_leave_structure_behind():
@@ -200,7 +236,10 @@ def test_required_refuses_to_leave_structure_behind():
         with pytest.raises(UsageError, match=reason):
             shrink_as_asked(net, "required", images().float())
 
-    refuse(lambda net: drop(net, 0, "mlp_out", [3], dim=0), "LayerNorm over fewer channels is another function")
+    refuse(
+        lambda net: drop(net, 0, "mlp_out", [3], dim=0),
+        "LayerNorm over fewer channels is another function",
+    )
     refuse(lambda net: drop(net, 0, "mlp_in", [3], dim=0), "the same widths in all blocks")
     refuse(lambda net: None, "no whole head, dimension of a head, neuron or branch")
     net = random_net().float()

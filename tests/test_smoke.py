@@ -36,7 +36,10 @@ def test_the_console_command_prunes_and_exports_for_plain_transformers(tmp_path)
     assert json.loads((export / "report.json").read_text())["pruned"]["accuracy"] > 0.5
     model = AutoModelForImageClassification.from_pretrained(export)
     weights = [m.weight for m in model.base_model.layers.modules() if isinstance(m, nn.Linear)]
-    assert sum(int((weight == 0).sum()) for weight in weights) == sum(weight.numel() for weight in weights) // 2
+    assert (
+        sum(int((weight == 0).sum()) for weight in weights)
+        == sum(weight.numel() for weight in weights) // 2
+    )
     assert AutoImageProcessor.from_pretrained(export).size["height"] == 16
 
 

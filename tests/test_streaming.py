@@ -38,14 +38,21 @@ def shards(tmp_path_factory):
     for split, count in (("train", SHARDS), ("validation", 2)):
         for shard in range(count):
             numbers = range(shard * ROWS, (shard + 1) * ROWS)
-            rows = {"image": [{"bytes": png(n), "path": None} for n in numbers], "label": [n % 2 for n in numbers]}
-            Dataset.from_dict(rows, features=features).to_parquet(folder / f"{split}-{shard:05}-of-{count:05}.parquet")
+            rows = {
+                "image": [{"bytes": png(n), "path": None} for n in numbers],
+                "label": [n % 2 for n in numbers],
+            }
+            Dataset.from_dict(rows, features=features).to_parquet(
+                folder / f"{split}-{shard:05}-of-{count:05}.parquet"
+            )
     return str(folder)
 
 
 def module(source, **options):
     return ImageData(
-        source, "digits", **{"batch_size": 6, "num_workers": 0, "streaming": True, "shuffle_buffer": 10, **options}
+        source,
+        "digits",
+        **{"batch_size": 6, "num_workers": 0, "streaming": True, "shuffle_buffer": 10, **options},
     )
 
 
@@ -103,7 +110,9 @@ def test_ranks_share_without_repeating(shards, ranks):
 
 def run(folder, source, after_batches=-1, ckpt=None, workers=0):
     seed_everything(0, verbose=False)
-    model = ViTClassifier(architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2)
+    model = ViTClassifier(
+        architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2
+    )
     data = module(source, num_workers=workers, random_erasing=0.5, mixup=0.2)
     pruning = IterativePruning(Cubic(0.8, end_epoch=1))
     return train(folder, model, data, pruning, after_batches, ckpt, every_n_steps=1, max_epochs=3)
@@ -119,14 +128,19 @@ def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, w
 
 def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
     assert run(tmp_path, shards, 5, workers=2) is None
-    with pytest.raises(UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"):
+    with pytest.raises(
+        UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"
+    ):
         run(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
 
 
 def test_shards_without_rows_are_not_waited_for(tmp_path):
     features = Features({"image": ImageFeature(), "label": ClassLabel(names=["even", "odd"])})
     for name, count in (("train-0", 24), ("train-1", 0), ("validation-0", 4)):
-        rows = {"image": [{"bytes": png(n), "path": None} for n in range(count)], "label": [n % 2 for n in range(count)]}
+        rows = {
+            "image": [{"bytes": png(n), "path": None} for n in range(count)],
+            "label": [n % 2 for n in range(count)],
+        }
         Dataset.from_dict(rows, features=features).to_parquet(tmp_path / f"{name}.parquet")
     data = module(str(tmp_path), num_workers=2)
     data.setup("fit")
@@ -139,7 +153,10 @@ def test_webdataset_tars(tmp_path):
         for shard in range(2):
             with tarfile.open(tmp_path / f"{split}-{shard}.tar", "w") as tar:
                 for number in range(shard * 12, shard * 12 + 12):
-                    for suffix, content in (("png", png(number)), ("cls", str(number % 2).encode())):
+                    for suffix, content in (
+                        ("png", png(number)),
+                        ("cls", str(number % 2).encode()),
+                    ):
                         entry = tarfile.TarInfo(f"{number:04}.{suffix}")
                         entry.size = len(content)
                         tar.addfile(entry, io.BytesIO(content))
@@ -166,18 +183,27 @@ def test_criteria_learn_from_the_first_images_of_a_stream(shards):
 def test_labels_that_there_are_no_names_for(tmp_path, wrong):
     labels = {"train": [0, 1, 1, 0], "validation": [0, 1, wrong, 1]}
     for split, found in labels.items():
-        found = [("zero", "one")[label] if label in (0, 1) else label for label in found] if wrong == "three" else found
+        found = (
+            [("zero", "one")[label] if label in (0, 1) else label for label in found]
+            if wrong == "three"
+            else found
+        )
         rows = Dataset.from_dict({"image": [{"bytes": png(9), "path": None}] * 4, "label": found})
-        rows.cast_column("image", ImageFeature()).to_parquet(tmp_path / f"{split}-00000-of-00001.parquet")
+        rows.cast_column("image", ImageFeature()).to_parquet(
+            tmp_path / f"{split}-00000-of-00001.parquet"
+        )
     data = module(str(tmp_path), batch_size=4, label_names=["zero", "one"])
     data.setup("fit")
     with pytest.raises(
-        UsageError, match=f"row 2 of the validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'"
+        UsageError,
+        match=f"row 2 of the validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'",
     ):
         data.on_before_batch_transfer(next(iter(data.val_dataloader())), 0)
 
 
 def test_a_stream_needs_a_validation_split(tmp_path, shards):
     (tmp_path / "train-0.parquet").write_bytes(png(0))
-    with pytest.raises(UsageError, match=r"data.source .* could not be loaded|needs a train and a validation split"):
+    with pytest.raises(
+        UsageError, match=r"data.source .* could not be loaded|needs a train and a validation split"
+    ):
         module(str(tmp_path)).setup("fit")

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tests.conftest import Regression, quiet_trainer
 from vitprune.pruning import Cubic, IterativePruning
-from vitprune.training.metrics_csv import MetricsCSV, read_metrics
+from vitprune.runs.metrics import MetricsCSV, read_metrics
 from vitprune.training.throughput import Throughput
 
 LOAD, STEP, OTHER, BATCH = 1.0, 3.0, 1000.0, 2
@@ -62,17 +62,36 @@ class Saving(Callback):
 
 def test_nothing_but_steps_and_loading_counts(tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("vitprune.training.throughput.time", SimpleNamespace(perf_counter=clock.perf_counter))
-    loaders = [DataLoader(Images(clock, seconds), batch_size=BATCH, num_workers=0) for seconds in (LOAD, 0.0)]
-    callbacks = [Throughput(), IterativePruning(Cubic(0.5, begin_epoch=1, end_epoch=1)), Saving(clock)]
+    monkeypatch.setattr(
+        "vitprune.training.throughput.time", SimpleNamespace(perf_counter=clock.perf_counter)
+    )
+    loaders = [
+        DataLoader(Images(clock, seconds), batch_size=BATCH, num_workers=0)
+        for seconds in (LOAD, 0.0)
+    ]
+    callbacks = [
+        Throughput(),
+        IterativePruning(Cubic(0.5, begin_epoch=1, end_epoch=1)),
+        Saving(clock),
+    ]
     trainer = quiet_trainer(
-        tmp_path, max_epochs=2, callbacks=callbacks, logger=MetricsCSV(tmp_path), val_check_interval=2, log_every_n_steps=99
+        tmp_path,
+        max_epochs=2,
+        callbacks=callbacks,
+        logger=MetricsCSV(tmp_path),
+        val_check_interval=2,
+        log_every_n_steps=99,
     )
     trainer.fit(Timed(clock), *loaders)
     metrics = read_metrics(tmp_path)
-    # four steps, and one wait: the others are behind a validation or a save. In the second epoch a round precedes the first step.
+    # four steps, and one wait: the others are behind a validation or a save. In the second epoch a
+    # round precedes the first step.
     for epoch, steps in enumerate((4, 3)):
         seconds = steps * STEP + LOAD
-        assert list(metrics["throughput/data_wait"].values())[epoch] == pytest.approx(LOAD / seconds)
-        assert list(metrics["throughput/images_per_s"].values())[epoch] == pytest.approx(steps * BATCH / seconds)
+        assert list(metrics["throughput/data_wait"].values())[epoch] == pytest.approx(
+            LOAD / seconds
+        )
+        assert list(metrics["throughput/images_per_s"].values())[epoch] == pytest.approx(
+            steps * BATCH / seconds
+        )
     assert list(metrics["throughput/images_seen"].values()) == [8, 16]

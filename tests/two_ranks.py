@@ -50,8 +50,8 @@ from vitprune.pruning import (
     Weights,
     masks,
 )
-from vitprune.pruning.sharding import whole
-from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.pruning.masks.sharding import whole
+from vitprune.runs.checkpoint_files import AtomicCheckpointIO
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -64,11 +64,16 @@ PER_LAYER = PerLayer({"query": 0.3, "*": 0.643})  # 0.6 together
 
 def scanned():
     """Return the allocation that a scan advises which found the queries sensitive."""
-    accuracy = {layer.name: 0.5 if layer.role == "query" else 0.8 for layer in LayerSelection().select(build())}
+    accuracy = {
+        layer.name: 0.5 if layer.role == "query" else 0.8
+        for layer in LayerSelection().select(build())
+    }
     scan = {"dense": 0.9, "granularity": "Element", "groups": {name: [name] for name in accuracy}}
     with NamedTemporaryFile("w", suffix=".json") as file:
         curves = {"scan": {name: {"0.5": value} for name, value in accuracy.items()}}
-        file.write(json.dumps(scan | curves | {"reached": {name: {"0.5": 0.5} for name in accuracy}}))
+        file.write(
+            json.dumps(scan | curves | {"reached": {name: {"0.5": 0.5} for name in accuracy}})
+        )
         file.flush()
         return FromSensitivity(file.name)
 
@@ -84,33 +89,53 @@ class OwnScore(ViTClassifier):
 
 def build():
     architecture = {"model_type": "vit", **TINY, "initializer_range": 0.1}
-    return OwnScore(architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2)
+    return OwnScore(
+        architecture=architecture, labels=[str(d) for d in range(10)], learning_rate=1e-2
+    )
 
 
 SETTINGS = {
     "magnitude": lambda: IterativePruning(rounds(), Magnitude(), allocation=Global()),
-    "columns": lambda: IterativePruning(rounds(), Magnitude(p=2), Column(), Global(min_density=0.1)),
+    "columns": lambda: IterativePruning(
+        rounds(), Magnitude(p=2), Column(), Global(min_density=0.1)
+    ),
     "random": lambda: IterativePruning(rounds(), Random(), allocation=Uniform()),
     "random rows": lambda: IterativePruning(rounds(), Random(), Row(), Global()),
     "taylor": lambda: IterativePruning(rounds(), Taylor(), Combined([HeadDim(), Neuron()])),
     "taylor, jointly": lambda: IterativePruning(rounds(), Taylor(joint=True), Branch(), Global()),
-    "fisher": lambda: IterativePruning(rounds(), Fisher(), Combined([Head(), Neuron(round_to=8)]), LAMP()),
+    "fisher": lambda: IterativePruning(
+        rounds(), Fisher(), Combined([Head(), Neuron(round_to=8)]), LAMP()
+    ),
     "wanda": lambda: IterativePruning(rounds(0.5), Wanda(), NofM(2, 4)),
-    "sparse gpt": lambda: IterativePruning(rounds(), SparseGPT(), allocation=Global(normalize=True)),
+    "sparse gpt": lambda: IterativePruning(
+        rounds(), SparseGPT(), allocation=Global(normalize=True)
+    ),
     "movement": lambda: IterativePruning(rounds(begin_epoch=1), Movement(), Tile(8, 8)),
-    "less than a batch a rank": lambda: IterativePruning(rounds(), Wanda(), allocation=ERK(), calibration_images=20),
-    "regrowth": lambda: IterativePruning(rounds(), allocation=scanned(), regrow=RigL(0.4), rewind=LearningRate()),
-    "rewound": lambda: IterativePruning(rounds(begin_epoch=1), Wanda(), Element(), PER_LAYER, rewind=Weights(2)),
-    "guarded": lambda: IterativePruning(AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/own"),
+    "less than a batch a rank": lambda: IterativePruning(
+        rounds(), Wanda(), allocation=ERK(), calibration_images=20
+    ),
+    "regrowth": lambda: IterativePruning(
+        rounds(), allocation=scanned(), regrow=RigL(0.4), rewind=LearningRate()
+    ),
+    "rewound": lambda: IterativePruning(
+        rounds(begin_epoch=1), Wanda(), Element(), PER_LAYER, rewind=Weights(2)
+    ),
+    "guarded": lambda: IterativePruning(
+        AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/own"
+    ),
     # the first round alone depends on nothing but the pretrained weights and the sample
     **{
-        f"first round, {type(criterion).__name__}": lambda criterion=criterion: IterativePruning(OneShot(0.5), criterion)
+        f"first round, {type(criterion).__name__}": lambda criterion=criterion: IterativePruning(
+            OneShot(0.5), criterion
+        )
         for criterion in (Magnitude(), Taylor(), Fisher(), Wanda(), SparseGPT())
     },
 }
 
 
-VALIDATION = 33  # 16 for one rank, a whole batch; 17 for the other, who must not run a second one alone
+VALIDATION = (
+    33  # 16 for one rank, a whole batch; 17 for the other, who must not run a second one alone
+)
 CROSSED = ["magnitude", "movement", "rewound"]  # resumed with the other strategy, too
 
 
@@ -123,7 +148,11 @@ class Rounds(Callback):
     def on_train_epoch_start(self, trainer, pl_module):
         torch.rand(1 + 10 * trainer.global_rank)
         folder = Path(trainer.default_root_dir)
-        if trainer.current_epoch == 1 and trainer.is_global_zero and (folder / "last.ckpt").exists():
+        if (
+            trainer.current_epoch == 1
+            and trainer.is_global_zero
+            and (folder / "last.ckpt").exists()
+        ):
             shutil.copy(folder / "last.ckpt", folder / "first.ckpt")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
@@ -135,13 +164,21 @@ class Rounds(Callback):
 def strategy_of(name):
     if name != "fsdp":
         return name
-    return ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    return ModelParallelStrategy(
+        data_parallel_size=2, tensor_parallel_size=1, save_distributed_checkpoint=False
+    )
 
 
 def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
     seed_everything(42, verbose=False)
     model = build()
-    data = ImageData("digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": VALIDATION})
+    data = ImageData(
+        "digits",
+        "digits",
+        batch_size=16,
+        num_workers=0,
+        max_images={"train": 67, "validation": VALIDATION},
+    )
     pruning, seen = SETTINGS[setting](), Rounds()
     if setting.startswith("first round"):
         epochs = 1
@@ -157,7 +194,12 @@ def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
     )
     trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
     weights = {name: whole(value).clone() for name, value in model.state_dict().items()}
-    result = {"masks": seen.masks, "weights": weights, "rounds": [vars(r) for r in pruning.rounds], "dense": pruning.dense}
+    result = {
+        "masks": seen.masks,
+        "weights": weights,
+        "rounds": [vars(r) for r in pruning.rounds],
+        "dense": pruning.dense,
+    }
     Path(folder).mkdir(exist_ok=True)
     torch.save(result, Path(folder) / f"rank{trainer.global_rank}.pt")
 
@@ -168,7 +210,12 @@ if __name__ == "__main__":
         for setting in SETTINGS:
             main(root / strategy / setting, setting, strategy)
         for setting in CROSSED:
-            main(root / f"{strategy}, then {other}" / setting, setting, other, root / strategy / setting / "first.ckpt")
+            main(
+                root / f"{strategy}, then {other}" / setting,
+                setting,
+                other,
+                root / strategy / setting / "first.ckpt",
+            )
         last = root / strategy / "magnitude" / "last.ckpt"
         main(root / f"{strategy}, gone on with", "magnitude", strategy, last, epochs=4)
     torch.distributed.destroy_process_group()

@@ -1,13 +1,15 @@
 """Images per second of our training loader against torchvision's `ImageFolder` and `DataLoader`.
 
-    python scripts/bench/data_loading.py --images FOLDER [--num_workers 2] [--batch_size 64] [--repeats 5]
+    python scripts/bench/data_loading.py --images FOLDER [--num_workers 2] [--batch_size 64]
+    [--repeats 5]
 
-Same JPEG files, same number of workers, same transforms: random resized crop to 224 pixels, horizontal flip, normalisation.
-The other loader comes as `ImageFolder` is documented (PIL, float tensors from the workers) and in its fastest form (uint8
-tensors until the crop is done). Ours leaves flipping and normalisation to the device: it is timed as it delivers its batches
-(uint8, for a GPU), and with both done by the main process, on a core that the workers share. The folder holds one folder a
-class, or parquet files, whose first images are then written as files into a temporary folder, byte for byte. The loaders take
-turns.
+Same JPEG files, same number of workers, same transforms: random resized crop to 224 pixels,
+horizontal flip, normalisation. The other loader comes as `ImageFolder` is documented (PIL, float
+tensors from the workers) and in its fastest form (uint8 tensors until the crop is done). Ours
+leaves flipping and normalisation to the device: it is timed as it delivers its batches (uint8, for
+a GPU), and with both done by the main process, on a core that the workers share. The folder holds
+one folder a class, or parquet files, whose first images are then written as files into a temporary
+folder, byte for byte. The loaders take turns.
 """
 
 import argparse
@@ -31,13 +33,24 @@ from vitprune.data.sources import load_source
 
 MEAN = STD = [0.5, 0.5, 0.5]
 SIZE = 224
-CROP = {"size": SIZE, "scale": (0.25, 1.0), "interpolation": InterpolationMode.BILINEAR, "antialias": True}
+CROP = {
+    "size": SIZE,
+    "scale": (0.25, 1.0),
+    "interpolation": InterpolationMode.BILINEAR,
+    "antialias": True,
+}
 NORMALISED = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
-DOCUMENTED = v2.Compose([v2.RandomResizedCrop(**CROP), v2.RandomHorizontalFlip(), v2.PILToTensor(), *NORMALISED])
-FASTEST = v2.Compose([v2.PILToTensor(), v2.RandomResizedCrop(**CROP), v2.RandomHorizontalFlip(), *NORMALISED])
+DOCUMENTED = v2.Compose(
+    [v2.RandomResizedCrop(**CROP), v2.RandomHorizontalFlip(), v2.PILToTensor(), *NORMALISED]
+)
+FASTEST = v2.Compose(
+    [v2.PILToTensor(), v2.RandomResizedCrop(**CROP), v2.RandomHorizontalFlip(), *NORMALISED]
+)
 
 
-def torchvision_loader(folder: Path, transform: Callable, options: argparse.Namespace) -> Iterator[Tensor]:
+def torchvision_loader(
+    folder: Path, transform: Callable, options: argparse.Namespace
+) -> Iterator[Tensor]:
     loader = DataLoader(
         ImageFolder(folder / "train", transform),
         options.batch_size,
@@ -53,7 +66,9 @@ def torchvision_loader(folder: Path, transform: Callable, options: argparse.Name
 
 def our_loader(folder: Path, options: argparse.Namespace, on_cpu: bool) -> Iterator[Tensor]:
     processor = folder / "processor"
-    ViTImageProcessor(size={"height": SIZE, "width": SIZE}, image_mean=MEAN, image_std=STD).save_pretrained(processor)
+    ViTImageProcessor(
+        size={"height": SIZE, "width": SIZE}, image_mean=MEAN, image_std=STD
+    ).save_pretrained(processor)
     data = ImageData(
         str(folder),
         str(processor),
@@ -76,7 +91,9 @@ def write_files(source: str, folder: Path, count: int) -> None:
     """Write the first training images as files in class folders."""
     train = load_source(source)["train"]
     for number, row in enumerate(train.select(range(min(count, len(train))))):
-        target = folder / "train" / train.features["label"].names[row["label"]] / f"{number:05}.JPEG"
+        target = (
+            folder / "train" / train.features["label"].names[row["label"]] / f"{number:05}.JPEG"
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(row["image"]["bytes"] or Path(row["image"]["path"]).read_bytes())
 
@@ -91,7 +108,9 @@ def images_per_s(batches: Iterator[Tensor], count: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", required=True)
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--num_workers", type=int, default=2)
@@ -118,7 +137,10 @@ def main() -> None:
                     rates[name].append(rate)
         for name, values in rates.items():
             ratios = [ours / theirs for ours, theirs in zip(rates["ours"], values, strict=True)]
-            print(f"{name:22} {statistics.median(values):7.0f} images/s   ours: {statistics.median(ratios):.2f} times that")
+            print(
+                f"{name:22} {statistics.median(values):7.0f} images/s   ours: "
+                f"{statistics.median(ratios):.2f} times that"
+            )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""A run of 200 prune rounds on a tiny model: memory, checkpoint and log sizes, which must not creep.
+"""A run of 200 prune rounds on a tiny model: memory, checkpoint and log sizes, which must not
+creep.
 
     python scripts/bench/long_run.py [--rounds 200]
 
-A round every epoch of two steps; everything that `fit` has is on. Prints resident memory and the sizes of `last.ckpt` and
-of the TensorBoard file at quarters of the run; fails if memory or the checkpoint grow, or the log grows faster than the rounds.
+A round every epoch of two steps; everything that `fit` has is on. Prints resident memory and the
+sizes of `last.ckpt` and of the TensorBoard file at quarters of the run; fails if memory or the
+checkpoint grow, or the log grows faster than the rounds.
 """
 
 import argparse
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
 
-from vitprune import cli
+from vitprune.cli import main as cli
 
 FLAT = 1.05
 
@@ -28,14 +30,18 @@ class Gauge(Callback):
         run = Path(trainer.log_dir)
         checkpoint = run / "checkpoints" / "last.ckpt"  # of the epoch before
         if checkpoint.exists():
-            status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+            status = dict(
+                line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
+            )
             memory = int(status["VmRSS"].split()[0]) / 1024
             events = sum(file.stat().st_size for file in run.glob("events.out.*"))
             self.sizes[trainer.current_epoch] = (memory, checkpoint.stat().st_size, events)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=200)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -68,11 +74,16 @@ def main() -> None:
     quarters = [max(2, rounds * part // 4) for part in range(1, 5)]
     for number in quarters:
         memory, checkpoint, events = gauge.sizes[number]
-        print(f"round {number}: memory {memory:.0f} MiB, checkpoint {checkpoint / 2**10:.0f} KiB, log {events / 2**10:.0f} KiB")
+        print(
+            f"round {number}: memory {memory:.0f} MiB, checkpoint {checkpoint / 2**10:.0f} KiB, "
+            f"log {events / 2**10:.0f} KiB"
+        )
     first, second, _, last = (gauge.sizes[number] for number in quarters)
     assert last[0] < FLAT * first[0], "memory grows"
     assert last[1] < FLAT * first[1], "the checkpoint grows"
-    assert last[2] - second[2] < FLAT * 2 * (second[2] - first[2]), "the log grows faster than the rounds"
+    assert last[2] - second[2] < FLAT * 2 * (second[2] - first[2]), (
+        "the log grows faster than the rounds"
+    )
 
 
 if __name__ == "__main__":

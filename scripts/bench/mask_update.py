@@ -1,9 +1,11 @@
-"""One global magnitude mask update over the linear weights of a ViT-B: ours against `prune.global_unstructured`.
+"""One global magnitude mask update over the linear weights of a ViT-B: ours against
+`prune.global_unstructured`.
 
     python scripts/bench/mask_update.py [--pretrained FOLDER] [--sparsity 0.8] [--repeats 5]
 
-Prints median seconds, their ratio, the extra memory of ours as a share of the weights, and whether both agree where
-magnitudes do not tie and drop the same number. Without a folder the weights are random.
+Prints median seconds, their ratio, the extra memory of ours as a share of the weights, and whether
+both agree where magnitudes do not tie and drop the same number. Without a folder the weights are
+random.
 """
 
 import argparse
@@ -41,7 +43,9 @@ def theirs(net: torch.nn.Module, sparsity: float) -> tuple[float, dict[str, torc
     twin = copy.deepcopy(net)
     layers = LayerSelection().select(twin)
     start = time.perf_counter()
-    prune.global_unstructured([(x.module, "weight") for x in layers], prune.L1Unstructured, amount=sparsity)
+    prune.global_unstructured(
+        [(x.module, "weight") for x in layers], prune.L1Unstructured, amount=sparsity
+    )
     elapsed = time.perf_counter() - start
     return elapsed, {x.name: x.module.weight_mask.bool() for x in layers}
 
@@ -56,18 +60,25 @@ def measure_memory(pretrained: str | None, sparsity: float) -> None:
     layers = LayerSelection().select(net)
     masks.attach(layers)
     update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # what torch itself loads on first use
-    settled = torch.ones(300_000_000 // 4)  # lift the peak to what is in use now, whatever loading took
+    settled = torch.ones(
+        300_000_000 // 4
+    )  # lift the peak to what is in use now, whatever loading took
     del settled
     now = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # reset the peak
     update_masks(layers, GLOBAL_MAGNITUDE, sparsity)
-    high = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
+    high = (
+        next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+        * 1024
+    )
     print(high - now)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pretrained")
     parser.add_argument("--sparsity", type=float, default=0.8)
     parser.add_argument("--repeats", type=int, default=5)
@@ -90,19 +101,35 @@ def main() -> None:
     weights = sum(layer.weight.numel() for layer in layers)
     command = [sys.executable, __file__, "--memory", "--sparsity", str(options.sparsity)]
     command += ["--pretrained", options.pretrained] if options.pretrained else []
-    extra = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    extra = int(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+    )
 
     dropped = sum(int((~m).sum()) for m in mask.values())
-    differing = [layer for layer in layers if not torch.equal(mask[layer.name], reference[layer.name])]
-    strange = [masks.original(layer).detach()[mask[layer.name] != reference[layer.name]] for layer in differing]
+    differing = [
+        layer for layer in layers if not torch.equal(mask[layer.name], reference[layer.name])
+    ]
+    strange = [
+        masks.original(layer).detach()[mask[layer.name] != reference[layer.name]]
+        for layer in differing
+    ]
     values = torch.cat(strange).abs().unique() if strange else ()
-    print(f"weights              {weights:,} in {len(layers)} layers, {torch.get_num_threads()} threads")
+    print(
+        f"weights              {weights:,} in {len(layers)} layers, {torch.get_num_threads()} "
+        "threads"
+    )
     print(f"global_unstructured  {reference_s:.2f} s (one run)")
-    print(f"ours                 {seconds:.3f} s (median of {options.repeats}, {min(times[1:]):.3f} to {max(times[1:]):.3f})")
+    print(
+        f"ours                 {seconds:.3f} s (median of {options.repeats}, {min(times[1:]):.3f} "
+        f"to {max(times[1:]):.3f})"
+    )
     print(f"ratio                {reference_s / seconds:.1f}")
     print(f"extra memory         {extra / (4 * weights):.2f} x the weights")
     print(f"dropped              {dropped:,}, wanted {round(options.sparsity * weights):,}")
-    print(f"differences          {len(differing)} layers, at {len(values)} magnitude(s): ties only if at most 1")
+    print(
+        f"differences          {len(differing)} layers, at {len(values)} magnitude(s): ties only "
+        "if at most 1"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Masked fine-tuning against dense fine-tuning: step time and peak memory, same model, same batch, one process.
+"""Masked fine-tuning against dense fine-tuning: step time and peak memory, same model, same batch,
+one process.
 
     python scripts/bench/masked_training.py [--pretrained FOLDER] [--batch_size 16] [--steps 20]
 
-Dense and masked steps alternate in pairs, in turn first, after a warm-up. Without a folder: DeiT-Tiny with random weights.
+Dense and masked steps alternate in pairs, in turn first, after a warm-up. Without a folder:
+DeiT-Tiny with random weights.
 """
 
 import argparse
@@ -32,7 +34,9 @@ def build(pretrained: str | None, masked: bool) -> tuple[nn.Module, torch.optim.
     return net.train(), torch.optim.AdamW(net.parameters(), lr=1e-5)
 
 
-def step(net: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor) -> float:
+def step(
+    net: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
+) -> float:
     start = time.perf_counter()
     nn.functional.cross_entropy(net(pixel_values=images).logits, labels).backward()
     optimizer.step()
@@ -49,11 +53,16 @@ def peak_bytes(pretrained: str | None, masked: bool, size: int) -> None:
     run = build(pretrained, masked)
     for _ in range(3):
         step(*run, *batch(size))
-    print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024)
+    print(
+        next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+        * 1024
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pretrained")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=20)
@@ -75,7 +84,11 @@ def main() -> None:
     command += ["--pretrained", options.pretrained] if options.pretrained else []
     peaks = {
         name: [
-            int(subprocess.run([*command, "--memory", name], capture_output=True, text=True, check=True).stdout)
+            int(
+                subprocess.run(
+                    [*command, "--memory", name], capture_output=True, text=True, check=True
+                ).stdout
+            )
             for _ in range(3)
         ]
         for name in runs
@@ -84,9 +97,18 @@ def main() -> None:
     allowed = 1.1 * (4 + 1) * weights
     extra = statistics.median(peaks["masked"]) - statistics.median(peaks["dense"])
     for name, values in times.items():
-        print(f"{name:8} {statistics.median(values):.3f} s a step (median of {len(values)}), batch {options.batch_size}")
-    print(f"ratio    {statistics.median(ratios):.3f} (median of pairs; {min(ratios):.3f} to {max(ratios):.3f})")
-    print(f"memory   peak dense {statistics.median(peaks['dense']) / 2**20:.0f} MiB, masked + {extra / 2**20:.1f} MiB")
+        print(
+            f"{name:8} {statistics.median(values):.3f} s a step (median of {len(values)}), batch "
+            f"{options.batch_size}"
+        )
+    print(
+        f"ratio    {statistics.median(ratios):.3f} (median of pairs; {min(ratios):.3f} to "
+        f"{max(ratios):.3f})"
+    )
+    print(
+        f"memory   peak dense {statistics.median(peaks['dense']) / 2**20:.0f} MiB, masked + "
+        f"{extra / 2**20:.1f} MiB"
+    )
     print(f"         allowed: 1.1 x (weights + a byte a weight) = {allowed / 2**20:.1f} MiB")
 
 

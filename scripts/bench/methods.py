@@ -1,13 +1,15 @@
-"""Every criterion on the bundled digits at one learning rate: one-shot, one-shot and fine-tuned, iterative; 3 seeds.
+"""Every criterion on the bundled digits at one learning rate: one-shot, one-shot and fine-tuned,
+iterative; 3 seeds.
 
     python scripts/bench/methods.py [--transfer] [--epochs 8] [--seeds 3] [--output CSV]
 
-Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the first half of the epochs. Rows
-that the output holds already are not run again; docs/methods.csv has what was measured here. Prints a table of validation
-accuracies in per cent: mean and deviation.
+Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the
+first half of the epochs. Rows that the output holds already are not run again; docs/methods.csv has
+what was measured here. Prints a table of validation accuracies in per cent: mean and deviation.
 
-With --transfer a model that was trained on the digits 0 to 4 is pruned to 95 % while it learns 5 to 9, with masks that change
-every epoch or at every step: what Movement is for. By default 30 epochs then, of half the length.
+With --transfer a model that was trained on the digits 0 to 4 is pruned to 95 % while it learns 5 to
+9, with masks that change every epoch or at every step: what Movement is for. By default 30 epochs
+then, of half the length.
 """
 
 import argparse
@@ -61,9 +63,18 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
     """Return the validation accuracy of one run, by column: a one-shot run has that of before its fine-tuning, too."""
     seed_everything(seed, verbose=False)
     first = 1 if criterion == "Movement" else 0  # which scores what training did
-    schedule = OneShot(sparsity, epoch=first) if column != "iterative" else Cubic(sparsity, first, end_epoch=epochs // 2)
+    schedule = (
+        OneShot(sparsity, epoch=first)
+        if column != "iterative"
+        else Cubic(sparsity, first, end_epoch=epochs // 2)
+    )
     pruning = IterativePruning(schedule, CRITERIA[criterion]())
-    train(ViTClassifier("digits", learning_rate=LEARNING_RATE), ImageData("digits", "digits"), epochs, [pruning])
+    train(
+        ViTClassifier("digits", learning_rate=LEARNING_RATE),
+        ImageData("digits", "digits"),
+        epochs,
+        [pruning],
+    )
     last = pruning.rounds[-1]
     accuracies = {column: last.finetuned}
     if column == "one-shot, fine-tuned" and first == 0:
@@ -71,7 +82,9 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
     return accuracies
 
 
-def train(model: ViTClassifier, data: ImageData, epochs: int, callbacks: Sequence[Callback] = ()) -> float:
+def train(
+    model: ViTClassifier, data: ImageData, epochs: int, callbacks: Sequence[Callback] = ()
+) -> float:
     """Return the validation accuracy at the end."""
     trainer = Trainer(
         max_epochs=epochs,
@@ -100,7 +113,9 @@ def some_digits(digits: range) -> ImageData:
 def random_model() -> ViTClassifier:
     """Return the architecture of the bundled model."""
     architecture = yaml.safe_load(ARCHITECTURE.read_text())["model"]["architecture"]
-    return ViTClassifier(architecture=architecture, labels=[str(i) for i in range(10)], learning_rate=LEARNING_RATE)
+    return ViTClassifier(
+        architecture=architecture, labels=[str(i) for i in range(10)], learning_rate=LEARNING_RATE
+    )
 
 
 @cache
@@ -112,7 +127,9 @@ def knows_half() -> dict[str, torch.Tensor]:
     return model.net.state_dict()
 
 
-def transfer(criterion: str, sparsity: float, column: str, seed: int, epochs: int) -> dict[str, float]:
+def transfer(
+    criterion: str, sparsity: float, column: str, seed: int, epochs: int
+) -> dict[str, float]:
     """Return the validation accuracy on 5 to 9, by column, of a model that knew 0 to 4."""
     weights = knows_half()
     seed_everything(seed, verbose=False)
@@ -141,21 +158,30 @@ class Table:
     run: Callable[[str, float, str, int, int], dict[str, float]]
 
 
-ON_EQUAL_TERMS = Table(tuple(CRITERIA), (0.8, 0.95), ("one-shot", "one-shot, fine-tuned", "iterative"), run)
+ON_EQUAL_TERMS = Table(
+    tuple(CRITERIA), (0.8, 0.95), ("one-shot", "one-shot, fine-tuned", "iterative"), run
+)
 TRANSFER = Table(
-    ("Random", "Magnitude", "Movement"), (0.95,), ("masks change every epoch", "masks change every step"), transfer
+    ("Random", "Magnitude", "Movement"),
+    (0.95,),
+    ("masks change every epoch", "masks change every step"),
+    transfer,
 )
 
 
 def fill(path: Path, table: Table, epochs: int, seeds: int) -> None:
-    columns = [column for column in table.columns if column != "one-shot"]  # which comes with the next
+    columns = [
+        column for column in table.columns if column != "one-shot"
+    ]  # which comes with the next
     done = {tuple(row[field] for field in FIELDS[:-1]) for row in read(path)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if not done:
             writer.writerow(FIELDS)
-        for seed, sparsity, criterion, column in product(range(seeds), table.sparsities, table.criteria, columns):
+        for seed, sparsity, criterion, column in product(
+            range(seeds), table.sparsities, table.criteria, columns
+        ):
             key = (criterion, str(sparsity), column, str(seed), str(epochs))
             if key in done:
                 continue
@@ -166,10 +192,16 @@ def fill(path: Path, table: Table, epochs: int, seeds: int) -> None:
 
 
 def show(rows: list[dict[str, str]], table: Table) -> str:
-    heads = [f"{sparsity:.0%} {column}" for sparsity in table.sparsities for column in table.columns]
+    heads = [
+        f"{sparsity:.0%} {column}" for sparsity in table.sparsities for column in table.columns
+    ]
     lines = ["| criterion | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for criterion in table.criteria:
-        cells = [cell(rows, criterion, sparsity, column) for sparsity in table.sparsities for column in table.columns]
+        cells = [
+            cell(rows, criterion, sparsity, column)
+            for sparsity in table.sparsities
+            for column in table.columns
+        ]
         lines.append(f"| {criterion} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -182,7 +214,9 @@ def cell(rows: list[dict[str, str]], criterion: str, sparsity: float, column: st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--transfer", action="store_true")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int, default=3)
@@ -190,7 +224,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    table, epochs = (TRANSFER, options.epochs or 30) if options.transfer else (ON_EQUAL_TERMS, options.epochs or 8)
+    table, epochs = (
+        (TRANSFER, options.epochs or 30)
+        if options.transfer
+        else (ON_EQUAL_TERMS, options.epochs or 8)
+    )
     fill(options.output, table, epochs, options.seeds)
     print(show([row for row in read(options.output) if row["epochs"] == str(epochs)], table))
 

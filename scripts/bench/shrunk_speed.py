@@ -1,10 +1,12 @@
-"""Half of the heads and half of the MLP neurons dropped: measured throughput against what the FLOPs promise.
+"""Half of the heads and half of the MLP neurons dropped: measured throughput against what the FLOPs
+promise.
 
-    python scripts/bench/shrunk_speed.py --threads 2
-    python scripts/bench/shrunk_speed.py --models vit-base vit-large --device cuda --dtype bfloat16 --compile --batch_size 256
+    python scripts/bench/shrunk_speed.py --threads 2 python scripts/bench/shrunk_speed.py --models
+    vit-base vit-large --device cuda --dtype bfloat16 --compile --batch_size 256
 
-Random weights, 224 px. Dense, shrunk and ONNX Runtime of the shrunk model run in turns, on a GPU dense, shrunk and 2:4. Prints
-medians, and for each model the share of the theoretical speed-up that was measured.
+Random weights, 224 px. Dense, shrunk and ONNX Runtime of the shrunk model run in turns, on a GPU
+dense, shrunk and 2:4. Prints medians, and for each model the share of the theoretical speed-up that
+was measured.
 """
 
 import argparse
@@ -17,20 +19,25 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 
+from vitprune.benchmark.candidates import Contender, Setting, can_run_sparse, contender
+from vitprune.benchmark.results import print_speeds
+from vitprune.benchmark.speed import describe_machine, race
 from vitprune.export import onnx, semi_structured
-from vitprune.export.benchmark import describe_machine, race
-from vitprune.export.benchmark_report import print_speeds
-from vitprune.export.contenders import Contender, Setting, can_run_sparse, contender
 from vitprune.export.exported import Exported
 from vitprune.export.formats import DTYPES
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
-from vitprune.model.blocks import find_blocks, read_widths
+from vitprune.model.anatomy.blocks import find_blocks, read_widths
 
 MODELS = {
     "deit-tiny": {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768},
     "vit-base": {},
-    "vit-large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+    "vit-large": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
 }
 
 
@@ -66,7 +73,9 @@ def contenders(name: str, setting: Setting, folder: Path) -> Iterator[Contender]
     shrunk = contender(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":
-        yield replace(shrunk, name=f"{name}, shrunk, ONNX Runtime", run=onnx.Runtime(folder / onnx.FILE))
+        yield replace(
+            shrunk, name=f"{name}, shrunk, ONNX Runtime", run=onnx.Runtime(folder / onnx.FILE)
+        )
     elif can_run_sparse(setting):
         yield contender(f"{name}, 2:4", two_of_four(build(name)), setting, None, sparse=True)
     else:
@@ -74,7 +83,9 @@ def contenders(name: str, setting: Setting, folder: Path) -> Iterator[Contender]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["deit-tiny", "vit-base"])
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=9)
@@ -86,13 +97,25 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(options.threads)
     setting = Setting(options.device, DTYPES[options.dtype], options.compile)
-    conditions = {"batch_size": options.batch_size, "repeats": options.repeats, **describe_machine(setting)}
+    conditions = {
+        "batch_size": options.batch_size,
+        "repeats": options.repeats,
+        **describe_machine(setting),
+    }
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
-            speeds = race(list(contenders(name, setting, Path(folder))), options.batch_size, options.repeats, options.device)
+            speeds = race(
+                list(contenders(name, setting, Path(folder))),
+                options.batch_size,
+                options.repeats,
+                options.device,
+            )
         print_speeds(speeds, conditions)
         for speed in speeds[1:]:
-            print(f"{speed.name}: {speed.measured_speedup / speed.theoretical_speedup:.3f} of the theoretical speed-up")
+            print(
+                f"{speed.name}: {speed.measured_speedup / speed.theoretical_speedup:.3f} of the "
+                "theoretical speed-up"
+            )
 
 
 if __name__ == "__main__":

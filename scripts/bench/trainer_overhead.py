@@ -1,8 +1,10 @@
-"""`fit` with everything on (masks, callbacks, logs, checks) against a bare PyTorch loop over the same tensors.
+"""`fit` with everything on (masks, callbacks, logs, checks) against a bare PyTorch loop over the
+same tensors.
 
     python scripts/bench/trainer_overhead.py [--batch_size 16] [--steps 30] [--repeats 3]
 
-Both train a DeiT-Tiny architecture on the same prepared batches; the bare loop has no masks and no logs. Runs alternate.
+Both train a DeiT-Tiny architecture on the same prepared batches; the bare loop has no masks and no
+logs. Runs alternate.
 """
 
 import argparse
@@ -20,11 +22,11 @@ from torch.utils.data import DataLoader
 
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, OneShot
-from vitprune.training.checkpoint_files import AtomicCheckpointIO
+from vitprune.runs.checkpoint_files import AtomicCheckpointIO
+from vitprune.runs.metrics import MetricsCSV
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
-from vitprune.training.metrics_csv import MetricsCSV
 from vitprune.training.throughput import Throughput
 
 TINY = {"model_type": "vit", "hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
@@ -45,7 +47,9 @@ def bare(data: list[dict[str, torch.Tensor]]) -> float:
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-5)
     start = time.perf_counter()
     for batch in data:
-        nn.functional.cross_entropy(net(pixel_values=batch["pixel_values"]).logits, batch["labels"]).backward()
+        nn.functional.cross_entropy(
+            net(pixel_values=batch["pixel_values"]).logits, batch["labels"]
+        ).backward()
         optimizer.step()
         optimizer.zero_grad()
     return time.perf_counter() - start
@@ -65,7 +69,13 @@ class Stopwatch(RunCheckpoints):
 def full(data: list[dict[str, torch.Tensor]], folder: str) -> float:
     watch = Stopwatch()
     logger = TensorBoardLogger(folder)
-    callbacks = [IterativePruning(OneShot(0.8), monitor=None), StopOnNaN(), Throughput(), ExactResume(), watch]
+    callbacks = [
+        IterativePruning(OneShot(0.8), monitor=None),
+        StopOnNaN(),
+        Throughput(),
+        ExactResume(),
+        watch,
+    ]
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -76,12 +86,16 @@ def full(data: list[dict[str, torch.Tensor]], folder: str) -> float:
         enable_model_summary=False,
         log_every_n_steps=10,
     )
-    trainer.fit(ViTClassifier(architecture=dict(TINY), labels=LABELS), DataLoader(data, batch_size=None))
+    trainer.fit(
+        ViTClassifier(architecture=dict(TINY), labels=LABELS), DataLoader(data, batch_size=None)
+    )
     return watch.elapsed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
@@ -100,8 +114,14 @@ def main() -> None:
         pairs.append((first, second))
     images = options.batch_size * options.steps
     print(f"bare loop  {images / statistics.median(b for b, _ in pairs):.2f} images/s")
-    print(f"fit        {images / statistics.median(f for _, f in pairs):.2f} images/s, mask update and logs included")
-    print(f"ratio      {statistics.median(b / f for b, f in pairs):.3f} of the bare loop's images/s (median of pairs)")
+    print(
+        f"fit        {images / statistics.median(f for _, f in pairs):.2f} images/s, mask update "
+        "and logs included"
+    )
+    print(
+        f"ratio      {statistics.median(b / f for b, f in pairs):.3f} of the bare loop's images/s "
+        "(median of pairs)"
+    )
 
 
 if __name__ == "__main__":

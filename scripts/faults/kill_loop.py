@@ -1,10 +1,12 @@
-"""Kill the digits default with SIGKILL again and again, at random moments; what it ends with must be what it would have.
+"""Kill the digits default with SIGKILL again and again, at random moments; what it ends with must
+be what it would have.
 
     python scripts/faults/kill_loop.py [--kills 12] [--seed 0]
 
-Runs `fit --config iterative.yaml` once undisturbed. Then once more, with a checkpoint every other step, where each process is
-killed at a random moment after it has saved something, every second one while it is writing a checkpoint; the last one may
-finish. Both must end with the same weights, masks, optimizer and generators, bit for bit.
+Runs `fit --config iterative.yaml` once undisturbed. Then once more, with a checkpoint every other
+step, where each process is killed at a random moment after it has saved something, every second one
+while it is writing a checkpoint; the last one may finish. Both must end with the same weights,
+masks, optimizer and generators, bit for bit.
 """
 
 import argparse
@@ -20,17 +22,29 @@ from typing import Any
 
 import torch
 
-from vitprune.training.checkpoint_files import read_checkpoint
+from vitprune.runs.checkpoint_files import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData", "loops")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, ROOT / "scripts" / "train.py", "fit", "--config", ROOT / "configs" / "iterative.yaml"]
-    options = [f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "train.py",
+        "fit",
+        "--config",
+        ROOT / "configs" / "iterative.yaml",
+    ]
+    options = [
+        f"--trainer.default_root_dir={folder}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+    ]
     log = (folder / "output.txt").open("a")
-    return subprocess.Popen([*map(str, command), *options, *arguments], stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(
+        [*map(str, command), *options, *arguments], stdout=log, stderr=log, start_new_session=True
+    )
 
 
 def last(folder: Path) -> Path:
@@ -71,7 +85,9 @@ def kill_once(folder: Path, arguments: list[str], moments: random.Random, writin
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -93,8 +109,13 @@ def main() -> None:
         ours, theirs = read_checkpoint(last(killed)), read_checkpoint(last(whole))
         different = [part for part in PARTS if not same(ours[part], theirs[part])]
         if different:
-            sys.exit(f"after {options.kills} kills these differ from the undisturbed run: {different}")
-        print(f"{options.kills} kills, {torn} of them in the middle of a file: all of {', '.join(PARTS)} equal, bit for bit")
+            sys.exit(
+                f"after {options.kills} kills these differ from the undisturbed run: {different}"
+            )
+        print(
+            f"{options.kills} kills, {torn} of them in the middle of a file: all of "
+            f"{', '.join(PARTS)} equal, bit for bit"
+        )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class Budget:
         epochs: How often each is seen.
         batch_size: Images in an optimizer step.
         subset: Configuration of the data set on the hub.
-        precision: Of the trainer; by default bfloat16 where the machine multiplies it natively, else float32.
+        precision: Of the trainer; by default bfloat16 where the machine multiplies it natively,
+            else float32.
 
     """
 
@@ -67,7 +68,9 @@ class Budget:
 
     def autocast(self) -> torch.autocast:
         """A context that computes in the precision of the trainer."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed"
+        )
 
     @cached_property
     def labels(self) -> list[str]:
@@ -76,8 +79,15 @@ class Budget:
 
     def data(self, **changes: object) -> ImageData:
         """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
-        options = {"crop_scale": None, "max_images": {"train": self.images}, "num_workers": 0, **changes}
-        return ImageData(self.source, self.model, subset=self.subset, batch_size=self.batch_size, **options)
+        options = {
+            "crop_scale": None,
+            "max_images": {"train": self.images},
+            "num_workers": 0,
+            **changes,
+        }
+        return ImageData(
+            self.source, self.model, subset=self.subset, batch_size=self.batch_size, **options
+        )
 
 
 @dataclass
@@ -91,7 +101,9 @@ class Run:
     watching: Sequence[Callback] = ()
     images_seen: int = 0
 
-    def classifier(self, distillation: Callable[[], Distillation] | None = None, **changes: object) -> ViTClassifier:
+    def classifier(
+        self, distillation: Callable[[], Distillation] | None = None, **changes: object
+    ) -> ViTClassifier:
         """The dense model, in a module that trains it; `changes` are arguments of `ViTClassifier`."""
         seed_everything(self.seed, verbose=False)
         model = ViTClassifier(
@@ -148,7 +160,8 @@ class Judge:
     def accuracy(self, net: nn.Module, half: str) -> float:
         """Return the share of the images of a half, `choose` or `score`, that a model gets right.
 
-        It chooses in the precision of the training, and scores in float32, which takes twice as long and is done once.
+        It chooses in the precision of the training, and scores in float32, which takes twice as
+        long and is done once.
         """
         data, loader = self._halves[half]
         device = self.budget.device

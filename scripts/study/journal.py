@@ -28,7 +28,9 @@ def revision() -> str:
     folder = Path(__file__).parents[2]
     code = [str(folder / name) for name in ("src", "scripts/study", "constraints.txt")]
     commit, changes = (
-        subprocess.run(["git", "-C", str(folder), *command, "--", *code], capture_output=True, text=True).stdout.strip()
+        subprocess.run(
+            ["git", "-C", str(folder), *command, "--", *code], capture_output=True, text=True
+        ).stdout.strip()
         for command in (("log", "-1", "--format=%h"), ("status", "--porcelain"))
     )
     return commit + ("+" if changes else "")
@@ -51,8 +53,12 @@ class Journal:
             theirs = json.loads(text) if text else budget
             others = [name for name in budget if theirs.get(name) != budget[name]]
             if others:
-                differ = ", ".join(f"{name} {theirs.get(name)} and not {budget[name]}" for name in others)
-                raise SystemExit(f"the results in {self.results} are of {differ}: take another --results.")
+                differ = ", ".join(
+                    f"{name} {theirs.get(name)} and not {budget[name]}" for name in others
+                )
+                raise SystemExit(
+                    f"the results in {self.results} are of {differ}: take another --results."
+                )
             if not text:
                 json.dump(budget, file, indent=1)
 
@@ -64,13 +70,23 @@ class Journal:
     def find(self, table: str, key: tuple) -> dict[str, str] | None:
         """Return the line of a training, if it is there."""
         wanted = tuple(map(str, key))
-        return next((line for line in self.read(table) if tuple(line[name] for name in KEY) == wanted), None)
+        return next(
+            (line for line in self.read(table) if tuple(line[name] for name in KEY) == wanted), None
+        )
 
     def best_rate(self, row: str, sparsity: float) -> float | None:
         """Return the learning rate that was chosen, the best of those that were tried; None before the first."""
         of_row = (str(row), str(sparsity), "0")
-        lines = [line for line in self.read("trained") if (line["row"], line["sparsity"], line["seed"]) == of_row]
-        return float(max(lines, key=lambda line: float(line["chosen"]))["learning_rate"]) if lines else None
+        lines = [
+            line
+            for line in self.read("trained")
+            if (line["row"], line["sparsity"], line["seed"]) == of_row
+        ]
+        return (
+            float(max(lines, key=lambda line: float(line["chosen"]))["learning_rate"])
+            if lines
+            else None
+        )
 
     def add(self, table: str, values: dict[str, Any]) -> None:
         """Add a line."""

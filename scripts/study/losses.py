@@ -1,9 +1,11 @@
-"""Draw the training loss of some rows: what a round costs, and whether that is made up for before the next one.
+"""Draw the training loss of some rows: what a round costs, and whether that is made up for before
+the next one.
 
-    python scripts/study/losses.py [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3] [--output PNG]
+    python scripts/study/losses.py [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3]
+    [--output PNG]
 
-The budget is asked for as in run.py, by default a quarter of it. Prints the losses too, each the mean of a few steps.
-A ROW is any of rows.py but the article's, whose loop is its own.
+The budget is asked for as in run.py, by default a quarter of it. Prints the losses too, each the
+mean of a few steps. A ROW is any of rows.py but the article's, whose loop is its own.
 """
 
 import argparse
@@ -50,7 +52,9 @@ def draw(losses: dict[str, list[float]], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", nargs="+", choices=IN_A_TRAINER, metavar="ROW", default=SCHEDULES)
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
@@ -60,8 +64,12 @@ def main() -> None:
     budget, losses = budget_of(options), {}
     for row in options.rows:
         watch = Losses()
-        ROWS[row].train(Run(budget, options.sparsity, options.learning_rate, seed=0, watching=[watch]))
-        losses[row] = [statistics.mean(watch.losses[i : i + STEPS]) for i in range(0, len(watch.losses), STEPS)]
+        ROWS[row].train(
+            Run(budget, options.sparsity, options.learning_rate, seed=0, watching=[watch])
+        )
+        losses[row] = [
+            statistics.mean(watch.losses[i : i + STEPS]) for i in range(0, len(watch.losses), STEPS)
+        ]
         print(f"{row}: {' '.join(f'{loss:.2f}' for loss in losses[row])}", flush=True)
         draw(losses, options.output)
 

@@ -14,12 +14,14 @@ from torch import nn
 from torch.nn.utils import prune
 
 from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.distillation import Distillation
-from vitprune.model.layers import find_layers
 from vitprune.pruning import LayerSelection
-from vitprune.pruning.calibration import sample
+from vitprune.pruning.criteria.calibration import sample
 
-CALIBRATION_IMAGES = 256  # what scores that learn from data see of them, unless a row says otherwise
+CALIBRATION_IMAGES = (
+    256  # what scores that learn from data see of them, unless a row says otherwise
+)
 
 
 def layers_of(net: nn.Module) -> list[nn.Module]:
@@ -42,7 +44,9 @@ class Article(Row):
     def check(self, budget: Budget) -> None:
         """See the base class."""
         if budget.epochs % self.rounds:
-            raise SystemExit(f"{self.rounds} rounds of whole epochs do not divide {budget.epochs} epochs.")
+            raise SystemExit(
+                f"{self.rounds} rounds of whole epochs do not divide {budget.epochs} epochs."
+            )
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
@@ -72,11 +76,13 @@ class Article(Row):
 
 @dataclass(frozen=True)
 class LightningModelPruning(Row):
-    """Lightning's callback, as it comes: one L1 ranking over all layers, at the end of each of the first epochs.
+    """Lightning's callback, as it comes: one L1 ranking over all layers, at the end of each of the
+    first epochs.
 
-    A fixed amount is its documented use, and means a fraction of what remains: the largest that ends at the sparsity asked for.
-    By default it also puts every layer back to its pretrained weights after each round, in the name of the lottery ticket. With
-    a few epochs that throws the fine-tuning away, so it is a row of its own. (On a CPU it does so after the first round alone:
+    A fixed amount is its documented use, and means a fraction of what remains: the largest that
+    ends at the sparsity asked for. By default it also puts every layer back to its pretrained
+    weights after each round, in the name of the lottery ticket. With a few epochs that throws the
+    fine-tuning away, so it is a row of its own. (On a CPU it does so after the first round alone:
     what it puts back there is its own copy, which training then changes.)
     """
 
@@ -87,7 +93,10 @@ class LightningModelPruning(Row):
     def check(self, budget: Budget) -> None:
         """See the base class."""
         if budget.epochs <= self.rounds:
-            raise SystemExit(f"{self.rounds} rounds need at least {self.rounds + 1} epochs, or the last is not fine-tuned.")
+            raise SystemExit(
+                f"{self.rounds} rounds need at least {self.rounds + 1} epochs, or the last is not "
+                "fine-tuned."
+            )
 
     def train(self, run: Run) -> nn.Module:
         """See the class."""
@@ -105,11 +114,13 @@ class LightningModelPruning(Row):
 
 @dataclass(frozen=True)
 class TorchPruning(Row):
-    """Torch-Pruning: heads and neurons are cut out, each in a ranking of their own over all layers, then fine-tuned.
+    """Torch-Pruning: heads and neurons are cut out, each in a ranking of their own over all layers,
+    then fine-tuned.
 
-    Its Hugging Face example is of transformers 4. Here the width of the residual stream is kept by ignoring every layer that
-    writes to it, heads are named by their query, key and value layers, and the ranking is isomorphic: in one for both kinds the
-    dimensions of heads take part though they are not cut, and more neurons fall than asked for.
+    Its Hugging Face example is of transformers 4. Here the width of the residual stream is kept by
+    ignoring every layer that writes to it, heads are named by their query, key and value layers,
+    and the ranking is isomorphic: in one for both kinds the dimensions of heads take part though
+    they are not cut, and more neurons fall than asked for.
     """
 
     taylor: bool  # its documentation's advice for ViTs, else the L2 norm

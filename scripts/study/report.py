@@ -2,7 +2,8 @@
 
     python scripts/study/report.py [--results FOLDER] [--figures FOLDER] [--page FILE]
 
-A page gets the tables that it names: what is between `<!-- table: peers 2000x4 -->` and `<!-- end -->` is replaced.
+A page gets the tables that it names: what is between `<!-- table: peers 2000x4 -->` and `<!-- end
+-->` is replaced.
 """
 
 import argparse
@@ -27,11 +28,32 @@ def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def table(results: Results, parts: tuple[Part, ...]) -> str:
     """Return a line for each row that was scored, a column for each sparsity."""
-    there = [cell for part in parts for cell in product(part.rows, part.sparsities) if results.of_row(*cell)]
-    rows, sparsities = dict.fromkeys(row for row, _ in there), sorted({sparsity for _, sparsity in there})
+    there = [
+        cell
+        for part in parts
+        for cell in product(part.rows, part.sparsities)
+        if results.of_row(*cell)
+    ]
+    rows, sparsities = (
+        dict.fromkeys(row for row, _ in there),
+        sorted({sparsity for _, sparsity in there}),
+    )
     return markdown(
-        ["method", *(f"{sparsity:.0%}" for sparsity in sparsities), "images seen", "learning rate", "minutes"],
-        ([row, *(results.cell(row, sparsity) for sparsity in sparsities), *results.facts(row, sparsities)] for row in rows),
+        [
+            "method",
+            *(f"{sparsity:.0%}" for sparsity in sparsities),
+            "images seen",
+            "learning rate",
+            "minutes",
+        ],
+        (
+            [
+                row,
+                *(results.cell(row, sparsity) for sparsity in sparsities),
+                *results.facts(row, sparsities),
+            ]
+            for row in rows
+        ),
     )
 
 
@@ -43,7 +65,11 @@ def search(journal: Journal) -> str:
             rates = found.setdefault((line["row"], float(line["sparsity"])), {})
             rates[float(line["learning_rate"])] = 100 * float(line["chosen"])
     lines = [
-        [row, f"{sparsity:.0%}", *(f"{rates[rate]:.1f}" if rate in rates else "" for rate in LEARNING_RATES)]
+        [
+            row,
+            f"{sparsity:.0%}",
+            *(f"{rates[rate]:.1f}" if rate in rates else "" for rate in LEARNING_RATES),
+        ]
         for (row, sparsity), rates in sorted(found.items(), key=lambda entry: entry[0][1])
     ]
     return markdown(["method", "sparsity", *(f"{rate:g}" for rate in LEARNING_RATES)], lines)
@@ -53,8 +79,13 @@ def tables_of(folder: Path) -> dict[str, str]:
     """Return all tables of a budget that have anything in them, by their names and the budget's."""
     journal = Journal(folder)
     results = Results.of(journal)
-    found = {name: table(results, parts) for name, parts in TABLES.items() if results.has_some_of(parts)}
-    return {f"{name} {folder.name}": text for name, text in {**found, "learning rates": search(journal)}.items()}
+    found = {
+        name: table(results, parts) for name, parts in TABLES.items() if results.has_some_of(parts)
+    }
+    return {
+        f"{name} {folder.name}": text
+        for name, text in {**found, "learning rates": search(journal)}.items()
+    }
 
 
 def draw_all(folder: Path, figures: Path) -> None:
@@ -73,14 +104,18 @@ def fill(text: str, tables: dict[str, str]) -> str:
 
     def current(match: re.Match[str]) -> str:
         if match["name"] not in tables:
-            raise SystemExit(f"the page wants the table {match['name']}; there are {', '.join(tables)}.")
+            raise SystemExit(
+                f"the page wants the table {match['name']}; there are {', '.join(tables)}."
+            )
         return f"<!-- table: {match['name']} -->\n\n{tables[match['name']]}\n\n<!-- end -->"
 
     return re.sub(r"<!-- table: (?P<name>[^>]+) -->.*?<!-- end -->", current, text, flags=re.DOTALL)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--figures", type=Path, help="by default beside the results")
     parser.add_argument("--page", type=Path, help="a markdown file with tables to bring up to date")

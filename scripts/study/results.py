@@ -36,7 +36,9 @@ class Results:
             row, sparsity = line["row"], float(line["sparsity"])
             if float(line["learning_rate"]) == journal.best_rate(row, sparsity):
                 training = trained[tuple(line[name] for name in KEY)]
-                scored[row, sparsity, int(line["seed"])] = Outcome(100 * float(line["scored"]), training)
+                scored[row, sparsity, int(line["seed"])] = Outcome(
+                    100 * float(line["scored"]), training
+                )
         return cls(scored)
 
     def of_row(self, row: str, sparsity: float) -> list[Outcome]:
@@ -49,7 +51,9 @@ class Results:
 
     def has_some_of(self, parts: Sequence[Part]) -> bool:
         """Return whether anything of a table was scored."""
-        return any(self.of_row(*cell) for part in parts for cell in product(part.rows, part.sparsities))
+        return any(
+            self.of_row(*cell) for part in parts for cell in product(part.rows, part.sparsities)
+        )
 
     def cell(self, row: str, sparsity: float) -> str:
         """Return mean, standard deviation and number of seeds, and the sparsity that was reached if it is another."""
@@ -64,8 +68,13 @@ class Results:
 
     def facts(self, row: str, sparsities: Sequence[float]) -> list[str]:
         """Return images seen, learning rates and mean minutes, the latter two for each sparsity."""
-        found = [[outcome.training for outcome in self.of_row(row, sparsity)] for sparsity in sparsities]
+        found = [
+            [outcome.training for outcome in self.of_row(row, sparsity)] for sparsity in sparsities
+        ]
         seen = dict.fromkeys(line["images_seen"] for lines in found for line in lines)
         rates = [lines[0]["learning_rate"] if lines else "-" for lines in found]
-        minutes = [f"{statistics.mean(int(line['seconds']) for line in lines) / 60:.0f}" if lines else "-" for lines in found]
+        minutes = [
+            f"{statistics.mean(int(line['seconds']) for line in lines) / 60:.0f}" if lines else "-"
+            for lines in found
+        ]
         return [", ".join(seen), ", ".join(rates), ", ".join(minutes)]

@@ -52,13 +52,18 @@ def at_once(sparsity: float, steps: int) -> Schedule:
     return OneShot(sparsity)
 
 
-def rounds(kind: Callable[..., Schedule], count: int, until: float = 1.0) -> Callable[[float, int], Schedule]:
+def rounds(
+    kind: Callable[..., Schedule], count: int, until: float = 1.0
+) -> Callable[[float, int], Schedule]:
     """Prune `count` times at equal distances, the last round a distance before `until` of the steps."""
 
     def schedule(sparsity: float, steps: int) -> Schedule:
         every = int(steps * until) // count
         if every == 0:
-            raise SystemExit(f"{count} rounds within {until:.0%} of the training need more than its {steps} steps.")
+            raise SystemExit(
+                f"{count} rounds within {until:.0%} of the training need more than its {steps} "
+                "steps."
+            )
         return kind(sparsity, end_step=every * (count - 1), every_n_steps=every)
 
     return schedule
@@ -146,10 +151,16 @@ ROWS: dict[str, Row] = {
         criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5)
     ),
     "SparseGPT, distilled, cubic, 8 rounds by half, slow start": Ours(
-        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), model=slow_start
+        criterion=SparseGPT,
+        distillation=hidden_states,
+        schedule=rounds(Cubic, 8, until=0.5),
+        model=slow_start,
     ),
     "SparseGPT, distilled, cubic, 8 rounds by half, 64 images": Ours(
-        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 8, until=0.5), calibration_images=64
+        criterion=SparseGPT,
+        distillation=hidden_states,
+        schedule=rounds(Cubic, 8, until=0.5),
+        calibration_images=64,
     ),
     "SparseGPT, distilled, cubic, 8 rounds by half, slow start, 64 images": Ours(
         criterion=SparseGPT,
@@ -158,14 +169,25 @@ ROWS: dict[str, Row] = {
         calibration_images=64,
         model=slow_start,
     ),
-    "SparseGPT, distilled, cubic, 4 rounds": Ours(criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)),
-    "distilled, hidden states, cubic, 4 rounds": Ours(distillation=hidden_states, schedule=rounds(Cubic, 4)),
+    "SparseGPT, distilled, cubic, 4 rounds": Ours(
+        criterion=SparseGPT, distillation=hidden_states, schedule=rounds(Cubic, 4)
+    ),
+    "distilled, hidden states, cubic, 4 rounds": Ours(
+        distillation=hidden_states, schedule=rounds(Cubic, 4)
+    ),
     # patterns and structure
     "2:4": Ours(granularity=partial(NofM, 2, 4)),
-    "2:4, SparseGPT, distilled": Ours(criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states),
+    "2:4, SparseGPT, distilled": Ours(
+        criterion=SparseGPT, granularity=partial(NofM, 2, 4), distillation=hidden_states
+    ),
     "heads and neurons": Ours(granularity=heads_and_neurons, allocation=Global),
-    "heads and neurons, Taylor": Ours(granularity=heads_and_neurons, allocation=Global, criterion=Taylor),
+    "heads and neurons, Taylor": Ours(
+        granularity=heads_and_neurons, allocation=Global, criterion=Taylor
+    ),
     "heads and neurons, Taylor, distilled": Ours(
-        granularity=heads_and_neurons, allocation=Global, criterion=Taylor, distillation=hidden_states
+        granularity=heads_and_neurons,
+        allocation=Global,
+        criterion=Taylor,
+        distillation=hidden_states,
     ),
 }

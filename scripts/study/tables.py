@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-LEARNING_RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # a search begins in the middle and goes on until both sides are worse
+LEARNING_RATES = (
+    3e-5,
+    1e-4,
+    3e-4,
+    1e-3,
+    3e-3,
+    1e-2,
+)  # a search begins in the middle and goes on until both sides are worse
 
 
 @dataclass(frozen=True)
@@ -19,11 +26,18 @@ def at_90_then_80(*rows: str) -> tuple[Part, ...]:
     return tuple(Part(rows, (sparsity,)) for sparsity in (0.9, 0.8))
 
 
-PEERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch", "ModelPruning, 2 rounds")
+PEERS = (
+    "the article, at once",
+    "the article, 4 rounds",
+    "ModelPruning, after an epoch",
+    "ModelPruning, 2 rounds",
+)
 RECIPE = ("SparseGPT, distilled", "SparseGPT, distilled, cubic, 8 rounds by half")
 OTHERS = ("the article, at once", "the article, 4 rounds", "ModelPruning, after an epoch")
 HEADLINE = (*OTHERS, *RECIPE)
-QUICK_RECIPE = "SparseGPT, distilled, cubic, 8 rounds by half, 64 images"  # as accurate, in less time
+QUICK_RECIPE = (
+    "SparseGPT, distilled, cubic, 8 rounds by half, 64 images"  # as accurate, in less time
+)
 SLOW_RECIPE = "SparseGPT, distilled, cubic, 8 rounds by half, slow start, 64 images"
 SHORT = (*OTHERS, "SparseGPT, distilled", QUICK_RECIPE)
 STRUCTURED = (
@@ -43,7 +57,9 @@ TABLES: dict[str, tuple[Part, ...]] = {
         Part(("ModelPruning, 2 rounds, rewound",), (0.8,)),
     ),
     "control": (Part(("dense control",), (0.0,)),),
-    "minutes": (Part(("the article, at once",), (0.9,)),),  # with --epochs, for as long as another row takes
+    "minutes": (
+        Part(("the article, at once",), (0.9,)),
+    ),  # with --epochs, for as long as another row takes
     "sparsities": (Part(SHORT, (0.9, 0.95, 0.5)), Part((SLOW_RECIPE,), (0.9, 0.95))),
     "schedules": at_90_then_80(
         "at once",
@@ -70,7 +86,13 @@ TABLES: dict[str, tuple[Part, ...]] = {
     ),
     "scores": at_90_then_80("at once", "Taylor", "Wanda", "SparseGPT"),
     "allocations": at_90_then_80("at once", "Global", "ERK", "LAMP"),
-    "teachers": at_90_then_80("at once", "random crops", "distilled", "distilled, hidden states", "ModelPruning, distilled"),
+    "teachers": at_90_then_80(
+        "at once",
+        "random crops",
+        "distilled",
+        "distilled, hidden states",
+        "ModelPruning, distilled",
+    ),
     "patterns": (Part(("2:4", "2:4, SparseGPT, distilled"), (0.5,)),),
     "structure": (Part(STRUCTURED, (0.25, 0.5)),),
 }
@@ -78,7 +100,9 @@ TABLES: dict[str, tuple[Part, ...]] = {
 
 def rows_of(*tables: str) -> tuple[str, ...]:
     """Return the rows of some tables, each once, in their order."""
-    return tuple(dict.fromkeys(row for table in tables for part in TABLES[table] for row in part.rows))
+    return tuple(
+        dict.fromkeys(row for table in tables for part in TABLES[table] for row in part.rows)
+    )
 
 
 FIGURES: dict[str, tuple[str, ...]] = {

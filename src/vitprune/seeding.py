@@ -4,7 +4,8 @@ import random
 
 
 def seed_for(*key: object) -> int:
-    """Return a 63-bit seed that is a function of `key` alone: the same on every rank, worker, platform and resume.
+    """Return a 63-bit seed that is a function of `key` alone: the same on every rank, worker,
+    platform and resume.
 
     Example:
         >>> seed_for(42, "augment", 3, 17) == seed_for(42, "augment", 3, 17)

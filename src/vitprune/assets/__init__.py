@@ -28,5 +28,7 @@ def local_folder(name: str, option: str) -> Path | None:
     if folder.is_dir():
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UsageError(f"{option} {name!r} is not a folder. Give a folder, a name on the hub, or 'digits'.")
+        raise UsageError(
+            f"{option} {name!r} is not a folder. Give a folder, a name on the hub, or 'digits'."
+        )
     return None

@@ -19,7 +19,8 @@ class Augmentation:
     """How a training image differs from the image in the file.
 
     Attributes:
-        crop_scale: Smallest and largest share of the area that a random crop keeps, in (0, 1]; None for what evaluation sees.
+        crop_scale: Smallest and largest share of the area that a random crop keeps, in (0, 1]; None
+            for what evaluation sees.
         horizontal_flip: Flip every second image.
         randaugment: RandAugment operations, 0 for none (Cubuk et al. 2019).
         random_erasing: Probability of erasing a rectangle (Zhong et al. 2017).
@@ -37,16 +38,23 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if self.crop_scale and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
-            raise UsageError(f"data.crop_scale must be two rising numbers in (0, 1], not {list(self.crop_scale)}.")
+            raise UsageError(
+                "data.crop_scale must be two rising numbers in (0, 1], not "
+                f"{list(self.crop_scale)}."
+            )
         if not 0 <= self.random_erasing <= 1:
-            raise UsageError(f"data.random_erasing must be a probability in [0, 1], not {self.random_erasing}.")
+            raise UsageError(
+                f"data.random_erasing must be a probability in [0, 1], not {self.random_erasing}."
+            )
         if min(self.mixup, self.cutmix, self.randaugment) < 0:
             raise UsageError("data.mixup, data.cutmix and data.randaugment must not be negative.")
 
     def mixing(self, classes: int) -> Callable | None:
         """Return what mixes images (B, 3, H, W) and labels (B,) into images and probabilities (B, classes), if anything."""
         mixes = [
-            cls(alpha=alpha, num_classes=classes) for cls, alpha in ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix)) if alpha
+            cls(alpha=alpha, num_classes=classes)
+            for cls, alpha in ((v2.MixUp, self.mixup), (v2.CutMix, self.cutmix))
+            if alpha
         ]
         return v2.RandomChoice(mixes) if mixes else None
 
@@ -62,9 +70,17 @@ class TrainingTransform:
 
     def __init__(self, processor: TorchvisionBackend, augmentation: Augmentation) -> None:
         self.size = output_size(processor)
-        self.interpolation = v2.InterpolationMode.BILINEAR if processor.resample == 2 else v2.InterpolationMode.BICUBIC
+        self.interpolation = (
+            v2.InterpolationMode.BILINEAR
+            if processor.resample == 2
+            else v2.InterpolationMode.BICUBIC
+        )
         self.whole = EvaluationTransform(processor)
-        self.crop = v2.RandomResizedCrop(self.size, scale=augmentation.crop_scale) if augmentation.crop_scale else None
+        self.crop = (
+            v2.RandomResizedCrop(self.size, scale=augmentation.crop_scale)
+            if augmentation.crop_scale
+            else None
+        )
         self.flip = augmentation.horizontal_flip
         self.further: list[Callable[[Tensor], Tensor]] = []
         if augmentation.randaugment:
@@ -82,10 +98,14 @@ class TrainingTransform:
     def _cropped(self, image: EncodedImage, crop: v2.RandomResizedCrop) -> Tensor:
         """Draw the crop before anything is decoded: a large one need not be decoded at its full resolution."""
         box = crop.make_params([torch.empty(1, image.height, image.width, device="meta")])
-        pixels = image.decode_smaller(min(box["height"] / self.size[0], box["width"] / self.size[1]))
+        pixels = image.decode_smaller(
+            min(box["height"] / self.size[0], box["width"] / self.size[1])
+        )
         down, across = pixels.shape[1] / image.height, pixels.shape[2] / image.width
         top, left = int(box["top"] * down), int(box["left"] * across)
-        cropped = pixels[:, top : top + round(box["height"] * down), left : left + round(box["width"] * across)]
+        cropped = pixels[
+            :, top : top + round(box["height"] * down), left : left + round(box["width"] * across)
+        ]
         return vf.resize(cropped, list(self.size), self.interpolation, antialias=True)
 
 

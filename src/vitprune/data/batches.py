@@ -47,23 +47,31 @@ class BadImages:
     def report(self) -> None:
         """Say how many were left out by this process, and forget them."""
         if self.messages:
-            warnings.warn(f"{len(self.messages)} images were skipped, among them: {min(self.messages)}.", stacklevel=2)
+            warnings.warn(
+                f"{len(self.messages)} images were skipped, among them: {min(self.messages)}.",
+                stacklevel=2,
+            )
             self.messages = set()
 
 
 def finish(
-    batch: dict[str, Tensor], processor: TorchvisionBackend, mix: Callable | None = None, seed: int = 0
+    batch: dict[str, Tensor],
+    processor: TorchvisionBackend,
+    mix: Callable | None = None,
+    seed: int = 0,
 ) -> dict[str, Tensor]:
     """Flip, normalise and perhaps mix a batch on its device.
 
     Args:
-        batch: `pixel_values`, uint8 (B, 3, H, W), `labels`, (B,), and perhaps `flip`, bool (B,): which images to mirror.
+        batch: `pixel_values`, uint8 (B, 3, H, W), `labels`, (B,), and perhaps `flip`, bool (B,):
+            which images to mirror.
         processor: Says how to normalise.
         mix: See `Augmentation.mixing`; None mixes nothing.
         seed: Of the mixing.
 
     Returns:
-        `pixel_values`, float32 (B, 3, H, W), and `labels`, class numbers, (B,), or where mixed probabilities, (B, classes).
+        `pixel_values`, float32 (B, 3, H, W), and `labels`, class numbers, (B,), or where mixed
+        probabilities, (B, classes).
 
     """
     images, labels = batch["pixel_values"], batch["labels"]

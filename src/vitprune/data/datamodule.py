@@ -32,10 +32,12 @@ class ImageData(ResumableData):
     """Labelled images for training and scoring a ViT.
 
     Args:
-        source: Hub name, image folder, folder of parquet files, or `digits` (embedded). None is enough to predict.
-        processor: Hub name or folder of the model whose image processor (size, crop, mean, std, interpolation) is used;
-            on the command line, the model's own unless set.
-        subset: Configuration of a hub data set that has several; a local folder without any ignores it.
+        source: Hub name, image folder, folder of parquet files, or `digits` (embedded). None is
+            enough to predict.
+        processor: Hub name or folder of the model whose image processor (size, crop, mean, std,
+            interpolation) is used; on the command line, the model's own unless set.
+        subset: Configuration of a hub data set that has several; a local folder without any ignores
+            it.
         batch_size: Images in a batch, on each process.
         num_workers: Processes that decode; by default one a core up to 8, and none for `digits`.
         image_column: Column of the images, where there are several.
@@ -44,23 +46,28 @@ class ImageData(ResumableData):
         image_size: Side of the square that the model sees, in pixels, in place of the processor's.
         mean: Mean per channel, of values in [0, 1], in place of the processor's.
         std: Standard deviation per channel, in place of the processor's.
-        validation_fraction: Share of train that is set aside where the source has no validation split, in (0, 1).
+        validation_fraction: Share of train that is set aside where the source has no validation
+            split, in (0, 1).
         split_seed: Fixes that share, and the choice of `max_images`, whatever the seed of the run.
-        max_images: Largest number of images per split, for example `{train: 2000, validation: 600}`, chosen at random. While
-            streaming nothing is chosen: an epoch ends after so many, and the next one goes on behind them; validation and test
-            are the first so many.
-        crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0, 1]; null trains on what
-            evaluation sees.
+        max_images: Largest number of images per split, for example `{train: 2000, validation:
+            600}`, chosen at random. While streaming nothing is chosen: an epoch ends after so many,
+            and the next one goes on behind them; validation and test are the first so many.
+        crop_scale: Smallest and largest share of the area that a random training crop keeps, in (0,
+            1]; null trains on what evaluation sees.
         horizontal_flip: Flip every second training image.
         randaugment: RandAugment operations on a training image, 0 for none (Cubuk et al. 2019).
         random_erasing: Probability of erasing a rectangle of a training image (Zhong et al. 2017).
         mixup: Alpha of Mixup, 0 for none (Zhang et al. 2017).
-        cutmix: Alpha of CutMix, 0 for none (Yun et al. 2019). With both, each batch draws one of them.
-        on_bad_image: `error` stops at an image that cannot be read, `skip` leaves it out and reports how many.
+        cutmix: Alpha of CutMix, 0 for none (Yun et al. 2019). With both, each batch draws one of
+            them.
+        on_bad_image: `error` stops at an image that cannot be read, `skip` leaves it out and
+            reports how many.
         predict_images: Folder of the images that `predict` labels.
-        streaming: Read the source while training goes on, without a download of the whole: sharded parquet files or
-            webdataset tars. Where nothing tells the number of images of a split, `max_images` does.
-        shuffle_buffer: Images that a worker shuffles among themselves while streaming, undecoded in memory.
+        streaming: Read the source while training goes on, without a download of the whole: sharded
+            parquet files or webdataset tars. Where nothing tells the number of images of a split,
+            `max_images` does.
+        shuffle_buffer: Images that a worker shuffles among themselves while streaming, undecoded in
+            memory.
 
     """
 
@@ -93,16 +100,26 @@ class ImageData(ResumableData):
         shuffle_buffer: int = 1000,
     ) -> None:
         super().__init__()
-        smallest = (("batch_size", batch_size, 1), ("shuffle_buffer", shuffle_buffer, 1), ("num_workers", num_workers, 0))
+        smallest = (
+            ("batch_size", batch_size, 1),
+            ("shuffle_buffer", shuffle_buffer, 1),
+            ("num_workers", num_workers, 0),
+        )
         for name, value, least in smallest:
             if value is not None and value < least:
                 raise UsageError(f"data.{name} must be at least {least}, not {value}.")
         limits = (validation_fraction, split_seed, max_images or {})
-        self.labelled = Splits(source, subset, image_column, label_column, label_names, *limits, streaming)
+        self.labelled = Splits(
+            source, subset, image_column, label_column, label_names, *limits, streaming
+        )
         self.processor_name, self.image_size, self.mean, self.std = processor, image_size, mean, std
-        self.augmentation = Augmentation(crop_scale, horizontal_flip, randaugment, random_erasing, mixup, cutmix)
+        self.augmentation = Augmentation(
+            crop_scale, horizontal_flip, randaugment, random_erasing, mixup, cutmix
+        )
         self.batch_size, self.shuffle_buffer = batch_size, shuffle_buffer
-        self.num_workers = num_workers if num_workers is not None else 0 if source == "digits" else usual_workers()
+        self.num_workers = (
+            num_workers if num_workers is not None else 0 if source == "digits" else usual_workers()
+        )
         self.bad_images, self.predict_images = BadImages(on_bad_image), predict_images
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
 
@@ -140,7 +157,12 @@ class ImageData(ResumableData):
     def setup(self, stage: str) -> None:
         """Read what can be wrong about the data before anything is trained; start at the beginning."""
         self.start_afresh()
-        needed = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",), "predict": ()}[stage]
+        needed = {
+            "fit": ("train", "validation"),
+            "validate": ("validation",),
+            "test": ("test",),
+            "predict": (),
+        }[stage]
         for name in needed:
             _ = self.labelled[name]
 
@@ -149,7 +171,10 @@ class ImageData(ResumableData):
         images = self.labelled["train"]
         loader = self._loader("train", images, training=True)
         if len(loader) == 0:
-            raise UsageError(f"the train split has {len(images)} images, less than a batch of {self.batch_size} a process.")
+            raise UsageError(
+                f"the train split has {len(images)} images, less than a batch of {self.batch_size} "
+                "a process."
+            )
         if isinstance(loader.dataset, TrainingStream):
             self.follow(loader.dataset, loader.num_workers)
         return loader
@@ -170,7 +195,9 @@ class ImageData(ResumableData):
         """Return the validation images on this process alone, however many there are."""
         return self._loader("validation", self.labelled["validation"], shared=False)
 
-    def validation_batches(self, device: torch.device, limit: int | None = None) -> Iterator[dict[str, Tensor]]:
+    def validation_batches(
+        self, device: torch.device, limit: int | None = None
+    ) -> Iterator[dict[str, Tensor]]:
         """Yield the same on a device, ready for a model, in so many batches; None for all."""
         for batch in itertools.islice(self.whole_validation(), limit):
             yield self.prepare(batch, device)
@@ -182,9 +209,15 @@ class ImageData(ResumableData):
             train = first_rows(train)
         return self._loader("train", train, shared=False)
 
-    def _loader(self, name: str, images: Dataset, training: bool = False, shared: bool = True) -> DataLoader:
+    def _loader(
+        self, name: str, images: Dataset, training: bool = False, shared: bool = True
+    ) -> DataLoader:
         processor = self.image_processor
-        transform = TrainingTransform(processor, self.augmentation) if training else EvaluationTransform(processor)
+        transform = (
+            TrainingTransform(processor, self.augmentation)
+            if training
+            else EvaluationTransform(processor)
+        )
         trainer = self.trainer if shared else None
         return make_loader(
             images,
@@ -203,18 +236,29 @@ class ImageData(ResumableData):
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Tensor]:
         """Take a batch from a loader to a device, as a `Trainer` would."""
         batch = self.on_before_batch_transfer(batch, 0)
-        return self.on_after_batch_transfer({name: value.to(device) for name, value in batch.items()}, 0)
+        return self.on_after_batch_transfer(
+            {name: value.to(device) for name, value in batch.items()}, 0
+        )
 
-    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Tensor]:
+    def on_before_batch_transfer(
+        self, batch: dict[str, Any], dataloader_idx: int
+    ) -> dict[str, Tensor]:
         """Stop at an image that could not be read, or count it and go on."""
         if "stream" in batch and self.stream:
             self.stream.advance(*batch.pop("stream"))
         return self.bad_images.take_from(batch)
 
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+    def on_after_batch_transfer(
+        self, batch: dict[str, Tensor], dataloader_idx: int
+    ) -> dict[str, Tensor]:
         """Flip, normalise and (while training) mix on the device. `pixel_values` becomes float32 (B, 3, H, W)."""
         if self._mix and self._model_trains():
-            return finish(batch, self.image_processor, self._mix, seed_for(self.seed, "mix", *astuple(self.now)))
+            return finish(
+                batch,
+                self.image_processor,
+                self._mix,
+                seed_for(self.seed, "mix", *astuple(self.now)),
+            )
         return finish(batch, self.image_processor)
 
     def _model_trains(self) -> bool:

@@ -27,14 +27,17 @@ def _readable() -> Iterator[None]:
     """Turn what the two decoders raise into one exception."""
     try:
         yield
-    except UnidentifiedImageError as error:  # which names an object in memory, another one each time
+    except (
+        UnidentifiedImageError
+    ) as error:  # which names an object in memory, another one each time
         raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(str(error).splitlines()[0]) from error
 
 
 class EncodedImage:
-    """An image of which only the header has been read, so that pixels nobody needs are never decoded.
+    """An image of which only the header has been read, so that pixels nobody needs are never
+    decoded.
 
     Args:
         image: An undecoded `datasets` image, `bytes` or `path`; None for an empty cell of a table.
@@ -52,7 +55,9 @@ class EncodedImage:
     def __init__(self, image: dict | None) -> None:
         if image is None or (image["bytes"] is None and image["path"] is None):
             raise ValueError("there is none")
-        self.data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+        self.data = (
+            image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+        )
         self.file = Image.open(io.BytesIO(self.data))
         self.width, self.height = self.file.size
         if self.file.getexif().get(ORIENTATION, 1) >= 5:
@@ -60,11 +65,15 @@ class EncodedImage:
 
     @_readable()
     def decode(self) -> Tensor:
-        """Return all pixels, upright and in RGB, uint8 (3, H, W); of an animation, the first picture.
+        """Return all pixels, upright and in RGB, uint8 (3, H, W); of an animation, the first
+        picture.
 
         What is transparent becomes white, as `transformers` makes it.
         """
-        if (self.file.format, self.file.mode) in TORCHVISION and "transparency" not in self.file.info:
+        if (
+            self.file.format,
+            self.file.mode,
+        ) in TORCHVISION and "transparency" not in self.file.info:
             data = torch.frombuffer(bytearray(self.data), dtype=torch.uint8)
             pixels = decode_image(data, mode=ImageReadMode.RGB, apply_exif_orientation=True)
             if pixels.dtype == torch.uint8:  # and not a PNG of 16 bits a channel

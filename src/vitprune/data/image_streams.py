@@ -1,9 +1,10 @@
-"""Batches of images that are read as they come: in their order to evaluate, shuffled and without end to train.
+"""Batches of images that are read as they come: in their order to evaluate, shuffled and without
+end to train.
 
-To train, each worker of each rank reads shards of its own, block by block, and serves a block in an order that is a function
-of (seed, rank, worker, block). What it needs to go on exactly is small and travels with each batch: where the block begins, and
-how much of it is used. Such a stream has no end: an epoch is as many batches as its images fill, and the next one goes on
-behind them.
+To train, each worker of each rank reads shards of its own, block by block, and serves a block in an
+order that is a function of (seed, rank, worker, block). What it needs to go on exactly is small and
+travels with each batch: where the block begins, and how much of it is used. Such a stream has no
+end: an epoch is as many batches as its images fill, and the next one goes on behind them.
 """
 
 import copy
@@ -61,7 +62,10 @@ class ImageStream(TorchIterableDataset, ABC):
             label = self.names.index(label)
         if label not in range(len(self.names)):
             valid = f"0 to {len(self.names) - 1}, and names such as {self.names[0]!r}"
-            return BadImage(f"{place} of the {self.samples.name} split has the label {label!r}; valid are {valid}")
+            return BadImage(
+                f"{place} of the {self.samples.name} split has the label {label!r}; valid are "
+                f"{valid}"
+            )
         return self.samples.make(row["image"], label, key, place)
 
 
@@ -70,7 +74,14 @@ class EvaluationStream(ImageStream):
 
     readers = 1
 
-    def __init__(self, split: StreamedSplit, samples: ImageSamples, batch_size: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self,
+        split: StreamedSplit,
+        samples: ImageSamples,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
         super().__init__(split, samples, batch_size)
         self.rows, self.share = split.rows, (rank, split.images, world_size)
         self.batches = -(-len(range(*self.share)) // batch_size)
@@ -101,7 +112,13 @@ class TrainingStream(ImageStream):
     """
 
     def __init__(
-        self, split: StreamedSplit, samples: ImageSamples, batch_size: int, rank: int, world_size: int, buffer: int
+        self,
+        split: StreamedSplit,
+        samples: ImageSamples,
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        buffer: int,
     ) -> None:
         super().__init__(split, samples, batch_size)
         self.rows: datasets.IterableDataset = split_dataset_by_node(split.rows, rank, world_size)
@@ -116,7 +133,9 @@ class TrainingStream(ImageStream):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         if worker < self.used % workers:
             yield None  # its turn in this round was before the resume
-        rows = self._shuffled(worker, self.states.get(worker, {"rows": None, "block": 0, "served": 0}))
+        rows = self._shuffled(
+            worker, self.states.get(worker, {"rows": None, "block": 0, "served": 0})
+        )
         while True:
             some = list(itertools.islice(rows, self.batch_size))
             batch = collate([self._ready(row, worker, state) for row, state in some])
@@ -124,9 +143,15 @@ class TrainingStream(ImageStream):
 
     def _ready(self, row: Row, worker: int, state: dict[str, Any]) -> Sample:
         block, served = state["block"], state["served"]
-        return self._sample(row, (self.rank, worker, block, served), f"image {served} of block {block} of reader {worker}")
+        return self._sample(
+            row,
+            (self.rank, worker, block, served),
+            f"image {served} of block {block} of reader {worker}",
+        )
 
-    def _shuffled(self, worker: int, state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    def _shuffled(
+        self, worker: int, state: dict[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield rows and, with each, where to go on behind it; without end."""
         begin, block, served = state["rows"], state["block"], state["served"]
         while True:
@@ -135,14 +160,17 @@ class TrainingStream(ImageStream):
                 stream.load_state_dict(begin)
             rows = iter(stream)
             while buffered := list(itertools.islice(rows, self.buffer)):
-                generator = torch.Generator().manual_seed(seed_for(self.samples.seed, "block", self.rank, worker, block))
+                generator = torch.Generator().manual_seed(
+                    seed_for(self.samples.seed, "block", self.rank, worker, block)
+                )
                 for place in torch.randperm(len(buffered), generator=generator)[served:].tolist():
                     served += 1
                     yield buffered[place], {"rows": begin, "block": block, "served": served}
                 begin, block, served = stream.state_dict(), block + 1, 0
             if begin is None:
                 raise UsageError(
-                    "the shards that a data worker reads are all empty: remove them, or take fewer data.num_workers."
+                    "the shards that a data worker reads are all empty: remove them, or take fewer "
+                    "data.num_workers."
                 )
             begin = None
 
@@ -164,10 +192,14 @@ class TrainingStream(ImageStream):
         """
         if state["used"] and state["workers"] != max(1, workers):
             raise UsageError(
-                f"the checkpoint's stream was read by {state['workers']} workers, and here are {workers}: resume with "
-                f"data.num_workers {state['workers']}."
+                f"the checkpoint's stream was read by {state['workers']} workers, and here are "
+                f"{workers}: resume with data.num_workers {state['workers']}."
             )
-        self.used, self.workers, self.states = state["used"], state["workers"], dict(state["states"])
+        self.used, self.workers, self.states = (
+            state["used"],
+            state["workers"],
+            dict(state["states"]),
+        )
 
 
 class StreamLoader(DataLoader):

@@ -9,7 +9,14 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from vitprune.data.image_streams import EvaluationStream, ImageStream, StreamLoader, TrainingStream
-from vitprune.data.loading import EpochSampler, ImageSamples, LabelledImages, Position, ResumableLoader, collate
+from vitprune.data.loading import (
+    EpochSampler,
+    ImageSamples,
+    LabelledImages,
+    Position,
+    ResumableLoader,
+    collate,
+)
 from vitprune.data.streaming import StreamedSplit
 from vitprune.errors import UsageError
 
@@ -33,11 +40,14 @@ def make_loader(
     Args:
         images: The split.
         samples: Makes its images ready.
-        batch_size: Images in a batch; when shuffling, an incomplete last one is left out, else see `even_batch_size`.
-        workers: Processes that decode, at most one for each shard of a stream; 0 decodes in this one.
+        batch_size: Images in a batch; when shuffling, an incomplete last one is left out, else see
+            `even_batch_size`.
+        workers: Processes that decode, at most one for each shard of a stream; 0 decodes in this
+            one.
         rank: This process, in [0, world_size).
         world_size: Number of processes.
-        shuffle: Serve them in an order that depends on the seed of the samples and the epoch; else in their own.
+        shuffle: Serve them in an order that depends on the seed of the samples and the epoch; else
+            in their own.
         start: Where to begin; a stream has a state of its own.
         buffer: Images of a stream that are shuffled among themselves.
 
@@ -46,16 +56,23 @@ def make_loader(
 
     """
     if len(images) < world_size:
-        raise UsageError(f"the {samples.name} split has {len(images)} images, fewer than the {world_size} processes.")
+        raise UsageError(
+            f"the {samples.name} split has {len(images)} images, fewer than the {world_size} "
+            "processes."
+        )
     if not shuffle:
         batch_size = even_batch_size(len(images), batch_size, world_size)
     if isinstance(images, StreamedSplit):
         share = (images, samples, batch_size, rank, world_size)
-        stream: ImageStream = TrainingStream(*share, buffer) if shuffle else EvaluationStream(*share)
+        stream: ImageStream = (
+            TrainingStream(*share, buffer) if shuffle else EvaluationStream(*share)
+        )
         return StreamLoader(stream, batch_size=None, **_reading(min(workers, stream.readers)))
     labelled = LabelledImages(images, samples)
     seed = samples.seed if shuffle else None
-    sampler = EpochSampler(labelled, seed=seed, batch_size=batch_size, rank=rank, world_size=world_size, start=start)
+    sampler = EpochSampler(
+        labelled, seed=seed, batch_size=batch_size, rank=rank, world_size=world_size, start=start
+    )
     return ResumableLoader(
         labelled,
         batch_size=batch_size,
@@ -68,9 +85,11 @@ def make_loader(
 
 
 def even_batch_size(images: int, batch_size: int, world_size: int) -> int:
-    """Return the batch size, or the next one with which every process gets as many batches, though one image more or less.
+    """Return the batch size, or the next one with which every process gets as many batches, though
+    one image more or less.
 
-    A process with one batch more than the others would wait for them for ever, if the model is sharded over all of them.
+    A process with one batch more than the others would wait for them for ever, if the model is
+    sharded over all of them.
     """
     fewest, left = divmod(images, world_size)
     return next(size for size in itertools.count(batch_size) if not left or fewest % size)
@@ -81,7 +100,9 @@ def _reading(workers: int) -> dict[str, Any]:
         "num_workers": workers,
         "pin_memory": torch.cuda.is_available(),
         "worker_init_fn": leave_process_group,
-        "generator": torch.Generator().manual_seed(0),  # or each new iterator would draw from the global generator
+        "generator": torch.Generator().manual_seed(
+            0
+        ),  # or each new iterator would draw from the global generator
     }
 
 

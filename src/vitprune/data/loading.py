@@ -1,6 +1,8 @@
-"""The order in which images are served, and how one is made ready: both functions of (seed, epoch, index) alone.
+"""The order in which images are served, and how one is made ready: both functions of (seed, epoch,
+index) alone.
 
-Nothing depends on how far a worker has come, so a run that stops after any batch goes on with exactly the next one.
+Nothing depends on how far a worker has come, so a run that stops after any batch goes on with
+exactly the next one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +30,8 @@ class Position:
 
 
 class EpochSampler(DistributedSampler):
-    """Serve (epoch, index) pairs: this rank's share of a permutation that is a function of (seed, epoch).
+    """Serve (epoch, index) pairs: this rank's share of a permutation that is a function of (seed,
+    epoch).
 
     Args:
         images: What is served; only its length counts.
@@ -38,8 +41,9 @@ class EpochSampler(DistributedSampler):
         world_size: Number of processes.
         start: Where to begin: the batches of that epoch before it are left out.
 
-    It is a `DistributedSampler` so that Lightning does not put another one around it. No rank repeats an image to even
-    out the shares: when shuffling, the images beyond an equal share are left out of that epoch.
+    It is a `DistributedSampler` so that Lightning does not put another one around it. No rank
+    repeats an image to even out the shares: when shuffling, the images beyond an equal share are
+    left out of that epoch.
 
     """
 
@@ -54,14 +58,23 @@ class EpochSampler(DistributedSampler):
         start: Position = Position(),
     ) -> None:
         super().__init__(images, num_replicas=world_size, rank=rank, shuffle=seed is not None)
-        self.length, self.permutation_seed, self.batch_size, self.start = len(images), seed, batch_size, start
+        self.length, self.permutation_seed, self.batch_size, self.start = (
+            len(images),
+            seed,
+            batch_size,
+            start,
+        )
         self.epoch = start.epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = torch.arange(self.length)
         if self.permutation_seed is not None:
-            generator = torch.Generator().manual_seed(seed_for(self.permutation_seed, "order", self.epoch))
-            order = torch.randperm(self.length, generator=generator)[: len(self) * self.num_replicas]
+            generator = torch.Generator().manual_seed(
+                seed_for(self.permutation_seed, "order", self.epoch)
+            )
+            order = torch.randperm(self.length, generator=generator)[
+                : len(self) * self.num_replicas
+            ]
         served = self.start.batches * self.batch_size if self.epoch == self.start.epoch else 0
         for index in order[self.rank :: self.num_replicas][served:].tolist():
             yield self.epoch, index
@@ -103,7 +116,9 @@ class ImageSamples:
 
     """
 
-    def __init__(self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str) -> None:
+    def __init__(
+        self, transform: Callable[[EncodedImage], dict[str, Tensor]], seed: int, name: str
+    ) -> None:
         self.transform, self.seed, self.name = transform, seed, name
 
     def make(self, image: dict | None, label: int, key: tuple[int, ...], place: str) -> Sample:
@@ -130,9 +145,14 @@ class LabelledImages(TorchDataset):
 
     def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> list[Sample]:
         pairs = [key if isinstance(key, tuple) else (0, key) for key in keys]
-        rows = self.images[[index for _, index in pairs]]  # one look into the table for a whole batch
+        rows = self.images[
+            [index for _, index in pairs]
+        ]  # one look into the table for a whole batch
         places = [f"row {index}" for _, index in pairs]
-        return [self.samples.make(*row) for row in zip(rows["image"], rows["label"], pairs, places, strict=True)]
+        return [
+            self.samples.make(*row)
+            for row in zip(rows["image"], rows["label"], pairs, places, strict=True)
+        ]
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:
@@ -140,4 +160,7 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
     good = [sample for sample in samples if not isinstance(sample, BadImage)]
     bad = [sample.message for sample in samples if isinstance(sample, BadImage)]
     names = good[0] if good else ()
-    return {"bad_images": bad, **{name: torch.stack([sample[name] for sample in good]) for name in names}}
+    return {
+        "bad_images": bad,
+        **{name: torch.stack([sample[name] for sample in good]) for name in names},
+    }

@@ -49,8 +49,15 @@ class ResumableData(LightningDataModule):
         """The epoch, and how many of its batches have been used; a finished epoch is the next one's start."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
-        epoch, batches = loop.epoch_progress.current.ready - 1, loop.epoch_loop.batch_progress.current.processed
-        return Position(epoch + 1, 0) if batches >= self.trainer.num_training_batches else Position(epoch, batches)
+        epoch, batches = (
+            loop.epoch_progress.current.ready - 1,
+            loop.epoch_loop.batch_progress.current.processed,
+        )
+        return (
+            Position(epoch + 1, 0)
+            if batches >= self.trainer.num_training_batches
+            else Position(epoch, batches)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position; of a stream, also where every rank's workers are in it."""
@@ -67,18 +74,25 @@ class ResumableData(LightningDataModule):
         """Go on from that position.
 
         Raises:
-            UsageError: If batches have another size in the middle of an epoch, or a stream was read by another number of
-                processes.
+            UsageError: If batches have another size in the middle of an epoch, or a stream was read
+                by another number of processes.
 
         """
-        before, now = state_dict.get("images_at_a_time", self.images_at_a_time), self.images_at_a_time
+        before, now = (
+            state_dict.get("images_at_a_time", self.images_at_a_time),
+            self.images_at_a_time,
+        )
         if state_dict["batches"] and before != now:
             raise UsageError(
-                f"the checkpoint is in the middle of an epoch of batches of {before} images on all processes together, and "
-                f"here they have {now}: resume with as many (data.batch_size is that of one process)."
+                f"the checkpoint is in the middle of an epoch of batches of {before} images on all "
+                f"processes together, and here they have {now}: resume with as many "
+                "(data.batch_size is that of one process)."
             )
         self.position = Position(state_dict["epoch"], state_dict["batches"])
         self._stream_states = state_dict.get("streams", [])
         ranks = self.trainer.world_size if self.trainer else 1
         if self._stream_states and len(self._stream_states) != ranks:
-            raise UsageError(f"the checkpoint's stream was read by {len(self._stream_states)} processes, and here are {ranks}.")
+            raise UsageError(
+                f"the checkpoint's stream was read by {len(self._stream_states)} processes, and "
+                f"here are {ranks}."
+            )

@@ -29,13 +29,27 @@ class Splits:
     def by_name(self) -> DatasetDict | dict[str, StreamedSplit]:
         """Splits `train`, `validation` and perhaps `test`, with the columns `image` and `label`."""
         if self.source is None:
-            raise UsageError("data.source is not set: give a hub name, an image folder, parquet files or 'digits'.")
+            raise UsageError(
+                "data.source is not set: give a hub name, an image folder, parquet files or "
+                "'digits'."
+            )
         if unknown := set(self.max_images) - set(SPLIT_NAMES):
-            raise UsageError(f"data.max_images names {sorted(unknown)}; valid are train, validation and test.")
+            raise UsageError(
+                f"data.max_images names {sorted(unknown)}; valid are train, validation and test."
+            )
         columns = (self.image_column, self.label_column)
         if self.streaming:
-            return load_streams(self.source, *columns, self.label_names, self.max_images, self.subset)
-        splits = load_source(self.source, *columns, self.validation_fraction, self.split_seed, self.subset, self.label_names)
+            return load_streams(
+                self.source, *columns, self.label_names, self.max_images, self.subset
+            )
+        splits = load_source(
+            self.source,
+            *columns,
+            self.validation_fraction,
+            self.split_seed,
+            self.subset,
+            self.label_names,
+        )
         for name, most in self.max_images.items():
             if name in splits and len(splits[name]) > most:
                 splits[name] = splits[name].shuffle(seed=self.split_seed).select(range(most))
@@ -43,7 +57,9 @@ class Splits:
 
     def __getitem__(self, name: str) -> Dataset | StreamedSplit:
         if name not in self.by_name:
-            raise UsageError(f"data.source {self.source!r} has no {name} split; it has {sorted(self.by_name)}.")
+            raise UsageError(
+                f"data.source {self.source!r} has no {name} split; it has {sorted(self.by_name)}."
+            )
         if len(self.by_name[name]) == 0:
             raise UsageError(f"the {name} split of {self.source!r} is empty.")
         return self.by_name[name]
@@ -55,5 +71,8 @@ class Splits:
             return self.label_names
         found = next(iter(self.by_name.values())).features["label"].names
         if self.label_names and len(self.label_names) != len(found):
-            raise UsageError(f"data.label_names has {len(self.label_names)} names, the data {len(found)} classes.")
+            raise UsageError(
+                f"data.label_names has {len(self.label_names)} names, the data {len(found)} "
+                "classes."
+            )
         return self.label_names or found

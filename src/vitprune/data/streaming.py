@@ -52,21 +52,29 @@ def load_streams(
     raw = open_source(source, subset, streaming=True)
     found = {name: split for name in SPLIT_NAMES if (split := find_split(raw, name))}
     if not {"train", "validation"} <= set(found):
-        raise UsageError(f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}.")
+        raise UsageError(
+            f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}."
+        )
     streams = {}
     for name, split in found.items():
         rows = normalise_columns(raw[split], source, image_column, label_column)
         images = max_images.get(name) or _count(source, subset, split)
         if images is None:
-            raise UsageError(f"nothing tells how many images {name} of {source!r} has: set data.max_images {{{name}: N}}.")
+            raise UsageError(
+                f"nothing tells how many images {name} of {source!r} has: set data.max_images "
+                f"{{{name}: N}}."
+            )
         label = rows.features["label"]
         if not isinstance(label, ClassLabel):
             if not label_names:
                 raise UsageError(
-                    f"the labels of {source!r} have no names, and a stream is not searched for them: set data.label_names."
+                    f"the labels of {source!r} have no names, and a stream is not searched for "
+                    "them: set data.label_names."
                 )
             label = ClassLabel(names=label_names)
-        streams[name] = StreamedSplit(rows, Features({"image": rows.features["image"], "label": label}), images)
+        streams[name] = StreamedSplit(
+            rows, Features({"image": rows.features["image"], "label": label}), images
+        )
     return streams
 
 
@@ -87,4 +95,6 @@ def _count(source: str, subset: str | None, split: str) -> int | None:
 
 def first_rows(split: StreamedSplit) -> Dataset:
     """Return the first rows of a stream as a data set in memory, enough to draw a calibration sample from."""
-    return Dataset.from_list(list(itertools.islice(split.rows, ROWS_IN_MEMORY)), features=split.features)
+    return Dataset.from_list(
+        list(itertools.islice(split.rows, ROWS_IN_MEMORY)), features=split.features
+    )

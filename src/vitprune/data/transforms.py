@@ -1,7 +1,7 @@
 """What happens to an image between its pixels and the model.
 
-Workers resize and crop to uint8; the device normalises. Evaluation uses the model's own image processor for all
-of it, so that a number scored here is the number that plain `transformers` gives.
+Workers resize and crop to uint8; the device normalises. Evaluation uses the model's own image
+processor for all of it, so that a number scored here is the number that plain `transformers` gives.
 """
 
 from functools import partial
@@ -23,16 +23,22 @@ def load_processor(
     mean: list[float] | None = None,
     std: list[float] | None = None,
 ) -> TorchvisionBackend:
-    """Load the image processor of a pretrained model; what is given explicitly replaces what the model says.
+    """Load the image processor of a pretrained model; what is given explicitly replaces what the
+    model says.
 
     Args:
         pretrained: Hub name, folder or embedded asset of the model.
-        image_size: Side of the square that the model sees, in pixels; what a processor crops, it resizes in proportion before.
+        image_size: Side of the square that the model sees, in pixels; what a processor crops, it
+            resizes in proportion before.
         mean: Mean per channel, of values in [0, 1].
         std: Standard deviation per channel, of values in [0, 1].
 
     """
-    given: dict[str, Any] = {"image_mean": mean, "image_std": std, "do_convert_rgb": True}  # grey images are read as well
+    given: dict[str, Any] = {
+        "image_mean": mean,
+        "image_std": std,
+        "do_convert_rgb": True,
+    }  # grey images are read as well
     load = partial(AutoImageProcessor.from_pretrained, resolve_pretrained(pretrained))
     try:
         if image_size:
@@ -40,8 +46,8 @@ def load_processor(
         return load(**{key: value for key, value in given.items() if value is not None})
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{pretrained!r} has no image processor (preprocessor_config.json), or cannot be reached: set data.processor "
-            "to a model that has one."
+            f"{pretrained!r} has no image processor (preprocessor_config.json), or cannot be "
+            "reached: set data.processor to a model that has one."
         ) from error
 
 
@@ -51,7 +57,12 @@ def _sizes(processor: TorchvisionBackend, side: int) -> dict[str, dict[str, int]
     if not processor.do_center_crop:
         return {"size": square}
     scale = side / output_size(processor)[0]
-    return {"size": {name: round(scale * pixels) for name, pixels in processor.to_dict()["size"].items()}, "crop_size": square}
+    return {
+        "size": {
+            name: round(scale * pixels) for name, pixels in processor.to_dict()["size"].items()
+        },
+        "crop_size": square,
+    }
 
 
 class EvaluationTransform:
@@ -67,7 +78,9 @@ class EvaluationTransform:
 
     def __call__(self, image: EncodedImage) -> dict[str, Tensor]:
         """Return `pixel_values`, uint8 (3, H, W)."""
-        done = self.processor(image.decode(), do_rescale=False, do_normalize=False, return_tensors="pt")
+        done = self.processor(
+            image.decode(), do_rescale=False, do_normalize=False, return_tensors="pt"
+        )
         return {"pixel_values": done["pixel_values"][0]}
 
 

@@ -29,4 +29,7 @@ def find_images(folder: str | None) -> list[Path]:
 def numbered(files: list[Path]) -> Dataset:
     """Return image files as a split; the label of each is its number."""
     features = Features({"image": ImageFeature(decode=False), "label": Value("int64")})
-    return Dataset.from_dict({"image": [str(path) for path in files], "label": list(range(len(files)))}, features=features)
+    return Dataset.from_dict(
+        {"image": [str(path) for path in files], "label": list(range(len(files)))},
+        features=features,
+    )

@@ -16,7 +16,9 @@ class Affine:
     def of(cls, module: nn.Linear) -> "Affine":
         """Copy those of a module."""
         weight = module.weight.detach().double()  # a copy, unless the model is float64 already
-        bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias.detach().double()
+        bias = (
+            weight.new_zeros(len(weight)) if module.bias is None else module.bias.detach().double()
+        )
         return cls(weight.clone(), bias.clone())
 
     @property

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from vitprune.analysis.tables import ROUND_HEADER, round_rows
 from vitprune.export.shrinkage import REASONS
 from vitprune.export.usage import USAGE
+from vitprune.runs.rounds_table import ROUND_HEADER, round_rows
 
 CARD = """\
 ---
@@ -44,7 +44,11 @@ All numbers are in `report.json`.
 def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) -> str:
     """Return the model card of an export, in Markdown."""
     sparsity = report["sparsity"]["prunable"]
-    done = "" if report["finished"] else " The run had not reached its final sparsity when this was exported."
+    done = (
+        ""
+        if report["finished"]
+        else " The run had not reached its final sparsity when this was exported."
+    )
     name = base_name or "a Vision Transformer"
     return CARD.format(
         base_line=f"base_model: {base_name}\n" if base_name and _is_hub_name(base_name) else "",
@@ -69,13 +73,20 @@ def _how_chosen(report: dict[str, Any]) -> str:
     """Return a warning about a validation accuracy that the epoch was chosen by."""
     if not report["is_best"]:
         return ""
-    where, row = (" at the final sparsity", "; the last row above ends at that epoch") if report["rounds"] else ("", "")
+    where, row = (
+        (" at the final sparsity", "; the last row above ends at that epoch")
+        if report["rounds"]
+        else ("", "")
+    )
     chosen = f"The exported epoch is the one of the highest validation accuracy{where}"
     return f"{chosen}, so that accuracy is a little too good{row}.\n\n"
 
 
 def _other_ways(report: dict[str, Any]) -> list[str]:
-    return [*(["load_pruned"] if report["shrunk"].get("dropped_by_load_pruned") else []), *report["formats"]]
+    return [
+        *(["load_pruned"] if report["shrunk"].get("dropped_by_load_pruned") else []),
+        *report["formats"],
+    ]
 
 
 def _shrunk(report: dict[str, Any]) -> str:
@@ -85,7 +96,10 @@ def _shrunk(report: dict[str, Any]) -> str:
         return f"Zeros are stored as zeros: nothing was dropped ({shrunk['reason'].rstrip('.')})."
     lines = ["Nothing could be dropped with the same logits."]
     if shrunk["dropped_parameters"]:
-        lines = [f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: {_widths(shrunk)}."]
+        lines = [
+            f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: "
+            f"{_widths(shrunk)}."
+        ]
     if any(shrunk["stayed"].values()):
         lines.append("What stays in the file as zeros, and why:\n")
     lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in shrunk["stayed"].items() if zeros]
@@ -112,12 +126,19 @@ ROWS = (
 
 
 def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
-    cells = ["-" if (value := report[side][key]) is None else form.format(value) for side in ("base", "pruned")]
+    cells = [
+        "-" if (value := report[side][key]) is None else form.format(value)
+        for side in ("base", "pruned")
+    ]
     return f"| {title} | {cells[0]} | {cells[1]} |"
 
 
 def _other_sizes(report: dict[str, Any]) -> list[str]:
-    return [f"| bytes as {name} | - | {facts['bytes']:,} |" for name, facts in report["formats"].items() if "bytes" in facts]
+    return [
+        f"| bytes as {name} | - | {facts['bytes']:,} |"
+        for name, facts in report["formats"].items()
+        if "bytes" in facts
+    ]
 
 
 def _rounds_table(rounds: list[dict[str, Any]]) -> str:

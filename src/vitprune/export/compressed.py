@@ -1,8 +1,9 @@
 """A small file for a sparse model: of each weight a bitmask and the values that are not zero.
 
-The layout is that of the sparse-bitmask format of compressed-tensors, which that package no longer writes: a safetensors file
-with `NAME.compressed` (the values, row by row) and `NAME.bitmask` (one bit a weight, the first in the lowest bit of its byte).
-Shapes are in the metadata. What would not become smaller is stored as it is, under its own name.
+The layout is that of the sparse-bitmask format of compressed-tensors, which that package no longer
+writes: a safetensors file with `NAME.compressed` (the values, row by row) and `NAME.bitmask` (one
+bit a weight, the first in the lowest bit of its byte). Shapes are in the metadata. What would not
+become smaller is stored as it is, under its own name.
 """
 
 import json
@@ -26,7 +27,9 @@ def write(exported: Exported) -> dict[str, Any]:
     file, state = exported.folder / FILE, exported.net.state_dict()
     compress(state, file)
     restored = restore(file)
-    if restored.keys() != state.keys() or any(not _same_bits(restored[name], state[name]) for name in state):
+    if restored.keys() != state.keys() or any(
+        not _same_bits(restored[name], state[name]) for name in state
+    ):
         raise RuntimeError(f"{FILE} does not restore the weights. Nothing was exported.")
     return {"bytes": file.stat().st_size, "lossless": True}
 
@@ -38,7 +41,10 @@ def compress(state: dict[str, Tensor], file: Path) -> None:
         keep = _bits(value) != 0  # minus zero is not nothing
         if keep.numel() / 8 + int(keep.sum()) * value.element_size() < value.nbytes:
             packed = np.packbits(keep.flatten().numpy(), bitorder="little")
-            stored[f"{name}.compressed"], stored[f"{name}.bitmask"] = value[keep], torch.from_numpy(packed)
+            stored[f"{name}.compressed"], stored[f"{name}.bitmask"] = (
+                value[keep],
+                torch.from_numpy(packed),
+            )
             shapes[name] = list(value.shape)
         else:
             stored[name] = value.contiguous()
@@ -53,14 +59,20 @@ def restore(file: str | Path) -> dict[str, Tensor]:
     for name, shape in shapes.items():
         values, bitmask = stored.pop(f"{name}.compressed"), stored.pop(f"{name}.bitmask")
         count = int(np.prod(shape))
-        keep = torch.from_numpy(np.unpackbits(bitmask.numpy(), count=count, bitorder="little").astype(bool))
-        stored[name] = torch.zeros(count, dtype=values.dtype).masked_scatter_(keep, values).view(shape)
+        keep = torch.from_numpy(
+            np.unpackbits(bitmask.numpy(), count=count, bitorder="little").astype(bool)
+        )
+        stored[name] = (
+            torch.zeros(count, dtype=values.dtype).masked_scatter_(keep, values).view(shape)
+        )
     return stored
 
 
 def _bits(value: Tensor) -> Tensor:
     """Return the same memory as integers."""
-    return value.contiguous().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[value.element_size()])
+    return value.contiguous().view(
+        {2: torch.int16, 4: torch.int32, 8: torch.int64}[value.element_size()]
+    )
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:

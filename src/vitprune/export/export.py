@@ -14,20 +14,21 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig, PreT
 from vitprune.data import ImageData
 from vitprune.export.card import model_card
 from vitprune.export.exported import Exported
-from vitprune.export.figures import draw
+from vitprune.export.flops import count_flops
 from vitprune.export.folder import check_target, written_at_once
 from vitprune.export.formats import DTYPES, FORMATS
 from vitprune.export.load import WEIGHTS
-from vitprune.export.report import count_flops, describe_environment, describe_run
-from vitprune.export.score import score
+from vitprune.export.report import describe_environment, describe_run
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import shrink_as_asked
 from vitprune.export.verify import TOLERANCE, Verification, logits, verify
-from vitprune.model.layers import find_layers
+from vitprune.figures.run import draw
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.loading import net_from_config
 from vitprune.pruning import masks
 from vitprune.pruning.sparsity import measure
-from vitprune.training.commands import command_of
+from vitprune.runs.commands import command_of
+from vitprune.training.evaluate import score
 
 NET_PREFIX = "net."
 CPU = torch.device("cpu")
@@ -39,7 +40,8 @@ class Choices:
 
     Attributes:
         formats: Names in `FORMATS`, beside what plain `transformers` loads.
-        shrink: `auto` drops what can be dropped exactly, `required` refuses to leave structure behind, `off` drops nothing.
+        shrink: `auto` drops what can be dropped exactly, `required` refuses to leave structure
+            behind, `off` drops nothing.
         dtype: Of the stored weights: float32, float16 or bfloat16.
 
     """
@@ -67,22 +69,25 @@ def export_checkpoint(
         checkpoint: As `torch.load` gives it.
         config: Configuration of the Hugging Face model.
         data: Scores the result on its validation split; gives the image processor.
-        folder: Where to write `config.json`, `model.safetensors`, `preprocessor_config.json`, `README.md`, `report.json`,
-            `plots/` and what the formats add. It appears whole or not at all; an older one is replaced.
+        folder: Where to write `config.json`, `model.safetensors`, `preprocessor_config.json`,
+            `README.md`, `report.json`, `plots/` and what the formats add. It appears whole or not
+            at all; an older one is replaced.
         device: Where the result is scored.
         run_folder: Folder with `metrics.csv`, for the plots.
         validation_batches: Score on so many batches only, as the run did; None for all.
         seed: Seed of the run.
-        is_best: Whether it is the run's checkpoint of the highest validation accuracy at the final sparsity.
+        is_best: Whether it is the run's checkpoint of the highest validation accuracy at the final
+            sparsity.
         choices: Formats, shrinking and the type of the weights.
 
     Returns:
         What is in `report.json`.
 
     Raises:
-        UsageError: If the folder holds something that is not an export, the checkpoint is of another model, or a choice does
-            not fit the model.
-        RuntimeError: If the folder does not give the same logits or has another number of zeros than the masked model.
+        UsageError: If the folder holds something that is not an export, the checkpoint is of
+            another model, or a choice does not fit the model.
+        RuntimeError: If the folder does not give the same logits or has another number of zeros
+            than the masked model.
 
     """
     folder = check_target(folder)
@@ -97,13 +102,21 @@ def export_checkpoint(
         report = {
             **describe_run(checkpoint, sparsity.parameters),
             "is_best": is_best,
-            "sparsity": {"prunable": sparsity.prunable, "total": sparsity.total, "layers": sparsity.layers},
+            "sparsity": {
+                "prunable": sparsity.prunable,
+                "total": sparsity.total,
+                "layers": sparsity.layers,
+            },
             "shrunk": written.shrunk,
             "formats": formats,
             "verification": vars(written.verification),
             "environment": describe_environment(command_of(checkpoint), seed, device),
         }
-        report["base"] |= {"parameters": sparsity.parameters, "flops": base_flops, "bytes": written.base_bytes}
+        report["base"] |= {
+            "parameters": sparsity.parameters,
+            "flops": base_flops,
+            "bytes": written.base_bytes,
+        }
         final = measure(written.loaded)
         report["pruned"] = {
             **score(written.loaded, data, validation_batches, device),
@@ -139,8 +152,11 @@ class Written:
     base_bytes: int
 
 
-def write_weights(net: PreTrainedModel, zeros: int, folder: Path, images: Tensor, choices: Choices) -> Written:
-    """Remove the masks and save what is left: first as it is, bit for bit, then as small as asked for.
+def write_weights(
+    net: PreTrainedModel, zeros: int, folder: Path, images: Tensor, choices: Choices
+) -> Written:
+    """Remove the masks and save what is left: first as it is, bit for bit, then as small as asked
+    for.
 
     Args:
         net: The masked model; its masks are removed.
@@ -158,7 +174,10 @@ def write_weights(net: PreTrainedModel, zeros: int, folder: Path, images: Tensor
     masks.remove(net)
     loaded, verification = save_and_verify(net, folder, images, before, tolerance=0.0)
     if verification.zeros_in_file != zeros:
-        raise RuntimeError(f"{verification.zeros_in_file} zeros in the file instead of {zeros}. Nothing was exported.")
+        raise RuntimeError(
+            f"{verification.zeros_in_file} zeros in the file instead of {zeros}. Nothing was "
+            "exported."
+        )
     base_bytes = size_of(folder)
     small, shrunk = shrink_as_asked(net, choices.shrink, images)
     if small is not net:
@@ -166,8 +185,12 @@ def write_weights(net: PreTrainedModel, zeros: int, folder: Path, images: Tensor
     smallest = shrink(small, ragged=True) if "after" in shrunk else small
     if choices.dtype != "float32":
         smallest.to(DTYPES[choices.dtype])
-        loaded, verification = save_and_verify(small.to(DTYPES[choices.dtype]), folder, images, before, math.inf)
-    return Written(Exported(small, smallest, images, before, folder), loaded, verification, shrunk, base_bytes)
+        loaded, verification = save_and_verify(
+            small.to(DTYPES[choices.dtype]), folder, images, before, math.inf
+        )
+    return Written(
+        Exported(small, smallest, images, before, folder), loaded, verification, shrunk, base_bytes
+    )
 
 
 def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrainedModel:
@@ -177,7 +200,11 @@ def load_masked(checkpoint: dict[str, Any], config: PreTrainedConfig) -> PreTrai
         UsageError: If the checkpoint is of another model.
 
     """
-    state = {k.removeprefix(NET_PREFIX): v for k, v in checkpoint["state_dict"].items() if k.startswith(NET_PREFIX)}
+    state = {
+        k.removeprefix(NET_PREFIX): v
+        for k, v in checkpoint["state_dict"].items()
+        if k.startswith(NET_PREFIX)
+    }
     net = net_from_config(config)
     masks.load_state_dict(net, state)
     return net.eval()

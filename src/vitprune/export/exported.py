@@ -13,7 +13,8 @@ class Exported:
 
     Attributes:
         net: As plain `transformers` loads it, in evaluation mode.
-        smallest: The same with widths of its own in each block; the same object if that saves nothing.
+        smallest: The same with widths of its own in each block; the same object if that saves
+            nothing.
         images: Validation images to compare on, (B, channels, height, width), float32.
         logits: What the masked model gives for them, (B, classes), float32.
         folder: Where to write.

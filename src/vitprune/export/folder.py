@@ -9,22 +9,31 @@ from vitprune.errors import UsageError
 
 
 def check_target(folder: Path) -> Path:
-    """Return the absolute path of a folder that may be written: new, empty, or an export that may be replaced.
+    """Return the absolute path of a folder that may be written: new, empty, or an export that may
+    be replaced.
 
     Raises:
         UsageError: If it holds anything else.
 
     """
     folder = folder.expanduser().resolve()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))):
-        raise UsageError(f"{folder} holds something that is not an export; give a new or an empty folder.")
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))
+    ):
+        raise UsageError(
+            f"{folder} holds something that is not an export; give a new or an empty folder."
+        )
     return folder
 
 
 def _is_export(folder: Path) -> bool:
     """Tell an export from another folder with a `report.json`: it goes for good when it is replaced."""
     report = folder / "report.json"
-    return (folder / "config.json").is_file() and report.is_file() and b'"verification"' in report.read_bytes()
+    return (
+        (folder / "config.json").is_file()
+        and report.is_file()
+        and b'"verification"' in report.read_bytes()
+    )
 
 
 @contextmanager
@@ -34,7 +43,9 @@ def written_at_once(folder: Path) -> Iterator[Path]:
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         yield scratch
-        for file in scratch.glob("*.safetensors"):  # which are written so that only their owner may read them
+        for file in scratch.glob(
+            "*.safetensors"
+        ):  # which are written so that only their owner may read them
             shutil.copymode(scratch / "config.json", file)
         replace_folder(folder, scratch)
     finally:

@@ -17,7 +17,9 @@ FORMATS: dict[str, Callable[[Exported], dict[str, Any]]] = {
     "compressed": compressed.write,
     "semi_structured": semi_structured.write,
 }
-EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime")}  # packages that a format needs, by the name of the extra
+EXTRAS = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime")
+}  # packages that a format needs, by the name of the extra
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -31,8 +33,12 @@ def parse_formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in (STOCK, *FORMATS):
-            raise UsageError(f"--formats: {name!r} is not known. Valid are {', '.join((STOCK, *FORMATS))}.")
+            raise UsageError(
+                f"--formats: {name!r} is not known. Valid are {', '.join((STOCK, *FORMATS))}."
+            )
         missing = [package for package in EXTRAS.get(name, ()) if find_spec(package) is None]
         if missing:
-            raise UsageError(f"--formats {name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+            raise UsageError(
+                f"--formats {name} needs {', '.join(missing)}: pip install {' '.join(missing)}"
+            )
     return [name for name in dict.fromkeys(names) if name != STOCK]

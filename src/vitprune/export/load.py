@@ -8,18 +8,19 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from vitprune.errors import UsageError
 from vitprune.export import compressed
 from vitprune.export.shrink import shrink
-from vitprune.model.blocks import NARROW_FAMILIES
+from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import net_from_config
 
 WEIGHTS = "model.safetensors"
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
-    """Load the smallest model that an exported folder holds: each block with widths of its own, same logits.
+    """Load the smallest model that an exported folder holds: each block with widths of its own,
+    same logits.
 
     Args:
-        folder: What `vitprune export` wrote, or any folder of a Hugging Face ViT. `model.compressed.safetensors` is enough if
-            `model.safetensors` is not there.
+        folder: What `vitprune export` wrote, or any folder of a Hugging Face ViT.
+            `model.compressed.safetensors` is enough if `model.safetensors` is not there.
 
     Returns:
         The model in evaluation mode, in the type of the stored weights.
@@ -37,7 +38,9 @@ def load_stock(folder: Path) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise UsageError(f"{str(folder)!r} is not an export: it has no config.json.")
     if not (folder / WEIGHTS).is_file() and not (folder / compressed.FILE).is_file():
-        raise UsageError(f"{str(folder)!r} is not an export: it has neither {WEIGHTS} nor {compressed.FILE}.")
+        raise UsageError(
+            f"{str(folder)!r} is not an export: it has neither {WEIGHTS} nor {compressed.FILE}."
+        )
     try:
         if (folder / WEIGHTS).is_file():
             return AutoModelForImageClassification.from_pretrained(folder)
@@ -45,7 +48,8 @@ def load_stock(folder: Path) -> PreTrainedModel:
         state = compressed.restore(folder / compressed.FILE)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(
-            f"{str(folder)!r} holds no image classifier that can be loaded: {str(error).splitlines()[0]}"
+            f"{str(folder)!r} holds no image classifier that can be loaded: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     net = net_from_config(config).to(next(iter(state.values())).dtype)
     net.load_state_dict(state)

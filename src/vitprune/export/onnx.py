@@ -24,11 +24,17 @@ def write(exported: Exported) -> dict[str, Any]:
     """
     file, net = exported.folder / FILE, exported.smallest
     if net.dtype == torch.bfloat16:
-        raise UsageError("--formats onnx: ONNX Runtime has no bfloat16 on a CPU; use --dtype float16 or float32.")
-    with eager_attention(net):  # a third fewer nodes: nothing guards against rows that are masked out
+        raise UsageError(
+            "--formats onnx: ONNX Runtime has no bfloat16 on a CPU; use --dtype float16 or float32."
+        )
+    with eager_attention(
+        net
+    ):  # a third fewer nodes: nothing guards against rows that are masked out
         program: Any = torch.onnx.export(
             Logits(net).eval(),
-            (torch.zeros(2, *exported.images.shape[1:]),),  # a batch of one would be taken for a constant
+            (
+                torch.zeros(2, *exported.images.shape[1:]),
+            ),  # a batch of one would be taken for a constant
             dynamo=True,
             input_names=[INPUT],
             output_names=[OUTPUT],
@@ -36,7 +42,10 @@ def write(exported: Exported) -> dict[str, Any]:
             verbose=False,
         )
     program.save(file)
-    return {**agreement(exported.logits, Runtime(file)(exported.images)), "bytes": file.stat().st_size}
+    return {
+        **agreement(exported.logits, Runtime(file)(exported.images)),
+        "bytes": file.stat().st_size,
+    }
 
 
 class Runtime:
@@ -53,7 +62,9 @@ class Runtime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, channels, height, width) -> (B, classes)."""

@@ -16,7 +16,9 @@ FILE = "model.pt2"
 def write(exported: Exported) -> dict[str, Any]:
     """Write `model.pt2`, for any batch size; return how its logits compare."""
     file = exported.folder / FILE
-    images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would be taken for a constant
+    images = torch.zeros(
+        2, *exported.images.shape[1:]
+    )  # a batch of one would be taken for a constant
     batch = {"pixel_values": {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad():
         program = torch.export.export(Logits(exported.smallest), (images,), dynamic_shapes=batch)

@@ -11,7 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.export.exported import Exported
 from vitprune.export.load import load_stock
 from vitprune.export.verify import agreement, logits
-from vitprune.model.layers import find_layers
+from vitprune.model.anatomy.layers import find_layers
 
 GROUP, KEPT = 4, 2
 ROWS, COLUMNS = 32, 64  # multiples of which both of torch's kernels take, in half precision
@@ -19,9 +19,11 @@ CAPABILITY = (8, 0)  # Ampere
 
 
 def write(exported: Exported) -> dict[str, Any]:
-    """Convert the model if there is a GPU for it and return how its logits compare; nothing is written.
+    """Convert the model if there is a GPU for it and return how its logits compare; nothing is
+    written.
 
-    The zeros are in `model.safetensors` already: `convert` makes of the loaded model what the GPU wants.
+    The zeros are in `model.safetensors` already: `convert` makes of the loaded model what the GPU
+    wants.
 
     Raises:
         UsageError: If no layer is 2:4 sparse.
@@ -31,13 +33,20 @@ def write(exported: Exported) -> dict[str, Any]:
     if not layers:
         name, why = next(iter(refused.items()))
         raise UsageError(
-            f"--formats semi_structured: no layer is 2:4 sparse; {name} {why}. Prune with the granularity NofM(2, 4); "
-            "--shrink off keeps groups of four together."
+            f"--formats semi_structured: no layer is 2:4 sparse; {name} {why}. Prune with the "
+            "granularity NofM(2, 4); --shrink off keeps groups of four together."
         )
     report = {"layers": layers, "dense_layers": refused}
     if missing := missing_gpu():
-        return {**report, "converted": False, "note": f"{missing}: 2:4 was not tried, the dense weights work everywhere"}
-    net, images = load_stock(exported.folder).to("cuda", torch.bfloat16), exported.images.to("cuda", torch.bfloat16)
+        return {
+            **report,
+            "converted": False,
+            "note": f"{missing}: 2:4 was not tried, the dense weights work everywhere",
+        }
+    net, images = (
+        load_stock(exported.folder).to("cuda", torch.bfloat16),
+        exported.images.to("cuda", torch.bfloat16),
+    )
     dense = logits(net, images).float()
     return {**report, "converted": True, **agreement(dense, logits(convert(net), images).float())}
 

@@ -1,7 +1,8 @@
 """From zeros to a smaller model with the same logits.
 
-What is dropped is what cannot reach the logits: heads, dimensions of heads, MLP neurons, branches and whole blocks. It is found
-in the zeros of the weights, whoever put them there. All sums are in float64 and rounded once.
+What is dropped is what cannot reach the logits: heads, dimensions of heads, MLP neurons, branches
+and whole blocks. It is found in the zeros of the weights, whoever put them there. All sums are in
+float64 and rounded once.
 """
 
 import math
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.export.affine import Affine
-from vitprune.model.blocks import (
-    BLOCK_ROLES,
+from vitprune.model.anatomy.blocks import (
     Block,
     Widths,
     activation,
@@ -22,6 +22,7 @@ from vitprune.model.blocks import (
     read_widths,
     with_widths,
 )
+from vitprune.model.anatomy.layers import BLOCK_ROLES
 from vitprune.model.loading import net_from_config
 
 Weights = dict[str, Affine]  # of one block, by role
@@ -32,8 +33,10 @@ class Survivors:
     """What of a block reaches the logits.
 
     Attributes:
-        scores: Dimensions of query and key that move the attention scores, one tensor of row numbers for each live head.
-        values: Dimensions of value that are read by attn_out, likewise; never empty for a live head.
+        scores: Dimensions of query and key that move the attention scores, one tensor of row
+            numbers for each live head.
+        values: Dimensions of value that are read by attn_out, likewise; never empty for a live
+            head.
         neurons: Neurons of the MLP, by row number.
 
     """
@@ -54,22 +57,28 @@ def shrink(net: PreTrainedModel, ragged: bool = False) -> PreTrainedModel:
 
     Args:
         net: A model with plain weights, in evaluation mode; it stays as it is.
-        ragged: Give each block widths of its own. Otherwise all blocks have those of the widest one, the rest filled up with
-            zeros, so that plain `transformers` can load the result.
+        ragged: Give each block widths of its own. Otherwise all blocks have those of the widest
+            one, the rest filled up with zeros, so that plain `transformers` can load the result.
 
     Raises:
         UsageError: If the model is of a family whose blocks are built otherwise.
 
     """
-    weights = [{role: Affine.of(block.linear[role]) for role in BLOCK_ROLES} for block in find_blocks(net)]
+    weights = [
+        {role: Affine.of(block.linear[role]) for role in BLOCK_ROLES} for block in find_blocks(net)
+    ]
     constant = fold_constants(weights, activation(net.config))
     survivors = [find_survivors(block, read_widths(net.config).head_dim) for block in weights]
     stay = [i for i, block in enumerate(survivors) if block.values or len(block.neurons)] or [0]
     widths = [survivors[i].widths for i in stay]
     common = Widths.cover(widths)
-    if len(stay) == len(weights) and all(w == read_widths(net.config) for w in (widths if ragged else [common])):
+    if len(stay) == len(weights) and all(
+        w == read_widths(net.config) for w in (widths if ragged else [common])
+    ):
         return net
-    small = net_from_config(with_widths(net.config, common, len(stay))).to(position_embeddings(net).dtype)
+    small = net_from_config(with_widths(net.config, common, len(stay))).to(
+        position_embeddings(net).dtype
+    )
     blocks = find_blocks(small)
     _copy_the_rest(net, small, [find_blocks(net)[i] for i in stay], blocks)
     for i, block, own in zip(stay, blocks, widths, strict=True):
@@ -82,10 +91,11 @@ def shrink(net: PreTrainedModel, ragged: bool = False) -> PreTrainedModel:
 
 
 def fold_constants(blocks: list[Weights], activate: nn.Module) -> Tensor:
-    """Turn constant contributions into biases, in place, so that only what varies with the input keeps a weight.
+    """Turn constant contributions into biases, in place, so that only what varies with the input
+    keeps a weight.
 
-    A neuron or a value without weights is a constant. A branch that is a constant as a whole hands it to the branch before it:
-    nobody reads the residual stream in between.
+    A neuron or a value without weights is a constant. A branch that is a constant as a whole hands
+    it to the branch before it: nobody reads the residual stream in between.
 
     Args:
         blocks: Weights of all blocks.
@@ -98,7 +108,9 @@ def fold_constants(blocks: list[Weights], activate: nn.Module) -> Tensor:
     carried = torch.zeros_like(blocks[0]["attn_out"].bias)
     for block in reversed(blocks):
         block["mlp_out"].fold(~block["mlp_in"].rows, activate(block["mlp_in"].bias))
-        block["attn_out"].fold(~block["value"].rows, block["value"].bias)  # attention weights sum to one
+        block["attn_out"].fold(
+            ~block["value"].rows, block["value"].bias
+        )  # attention weights sum to one
         for role in ("mlp_out", "attn_out"):
             out = block[role]
             out.bias += carried
@@ -110,8 +122,8 @@ def fold_constants(blocks: list[Weights], activate: nn.Module) -> Tensor:
 
 def find_survivors(block: Weights, head_dim: int) -> Survivors:
     """Return what of a block with folded constants reaches the logits."""
-    # A key without weights adds the same to the scores of all tokens, and softmax does not see it. A query without weights
-    # but with a bias does matter: it adds bias * key.
+    # A key without weights adds the same to the scores of all tokens, and softmax does not see it.
+    # A query without weights but with a bias does matter: it adds bias * key.
     scores = block["key"].rows & (block["query"].rows | (block["query"].bias != 0))
     values = block["attn_out"].columns
     heads = [head for head in torch.arange(len(values)).split(head_dim) if values[head].any()]
@@ -129,7 +141,8 @@ def narrow(block: Weights, survivors: Survivors, widths: Widths, head_dim: int) 
         block: Weights with folded constants.
         survivors: What to keep of them.
         widths: At least as wide as the survivors.
-        head_dim: The present one. Attention divides by its square root, so the query makes up for the difference.
+        head_dim: The present one. Attention divides by its square root, so the query makes up for
+            the difference.
 
     """
     scores = _pack(survivors.scores, widths)
@@ -157,11 +170,18 @@ def _pack(heads: list[Tensor], widths: Widths) -> Tensor:
 
 
 @torch.no_grad()
-def _copy_the_rest(net: PreTrainedModel, small: PreTrainedModel, old: list[Block], new: list[Block]) -> None:
+def _copy_the_rest(
+    net: PreTrainedModel, small: PreTrainedModel, old: list[Block], new: list[Block]
+) -> None:
     """Copy everything but the linear layers of the blocks."""
     renamed = {b.name: a.name for a, b in zip(old, new, strict=True)}
     state = net.state_dict()
-    linear = {id(value) for block in new for module in block.linear.values() for value in module.parameters()}
+    linear = {
+        id(value)
+        for block in new
+        for module in block.linear.values()
+        for value in module.parameters()
+    }
     for name, value in small.named_parameters():
         if id(value) not in linear:
             block = next((b for b in renamed if name.startswith(b + ".")), "")

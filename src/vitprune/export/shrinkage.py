@@ -9,27 +9,32 @@ from transformers import PreTrainedModel
 from vitprune.errors import UsageError
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import PROOF_IMAGES, logits
-from vitprune.model.blocks import find_blocks, read_widths
+from vitprune.model.anatomy.blocks import find_blocks, read_widths
 
 ROUNDING = 1e-10  # of a logit in float64, relative to the largest logit where that is above 1
 REASONS = {
     "residual_stream": "channels of the residual stream cannot be dropped: LayerNorm over fewer channels is another function",
     "uneven_widths": "stock models have the same widths in all blocks and heads, so narrower ones are filled up with zeros; "
-    "prune with a uniform granularity, or use `load_pruned`, pt2 or onnx, where blocks differ freely",
+    "prune with a uniform granularity, or use `load_pruned`, pt2 or onnx, where blocks differ "
+    "freely",
     "single_weights": "zeros that make up no whole head, dimension of a head, neuron or branch",
 }
 
 
-def shrink_as_asked(net: PreTrainedModel, mode: str, images: Tensor) -> tuple[PreTrainedModel, dict[str, Any]]:
+def shrink_as_asked(
+    net: PreTrainedModel, mode: str, images: Tensor
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Shrink a model and prove, in float64, that its logits are the same.
 
     Args:
         net: With plain weights in float32, in evaluation mode; it stays as it is.
-        mode: `auto` drops what can be dropped, `required` refuses if structure stays behind, `off` drops nothing.
+        mode: `auto` drops what can be dropped, `required` refuses if structure stays behind, `off`
+            drops nothing.
         images: (B, channels, height, width); the first few are compared.
 
     Returns:
-        The smaller model (or the same one, if there is nothing to drop), and what the report says about it.
+        The smaller model (or the same one, if there is nothing to drop), and what the report says
+        about it.
 
     Raises:
         UsageError: If `required` cannot be had.
@@ -41,7 +46,9 @@ def shrink_as_asked(net: PreTrainedModel, mode: str, images: Tensor) -> tuple[Pr
     try:
         net.double()
         small = shrink(net)
-        difference = _difference(net, small, images[:PROOF_IMAGES].double()) if small is not net else 0.0
+        difference = (
+            _difference(net, small, images[:PROOF_IMAGES].double()) if small is not net else 0.0
+        )
     except UsageError as error:
         if mode == "required":
             raise
@@ -58,7 +65,10 @@ def _difference(net: PreTrainedModel, small: PreTrainedModel, images: Tensor) ->
     expected = logits(net, images)
     difference = float((logits(small, images) - expected).abs().max())
     if not difference <= ROUNDING * max(1.0, float(expected.abs().max())):
-        raise RuntimeError(f"the shrunk model differs from the masked one: logits by {difference}. Nothing was exported.")
+        raise RuntimeError(
+            f"the shrunk model differs from the masked one: logits by {difference}. Nothing was "
+            "exported."
+        )
     return difference
 
 
@@ -92,8 +102,13 @@ def count_stayed(net: PreTrainedModel) -> dict[str, int]:
     for block in find_blocks(net):
         for role, module in block.linear.items():
             zero = module.weight == 0
-            stream, width = (1, 0) if role in ("attn_out", "mlp_out") else (0, 1)  # (out, in) of zero: whole rows, columns
-            in_stream, in_width = zero.all(dim=stream, keepdim=True), zero.all(dim=width, keepdim=True)
+            stream, width = (
+                (1, 0) if role in ("attn_out", "mlp_out") else (0, 1)
+            )  # (out, in) of zero: whole rows, columns
+            in_stream, in_width = (
+                zero.all(dim=stream, keepdim=True),
+                zero.all(dim=width, keepdim=True),
+            )
             stayed["residual_stream"] += int((zero & in_stream).sum())
             stayed["uneven_widths"] += int((zero & in_width & ~in_stream).sum())
             stayed["single_weights"] += int((zero & ~in_width & ~in_stream).sum())

@@ -18,8 +18,8 @@ class Verification:
     """How an exported model compares with the masked one.
 
     Attributes:
-        largest_logit_difference: Between the masked model and the folder loaded by plain `transformers`; 0 if only the masks
-            were removed.
+        largest_logit_difference: Between the masked model and the folder loaded by plain
+            `transformers`; 0 if only the masks were removed.
         zeros_in_file: Exact zeros among the parameters in `model.safetensors`.
         images: Number of validation images compared.
 
@@ -36,7 +36,9 @@ def logits(net: PreTrainedModel, images: Tensor) -> Tensor:
     return net(pixel_values=images).logits
 
 
-def verify(before: Tensor, loaded: PreTrainedModel, images: Tensor, file: Path, tolerance: float) -> Verification:
+def verify(
+    before: Tensor, loaded: PreTrainedModel, images: Tensor, file: Path, tolerance: float
+) -> Verification:
     """Compare a folder with the masked model.
 
     Args:
@@ -44,17 +46,23 @@ def verify(before: Tensor, loaded: PreTrainedModel, images: Tensor, file: Path, 
         loaded: The folder, loaded by plain `transformers`.
         images: (B, channels, height, width).
         file: Its `model.safetensors`.
-        tolerance: By how much a logit may differ, relative to the largest logit where that is above 1; 0 for bitwise equality.
+        tolerance: By how much a logit may differ, relative to the largest logit where that is above
+            1; 0 for bitwise equality.
 
     Raises:
         RuntimeError: If the logits differ by more.
 
     """
-    for parameter in loaded.parameters():  # a mapped file is not aligned like fresh memory, which moves the last bit
+    for parameter in (
+        loaded.parameters()
+    ):  # a mapped file is not aligned like fresh memory, which moves the last bit
         parameter.data = parameter.data.clone()
     difference = float((logits(loaded, images) - before).abs().max())
     if difference > tolerance * max(1.0, float(before.abs().max())) or math.isnan(difference):
-        raise RuntimeError(f"the exported model differs from the masked one: logits by {difference}. Nothing was exported.")
+        raise RuntimeError(
+            f"the exported model differs from the masked one: logits by {difference}. Nothing was "
+            "exported."
+        )
     return Verification(difference, count_zeros(file, loaded), len(images))
 
 

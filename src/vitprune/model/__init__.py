@@ -1,5 +1,17 @@
-"""The Vision Transformer as a LightningModule. Nothing here knows of masks."""
+"""The Vision Transformer as a LightningModule. Nothing here depends on pruning."""
 
-from vitprune.model.classifier import ViTClassifier
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitprune.model.classifier import ViTClassifier
 
 __all__ = ["ViTClassifier"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the LightningModule on first use: `vitprune.model.anatomy` needs torch only."""
+    if name == "ViTClassifier":
+        from vitprune.model.classifier import ViTClassifier
+
+        return ViTClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

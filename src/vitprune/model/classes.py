@@ -3,32 +3,39 @@
 from torch import nn
 from transformers import PreTrainedModel
 
-from vitprune.model.layers import find_layers
+from vitprune.model.anatomy.layers import find_layers
 
 
 def class_names(labels: list[str]) -> dict[str, dict]:
     """Return the fields of a configuration that name its classes."""
-    return {"id2label": dict(enumerate(labels)), "label2id": {name: number for number, name in enumerate(labels)}}
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: number for number, name in enumerate(labels)},
+    }
 
 
 def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
     """Find classes by name.
 
-    The thousand classes of ImageNet are named by synonyms, as in "tench, Tinca tinca"; one of them is enough.
+    The thousand classes of ImageNet are named by synonyms, as in "tench, Tinca tinca"; one of them
+    is enough.
 
     Args:
         known: Names of a model's classes, by number: its `config.id2label`.
         labels: Names of the classes to find.
 
     Returns:
-        Their numbers, all different; None if one is not there, or names more than one class, as "crane" does in ImageNet.
+        Their numbers, all different; None if one is not there, or names more than one class, as
+        "crane" does in ImageNet.
 
     """
     numbers: dict[str, set[int]] = {}
     for number, name in known.items():
         for synonym in {name, *name.split(", ")}:
             numbers.setdefault(synonym, set()).add(number)
-    found = [min(candidates) for label in labels if len(candidates := numbers.get(label, set())) == 1]
+    found = [
+        min(candidates) for label in labels if len(candidates := numbers.get(label, set())) == 1
+    ]
     return found if len(set(found)) == len(labels) else None
 
 

@@ -8,7 +8,8 @@ from vitprune.errors import UsageError
 
 
 def check_same_model(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> None:
-    """Refuse the weights of a checkpoint that are of another model than these, naming the first difference.
+    """Refuse the weights of a checkpoint that are of another model than these, naming the first
+    difference.
 
     Raises:
         UsageError: If names or shapes differ.
@@ -19,8 +20,8 @@ def check_same_model(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tenso
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
             raise UsageError(
-                f"the checkpoint is of another model: {name} is {_describe(theirs.get(name))} in the checkpoint "
-                f"and {_describe(ours.get(name))} here."
+                f"the checkpoint is of another model: {name} is {_describe(theirs.get(name))} in "
+                f"the checkpoint and {_describe(ours.get(name))} here."
             )
 
 

@@ -1,19 +1,62 @@
-"""Iterative pruning: how much, where, which, in what unit, and when."""
+"""Pruning with torch alone: schedules, criteria, granularities, allocations and masks.
 
-from vitprune.pruning.allocation import ERK, LAMP, Allocation, Global, PerLayer, Uniform
-from vitprune.pruning.callback import IterativePruning
-from vitprune.pruning.coupled import Branch, Combined, Head, HeadDim, Neuron
-from vitprune.pruning.criteria import Criterion, Fisher, Magnitude, Random, Taylor, Wanda
-from vitprune.pruning.from_sensitivity import FromSensitivity
-from vitprune.pruning.granularity import Column, Element, Granularity, NofM, Row, Tile
-from vitprune.pruning.guarded import AccuracyGuarded
+The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
+use, so that this package works without Lightning.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from vitprune.pruning import masks
+from vitprune.pruning.allocation import (
+    ERK,
+    LAMP,
+    Allocation,
+    FromSensitivity,
+    Global,
+    PerLayer,
+    Uniform,
+)
+from vitprune.pruning.criteria import (
+    Criterion,
+    Fisher,
+    Magnitude,
+    Movement,
+    Random,
+    Scoring,
+    SparseGPT,
+    Taylor,
+    Wanda,
+)
+from vitprune.pruning.granularity import (
+    Branch,
+    Column,
+    Combined,
+    Element,
+    Granularity,
+    Head,
+    HeadDim,
+    Neuron,
+    NofM,
+    Row,
+    Tile,
+)
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
-from vitprune.pruning.movement import Movement
 from vitprune.pruning.regrow import RigL
-from vitprune.pruning.rewind import LearningRate, Rewind, Weights
 from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
-from vitprune.pruning.sparse_gpt import SparseGPT
+
+if TYPE_CHECKING:
+    from vitprune.training.pruning.callback import IterativePruning
+    from vitprune.training.pruning.guarded import AccuracyGuarded
+    from vitprune.training.pruning.rewind import LearningRate, Rewind, Weights
+
+ON_A_TRAINER = {
+    "AccuracyGuarded": "guarded",
+    "IterativePruning": "callback",
+    "LearningRate": "rewind",
+    "Rewind": "rewind",
+    "Weights": "rewind",
+}
 
 __all__ = [
     "ERK",
@@ -50,10 +93,21 @@ __all__ = [
     "RigL",
     "Row",
     "Schedule",
+    "Scoring",
     "SparseGPT",
     "Taylor",
     "Tile",
     "Uniform",
     "Wanda",
     "Weights",
+    "masks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Lightning on first use."""
+    if name in ON_A_TRAINER:
+        from importlib import import_module
+
+        return getattr(import_module(f"vitprune.training.pruning.{ON_A_TRAINER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

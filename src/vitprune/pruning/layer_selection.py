@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from vitprune.errors import UsageError
-from vitprune.model.layers import ROLES, Layer, find_layers
+from vitprune.model.anatomy.layers import ROLES, Layer, find_layers
 
 NOT_BY_DEFAULT = ("patch_embed", "classifier")
 
@@ -16,13 +16,14 @@ class LayerSelection:
     """Choose layers by role, block and name.
 
     Args:
-        roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed, classifier, other. By default
-            those of the granularity if it has some; else all but patch_embed and classifier, with `names` all.
-        blocks: Only these transformer blocks, counted from 0 through all stages, or from the end as -1, -2, ...; by default
-            all, and layers outside of the blocks.
+        roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed,
+            classifier, other. By default those of the granularity if it has some; else all but
+            patch_embed and classifier, with `names` all.
+        blocks: Only these transformer blocks, counted from 0 through all stages, or from the end as
+            -1, -2, ...; by default all, and layers outside of the blocks.
         skip_blocks: Not these transformer blocks.
-        names: Only layers whose name matches one of these patterns (`*` stands for anything). A frozen weight is pruned
-            only if it is named here.
+        names: Only layers whose name matches one of these patterns (`*` stands for anything). A
+            frozen weight is pruned only if it is named here.
         exclude: Not the layers whose name matches one of these patterns.
 
     """
@@ -49,7 +50,8 @@ class LayerSelection:
             roles: The roles that are pruned where the selection names none.
 
         Raises:
-            UsageError: If a block, a pattern or the whole selection matches nothing; the message lists what exists.
+            UsageError: If a block, a pattern or the whole selection matches nothing; the message
+                lists what exists.
 
         """
         layers = find_layers(model)
@@ -57,7 +59,9 @@ class LayerSelection:
         chosen = self._by_block(chosen, layers)
         chosen = self._by_name(chosen, layers)
         if not chosen:
-            raise UsageError(f"the layer selection matches nothing. The model has:\n{listing(layers)}")
+            raise UsageError(
+                f"the layer selection matches nothing. The model has:\n{listing(layers)}"
+            )
         return chosen
 
     def _by_role(self, layers: Sequence[Layer], default: Sequence[str] | None) -> list[Layer]:
@@ -70,12 +74,18 @@ class LayerSelection:
         count = max((layer.block for layer in layers if layer.block is not None), default=-1) + 1
         wanted = None if self.blocks is None else _resolve_blocks(self.blocks, count, "blocks")
         skipped = _resolve_blocks(self.skip_blocks, count, "skip_blocks")
-        return [layer for layer in chosen if (wanted is None or layer.block in wanted) and layer.block not in skipped]
+        return [
+            layer
+            for layer in chosen
+            if (wanted is None or layer.block in wanted) and layer.block not in skipped
+        ]
 
     def _by_name(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
         for pattern in [*(self.names or []), *self.exclude]:
             if not any(fnmatchcase(layer.name, pattern) for layer in layers):
-                raise UsageError(f"the pattern {pattern!r} matches no layer. The model has:\n{listing(layers)}")
+                raise UsageError(
+                    f"the pattern {pattern!r} matches no layer. The model has:\n{listing(layers)}"
+                )
         if self.names is None:
             chosen = [layer for layer in chosen if _trainable(layer)]
         else:
@@ -84,7 +94,11 @@ class LayerSelection:
 
 
 def _trainable(layer: Layer) -> bool:
-    return any(parameter.requires_grad for name, parameter in layer.module.named_parameters() if "weight" in name)
+    return any(
+        parameter.requires_grad
+        for name, parameter in layer.module.named_parameters()
+        if "weight" in name
+    )
 
 
 def _matches(layer: Layer, patterns: Iterable[str]) -> bool:
@@ -94,7 +108,9 @@ def _matches(layer: Layer, patterns: Iterable[str]) -> bool:
 def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
     for block in blocks:
         if not -count <= block < count:
-            raise UsageError(f"{option} names block {block}, but the model has the blocks 0 to {count - 1}.")
+            raise UsageError(
+                f"{option} names block {block}, but the model has the blocks 0 to {count - 1}."
+            )
     return {block % count for block in blocks}
 
 
@@ -103,7 +119,9 @@ def listing(layers: Sequence[Layer]) -> str:
     blocks: dict[tuple[str, str], list[int]] = {}
     for layer in layers:
         name = layer.name if layer.block is None else re.sub(r"\.\d+(?=\.)", ".*", layer.name)
-        blocks.setdefault((name, layer.role), []).extend([] if layer.block is None else [layer.block])
+        blocks.setdefault((name, layer.role), []).extend(
+            [] if layer.block is None else [layer.block]
+        )
     return "\n".join(
         f"  {name}  (role {role}{f', blocks {min(found)} to {max(found)}' if found else ''})"
         for (name, role), found in blocks.items()

@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
 from vitprune.pruning import masks
-from vitprune.pruning.sharding import place
-from vitprune.pruning.units import Unit
+from vitprune.pruning.granularity.units import Unit
+from vitprune.pruning.masks.sharding import place
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class Exchange:
 
 
 class RigL:
-    """As many of the fallen weights return as have fallen beyond the schedule: those with the largest dense gradients.
+    """As many of the fallen weights return as have fallen beyond the schedule: those with the
+    largest dense gradients.
 
-    Source: Evci et al. 2020. In round r of R the fraction f/2 (1 + cos(pi r/R)) of the kept groups falls by score and the same
-    number returns by |gradient|, so the sparsity stays the scheduled one. Weights return as zeros (and count as such until the
-    next step), with fresh optimizer state. Costs a forward and a backward pass over the calibration sample in every round.
+    Source: Evci et al. 2020. In round r of R the fraction f/2 (1 + cos(pi r/R)) of the kept groups
+    falls by score and the same number returns by |gradient|, so the sparsity stays the scheduled
+    one. Weights return as zeros (and count as such until the next step), with fresh optimizer
+    state. Costs a forward and a backward pass over the calibration sample in every round.
 
     Args:
         fraction: f, in (0, 1).
@@ -43,7 +45,9 @@ class RigL:
 
     def __init__(self, fraction: float = 0.3) -> None:
         if not 0 < fraction < 1:
-            raise UsageError(f"RigL exchanges a fraction in (0, 1) of the kept weights, not {fraction}.")
+            raise UsageError(
+                f"RigL exchanges a fraction in (0, 1) of the kept weights, not {fraction}."
+            )
         self.fraction = fraction
 
     def share(self, round: int, rounds: int) -> float:
@@ -53,7 +57,8 @@ class RigL:
 
 @contextmanager
 def starting_afresh(units: Sequence[Unit], optimizers: Sequence[Optimizer]) -> Iterator[None]:
-    """Let what changes its mask meanwhile start afresh: zero if it returns, and without a past in the optimizers.
+    """Let what changes its mask meanwhile start afresh: zero if it returns, and without a past in
+    the optimizers.
 
     Args:
         units: Their weights.
@@ -68,7 +73,9 @@ def starting_afresh(units: Sequence[Unit], optimizers: Sequence[Optimizer]) -> I
 
 
 @torch.no_grad()
-def _start_afresh(parameter: Tensor, keep: Tensor, before: Tensor, optimizers: Sequence[Optimizer]) -> None:
+def _start_afresh(
+    parameter: Tensor, keep: Tensor, before: Tensor, optimizers: Sequence[Optimizer]
+) -> None:
     changed = keep ^ before
     parameter.mul_(place((~(keep & changed)).to(parameter.dtype), parameter))
     for optimizer in optimizers:

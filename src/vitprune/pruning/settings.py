@@ -13,14 +13,18 @@ def describe(value: Any) -> Any:
         return {str(key): describe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [describe(part) for part in value]
-    public = {name: describe(part) for name, part in vars(value).items() if not name.startswith("_")}
+    public = {
+        name: describe(part) for name, part in vars(value).items() if not name.startswith("_")
+    }
     return {"class": type(value).__name__, **public}
 
 
 def first_difference(theirs: Any, ours: Any) -> str:
-    """Name the first setting that differs between a checkpoint and now, with both values; nothing if none does.
+    """Name the first setting that differs between a checkpoint and now, with both values; nothing
+    if none does.
 
-    A setting that the checkpoint does not name came later, and is none of its own. What a user maps by name is compared whole.
+    A setting that the checkpoint does not name came later, and is none of its own. What a user maps
+    by name is compared whole.
     """
     for name, old in theirs.items():
         new = ours.get(name)

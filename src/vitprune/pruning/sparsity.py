@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from vitprune.model.layers import Layer
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.sharding import whole
+from vitprune.pruning.masks.sharding import whole
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
 @torch.no_grad()
 def sparsity_of(layers: Sequence[Layer]) -> float:
     """Return the share of the weights of some layers that is zero, in [0, 1]."""
-    return sum(_zeros(masks.weight(layer)) for layer in layers) / sum(layer.shape.numel() for layer in layers)
+    return sum(_zeros(masks.weight(layer)) for layer in layers) / sum(
+        layer.shape.numel() for layer in layers
+    )
 
 
 def effective_parameters(model: nn.Module) -> Iterator[Tensor]:

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from vitprune.errors import UsageError
-from vitprune.model.layers import Layer
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.candidates import Candidate, tie
-from vitprune.pruning.criteria import Scoring
+from vitprune.pruning.allocation.candidates import Candidate, tie
+from vitprune.pruning.criteria.criterion import Scoring
+from vitprune.pruning.granularity.units import Unit
+from vitprune.pruning.masks.sharding import whole
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import Exchange
-from vitprune.pruning.sharding import whole
-from vitprune.pruning.units import Unit
 
 
 @torch.no_grad()
@@ -30,11 +30,13 @@ def update_masks(
 
     Args:
         layers: Layers with masks attached.
-        method: Which weights fall; if its criterion also mends those that stay, they are changed in place.
+        method: Which weights fall; if its criterion also mends those that stay, they are changed in
+            place.
         sparsity: Absolute sparsity of their weights, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
         seed: Seed of random scores.
-        statistics: What the criterion learned from data, by name of the layer; see `calibration.calibrate`.
+        statistics: What the criterion learned from data, by name of the layer; see
+            `calibration.calibrate`.
         exchange: More weights fall, and as many return.
 
     Raises:
@@ -51,14 +53,21 @@ def update_masks(
         single = [criterion.score(masks.weight(layer), scoring(layer)) for layer in unit.layers]
         scores = unit.reduce(single, criterion.reduction)
         if scores.sum().isnan():  # the quickest way to see a single one
-            raise UsageError(f"{' and '.join(layer.name for layer in unit.layers)}: NaN weights or scores cannot be ranked.")
+            raise UsageError(
+                f"{' and '.join(layer.name for layer in unit.layers)}: NaN weights or scores "
+                "cannot be ranked."
+            )
         if not criterion.straight_through:
             scores[~unit.kept()] = -torch.inf
         return scores
 
     before = {layer.name: masks.read(layer).clone() for layer in layers} if criterion.mends else {}
-    candidates = [Candidate(units, score, criterion) for units in tie(method.granularity.units(layers))]
-    for candidate, steps in zip(candidates, method.allocation.allocate(sparsity, candidates), strict=True):
+    candidates = [
+        Candidate(units, score, criterion) for units in tie(method.granularity.units(layers))
+    ]
+    for candidate, steps in zip(
+        candidates, method.allocation.allocate(sparsity, candidates), strict=True
+    ):
         if exchange is None:
             candidate.drop(steps)
         else:

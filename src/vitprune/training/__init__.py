@@ -1,1 +1,1 @@
-"""What surrounds the training loop: checkpoints, exact resume, stopping, logs. None of it knows how pruning works."""
+"""The parts that hook into a Trainer."""

@@ -11,21 +11,23 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
-from vitprune.pruning.callback import IterativePruning
-from vitprune.pruning.probe import validate_now
-from vitprune.training.checkpoint_files import copy_checkpoint, read_checkpoint
+from vitprune.runs.checkpoint_files import copy_checkpoint, read_checkpoint
 from vitprune.training.guards import KEPT
+from vitprune.training.probe import validate_now
+from vitprune.training.pruning.callback import IterativePruning
 from vitprune.training.signals import StopSignals
 
 OWN = ("vitprune", "lightning")  # whose callbacks log no metrics of validation
 
 
 class RunCheckpoints(Checkpoint):
-    """Save `last.ckpt` after every epoch (and every few steps), `best.ckpt` when the metric is the best so far.
+    """Save `last.ckpt` after every epoch (and every few steps), `best.ckpt` when the metric is the
+    best so far.
 
-    `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of the sparse model. Both are
-    saved where the loops can go on exactly: between two optimizer steps, or after an epoch and its validation. SIGTERM and
-    Ctrl-C end the run at the next such point, with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
+    `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of
+    the sparse model. Both are saved where the loops can go on exactly: between two optimizer steps,
+    or after an epoch and its validation. SIGTERM and Ctrl-C end the run at the next such point,
+    with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
 
     Args:
         monitor: Validation metric, higher = better; no loss.
@@ -37,7 +39,10 @@ class RunCheckpoints(Checkpoint):
         if every_n_steps is not None and every_n_steps < 1:
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         if monitor.endswith("loss"):
-            raise UsageError(f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is better when higher.")
+            raise UsageError(
+                f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is "
+                "better when higher."
+            )
         self.monitor, self.every_n_steps = monitor, every_n_steps
         self.best_score: float | None = None
         self.best_sparsity = 0.0
@@ -51,19 +56,31 @@ class RunCheckpoints(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse checkpoints that would be folders of shards, which nothing here can read."""
-        if isinstance(trainer.strategy, ModelParallelStrategy) and trainer.strategy._save_distributed_checkpoint:
-            raise UsageError("trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one file here.")
+        if (
+            isinstance(trainer.strategy, ModelParallelStrategy)
+            and trainer.strategy._save_distributed_checkpoint
+        ):
+            raise UsageError(
+                "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one "
+                "file here."
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, now that Lightning has set its own handlers."""
         self._signals.install()
         self._take_over_best(trainer)
-        foreign = any(type(callback).__module__.partition(".")[0] not in OWN for callback in trainer.callbacks)
+        foreign = any(
+            type(callback).__module__.partition(".")[0] not in OWN for callback in trainer.callbacks
+        )
         for pruning in trainer.callbacks:  # which has validated the dense model already
-            if isinstance(pruning, IterativePruning) and pruning.dense and not foreign:  # who may log it later
+            if (
+                isinstance(pruning, IterativePruning) and pruning.dense and not foreign
+            ):  # who may log it later
                 self._check_monitor(pruning.dense)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Remember whether this batch takes an optimizer step."""
         self._steps_before = trainer.global_step
 
@@ -90,7 +107,9 @@ class RunCheckpoints(Checkpoint):
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
         sparsity = sum(c.target for c in trainer.callbacks if isinstance(c, IterativePruning))
-        if score is not None and (self.best_score is None or (sparsity, score) > (self.best_sparsity, self.best_score)):
+        if score is not None and (
+            self.best_score is None or (sparsity, score) > (self.best_sparsity, self.best_score)
+        ):
             self.best_score, self.best_sparsity = score, sparsity
             self._save(trainer, "best")
         self._save(trainer, "last")
@@ -101,14 +120,21 @@ class RunCheckpoints(Checkpoint):
 
     def _check_monitor(self, metrics: Mapping[str, Any]) -> None:
         if self.monitor not in metrics:
-            raise UsageError(f"checkpoint.monitor {self.monitor!r} is not among what validation logs: {sorted(metrics)}.")
+            raise UsageError(
+                f"checkpoint.monitor {self.monitor!r} is not among what validation logs: "
+                f"{sorted(metrics)}."
+            )
 
     def _score(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
         """Return the metric of these very weights; without any score so far, validate for it if nobody did."""
         if self._validated_at == trainer.global_step:
             score = trainer.callback_metrics.get(self.monitor)
         else:
-            score = validate_now(trainer, pl_module).get(self.monitor) if self.best_score is None else None
+            score = (
+                validate_now(trainer, pl_module).get(self.monitor)
+                if self.best_score is None
+                else None
+            )
         return None if score is None else float(score)
 
     def _save(self, trainer: Trainer, name: str) -> None:
@@ -116,8 +142,8 @@ class RunCheckpoints(Checkpoint):
         for parameter_name, parameter in trainer.lightning_module.named_parameters():
             if not parameter.isfinite().all():
                 raise UsageError(
-                    f"{parameter_name} is no longer finite in epoch {trainer.current_epoch} after optimizer step "
-                    f"{trainer.global_step}. {KEPT}"
+                    f"{parameter_name} is no longer finite in epoch {trainer.current_epoch} after "
+                    f"optimizer step {trainer.global_step}. {KEPT}"
                 )
         trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
 
@@ -134,24 +160,35 @@ class RunCheckpoints(Checkpoint):
             return
         target = self.folder(trainer) / "best.ckpt"
         places = (target, Path(trainer.ckpt_path).with_name("best.ckpt"))
-        source = next((place for place in places if self._is_best(place)), None) if trainer.is_global_zero else None
+        source = (
+            next((place for place in places if self._is_best(place)), None)
+            if trainer.is_global_zero
+            else None
+        )
         if source and source != target:
             copy_checkpoint(source, target)
         if not trainer.strategy.broadcast(source is not None):
-            rank_zero_info(f"the best checkpoint so far is neither {target} nor {places[1]}: the next good one will be it.")
+            rank_zero_info(
+                f"the best checkpoint so far is neither {target} nor {places[1]}: the next good "
+                "one will be it."
+            )
             self.best_score, self.best_sparsity = None, 0.0
 
     def _is_best(self, path: Path) -> bool:
         with suppress(UsageError):  # torn or foreign
-            return path.is_file() and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
+            return (
+                path.is_file()
+                and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
+            )
         return False
 
     def _stop(self, trainer: Trainer) -> None:
         root = Path(trainer.default_root_dir)
         place = "" if root.resolve() == Path.cwd() else f" --trainer.default_root_dir {root}"
         rank_zero_info(
-            f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step {trainer.global_step}; "
-            f"everything is in {self.folder(trainer) / 'last.ckpt'}. Go on with: fit --ckpt_path last{place}"
+            f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step "
+            f"{trainer.global_step}; everything is in {self.folder(trainer) / 'last.ckpt'}. Go on "
+            f"with: fit --ckpt_path last{place}"
         )
         if said := self._signals.requeue(trainer):
             rank_zero_info(said)
@@ -161,7 +198,9 @@ class RunCheckpoints(Checkpoint):
         """Stop listening."""
         self._signals.restore()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         """Stop listening, also when training broke off."""
         self._signals.restore()
 

@@ -11,7 +11,8 @@ from vitprune.training.optimizer_names import to_names, to_numbers
 
 
 class ExactResume(Callback):
-    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when training goes on.
+    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when
+    training goes on.
 
     Optimizer states are saved by name of the parameter; see `optimizer_names`.
     """
@@ -19,15 +20,21 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         self._states: list[dict[str, Any]] = []
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Gather the states of all ranks."""
         states: list[Any] = [generator_states()] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, generator_states())
         checkpoint["generators"] = states
-        checkpoint["optimizer_states"] = to_names(trainer, pl_module, checkpoint["optimizer_states"])
+        checkpoint["optimizer_states"] = to_names(
+            trainer, pl_module, checkpoint["optimizer_states"]
+        )
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Keep them until everything else that may draw numbers is built."""
         self._states = checkpoint.get("generators", [])
         if trainer.state.fn == "fit":
@@ -44,8 +51,9 @@ class ExactResume(Callback):
 def leave_finished_epoch(trainer: Trainer) -> None:
     """Let a run with `max_steps` go on after a finished epoch as one with `max_epochs` does.
 
-    Lightning takes every resume with `max_steps` for one in the middle of an epoch. After a finished one it would run an
-    empty epoch, and count it, so that the order of the images and the rounds would be one epoch off.
+    Lightning takes every resume with `max_steps` for one in the middle of an epoch. After a
+    finished one it would run an empty epoch, and count it, so that the order of the images and the
+    rounds would be one epoch off.
     """
     loop = trainer.fit_loop
     if loop.restarted_on_epoch_end:
@@ -61,7 +69,13 @@ def generator_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": (str(algorithm), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, gauss),
+        "numpy": (
+            str(algorithm),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            position,
+            has_gauss,
+            gauss,
+        ),
         "python": random.getstate(),
     }
 

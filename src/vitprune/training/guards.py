@@ -11,13 +11,16 @@ KEPT = "The last good checkpoint is kept; try a lower model.learning_rate, train
 class StopOnNaN(Callback):
     """End the run at the first loss that is NaN or infinite, before it reaches the weights."""
 
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+    def on_before_backward(
+        self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
+    ) -> None:
         """Check the loss."""
         bad = not loss.isfinite().all()
         if trainer.world_size > 1:  # all ranks stop, or the others would wait for this one
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
         if bad:
             raise UsageError(
-                f"the loss is {float(loss.detach())} in epoch {trainer.current_epoch}, batch {trainer.fit_loop.batch_idx}, "
-                f"after optimizer step {trainer.global_step} (rank {trainer.global_rank} of {trainer.world_size}). {KEPT}"
+                f"the loss is {float(loss.detach())} in epoch {trainer.current_epoch}, batch "
+                f"{trainer.fit_loop.batch_idx}, after optimizer step {trainer.global_step} (rank "
+                f"{trainer.global_rank} of {trainer.world_size}). {KEPT}"
             )

@@ -1,7 +1,9 @@
-"""Optimizer states in checkpoints by name of the parameter, so that any strategy resumes what any other has saved.
+"""Optimizer states in checkpoints by name of the parameter, so that any strategy resumes what any
+other has saved.
 
-By number they are not: DDP numbers parameters in the order of the optimizer's groups, Lightning's FSDP2 in that of the module,
-and a state of equal shape would end up at another parameter without a word.
+By number they are not: DDP numbers parameters in the order of the optimizer's groups, Lightning's
+FSDP2 in that of the module, and a state of equal shape would end up at another parameter without a
+word.
 """
 
 from typing import Any
@@ -10,13 +12,17 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 
-def to_names(trainer: Trainer, module: LightningModule, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def to_names(
+    trainer: Trainer, module: LightningModule, states: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Translate the states that a strategy has saved, one for each optimizer."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     translated = []
     for optimizer, state in zip(trainer.optimizers, states, strict=True):
-        own = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+        own = [
+            names[parameter] for group in optimizer.param_groups for parameter in group["params"]
+        ]
         translated.append(_rename(state, dict(enumerate(names.values() if sharded else own))))
     return translated
 
@@ -25,12 +31,24 @@ def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str,
     """Translate them back for a strategy that loads them by number, in the order of the groups; FSDP2 takes the names."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         return states
-    orders = [[name for group in state["param_groups"] for name in group["params"]] for state in states]
-    return [_rename(state, {name: i for i, name in enumerate(order)}) for state, order in zip(states, orders, strict=True)]
+    orders = [
+        [name for group in state["param_groups"] for name in group["params"]] for state in states
+    ]
+    return [
+        _rename(state, {name: i for i, name in enumerate(order)})
+        for state, order in zip(states, orders, strict=True)
+    ]
 
 
 def _rename(state: dict[str, Any], new: dict[Any, Any]) -> dict[str, Any]:
     if not state:  # sharded: only the first rank has one
         return state
-    groups = [{**group, "params": [new[key] for key in group["params"]]} for group in state["param_groups"]]
-    return {**state, "state": {new[key]: value for key, value in state["state"].items()}, "param_groups": groups}
+    groups = [
+        {**group, "params": [new[key] for key in group["params"]]}
+        for group in state["param_groups"]
+    ]
+    return {
+        **state,
+        "state": {new[key]: value for key, value in state["state"].items()},
+        "param_groups": groups,
+    }

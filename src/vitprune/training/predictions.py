@@ -14,7 +14,8 @@ from vitprune.errors import UsageError
 
 
 class PredictionsCSV(BasePredictionWriter):
-    """Write `file, label, probability` for each predicted image; with several processes, one file for each.
+    """Write `file, label, probability` for each predicted image; with several processes, one file
+    for each.
 
     Args:
         output: Path of the file.
@@ -50,7 +51,10 @@ class PredictionsCSV(BasePredictionWriter):
             for batch in predictions:
                 best = batch["probabilities"].max(dim=1)
                 for image, label, probability in zip(
-                    batch["images"].tolist(), best.indices.tolist(), best.values.tolist(), strict=True
+                    batch["images"].tolist(),
+                    best.indices.tolist(),
+                    best.values.tolist(),
+                    strict=True,
                 ):
                     writer.writerow((files[image], names[label], f"{probability:.6f}"))
         rank_zero_info(f"predictions are in {target}")

@@ -16,11 +16,16 @@ class SaveConfig(SaveConfigCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Not yet: what is changed may still be refused."""
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Write it, whole or not at all."""
         if self.already_saved:
             return
-        self.already_saved, folder = True, Path(str(trainer.log_dir))  # which all processes ask for together
+        self.already_saved, folder = (
+            True,
+            Path(str(trainer.log_dir)),
+        )  # which all processes ask for together
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             scratch = folder / f".{self.config_filename}.partial"

@@ -24,7 +24,11 @@ class StopSignals:
 
     def install(self) -> None:
         """Take over SIGTERM and SIGINT; in a SLURM job also SIGUSR1, at which Lightning would save in the middle of a step."""
-        numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if SLURMEnvironment.detect() else [])]
+        numbers = [
+            signal.SIGTERM,
+            signal.SIGINT,
+            *([signal.SIGUSR1] if SLURMEnvironment.detect() else []),
+        ]
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def restore(self) -> None:
@@ -42,7 +46,9 @@ class StopSignals:
         if not _anywhere(trainer, self.received == signal.SIGUSR1):
             return ""
         said = _requeue() if trainer.is_global_zero else ""
-        return str(trainer.strategy.broadcast(said))  # together: the first process to end takes the others with it
+        return str(
+            trainer.strategy.broadcast(said)
+        )  # together: the first process to end takes the others with it
 
     @property
     def name(self) -> str:
@@ -61,7 +67,11 @@ class StopSignals:
 
 
 def _anywhere(trainer: Trainer, here: bool) -> bool:
-    return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
+    return (
+        here
+        if trainer.world_size == 1
+        else trainer.strategy.reduce_boolean_decision(here, all=False)
+    )
 
 
 def _requeue() -> str:

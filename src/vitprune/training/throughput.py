@@ -5,15 +5,17 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from vitprune.pruning.callback import IterativePruning
+from vitprune.training.pruning.callback import IterativePruning
 
 
 class Throughput(Callback):
-    """Log `throughput/images_per_s` and `throughput/data_wait`, the share of the time spent waiting for a batch, in [0, 1].
+    """Log `throughput/images_per_s` and `throughput/data_wait`, the share of the time spent waiting
+    for a batch, in [0, 1].
 
-    Also `throughput/images_seen`, from the first step of the run, however often it was resumed. Validation, checkpoints, what
-    lies between epochs and batches before which a round was pruned and validated are left out of the other two. Must stand
-    before callbacks that work between batches.
+    Also `throughput/images_seen`, from the first step of the run, however often it was resumed.
+    Validation, checkpoints, what lies between epochs and batches before which a round was pruned
+    and validated are left out of the other two. Must stand before callbacks that work between
+    batches.
     """
 
     def __init__(self) -> None:
@@ -21,12 +23,16 @@ class Throughput(Callback):
         self._batch_start = self._waited_s = self._elapsed_s = 0.0
         self._images = self._images_seen = self._rounds = 0
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Keep the number of images; in a state of its own, Lightning would ask other verbs for this callback."""
         checkpoint["images_seen"] = self._images_seen
         self._batch_end = None
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Go on counting there."""
         self._images_seen = checkpoint.get("images_seen", 0)
 
@@ -38,7 +44,9 @@ class Throughput(Callback):
         """Leave out a validation within an epoch."""
         self._batch_end = None
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Stop the wait: a batch is there."""
         now = time.perf_counter()
         if self._batch_end is not None:
@@ -76,5 +84,7 @@ class Throughput(Callback):
 
 
 def _validated_rounds(trainer: Trainer) -> int:
-    rounds = [round for c in trainer.callbacks if isinstance(c, IterativePruning) for round in c.rounds]
+    rounds = [
+        round for c in trainer.callbacks if isinstance(c, IterativePruning) for round in c.rounds
+    ]
     return sum(round.pruned is not None for round in rounds)

@@ -1,1 +1,0 @@
-"""What pruning does, drawn."""

@@ -1,0 +1,1 @@
+"""Latency, throughput, size and FLOPs of exported models."""

@@ -1,0 +1,46 @@
+"""Turn off what other libraries print that a user of this program cannot act on."""
+
+import logging
+import os
+import warnings
+
+import datasets
+import huggingface_hub
+import transformers
+
+UNHELPFUL_WARNINGS = (
+    "You're using the WeightAveraging callback with a model that "
+    "overrides",  # refused where it would not work
+    r".*does not have many workers.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*is smaller than the logging interval.*",
+    r"Your `IterableDataset` has `__len__` defined.*",
+)
+UNHELPFUL_LINES = (
+    "Tip:",
+    "TPU available",
+    "GPU available: False",
+    "Loading `train_dataloader`",
+    "Seed set to",
+    "`Trainer.fit` stopped: `max_epochs=",
+)
+
+
+def quieten() -> None:
+    """Do so for the rest of the process."""
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    huggingface_hub.logging.set_verbosity_error()
+    for message in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.seed",
+    ):
+        logging.getLogger(name).addFilter(
+            lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES)
+        )

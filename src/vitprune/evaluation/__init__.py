@@ -1,0 +1,1 @@
+"""Accuracy under one-shot pruning: sensitivity scans, sweeps and weight histograms."""

@@ -1,0 +1,1 @@
+"""The parts of a Vision Transformer. Nothing else knows how model families name them."""

@@ -1,0 +1,30 @@
+"""Scores by magnitude and input norm."""
+
+from torch import Tensor
+
+from vitprune.pruning.criteria.criterion import Criterion, Scoring
+
+
+class Wanda(Criterion):
+    """|w| times the norm of the input that it multiplies, over the tokens of a calibration sample.
+
+    Source: Sun et al. 2023. Costs a forward pass over the sample, and hardly any memory.
+
+    Args:
+        per_output: Single weights compete within their output, as published; else within their
+            layer. Groups of several weights always compete within their layer.
+
+    """
+
+    calibrated = True
+
+    def __init__(self, per_output: bool = True) -> None:
+        self.per_output = per_output
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """(in,), the sum of squares of each input."""
+        return inputs.square().sum((0, 1))
+
+    def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
+        """Return |w| ||x||."""
+        return (weight.abs().flatten(1) * scoring.learned.sqrt()).view_as(weight)

@@ -1,0 +1,121 @@
+"""Granularities whose groups span several layers of a block, so that they can be physically removed."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.granularity.granularity import Granularity
+from vitprune.pruning.granularity.units import Part, Unit
+
+ATTENTION = ("query", "key", "value", "attn_out")
+
+
+MLP = ("mlp_in", "mlp_out")
+
+
+class Coupled(Granularity):
+    """A granularity whose groups span layers of one block.
+
+    Args:
+        round_to: Every layer keeps a multiple of this number of groups; it must divide them.
+        uniform: Keep the same number in every layer, so that plain `transformers` loads the shrunk
+            model.
+
+    """
+
+    def __init__(self, round_to: int = 1, uniform: bool = False) -> None:
+        if round_to < 1:
+            raise UsageError(f"round_to must be at least 1, not {round_to}.")
+        self.round_to, self.uniform = round_to, uniform
+
+    @abstractmethod
+    def couple(self, layers: Sequence[Layer]) -> list[Unit]:
+        """Return the units of complete blocks."""
+
+    def units(self, layers: Sequence[Layer]) -> list[Unit]:
+        """Return one or two units for each block."""
+        units = self.couple(layers)
+        sizes = {unit.groups // unit.pools for unit in units}
+        if self.uniform and len(sizes) > 1:
+            raise UsageError(
+                f"{self} needs as many groups in every layer, and they have {sorted(sizes)}."
+            )
+        return units
+
+    def unit(
+        self,
+        layers: Sequence[Layer],
+        views: Sequence[Callable[[Tensor], Tensor]],
+        groups: int,
+        heads: int | None = None,
+    ) -> Unit:
+        """Build the unit of some layers with these views; `groups` of each of the `heads`, if they are told apart."""
+        if groups % self.round_to:
+            raise UsageError(
+                f"round_to {self.round_to} does not divide the {groups} groups of {layers[0].name}."
+            )
+        return Unit(
+            tuple(Part(layer, view) for layer, view in zip(layers, views, strict=True)),
+            group_dims=2 if heads else 1,
+            pools=heads or 1,
+            round_to=self.round_to,
+            survivors=1,
+            tie=type(self).__name__ if self.uniform else None,
+        )
+
+
+def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Layer]]:
+    """Collect the layers of each block in the order of the granularity's roles.
+
+    Raises:
+        UsageError: If a layer has another role, or a block lacks one of the roles.
+
+    """
+    check_roles(layers, granularity)
+    roles, blocks = granularity.roles or (), dict[int | None, dict[str, Layer]]()
+    for layer in layers:
+        other = blocks.setdefault(layer.block, {}).setdefault(layer.role, layer)
+        if other is not layer:
+            raise UsageError(
+                f"{granularity} needs one {layer.role} in each block, and here are {other.name} "
+                f"and {layer.name}: leave one out by pruning.layers.exclude."
+            )
+    for block, found in blocks.items():
+        missing = [role for role in roles if role not in found]
+        if missing:
+            raise UsageError(
+                f"{granularity} prunes {', '.join(roles)} together, but block {block} lacks "
+                f"{', '.join(missing)}."
+            )
+    return [[found[role] for role in roles] for found in blocks.values()]
+
+
+def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
+    return [layer for layer in layers if layer.role in (granularity.roles or ())]
+
+
+def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
+    for layer in layers:
+        if layer.role not in (granularity.roles or ()):
+            raise UsageError(
+                f"{granularity} prunes {', '.join(granularity.roles or ())}; {layer.name} has the "
+                f"role {layer.role}. Leave pruning.layers.roles away to select what it prunes."
+            )
+
+
+def heads_of(layer: Layer, granularity: Granularity) -> int:
+    """Return the number of heads that a query, key or value layer computes.
+
+    Raises:
+        UsageError: If the model does not say, or they do not divide its outputs.
+
+    """
+    if layer.heads is None or layer.shape[0] % layer.heads:
+        raise UsageError(
+            f"{granularity} needs attention heads, and {layer.name} has none that divide its "
+            "outputs."
+        )
+    return layer.heads

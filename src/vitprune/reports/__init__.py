@@ -1,0 +1,1 @@
+"""Runs compared, and a run on one HTML page."""

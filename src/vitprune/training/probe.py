@@ -1,0 +1,165 @@
+"""Score a LightningModule on its validation data in the middle of training, and leave no trace."""
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.data import extract_batch_size
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
+from torch import Tensor
+from torchmetrics import Metric
+
+from vitprune.errors import UsageError
+from vitprune.pruning.masks.sharding import reshard
+
+
+@torch.no_grad()
+def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
+    """Run the module's own `validation_step` over the validation data and return what it logs, by
+    name.
+
+    What the module logs in `on_validation_epoch_end` counts as well. Torchmetrics are computed over
+    all batches (and ranks); plain values are averaged, weighted by the size of their batch. Metrics
+    are reset before and after; the mode of every submodule is restored; loggers and other callbacks
+    hear nothing of it.
+    """
+    collected = _Collector()
+    with (
+        silenced(module, collected),
+        isolate_rng(),
+    ):  # a new iterator draws from the global generators
+        module.on_validation_epoch_start()
+        for index, batch in enumerate(_batches(trainer)):
+            collected.batch = to_device(trainer, module, batch)
+            with trainer.precision_plugin.val_step_context():
+                run_step(module.validation_step, collected.batch, index)
+        collected.batch = None
+        module.on_validation_epoch_end()
+        return collected.results(trainer)
+
+
+@contextmanager
+def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
+    """Put a module into evaluation mode and let it log into `collected`; its modes and its metrics are as before afterwards."""
+    collected = collected or _Collector()
+    modes = {name: child.training for name, child in module.named_modules()}
+    states = [(child, _state_of(child)) for child in module.modules() if isinstance(child, Metric)]
+    for metric, _ in states:
+        metric.reset()
+    module.eval()
+    module.log = collected.log
+    module.log_dict = collected.log_dict
+    try:
+        yield
+    finally:
+        del module.log, module.log_dict
+        reshard(module)
+        for metric, state in states:
+            metric.reset()
+            metric.__dict__.update(state)
+        for name, child in module.named_modules():
+            child.training = modes[name]
+
+
+def _state_of(metric: Metric) -> dict[str, Any]:
+    """Copy what a metric has accumulated."""
+    return {
+        name: copy.deepcopy(metric.__dict__[name])
+        for name in (*metric._defaults, "_update_count", "_computed")
+    }
+
+
+def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
+    """Run a module's step as Lightning does, with the number of the batch only if the step takes it."""
+    return (
+        step(batch, index)
+        if is_param_in_hook_signature(step, "batch_idx", min_args=2)
+        else step(batch)
+    )
+
+
+def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
+    """Take a batch from a loader to the device, as a Trainer does."""
+    batch = trainer.precision_plugin.convert_input(batch)
+    batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+    return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+
+def _batches(trainer: Trainer) -> Iterator[Any]:
+    """Yield the batches that a validation epoch would see.
+
+    Raises:
+        UsageError: If there are several loaders, whose metrics Lightning gives names of their own.
+
+    """
+    if trainer.enable_validation:
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()  # not done yet where the first epochs are not validated
+    if not trainer.num_val_batches:
+        return
+    loaders = trainer.val_dataloaders
+    if isinstance(loaders, list | tuple):
+        if len(loaders) > 1:
+            raise UsageError(
+                f"pruning.monitor needs one validation loader, and there are {len(loaders)}: set "
+                "it to None."
+            )
+        loaders = loaders[0]
+    limit = trainer.num_val_batches[0]
+    yield from itertools.islice(loaders, None if limit == float("inf") else int(limit))
+
+
+class _Collector:
+    """Stands in for `LightningModule.log`, and weighs plain values as that does.
+
+    Attributes:
+        batch: The one that is being validated.
+
+    """
+
+    def __init__(self) -> None:
+        self.batch: Any = None
+        self.metrics: dict[str, Metric] = {}
+        self.sums: dict[str, tuple[float, float]] = {}
+
+    def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
+        if isinstance(value, Metric):
+            self.metrics[name] = value
+            return
+        value = value.detach() if isinstance(value, Tensor) else value
+        total, weight = self.sums.get(name, (0.0, 0.0))
+        size = batch_size or (1 if self.batch is None else extract_batch_size(self.batch))
+        self.sums[name] = (total + float(value) * size, weight + size)
+
+    def log_dict(self, values: dict[str, Any], *_: Any, **options: Any) -> None:
+        for name, value in values.items():
+            self.log(name, value, **options)
+
+    def results(self, trainer: Trainer) -> dict[str, float]:
+        computed = {name: float(metric.compute()) for name, metric in self.metrics.items()}
+        for name, sums in self.sums.items():
+            total, weight = sum_over_ranks(
+                trainer, torch.tensor(sums, dtype=torch.float64)
+            ).tolist()
+            computed[name] = total / weight
+        return computed
+
+
+def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks."""
+    if trainer.world_size == 1:
+        return value
+    reduced = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="sum")
+    assert isinstance(reduced, Tensor)
+    return reduced.to(value.device)
+
+
+@rank_zero_only
+def announce(line: str) -> None:
+    """Print a line above the progress bar, once."""
+    print(line, flush=True)

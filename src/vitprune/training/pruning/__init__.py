@@ -1,0 +1,1 @@
+"""The pruning callback and its state."""
