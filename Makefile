@@ -43,7 +43,7 @@ audit:  ## known vulnerabilities of the pinned dependencies
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as in `make test`
-	FUZZ=600 $(BIN)/python -m pytest tests/test_fuzz.py
+	FUZZ=600 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 
 faults: $(VENV)/installed-test  ## kill the digits default a dozen times at random moments; needs some minutes
 	$(BIN)/python scripts/faults/kill_loop.py

@@ -19,9 +19,9 @@ from lightning import Callback, Fabric
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
+from tests.cli.test_cli import SMALL
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
-from tests.test_axes import CRITERIA, GRANULARITIES
-from tests.test_cli import SMALL
+from tests.pruning.test_axes import CRITERIA, GRANULARITIES
 from vitprune.cli.main import main
 from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
@@ -60,7 +60,7 @@ from vitprune.pruning import (
 )
 from vitprune.training.pruning.calibration import calibrate_on
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 METHODS = [Method(c, g) for c in (Magnitude(), Random()) for g in (Element(), Row(), Column())]
 
 

@@ -18,13 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from vitprune.analysis import tables
 
 from tests.conftest import tiny_net, tiny_swin
-from tests.test_sensitivity import ARGUMENTS, assert_not_blank
+from tests.evaluation.test_sensitivity import ARGUMENTS, assert_not_blank
 from vitprune.cli.folder_commands import short_names
 from vitprune.cli.main import main
-from vitprune.evaluation import histograms, sensitivity, sweep
+from vitprune.evaluation import histograms, sensitivity, sweep, tables
 from vitprune.figures.heads import head_densities
 from vitprune.figures.plots import plot_density
 from vitprune.figures.run import figures_of

@@ -12,7 +12,7 @@ from tests.two_ranks import CROSSED, SETTINGS
 from tests.two_ranks import main as train
 from vitprune.runs.checkpoint_files import read_checkpoint
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STRATEGIES = ["ddp", "fsdp"]
 
 

@@ -25,7 +25,7 @@ from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.runs.commands import command_line, command_of
 from vitprune.runs.metrics import read_metrics
 
-CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
+CONFIG_FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(CONFIG_FOLDER.rglob("*.yaml"))
 SMALL = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu", "--data.num_workers=0"]
 DIGITS = ["--data.max_images", "{train: 256, validation: 64}", "--data.batch_size=32"]

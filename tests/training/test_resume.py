@@ -42,7 +42,7 @@ from vitprune.runs.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vitprune.runs.metrics import MetricsCSV, read_metrics
 from vitprune.training.throughput import Throughput
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS = 5  # batches an epoch, below
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-STUDY = Path(__file__).parents[1] / "scripts" / "study"
+STUDY = Path(__file__).parents[2] / "scripts" / "study"
 
 
 @pytest.fixture

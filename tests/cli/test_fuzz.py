@@ -16,7 +16,7 @@ from vitprune.cli.main import PruningCLI, main
 from vitprune.data import sources
 
 COUNT = int(os.environ.get("FUZZ", 60))
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 SAFE = ["--trainer.fast_dev_run=true", "--trainer.accelerator=cpu", "--data.num_workers=0"]
 VALUES = [
     None,
