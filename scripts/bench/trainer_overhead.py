@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import torch
 from lightning import Trainer
@@ -24,6 +25,7 @@ from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, OneShot
 from vitprune.runs.checkpoint_files import AtomicCheckpointIO
 from vitprune.runs.metrics import MetricsCSV
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
@@ -79,7 +81,7 @@ def full(data: list[dict[str, torch.Tensor]], folder: str) -> float:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=1,
-        logger=[logger, MetricsCSV(logger.log_dir)],
+        logger=[logger, MetricsCSV(RunFolder(Path(logger.log_dir)))],
         callbacks=[*callbacks, LearningRateMonitor(logging_interval="step")],
         plugins=[AtomicCheckpointIO()],
         enable_progress_bar=False,

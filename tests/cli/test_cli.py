@@ -24,6 +24,7 @@ from vitprune.data import ImageData
 from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.runs.commands import command_line, command_of
 from vitprune.runs.metrics import read_metrics
+from vitprune.runs.run_folder import RunFolder
 
 CONFIG_FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(CONFIG_FOLDER.rglob("*.yaml"))
@@ -106,7 +107,7 @@ class TestWhatARunLeavesBehind:
         assert len(events.Scalars("round/after_pruning")) == 2
 
     def test_the_csv_has_the_same_scalars(self, finished_run):
-        curves = read_metrics(finished_run)
+        curves = read_metrics(RunFolder(finished_run))
         events = EventAccumulator(str(finished_run)).Reload()
         for name in ("val/accuracy", "sparsity/prunable", "train/loss"):
             assert {e.step: pytest.approx(e.value) for e in events.Scalars(name)} == curves[name]
@@ -203,7 +204,7 @@ class TestVerbs:
     ):
         main(["validate", "--ckpt_path", str(finished_run / "checkpoints" / "last.ckpt")])
         report = json.loads((finished_run / "export" / "report.json").read_text())
-        last = read_metrics(finished_run)["val/accuracy"]
+        last = read_metrics(RunFolder(finished_run))["val/accuracy"]
         assert f" {last[max(last)]} " in capsys.readouterr().out
         main(["test", "--ckpt_path", str(finished_run / "checkpoints" / "best.ckpt"), *SMALL])
         assert "test/accuracy" in capsys.readouterr().out
@@ -371,7 +372,7 @@ class TestPlacesOfRuns:
             "version_0"
         ]
         run = tmp_path / "runs" / "lightning_logs" / "version_0"
-        assert max(read_metrics(run)["epoch"].values()) == 1
+        assert max(read_metrics(RunFolder(run))["epoch"].values()) == 1
         settings = yaml.safe_load(
             (run / "config.yaml").read_text()
         )  # which a third start without words goes on under

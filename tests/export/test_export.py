@@ -47,6 +47,7 @@ from vitprune.pruning import (
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.runs.metrics import MetricsCSV
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 
 PLAIN = """
@@ -96,7 +97,7 @@ def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **
         callbacks=callbacks,
         enable_checkpointing=True,
         max_epochs=max_epochs,
-        logger=[MetricsCSV(folder)],
+        logger=[MetricsCSV(RunFolder(folder))],
     )
     trainer.fit(model, data)
     return model, data

@@ -40,6 +40,7 @@ from vitprune.pruning import (
 from vitprune.pruning.settings import first_difference
 from vitprune.runs.checkpoint_files import AtomicCheckpointIO, read_checkpoint
 from vitprune.runs.metrics import MetricsCSV, read_metrics
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.throughput import Throughput
 
 ROOT = Path(__file__).parents[2]
@@ -267,7 +268,7 @@ def test_a_checkpoint_of_another_pruning_setting_is_refused(tmp_path, change, me
 def test_images_are_counted_once_also_over_an_interruption(tmp_path):
     last = str(tmp_path / "last.ckpt")
     for after, ckpt in ((7, None), (-1, last)):
-        callbacks, logger = [Throughput()], MetricsCSV(tmp_path)
+        callbacks, logger = [Throughput()], MetricsCSV(RunFolder(tmp_path))
         run(
             tmp_path,
             after,
@@ -277,7 +278,9 @@ def test_images_are_counted_once_also_over_an_interruption(tmp_path):
             callbacks=callbacks,
             logger=logger,
         )
-    assert max(read_metrics(tmp_path)["throughput/images_seen"].values()) == 4 * STEPS * 16
+    assert (
+        max(read_metrics(RunFolder(tmp_path))["throughput/images_seen"].values()) == 4 * STEPS * 16
+    )
 
 
 def test_batches_of_another_size_in_the_middle_of_an_epoch_are_refused(tmp_path):

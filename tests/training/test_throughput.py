@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from tests.conftest import Regression, quiet_trainer
 from vitprune.pruning import Cubic, IterativePruning
 from vitprune.runs.metrics import MetricsCSV, read_metrics
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.throughput import Throughput
 
 LOAD, STEP, OTHER, BATCH = 1.0, 3.0, 1000.0, 2
@@ -78,12 +79,12 @@ def test_nothing_but_steps_and_loading_counts(tmp_path, monkeypatch):
         tmp_path,
         max_epochs=2,
         callbacks=callbacks,
-        logger=MetricsCSV(tmp_path),
+        logger=MetricsCSV(RunFolder(tmp_path)),
         val_check_interval=2,
         log_every_n_steps=99,
     )
     trainer.fit(Timed(clock), *loaders)
-    metrics = read_metrics(tmp_path)
+    metrics = read_metrics(RunFolder(tmp_path))
     # four steps, and one wait: the others are behind a validation or a save. In the second epoch a
     # round precedes the first step.
     for epoch, steps in enumerate((4, 3)):

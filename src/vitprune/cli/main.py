@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+import vitprune.training.pruning.guarded  # noqa: F401  # so that AccuracyGuarded is known by name
 from vitprune.cli import folder_commands
 from vitprune.cli.arguments import resolve_arguments
 from vitprune.cli.errors import explain
@@ -31,6 +32,7 @@ from vitprune.runs.checkpoint_files import VALID, AtomicCheckpointIO, read_check
 from vitprune.runs.commands import command_line
 from vitprune.runs.folder import began_from, check_unfinished, find_last, resolve_checkpoint, run_of
 from vitprune.runs.loggers import RunLoggers
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
@@ -184,7 +186,8 @@ class PruningCLI(LightningCLI):
             self.run_loggers, kwargs["logger"] = None, settings["logger"]
             if kwargs["logger"] in (None, True):
                 self.run_loggers = RunLoggers(
-                    Path(settings["default_root_dir"] or "."), self.continued_run
+                    Path(settings["default_root_dir"] or "."),
+                    RunFolder(self.continued_run) if self.continued_run else None,
                 )
                 kwargs["logger"] = [self.run_loggers.tensorboard, self.run_loggers.metrics]
             if not kwargs["logger"]:

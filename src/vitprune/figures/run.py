@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from vitprune.figures.plots import plot_density, plot_training
 from vitprune.runs.metrics import read_metrics
+from vitprune.runs.run_folder import RunFolder
 
 
 def draw(report: dict[str, Any], folder: Path, run_folder: Path | None) -> list[str]:
@@ -29,7 +30,7 @@ def figures_of(report: dict[str, Any], run_folder: Path | None) -> dict[str, Fig
 
 def _training(run_folder: Path, report: dict[str, Any]) -> Figure | None:
     """Draw accuracy and sparsity over the epochs of a run from its `metrics.csv`; None if that has no epochs yet."""
-    curves = read_metrics(run_folder)
+    curves = read_metrics(RunFolder(run_folder))
     if "epoch" not in curves:
         return None
     accuracies = any(

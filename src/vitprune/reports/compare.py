@@ -15,6 +15,7 @@ from vitprune.errors import UsageError
 from vitprune.evaluation import sweep
 from vitprune.figures.curves import LINES, MARKERS
 from vitprune.runs.metrics import read_metrics
+from vitprune.runs.run_folder import RunFolder
 
 REPORT = Path("export") / "report.json"
 AXES = {
@@ -90,7 +91,7 @@ def _read_run(folder: Path, name: str) -> Row:
         json.loads((folder / REPORT).read_text()),
         yaml.safe_load((folder / "config.yaml").read_text()),
     )
-    rounds, seen = report["rounds"], read_metrics(folder).get("throughput/images_seen")
+    rounds, seen = report["rounds"], read_metrics(RunFolder(folder)).get("throughput/images_seen")
     return Row(
         name=name,
         kind="iterative" if len(rounds) > 1 else "one-shot" if rounds else "dense",

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-KEY = "commands"
+RESUMING = ("fit --ckpt_path last", "fit --ckpt_path=last")
 
 
-GOING_ON = ("fit --ckpt_path last", "fit --ckpt_path=last")
+def command_to_repeat(commands: Sequence[str]) -> str:
+    """Return the command line that repeats a run.
 
+    Commands that only resumed it after an interruption are left out.
 
-def command_of(checkpoint: dict[str, Any]) -> str:
-    """Return what to type to repeat the run of a checkpoint; of one that does not say, the command
-    of this process.
+    Args:
+        commands: Commands of the run, the first one first; if empty, the command of this process.
 
-    What only went on after an interruption is left out: a run that is repeated without one is
-    finished by then.
     """
-    first, *later = checkpoint.get(KEY, [command_line(sys.argv)])
-    return " && ".join([first, *(command for command in later if not command.endswith(GOING_ON))])
+    first, *later = commands or [command_line(sys.argv)]
+    return " && ".join([first, *(command for command in later if not command.endswith(RESUMING))])
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -31,9 +30,17 @@ def command_line(words: Sequence[str]) -> str:
 
     """
     program = Path(words[0]).resolve()
-    module, script = (
-        ["python", "-m", program.parent.name],
-        ["python", f"{program.parent.name}/{program.name}"],
-    )
-    start = {"vitprune": ["vitprune"], "__main__.py": module}.get(program.name, script)
-    return shlex.join([*start, *words[1:]])
+    starts = {
+        "vitprune": ["vitprune"],
+        "__main__.py": ["python", "-m", program.parent.name],
+    }
+    script = ["python", f"{program.parent.name}/{program.name}"]
+    return shlex.join([*starts.get(program.name, script), *words[1:]])
+
+
+KEY = "commands"
+
+
+def command_of(checkpoint: dict[str, Any]) -> str:
+    """Return the command line that repeats the run of a checkpoint."""
+    return command_to_repeat(checkpoint.get(KEY, []))

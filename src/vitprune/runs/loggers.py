@@ -1,44 +1,50 @@
-"""TensorBoard and CSV in the folder of a run, and what becomes of that folder before the first step."""
+"""TensorBoard and CSV loggers in the folder of a run."""
 
 import shutil
 from pathlib import Path
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from vitprune.runs.folder import LOGS
 from vitprune.runs.metrics import MetricsCSV
+from vitprune.runs.run_folder import LOGS, RunFolder
 
 
 class RunLoggers:
-    """The loggers of a new run, or of one that goes on in its own folder.
+    """The loggers of a new run, or of one that is resumed in its own folder.
 
     Args:
-        root: Where the folders of runs are.
-        continued: Folder of the run that goes on; None for a new one.
+        root: Folder that holds `lightning_logs`.
+        resumed: The run that is resumed; None for a new one.
 
     """
 
-    def __init__(self, root: Path, continued: Path | None) -> None:
-        version = continued.name if continued else None
+    def __init__(self, root: Path, resumed: RunFolder | None) -> None:
+        version = resumed.path.name if resumed else None
         self.tensorboard = TensorBoardLogger(
             root, name=LOGS, version=version, default_hp_metric=False
         )
-        self.metrics = MetricsCSV(self.tensorboard.log_dir)
-        self._is_new, self._made = continued is None, False
+        self.metrics = MetricsCSV(self.folder)
+        self._is_new = resumed is None
+        self._created = False
+
+    @property
+    def folder(self) -> RunFolder:
+        """Folder of the run."""
+        return RunFolder(Path(self.tensorboard.log_dir))
 
     def make_folder(self) -> None:
-        """Make the folder of a new run, with the next number if one that was started at the same time has this one."""
-        while self._is_new and not self._made:
-            folder = Path(self.tensorboard.log_dir)
+        """Create the folder of a new run, with the next number if another run has taken this one."""
+        while self._is_new and not self._created:
             try:
-                folder.mkdir(parents=True)
+                self.folder.path.mkdir(parents=True)
             except FileExistsError:
+                # the Trainer holds this logger already, so it cannot be replaced
                 self.tensorboard._version = int(self.tensorboard.version) + 1
             else:
-                self.metrics.path, self._made = folder / self.metrics.name, True
+                self.metrics.folder = self.folder
+                self._created = True
 
     def discard_folder(self) -> None:
-        """Take the folder away again if it was made here and nothing has been saved to it."""
-        folder = Path(self.tensorboard.log_dir)
-        if self._made and not (folder / "checkpoints").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        """Delete a folder that was created here if no checkpoint was saved to it."""
+        if self._created and not self.folder.checkpoints.exists():
+            shutil.rmtree(self.folder.path, ignore_errors=True)

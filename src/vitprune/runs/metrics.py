@@ -1,65 +1,66 @@
-"""Every logged scalar as one line of a CSV file, which a resumed run goes on writing."""
+"""`metrics.csv`: every logged scalar as one line, which a resumed run continues."""
 
 import contextlib
 import csv
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from vitprune.runs.run_folder import RunFolder
+
 HEADER = ("step", "metric", "value")
 
 
 class MetricsCSV(Logger):
-    """Append `step, metric, value` to `metrics.csv` in the run's folder.
+    """Append `step, metric, value` to `metrics.csv` in the folder of a run.
 
-    A run that goes on from a checkpoint repeats the lines since then, with the same values.
+    A resumed run repeats the lines since its checkpoint, with the same values.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run.
 
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         super().__init__()
-        self.path = Path(folder) / "metrics.csv"
+        self.folder = folder
 
     @property
     def name(self) -> str:
         """Name of the file."""
-        return self.path.name
+        return self.folder.metrics.name
 
     @property
     def version(self) -> str:
-        """Name of the run's folder."""
-        return self.path.parent.name
+        """Name of the folder of the run."""
+        return self.folder.path.name
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append the scalars."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not self.path.exists()
-        with self.path.open("a", newline="") as file:
+        path = self.folder.metrics
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
             writer = csv.writer(file)
-            if fresh:
+            if is_new:
                 writer.writerow(HEADER)
             writer.writerows((step, name, float(value)) for name, value in metrics.items())
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: `config.yaml` has them."""
+        """Do nothing: `config.yaml` holds the hyperparameters."""
 
 
-def read_metrics(folder: str | Path) -> dict[str, dict[int, float]]:
-    """Read `metrics.csv` of a run as {metric: {step: value}}; the last value of a step counts.
+def read_metrics(run: RunFolder) -> dict[str, dict[int, float]]:
+    """Read the metrics of a run as {metric: {step: value}}; the last value of a step counts.
 
-    A line that a power loss tore is left out; a run without the file has no curves.
+    An incomplete line is skipped. A run without the file has no metrics.
     """
     curves: dict[str, dict[int, float]] = {}
-    path = Path(folder) / "metrics.csv"
-    if not path.exists():
+    if not run.metrics.exists():
         return curves
-    with path.open(newline="") as file:
+    with run.metrics.open(newline="") as file:
         for row in csv.reader(file):
             with contextlib.suppress(ValueError):
                 step, name, value = row

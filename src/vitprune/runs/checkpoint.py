@@ -1,0 +1,137 @@
+"""A training checkpoint: every key of the file, and how it is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitprune.errors import UsageError
+
+VALID = (
+    "A checkpoint is a .ckpt file, or the folder of the run that saved it "
+    "(lightning_logs/version_N), or 'last'."
+)
+
+# Keys that the callbacks and the data module of this package add to Lightning's.
+COMMANDS = "commands"
+GENERATORS = "generators"
+IMAGES_SEEN = "images_seen"
+# State keys, fixed so that a renamed class still finds its state.
+DATA = "ImageData"
+PRUNING = "IterativePruning"
+RUN_CHECKPOINTS = "RunCheckpoints"
+
+PRUNING_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class TrainingCheckpoint:
+    """A training checkpoint of this package.
+
+    Attributes:
+        path: Path of the file.
+        content: Content of the file, as Lightning saved it.
+
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "TrainingCheckpoint":
+        """Read a checkpoint without executing anything in it.
+
+        Raises:
+            UsageError: If there is no such file; if it is damaged, contains code, or was saved by
+                another program or by an incompatible version.
+
+        """
+        path = Path(path)
+        _check_path(path)
+        content = _load(path)
+        missing = [key for key in ("state_dict", "loops", "epoch", DATA) if key not in content]
+        if missing:
+            raise UsageError(
+                f"{str(path)!r} is not a checkpoint of vitprune: it has no {missing[0]!r}. {VALID}"
+            )
+        check_format(content.get("callbacks", {}).get(PRUNING), str(path))
+        return cls(path, content)
+
+    @property
+    def epoch(self) -> int:
+        """Number of completed epochs."""
+        return int(self.content[DATA]["epoch"])
+
+    @property
+    def step(self) -> int:
+        """Number of optimizer steps."""
+        return int(self.content["global_step"])
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """State dict of the LightningModule."""
+        return self.content["state_dict"]
+
+    @property
+    def pretrained(self) -> str | None:
+        """Name of the pretrained model that training started from."""
+        return self.content.get("hyper_parameters", {}).get("pretrained")
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands that started and resumed the run; empty if it was started from Python."""
+        return list(self.content.get(COMMANDS, []))
+
+    @property
+    def pruning(self) -> Mapping[str, Any] | None:
+        """State of the pruning callback; None if nothing was pruned."""
+        return self.content.get("callbacks", {}).get(PRUNING)
+
+    @property
+    def run_checkpoints(self) -> Mapping[str, Any] | None:
+        """State of the callback that saves checkpoints: the best metric so far."""
+        return self.content.get("callbacks", {}).get(RUN_CHECKPOINTS)
+
+
+def check_format(pruning: Mapping[str, Any] | None, name: str) -> None:
+    """Raise `UsageError` if the state of the pruning callback has another format.
+
+    Args:
+        pruning: The state; None if nothing was pruned.
+        name: Path of the checkpoint, for the message.
+
+    """
+    if pruning is not None and pruning.get("format") != PRUNING_FORMAT:
+        raise UsageError(
+            f"{name!r} was saved by another version of vitprune (pruning state of format "
+            f"{pruning.get('format', 1)}, not {PRUNING_FORMAT}). Resume it with that version, or "
+            "start a new run from its export with --model.pretrained."
+        )
+
+
+def _check_path(path: Path) -> None:
+    if (path / "config.json").is_file():
+        raise UsageError(
+            f"{str(path)!r} is an exported model, not a checkpoint. Use it as --model.pretrained. "
+            f"{VALID}"
+        )
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder without checkpoints. {VALID}")
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {str(path)!r}. {VALID}")
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"{str(path)!r} is not a checkpoint that can be loaded safely: {reason}"
+        ) from error
+    if not isinstance(content, dict):
+        raise UsageError(f"{str(path)!r} is not a training checkpoint. {VALID}")
+    return content

@@ -1,0 +1,157 @@
+"""The folder of a run: the one place that knows the names of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from vitprune.errors import UsageError
+
+LOGS = "lightning_logs"
+CHECKPOINTS = "checkpoints"
+VERSION = "version_"
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """A folder that holds an exported model.
+
+    Attributes:
+        path: Path of the folder.
+
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Configuration of the model."""
+        return self.path / "config.json"
+
+    @property
+    def weights(self) -> Path:
+        """Weights as plain `transformers` loads them."""
+        return self.path / "model.safetensors"
+
+    @property
+    def report(self) -> Path:
+        """Numbers about the run and the export; see `RunReport`."""
+        return self.path / "report.json"
+
+    @property
+    def card(self) -> Path:
+        """Model card."""
+        return self.path / "README.md"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the figures."""
+        return self.path / "plots"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, `lightning_logs/version_N`.
+
+    Attributes:
+        path: Path of the folder.
+
+    """
+
+    path: Path
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> "RunFolder | None":
+        """Return the run that saved a checkpoint; None if the file was moved out of its run."""
+        folder = checkpoint.parent
+        return cls(folder.parent) if folder.name == CHECKPOINTS else None
+
+    @property
+    def config(self) -> Path:
+        """Configuration that repeats the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Every logged scalar as `step, metric, value`."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint to resume from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint with the best validation metric at the final sparsity."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def export(self) -> ExportFolder:
+        """Exported model."""
+        return ExportFolder(self.path / "export")
+
+    @property
+    def html_report(self) -> Path:
+        """Page that `vitprune report` writes."""
+        return self.path / "report.html"
+
+    def results(self, subcommand: str) -> Path:
+        """Return the folder of what a subcommand such as `sensitivity` measured on this run."""
+        return self.path / subcommand
+
+    def best_or_last(self) -> Path:
+        """Return the best checkpoint; the last one if no best one was saved."""
+        return self.best if self.best.is_file() else self.last
+
+    def started_from(self) -> str | None:
+        """Return the checkpoint that the run was started from; None if there was none."""
+        return (
+            yaml.safe_load(self.config.read_text())["ckpt_path"] if self.config.is_file() else None
+        )
+
+    def is_exported(self) -> bool:
+        """Return whether the export exists and is at least as new as the last checkpoint."""
+        report = self.export.report
+        return report.is_file() and report.stat().st_mtime >= self.last.stat().st_mtime
+
+
+def run_folders(root: Path) -> dict[int, RunFolder]:
+    """Return the runs under a root folder by their number."""
+    folders = (root / LOGS).glob(f"{VERSION}*")
+    numbers = {folder.name.removeprefix(VERSION): folder for folder in folders}
+    return {int(n): RunFolder(folder) for n, folder in numbers.items() if n.isdigit()}
+
+
+def new_run_folder(root: Path) -> RunFolder:
+    """Return the folder with the next free number; it is not created."""
+    return RunFolder(root / LOGS / f"{VERSION}{max(run_folders(root), default=-1) + 1}")
+
+
+def find_last(root: str | Path) -> Path:
+    """Return the newest last checkpoint of all runs under a root folder.
+
+    Raises:
+        UsageError: If no run has saved one.
+
+    """
+    found = [run.last for run in run_folders(Path(root)).values() if run.last.is_file()]
+    if not found:
+        raise UsageError(f"--ckpt_path last: no run in {Path(root) / LOGS} has saved a checkpoint.")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def resolve_checkpoint(path: str, subcommand: str) -> str:
+    """Return the path of a checkpoint.
+
+    The folder of a run stands for its last checkpoint when training, and else for its best one.
+    """
+    run = RunFolder(Path(path))
+    if not run.checkpoints.is_dir():
+        return path
+    return str(run.last if subcommand == "fit" else run.best_or_last())

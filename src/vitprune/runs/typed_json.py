@@ -1,0 +1,44 @@
+"""JSON files as dataclasses."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from vitprune.errors import UsageError
+from vitprune.runs.atomic import write_text
+
+T = TypeVar("T")
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a JSON file as an instance of a dataclass; unknown keys are ignored.
+
+    Raises:
+        UsageError: If the file cannot be read, or does not hold such an object.
+
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        raise UsageError(f"{path} is damaged or from another version: {_first(error)}.") from error
+
+
+def _first(error: ValidationError) -> str:
+    """Describe the first mistake that pydantic found: the key and what is wrong with it."""
+    mistake = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in mistake["loc"])
+    return f"{key}: {mistake['msg']}" if key else mistake["msg"]
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a dataclass as an indented JSON file, whole or not at all."""
+    write_text(path, json.dumps(as_plain(value), indent=2) + "\n")
+
+
+def as_plain(value: object) -> Any:
+    """Return a dataclass as dictionaries, lists, strings and numbers."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
