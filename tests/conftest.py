@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoConfig, ViTImageProcessor
 
 from vitprune.model.loading import net_from_config
-from vitprune.training.checkpoints import RunCheckpoints
 
 torch.set_num_threads(1)  # more only get in each other's way on models this small
 
@@ -107,13 +106,6 @@ def regression_loader(images: int = 32, batch_size: int = 8) -> DataLoader:
     x = torch.randn(images, 8, generator=generator)
     y = torch.randn(images, 4, generator=generator)
     return DataLoader(TensorDataset(x, y), batch_size=batch_size)
-
-
-class Beside(RunCheckpoints):
-    """Checkpoints in the root folder of their trainer."""
-
-    def folder(self, trainer):
-        return Path(trainer.default_root_dir)
 
 
 def quiet_trainer(folder, **options) -> Trainer:

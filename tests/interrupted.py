@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from lightning import Callback
 
-from tests.conftest import Beside, quiet_trainer
-from vitprune.runs.checkpoint_files import AtomicCheckpointIO
+from tests.conftest import quiet_trainer
+from vitprune.runs.checkpoint_io import AtomicCheckpointIO
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -40,7 +41,7 @@ def train(
     **options,
 ):
     """Return everything that a finished run has come to, None for an interrupted one."""
-    checkpoints = Beside(monitor, every_n_steps)
+    checkpoints = RunCheckpoints(monitor, every_n_steps)
     trainer = quiet_trainer(
         folder,
         callbacks=[Interrupt(after_batches), pruning, ExactResume(), checkpoints, *callbacks],

@@ -13,7 +13,7 @@ import torch
 from lightning import Callback, seed_everything
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from tests.conftest import TINY, Beside, quiet_trainer
+from tests.conftest import TINY, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -51,7 +51,8 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.masks.sharding import whole
-from vitprune.runs.checkpoint_files import AtomicCheckpointIO
+from vitprune.runs.checkpoint_io import AtomicCheckpointIO
+from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
@@ -151,9 +152,9 @@ class Rounds(Callback):
         if (
             trainer.current_epoch == 1
             and trainer.is_global_zero
-            and (folder / "last.ckpt").exists()
+            and (folder / "checkpoints" / "last.ckpt").exists()
         ):
-            shutil.copy(folder / "last.ckpt", folder / "first.ckpt")
+            shutil.copy(folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "first.ckpt")
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if batch_idx == 0:
@@ -184,7 +185,7 @@ def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
         epochs = 1
     trainer = quiet_trainer(
         folder,
-        callbacks=[pruning, ExactResume(), Beside(), seen],
+        callbacks=[pruning, ExactResume(), RunCheckpoints(), seen],
         enable_checkpointing=True,
         plugins=[AtomicCheckpointIO()],
         max_epochs=epochs,
@@ -214,8 +215,8 @@ if __name__ == "__main__":
                 root / f"{strategy}, then {other}" / setting,
                 setting,
                 other,
-                root / strategy / setting / "first.ckpt",
+                root / strategy / setting / "checkpoints" / "first.ckpt",
             )
-        last = root / strategy / "magnitude" / "last.ckpt"
+        last = root / strategy / "magnitude" / "checkpoints" / "last.ckpt"
         main(root / f"{strategy}, gone on with", "magnitude", strategy, last, epochs=4)
     torch.distributed.destroy_process_group()

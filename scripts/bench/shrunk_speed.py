@@ -27,7 +27,8 @@ from vitprune.export.exported import Exported
 from vitprune.export.formats import DTYPES
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks, read_widths
+from vitprune.model.anatomy.blocks import find_blocks
+from vitprune.model.anatomy.widths import read_widths
 
 MODELS = {
     "deit-tiny": {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768},

@@ -1,5 +1,9 @@
-"""The one exception that means: the input is at fault, and this sentence says how to mend it."""
+"""The exception for invalid input."""
 
 
 class UsageError(ValueError):
-    """Input that cannot work. The message names the thing and what would be valid; no traceback is needed."""
+    """Invalid input.
+
+    The message names the value and what would be valid. The command line prints it without a
+    traceback.
+    """

@@ -1,11 +1,10 @@
-"""Random numbers that depend on what they are for, never on what was drawn before."""
+"""Random seeds that depend on their purpose, never on earlier random numbers."""
 
 import random
 
 
 def seed_for(*key: object) -> int:
-    """Return a 63-bit seed that is a function of `key` alone: the same on every rank, worker,
-    platform and resume.
+    """Return a 63-bit seed for a key: the same on every rank, worker, platform and resume.
 
     Example:
         >>> seed_for(42, "augment", 3, 17) == seed_for(42, "augment", 3, 17)

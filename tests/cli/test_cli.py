@@ -21,8 +21,8 @@ from vitprune import __main__ as start
 from vitprune.assets import EMBEDDED
 from vitprune.cli.main import main
 from vitprune.data import ImageData
-from vitprune.runs.checkpoint_files import read_checkpoint
-from vitprune.runs.commands import command_line, command_of
+from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.runs.commands import command_line, command_to_repeat
 from vitprune.runs.metrics import read_metrics
 from vitprune.runs.run_folder import RunFolder
 
@@ -367,7 +367,7 @@ class TestPlacesOfRuns:
                 ]
             )
         main([*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"])
-        assert "going on with the newest run that has a checkpoint" in caplog.text
+        assert "Resuming " in caplog.text
         assert [path.name for path in (tmp_path / "runs" / "lightning_logs").iterdir()] == [
             "version_0"
         ]
@@ -377,7 +377,9 @@ class TestPlacesOfRuns:
             (run / "config.yaml").read_text()
         )  # which a third start without words goes on under
         assert (settings["trainer"]["max_epochs"], settings["ckpt_path"]) == (2, None)
-        first, second = command_of(read_checkpoint(run / "checkpoints" / "last.ckpt")).split(" && ")
+        first, second = command_to_repeat(
+            TrainingCheckpoint.read(run / "checkpoints" / "last.ckpt").commands
+        ).split(" && ")
         assert typed(first) == arguments
         assert typed(second) == [*arguments, "--ckpt_path=last", "--trainer.max_epochs=2"]
 
@@ -813,4 +815,4 @@ def test_a_card_leaves_out_what_only_went_on():
         "vitprune fit --ckpt_path last",
         "vitprune fit --ckpt_path last -c b.yaml",
     )
-    assert command_of({"commands": [began, went_on, extended]}) == f"{began} && {extended}"
+    assert command_to_repeat([began, went_on, extended]) == f"{began} && {extended}"

@@ -122,7 +122,12 @@ def run(folder, source, after_batches=-1, ckpt=None, workers=0):
 def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, workers):
     undisturbed = run(tmp_path / "a", shards, workers=workers)
     assert run(tmp_path / "b", shards, after, workers=workers) is None
-    resumed = run(tmp_path / "b", shards, ckpt=str(tmp_path / "b" / "last.ckpt"), workers=workers)
+    resumed = run(
+        tmp_path / "b",
+        shards,
+        ckpt=str(tmp_path / "b" / "checkpoints" / "last.ckpt"),
+        workers=workers,
+    )
     assert_same(undisturbed, resumed)
 
 
@@ -131,7 +136,7 @@ def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
     with pytest.raises(
         UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"
     ):
-        run(tmp_path, shards, ckpt=str(tmp_path / "last.ckpt"))
+        run(tmp_path, shards, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"))
 
 
 def test_shards_without_rows_are_not_waited_for(tmp_path):

@@ -34,7 +34,8 @@ from vitprune.evaluation.measuring import fingerprint
 from vitprune.evaluation.one_shot import check, learn, pruned
 from vitprune.evaluation.replay import Batch, record, replay
 from vitprune.model import ViTClassifier
-from vitprune.model.anatomy.layers import find_layers, find_stages, stages_before
+from vitprune.model.anatomy.layers import find_layers
+from vitprune.model.anatomy.stages import find_stages, stages_before
 from vitprune.pruning import (
     Branch,
     Column,

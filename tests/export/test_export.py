@@ -13,6 +13,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForImageClassification, ViTImageProcessor
 
 import vitprune
+from tests.checkpoints import read_raw
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.benchmark.candidates import image_shape
 from vitprune.data import ImageData
@@ -45,7 +46,6 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.pruning.sparsity import measure
-from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.runs.metrics import MetricsCSV
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
@@ -104,7 +104,7 @@ def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **
 
 
 def export(folder, model, data, which="last", **choices):
-    checkpoint = read_checkpoint(folder / "checkpoints" / f"{which}.ckpt")
+    checkpoint = read_raw(folder / "checkpoints" / f"{which}.ckpt")
     chosen = Choices(**choices)
     return checkpoint, export_checkpoint(
         checkpoint,

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.checkpoints import read_raw
 from tests.conftest import quiet_trainer, tiny_net
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor, masks
-from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.training.probe import silenced
 
 
@@ -73,7 +73,7 @@ def test_the_teacher_is_the_dense_model_frozen_and_in_no_checkpoint(tmp_path):
     trainer = quiet_trainer(tmp_path, max_epochs=1, callbacks=[IterativePruning(OneShot(0.5))])
     trainer.fit(model, data)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
-    checkpoint = read_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = read_raw(tmp_path / "a.ckpt")
     assert set(checkpoint["state_dict"]) == set(model.state_dict())
     assert not any("teacher" in name or "distillation" in name for name in checkpoint["state_dict"])
     dense = ViTClassifier("digits").net.state_dict()
@@ -114,18 +114,18 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
     ("build", "message"),
     [
         (lambda folder: Distillation(weight=0), "weight must lie"),
-        (lambda folder: Distillation(temperature=0), "positive temperature"),
+        (lambda folder: Distillation(temperature=0), "temperature must be positive"),
         (
             lambda folder: Distillation(teacher="nowhere"),
             "model.distillation.teacher 'nowhere' could not be loaded",
         ),
         (
             lambda folder: Distillation(teacher=str(folder)),
-            "teacher .* has num_labels 7, the model 10",
+            "teacher .* has num_labels 7, but the model has 10",
         ),
         (
             lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1),
-            "hidden_size 32, the model 64. With hidden_weight 0 it may",
+            "hidden_size 32, but the model has 64. Set model.distillation.hidden_weight to 0",
         ),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_classifier_of_another_size_is_rebuilt_and_the_user_told(pretrained, c
         model = ViTClassifier(str(pretrained), labels=["yes", "no"])
     assert model.net.classifier.out_features == 2
     assert model.net.config.id2label == {0: "yes", 1: "no"}
-    assert "has 10 classes of other names, the data 2: new classifier" in caplog.text
+    assert "re-initialising the 10-class head for 2 classes" in caplog.text
     reference = tiny_net(model.net.config.model_type)
     for ours, theirs in zip(find_layers(model.net)[:-1], find_layers(reference)[:-1], strict=True):
         assert torch.equal(ours.weight, theirs.weight)
@@ -49,7 +49,7 @@ def test_classes_that_a_model_knows_by_name_keep_their_rows(tmp_path, caplog):
     net.save_pretrained(tmp_path)
     with caplog.at_level("INFO"):
         model = ViTClassifier(str(tmp_path), labels=["church", "tench, Tinca tinca", "a"])
-    assert "knows the 3 classes of the data among 10: they stay" in caplog.text
+    assert "keeping the 3 matching rows of the 10-class head" in caplog.text
     assert (model.net.config.id2label, model.net.config.num_labels) == (
         {0: "church", 1: "tench, Tinca tinca", 2: "a"},
         3,
@@ -71,8 +71,8 @@ def test_a_backbone_gets_a_classifier_and_the_user_is_told(tmp_path, caplog):
     tiny_net("vit").vit.save_pretrained(tmp_path)
     with caplog.at_level("INFO"):
         ViTClassifier(str(tmp_path), labels=["yes", "no"])
-    assert "classes of other names, the data 2: new classifier" in caplog.text
-    with pytest.raises(UsageError, match="its classifier has no weights"):
+    assert "-class head for 2 classes" in caplog.text
+    with pytest.raises(UsageError, match="its classification head has no weights"):
         ViTClassifier(str(tmp_path))
 
 
@@ -93,7 +93,7 @@ def test_weights_that_are_missing_are_named(tmp_path):
     net.save_pretrained(tmp_path)
     with pytest.raises(
         UsageError,
-        match=r"1 of its weights are missing or of another shape, vit\.layers\.0\.attention\.q_proj\.weight for one",
+        match=r"missing weights, or of another shape: 1, such as vit\.layers\.0\.attention\.q_proj\.weight",
     ):
         ViTClassifier(str(tmp_path))
 
@@ -143,7 +143,7 @@ def test_without_labels_the_classes_are_those_of_the_model(pretrained):
         ),
         ({"architecture": {"hidden_size": 8}}, "needs a model_type"),
         ({"pretrained": "./none"}, "'./none' is not a folder"),
-        ({"pretrained": "nobody/nothing"}, "hub has no such image classifier or cannot be reached"),
+        ({"pretrained": "nobody/nothing"}, "the hub must be reachable"),
         ({"pretrained": "digits", "learning_rate": 0}, "learning_rate"),
         ({"pretrained": "digits", "label_smoothing": 1.0}, "label_smoothing"),
         ({"pretrained": "digits", "warmup_fraction": -0.1}, "warmup_fraction"),

@@ -9,11 +9,12 @@ import time
 
 import pytest
 
+from tests.checkpoints import read_raw
 from tests.children import Child, ranks
 from tests.interrupted import assert_same
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
-from vitprune.runs.checkpoint_files import read_checkpoint
+from vitprune.runs.checkpoint import TrainingCheckpoint
 
 STATE = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData")
 
@@ -23,7 +24,7 @@ def last(folder):
 
 
 def assert_finished_like(folder, undisturbed):
-    ours, theirs = read_checkpoint(last(folder)), read_checkpoint(last(undisturbed))
+    ours, theirs = read_raw(last(folder)), read_raw(last(undisturbed))
     for part in STATE:
         assert_same(ours[part], theirs[part], part)
     assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
@@ -48,7 +49,7 @@ def test_killed_again_and_again_at_random_moments(tmp_path, undisturbed):
         time.sleep(moments.uniform(0, 0.1))
         child.kill()
         assert child.wait() == -9
-        read_checkpoint(last(tmp_path))
+        read_raw(last(tmp_path))
     child = Child(tmp_path, "--ckpt_path=last")
     assert child.wait() == 0, child.output
     assert_finished_like(tmp_path, undisturbed)
@@ -59,7 +60,7 @@ def test_killed_while_a_checkpoint_is_being_saved(tmp_path, undisturbed):
     for moment in ("while a checkpoint is written", "before it is renamed", "after it is renamed"):
         child = Child(tmp_path, *(["--ckpt_path=last"] if steps else []), sabotage=moment)
         assert child.wait() == -9, child.output
-        steps.append(read_checkpoint(last(tmp_path))["global_step"])
+        steps.append(read_raw(last(tmp_path))["global_step"])
     assert steps == [
         11,
         22,
@@ -145,7 +146,7 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
         with pytest.raises(
             UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"
         ):
-            read_checkpoint(tmp_path / "last.ckpt")
+            TrainingCheckpoint.read(tmp_path / "last.ckpt")
 
 
 @pytest.mark.parametrize("taken_back", [True, False])
@@ -173,8 +174,8 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_bac
     child.kill(signal.SIGUSR1)
     assert child.wait() == 128 + signal.SIGUSR1, child.output
     assert (tmp_path / "queue").read_text() == "requeue 1234\n"
-    assert ("the job is back in its queue" in child.output) is taken_back
-    assert ("the job could not be put back into its queue: " in child.output) is not taken_back
+    assert ("The job was requeued" in child.output) is taken_back
+    assert ("The job was not requeued: " in child.output) is not taken_back
     assert "stopped by SIGUSR1" in child.output
     assert not list(
         tmp_path.glob("hpc_ckpt*")
@@ -216,7 +217,7 @@ def test_a_dead_rank(tmp_path, source, request):
     assert "another process of this run has ended" in survivor.output
     assert "Traceback" not in survivor.output
     if source == "stream":
-        ours, theirs = read_checkpoint(last(tmp_path / "broken"))["ImageData"]["streams"]
+        ours, theirs = read_raw(last(tmp_path / "broken"))["ImageData"]["streams"]
         assert ours["states"] != theirs["states"]
     resumed = ranks(tmp_path / "broken", *options, "--ckpt_path=last")
     assert [child.wait() for child in resumed] == [0, 0], resumed[0].output

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.checkpoints import read_raw
 from tests.two_ranks import CROSSED, SETTINGS
 from tests.two_ranks import main as train
-from vitprune.runs.checkpoint_files import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ["ddp", "fsdp"]
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_either_strategy_is_resumed_by_the_other(runs, strategy,
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_checkpoint_of_two_processes_is_resumed_by_one(runs, strategy, tmp_path):
-    train(tmp_path, "movement", ckpt=runs / strategy / "movement" / "first.ckpt")
+    train(tmp_path, "movement", ckpt=runs / strategy / "movement" / "checkpoints" / "first.ckpt")
     single, both = load(tmp_path), load(runs / strategy / "movement")
     assert all(
         torch.equal(both["masks"][1][name], single["masks"][0][name]) for name in both["masks"][1]
@@ -101,14 +101,16 @@ def test_a_checkpoint_of_two_processes_is_resumed_by_one(runs, strategy, tmp_pat
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_run_that_goes_on_elsewhere_takes_its_best_along(runs, strategy):
     before, after = (
-        read_checkpoint(runs / folder / "best.ckpt")
+        read_raw(runs / folder / "checkpoints" / "best.ckpt")
         for folder in (f"{strategy}/magnitude", f"{strategy}, gone on with")
     )
-    scores = [checkpoint["callbacks"]["Beside"]["best_score"] for checkpoint in (before, after)]
+    scores = [
+        checkpoint["callbacks"]["RunCheckpoints"]["best_score"] for checkpoint in (before, after)
+    ]
     assert scores[1] >= scores[0]
 
 
 def test_each_rank_has_its_own_random_numbers_in_the_checkpoint(runs):
-    generators = read_checkpoint(runs / "ddp" / "random" / "last.ckpt")["generators"]
+    generators = read_raw(runs / "ddp" / "random" / "checkpoints" / "last.ckpt")["generators"]
     assert len(generators) == 2
     assert not torch.equal(generators[0]["torch"], generators[1]["torch"])

@@ -13,6 +13,7 @@ import pytest
 import torch
 from lightning import Callback, seed_everything
 
+from tests.checkpoints import read_raw
 from tests.conftest import TINY, quiet_trainer
 from tests.interrupted import assert_same, train
 from vitprune.data import ImageData
@@ -38,7 +39,8 @@ from vitprune.pruning import (
     Weights,
 )
 from vitprune.pruning.settings import first_difference
-from vitprune.runs.checkpoint_files import AtomicCheckpointIO, read_checkpoint
+from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.runs.checkpoint_io import AtomicCheckpointIO
 from vitprune.runs.metrics import MetricsCSV, read_metrics
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.throughput import Throughput
@@ -157,7 +159,7 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     after, options = CASES[case]
     undisturbed = run(tmp_path / "undisturbed", workers=workers, **build(options))
     assert run(tmp_path / "disturbed", after, workers=workers, **build(options)) is None
-    last = tmp_path / "disturbed" / "last.ckpt"
+    last = tmp_path / "disturbed" / "checkpoints" / "last.ckpt"
     random.seed(1)
     resumed = run(tmp_path / "disturbed", ckpt=str(last), workers=workers, **build(options))
     assert_same(undisturbed, resumed)
@@ -177,7 +179,7 @@ def test_interrupted_twice(tmp_path):
     folder, ckpt = tmp_path / "b", None
     for after in (3, 8, 4):
         assert run(folder, after, ckpt=ckpt, every_n_steps=2) is None
-        ckpt = str(folder / "last.ckpt")
+        ckpt = str(folder / "checkpoints" / "last.ckpt")
     assert_same(undisturbed, run(folder, ckpt=ckpt, every_n_steps=2))
 
 
@@ -187,10 +189,10 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 
 def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp_path):
     result = run(tmp_path, max_epochs=5)
-    best = read_checkpoint(tmp_path / "best.ckpt")
+    best = read_raw(tmp_path / "checkpoints" / "best.ckpt")
     rounds = best["callbacks"]["IterativePruning"]["rounds"]
     assert len(rounds) == 3
-    assert best["callbacks"]["Beside"]["best_score"] == rounds[-1]["finetuned"]
+    assert best["callbacks"]["RunCheckpoints"]["best_score"] == rounds[-1]["finetuned"]
     model = ViTClassifier(
         **{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")}
     )
@@ -216,32 +218,36 @@ def test_weights_that_a_step_ruined_are_not_saved(tmp_path):
 
     with pytest.raises(UsageError, match=r"is no longer finite in epoch 1.*last good"):
         run(tmp_path, callbacks=[Ruin()])
-    state = read_checkpoint(tmp_path / "last.ckpt")["state_dict"]
+    state = read_raw(tmp_path / "checkpoints" / "last.ckpt")["state_dict"]
     assert all(value.isfinite().all() for value in state.values())
 
 
 def test_a_new_folder_gets_the_best_checkpoint_so_far(tmp_path):
     run(tmp_path / "old", max_epochs=4)
-    best = read_checkpoint(tmp_path / "old" / "best.ckpt")
-    run(tmp_path / "new", ckpt=str(tmp_path / "old" / "last.ckpt"), max_epochs=4)
-    assert_same(read_checkpoint(tmp_path / "new" / "best.ckpt")["state_dict"], best["state_dict"])
+    best = read_raw(tmp_path / "old" / "checkpoints" / "best.ckpt")
+    run(tmp_path / "new", ckpt=str(tmp_path / "old" / "checkpoints" / "last.ckpt"), max_epochs=4)
+    assert_same(
+        read_raw(tmp_path / "new" / "checkpoints" / "best.ckpt")["state_dict"], best["state_dict"]
+    )
 
 
 def test_a_torn_best_checkpoint_does_not_keep_a_run_from_going_on(tmp_path, caplog):
     run(tmp_path / "old", max_epochs=4)
-    best = tmp_path / "old" / "best.ckpt"
+    best = tmp_path / "old" / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:1000])
     with caplog.at_level("INFO"):
-        run(tmp_path / "new", ckpt=str(tmp_path / "old" / "last.ckpt"), max_epochs=5)
+        run(
+            tmp_path / "new", ckpt=str(tmp_path / "old" / "checkpoints" / "last.ckpt"), max_epochs=5
+        )
     assert "the best checkpoint so far is neither" in caplog.text
-    assert read_checkpoint(tmp_path / "new" / "best.ckpt")
+    assert read_raw(tmp_path / "new" / "checkpoints" / "best.ckpt")
 
 
 def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
     result = run(tmp_path, max_epochs=3, check_val_every_n_epoch=2)
-    best = read_checkpoint(tmp_path / "best.ckpt")
+    best = read_raw(tmp_path / "checkpoints" / "best.ckpt")
     assert_same(best["state_dict"], result["weights"])
-    assert best["callbacks"]["Beside"]["best_score"] is not None
+    assert best["callbacks"]["RunCheckpoints"]["best_score"] is not None
 
 
 @pytest.mark.parametrize(
@@ -262,11 +268,15 @@ def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
 def test_a_checkpoint_of_another_pruning_setting_is_refused(tmp_path, change, message):
     run(tmp_path, 7)
     with pytest.raises(UsageError, match=message):
-        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), pruning=IterativePruning(**change))
+        run(
+            tmp_path,
+            ckpt=str(tmp_path / "checkpoints" / "last.ckpt"),
+            pruning=IterativePruning(**change),
+        )
 
 
 def test_images_are_counted_once_also_over_an_interruption(tmp_path):
-    last = str(tmp_path / "last.ckpt")
+    last = str(tmp_path / "checkpoints" / "last.ckpt")
     for after, ckpt in ((7, None), (-1, last)):
         callbacks, logger = [Throughput()], MetricsCSV(RunFolder(tmp_path))
         run(
@@ -288,7 +298,7 @@ def test_batches_of_another_size_in_the_middle_of_an_epoch_are_refused(tmp_path)
     with pytest.raises(
         UsageError, match="in the middle of an epoch of batches of 16 images.*and here they have 8"
     ):
-        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), batch_size=8)
+        run(tmp_path, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"), batch_size=8)
 
 
 def test_the_learning_rate_of_now_wins(tmp_path):
@@ -300,23 +310,31 @@ def test_the_learning_rate_of_now_wins(tmp_path):
     for rate in (1e-2, 1e-3):
         seen = []
         run(tmp_path, 7)
-        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), learning_rate=rate, callbacks=[Rates()])
+        run(
+            tmp_path,
+            ckpt=str(tmp_path / "checkpoints" / "last.ckpt"),
+            learning_rate=rate,
+            callbacks=[Rates()],
+        )
         found.append(seen)
     assert found[0] == pytest.approx([10 * rate for rate in found[1]], rel=1e-12)
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
     run(tmp_path, 7)
-    with pytest.raises(UsageError, match=r"other groups: .*model\.layer_decay 1\.0"):
-        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"), layer_decay=0.9)
+    with pytest.raises(UsageError, match=r"optimizer groups differ .*model\.layer_decay 1\.0"):
+        run(tmp_path, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"), layer_decay=0.9)
 
 
 def test_without_the_best_checkpoint_so_far_another_is_found(tmp_path):
     run(tmp_path / "old", 18)  # of 20 batches; at its final sparsity since the 10th
-    last, best = tmp_path / "old" / "last.ckpt", tmp_path / "old" / "best.ckpt"
+    last, best = (
+        tmp_path / "old" / "checkpoints" / "last.ckpt",
+        tmp_path / "old" / "checkpoints" / "best.ckpt",
+    )
     best.unlink()
     run(tmp_path / "new", ckpt=str(last))
-    state = read_checkpoint(tmp_path / "new" / "best.ckpt")
+    state = read_raw(tmp_path / "new" / "checkpoints" / "best.ckpt")
     assert state["epoch"] == 3
 
 
@@ -326,7 +344,7 @@ def test_a_metric_that_is_not_logged_cannot_choose_the_best(tmp_path):
     with pytest.raises(UsageError, match=r"not among what validation logs: .*'val/accuracy'"):
         run(tmp_path, monitor="val/acc")
     assert (
-        read_checkpoint(tmp_path / "last.ckpt")["global_step"] == STEPS
+        read_raw(tmp_path / "checkpoints" / "last.ckpt")["global_step"] == STEPS
     )  # a callback might have logged it
 
 
@@ -334,7 +352,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, monkeypatch):
     run(tmp_path, 7)
     monkeypatch.setitem(TINY, "intermediate_size", 48)
     with pytest.raises(UsageError, match=r"another model: .*fc1.* of shape \(64,.*\(48,"):
-        run(tmp_path, ckpt=str(tmp_path / "last.ckpt"))
+        run(tmp_path, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"))
 
 
 class TestFiles:
@@ -370,23 +388,23 @@ class TestFiles:
 
         torch.save({"state_dict": {}, "loops": {}, "x": Malicious()}, tmp_path / "bad.ckpt")
         with pytest.raises(UsageError, match="safely"):
-            read_checkpoint(tmp_path / "bad.ckpt")
+            TrainingCheckpoint.read(tmp_path / "bad.ckpt")
         assert not (tmp_path / "executed").exists()
 
     @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 torn"])
     def test_a_torn_or_foreign_file_is_refused(self, tmp_path, content):
         (tmp_path / "bad.ckpt").write_bytes(content)
         with pytest.raises(UsageError, match="bad.ckpt"):
-            read_checkpoint(tmp_path / "bad.ckpt")
+            TrainingCheckpoint.read(tmp_path / "bad.ckpt")
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(UsageError, match="no checkpoint .*none.ckpt"):
-            read_checkpoint(tmp_path / "none.ckpt")
+            TrainingCheckpoint.read(tmp_path / "none.ckpt")
 
     def test_other_pickles_are_no_checkpoints(self, tmp_path):
         torch.save({"weights": 1}, tmp_path / "other.ckpt")
         with pytest.raises(UsageError, match="not a training checkpoint"):
-            read_checkpoint(tmp_path / "other.ckpt")
+            TrainingCheckpoint.read(tmp_path / "other.ckpt")
 
 
 FAST = [
@@ -430,7 +448,7 @@ def wait_for(path, process, seconds=120):
 
 
 def final(folder):
-    return read_checkpoint(folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt")
+    return read_raw(folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt")
 
 
 @pytest.fixture(scope="module")
@@ -454,7 +472,7 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     os.killpg(process.pid, number)  # as a terminal does: the data workers hear it, too
     output = process.communicate()[0]
     assert process.returncode == code, output
-    told = f"Go on with: fit --ckpt_path last --trainer.default_root_dir {tmp_path}"
+    told = f"Resume with: fit --ckpt_path last --trainer.default_root_dir {tmp_path}"
     assert (told in output) == (number != signal.SIGKILL), output
     assert not (tmp_path / "lightning_logs" / "version_0" / "export").exists()
     resumed = start(tmp_path, "--ckpt_path", "last")

@@ -1,4 +1,4 @@
-"""The models that come with the package, and what the name of a model or a data set means."""
+"""Embedded models, and how the name of a model or data set is resolved."""
 
 from pathlib import Path
 
@@ -11,17 +11,17 @@ def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
     """Return the folder of an embedded or local model, or `name` itself for the hub.
 
     Raises:
-        UsageError: If it is spelt like a path and there is no such folder.
+        UsageError: If the name looks like a path and there is no such folder.
 
     """
     return str(EMBEDDED.get(name) or local_folder(name, option) or name)
 
 
 def local_folder(name: str, option: str) -> Path | None:
-    """Return the folder that a name means; None if it can only be a name on the hub.
+    """Return the folder of a name; None if it can only be a hub name.
 
     Raises:
-        UsageError: If it is spelt like a path and there is no such folder.
+        UsageError: If the name looks like a path and there is no such folder.
 
     """
     folder = Path(name).expanduser()
@@ -29,6 +29,6 @@ def local_folder(name: str, option: str) -> Path | None:
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(
-            f"{option} {name!r} is not a folder. Give a folder, a name on the hub, or 'digits'."
+            f"{option} {name!r} is not a folder. Valid are a folder, a hub name, or 'digits'."
         )
     return None

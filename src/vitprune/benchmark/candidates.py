@@ -16,7 +16,8 @@ from vitprune.export.exported import Logits
 from vitprune.export.flops import count_flops
 from vitprune.export.load import WEIGHTS, load_pruned, load_stock
 from vitprune.export.shrinkage import count
-from vitprune.model.anatomy.blocks import Widths, vision_config, with_widths
+from vitprune.model.anatomy.config import vision_config
+from vitprune.model.anatomy.widths import Widths, with_widths
 from vitprune.model.loading import net_from_config
 
 

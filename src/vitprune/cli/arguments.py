@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from vitprune.errors import UsageError
-from vitprune.runs.folder import find_last, resolve_checkpoint, run_of
+from vitprune.runs.run_folder import RunFolder, find_last, resolve_checkpoint
 
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[3] / "configs")
 
@@ -14,9 +14,9 @@ CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[3] / "configs")
 def resolve_arguments(arguments: list[str]) -> list[str]:
     """Return a command line with paths in place of short forms.
 
-    `--config NAME` may be a file in `configs/`; `--ckpt_path` may be the folder of a run, which
-    means its best checkpoint or, for fit, its last; a checkpoint without a configuration brings
-    that of its run.
+    `--config NAME` may name a file in `configs/`. `--ckpt_path` may be the folder of a run: its
+    last checkpoint for fit, else its best. A checkpoint without `--config` uses the configuration
+    of its run.
     """
     words = [word for argument in arguments for word in _split_option(argument)]
     for index, word in enumerate(words[:-1]):
@@ -29,22 +29,17 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
             checkpoint_path = str(find_last(_option(words, "--trainer.default_root_dir") or "."))
-        run = run_of(Path(checkpoint_path))
-        if run and (run / "config.yaml").is_file():
-            words[1:1] = ["--config", _config_of(run, fit="fit" in words)]
+        run = RunFolder.of_checkpoint(Path(checkpoint_path))
+        if run and run.config.is_file():
+            words[1:1] = ["--config", _config_of(run, for_fit="fit" in words)]
     return words
 
 
-def _config_of(run: Path, fit: bool) -> str:
-    """Return the configuration of a run; for another verb than fit, without what only fit understands."""
-    settings = yaml.safe_load((run / "config.yaml").read_text())
-    return json.dumps(
-        {
-            key: value
-            for key, value in settings.items()
-            if fit or key not in ("ckpt_path", "weights_only")
-        }
-    )
+def _config_of(run: RunFolder, *, for_fit: bool) -> str:
+    """Return the configuration of a run as JSON; for other subcommands without fit's own keys."""
+    settings = yaml.safe_load(run.config.read_text())
+    fit_only = () if for_fit else ("ckpt_path", "weights_only")
+    return json.dumps({key: value for key, value in settings.items() if key not in fit_only})
 
 
 def _split_option(argument: str) -> list[str]:
@@ -61,14 +56,14 @@ def _option(words: list[str], name: str) -> str | None:
 
 
 def find_config(name: str) -> str:
-    """Return the path of a configuration: where it is named, or in `configs/`."""
+    """Return the path of a configuration: as given, or in `configs/`."""
     for path in (Path(name), *(folder / name for folder in CONFIG_FOLDERS)):
         if path.is_file():
             _check_yaml(path)
             return str(path)
     known = sorted({str(p.relative_to(f)) for f in CONFIG_FOLDERS for p in f.rglob("*.yaml")})
     raise UsageError(
-        f"there is no configuration {name!r}, neither here nor in configs/, which has "
+        f"there is no configuration {name!r}, neither here nor in configs/. Valid are "
         f"{', '.join(known)}."
     )
 

@@ -1,6 +1,5 @@
-"""What a finished run leaves: the export of its best state, and figures for TensorBoard."""
+"""After training: export the best model, and add figures to TensorBoard."""
 
-from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
@@ -11,6 +10,7 @@ from vitprune.data import ImageData
 from vitprune.figures.run import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 
 
@@ -23,47 +23,41 @@ def finish(
     """Export the best model at the final sparsity, and draw the run.
 
     Args:
-        trainer: Has trained.
-        model: What it trained.
-        datamodule: Scores the export.
-        pruning: None if nothing was pruned.
+        trainer: Trainer after `fit`.
+        model: Trained model.
+        datamodule: Data module, to evaluate the export.
+        pruning: Pruning callback; None if nothing was pruned.
 
     """
     if trainer.fast_dev_run:
         return
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
-    # these are found out by all processes together
-    best, run_folder = checkpoints.folder(trainer) / "best.ckpt", Path(trainer.log_dir)
-    found = checkpoints.best_score is not None  # else a best there is another run's
+    run = checkpoints.run(trainer)  # all processes must ask for it
+    has_best = checkpoints.best_score is not None  # else a best.ckpt there is another run's
     try:
-        if trainer.is_global_zero and found and best.exists():
-            report = trainer.export(model, datamodule, str(best), output=str(run_folder / "export"))
-            _add_figures(trainer, run_folder, report)
+        if trainer.is_global_zero and has_best and run.best.exists():
+            report = trainer.export(model, datamodule, str(run.best), output=str(run.export.path))
+            _add_figures(trainer, run, report)
         elif trainer.is_global_zero:
-            _say_why_not(best, pruning)
+            _say_why_not(run, pruning)
     finally:
-        trainer.strategy.barrier()  # a process that ends early may take the others with it
+        trainer.strategy.barrier()  # the first process to end may take the others with it
 
 
-def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
-    why = "no epoch at the final sparsity was validated"
+def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:
+    why = "No epoch at the final sparsity was validated"
     if pruning and pruning.schedule.observes:
-        why = f"no pruned state kept {pruning.monitor} as high as {type(pruning.schedule).__name__} wants it"
-    print(f"nothing was exported: {why}. To export the last epoch as it is:")
-    print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
+        why = (
+            f"No pruned checkpoint met the accuracy threshold of {type(pruning.schedule).__name__}"
+        )
+    print(f"{why}; nothing was exported. To export the last epoch:")
+    print(f"vitprune export --ckpt_path {run.last}")
 
 
-def _add_figures(trainer: Trainer, run_folder: Path, report: dict[str, Any]) -> None:
-    """Show a run's curves and where its zeros are.
-
-    Args:
-        trainer: Its TensorBoard loggers get the figures; nothing is asked of its other processes.
-        run_folder: Where its metrics are.
-        report: Of its export.
-
-    """
+def _add_figures(trainer: Trainer, run: RunFolder, report: dict[str, Any]) -> None:
+    """Add the curves of a run and the density of its layers to TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in figures_of(report, run_folder).items():
+            for name, figure in figures_of(report, run.path).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -14,8 +14,8 @@ from vitprune.export.export import Choices
 from vitprune.export.formats import parse_formats
 from vitprune.export.summary import summarize
 from vitprune.model import ViTClassifier
-from vitprune.runs.checkpoint_files import read_checkpoint
-from vitprune.runs.folder import run_of
+from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.runs.run_folder import RunFolder
 
 
 class PruningTrainer(MeasuringTrainer):
@@ -47,24 +47,24 @@ class PruningTrainer(MeasuringTrainer):
 
         """
         checkpoint_path = Path(ckpt_path)
-        run_folder = run_of(checkpoint_path) or checkpoint_path.parent
-        folder = Path(output) if output else run_folder / "export"
+        run = RunFolder.of_checkpoint(checkpoint_path) or RunFolder(checkpoint_path.parent)
+        folder = Path(output) if output else run.export.path
         report = export_checkpoint(
-            read_checkpoint(checkpoint_path),
+            TrainingCheckpoint.read(checkpoint_path).content,
             model.net.config,
             datamodule,
             folder,
             self.strategy.root_device,
-            run_folder=run_folder,
+            run_folder=run.path,
             validation_batches=batch_limit(
                 self.limit_val_batches, len(datamodule.whole_validation())
             ),
             seed=datamodule.seed,
-            is_best=checkpoint_path.name == "best.ckpt",
+            is_best=checkpoint_path.name == run.best.name,
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
         datamodule.bad_images.report()
-        print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")
+        print(f"Exported {checkpoint_path} to {folder}:\n{summarize(report)}")
         return report
 
 

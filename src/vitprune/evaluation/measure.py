@@ -21,7 +21,8 @@ from vitprune.data import ImageData
 from vitprune.evaluation.journal import Entry, Journal
 from vitprune.evaluation.one_shot import pruned
 from vitprune.evaluation.replay import Batch, correct_and_loss, record, replay
-from vitprune.model.anatomy.layers import Layer, find_stages, stages_before
+from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.stages import find_stages, stages_before
 from vitprune.pruning import Method
 from vitprune.pruning.sparsity import sparsity_of
 

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from vitprune.export.attention import eager_attention
-from vitprune.model.anatomy.blocks import vision_config
+from vitprune.model.anatomy.config import vision_config
 
 
 def count_flops(net: PreTrainedModel, image_shape: tuple[int, int]) -> int:

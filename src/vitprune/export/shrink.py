@@ -13,16 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.export.affine import Affine
-from vitprune.model.anatomy.blocks import (
-    Block,
-    Widths,
-    activation,
-    find_blocks,
-    position_embeddings,
-    read_widths,
-    with_widths,
-)
+from vitprune.model.anatomy.blocks import Block, activation, find_blocks, position_embeddings
 from vitprune.model.anatomy.layers import BLOCK_ROLES
+from vitprune.model.anatomy.widths import Widths, read_widths, with_widths
 from vitprune.model.loading import net_from_config
 
 Weights = dict[str, Affine]  # of one block, by role

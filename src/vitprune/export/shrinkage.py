@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 from vitprune.errors import UsageError
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import PROOF_IMAGES, logits
-from vitprune.model.anatomy.blocks import find_blocks, read_widths
+from vitprune.model.anatomy.blocks import find_blocks
+from vitprune.model.anatomy.widths import read_widths
 
 ROUNDING = 1e-10  # of a logit in float64, relative to the largest logit where that is above 1
 REASONS = {

@@ -1,4 +1,4 @@
-"""The classes of a model, cut down to those of the data."""
+"""The classes of a model, reduced to those of the data."""
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -7,7 +7,7 @@ from vitprune.model.anatomy.layers import find_layers
 
 
 def class_names(labels: list[str]) -> dict[str, dict]:
-    """Return the fields of a configuration that name its classes."""
+    """Return the configuration fields that name the classes."""
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {name: number for number, name in enumerate(labels)},
@@ -17,16 +17,15 @@ def class_names(labels: list[str]) -> dict[str, dict]:
 def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
     """Find classes by name.
 
-    The thousand classes of ImageNet are named by synonyms, as in "tench, Tinca tinca"; one of them
-    is enough.
+    ImageNet classes are lists of synonyms, such as "tench, Tinca tinca"; one synonym is enough.
 
     Args:
-        known: Names of a model's classes, by number: its `config.id2label`.
-        labels: Names of the classes to find.
+        known: Class names of a model by number, its `config.id2label`.
+        labels: Class names to find.
 
     Returns:
-        Their numbers, all different; None if one is not there, or names more than one class, as
-        "crane" does in ImageNet.
+        Their numbers, all different; None if a name is unknown or ambiguous, as "crane" is in
+        ImageNet.
 
     """
     numbers: dict[str, set[int]] = {}
@@ -40,15 +39,15 @@ def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
 
 
 def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) -> bool:
-    """Keep these rows of the classifier, in this order.
+    """Keep these rows of the classification head, in this order.
 
     Args:
-        net: Is changed in place.
-        classes: Their numbers.
-        labels: What they are called from now on.
+        net: Model, changed in place.
+        classes: Class numbers of the rows.
+        labels: New class names.
 
     Returns:
-        Whether the model has a classifier that can be cut; else it stays as it was.
+        Whether the model has a linear head; without one it is not changed.
 
     """
     classifiers = [layer.module for layer in find_layers(net) if layer.role == "classifier"]

@@ -1,4 +1,4 @@
-"""A Hugging Face Vision Transformer that learns to classify images."""
+"""The LightningModule: a Vision Transformer of `transformers` as an image classifier."""
 
 import math
 from collections.abc import Mapping
@@ -14,39 +14,40 @@ from torchmetrics.classification import MulticlassAccuracy
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import block_names
 from vitprune.model.distillation import Distillation
-from vitprune.model.loading import build_net, build_reference, for_images_of
+from vitprune.model.loading import build_net
 from vitprune.model.optimization import WarmupCosine, parameter_groups
+from vitprune.model.reference import build_reference
+from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 
 
 class ViTClassifier(LightningModule):
-    """Fine-tune an image classifier with AdamW, warm-up and a cosine.
+    """Image classifier, fine-tuned by AdamW with linear warm-up and cosine decay.
 
     Args:
         pretrained: Hub name or folder of an `AutoModelForImageClassification` ViT, or `digits`
             (embedded).
-        architecture: Instead of `pretrained`, a configuration to build with random weights:
-            `model_type` and the fields of its `transformers` configuration.
-        image_size: Side of the images, in pixels, where it is not the model's own: its position
-            embeddings are interpolated.
-        labels: Names of the data's classes, in order. A pretrained model that knows all of them by
-            name keeps their rows of its classifier; else a classifier of another size is rebuilt.
-        learning_rate: Peak rate of AdamW. Pruned models want a higher one than dense ones: between
-            1e-4 and 3e-3 was best for DeiT-Tiny, higher where it was sparser (docs/study.md).
-        weight_decay: Decoupled decay of weight matrices; norms, biases and embeddings of tokens are
-            not decayed.
+        architecture: Instead of `pretrained`, a model with random weights: `model_type` and fields
+            of its `transformers` configuration.
+        image_size: Side of the images, in pixels, if not the model's own; its position embeddings
+            are interpolated.
+        labels: Class names of the data, in order. A pretrained model that has all of them by name
+            keeps these rows of its head; otherwise a head of another size is re-initialised.
+        learning_rate: Learning rate of AdamW at its peak. Sparser models need higher ones: for
+            DeiT-Tiny the best were between 1e-4 and 3e-3 (docs/study.md).
+        weight_decay: Decoupled weight decay of weight matrices; norms, biases, tokens and position
+            embeddings are not decayed.
         layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
-        warmup_fraction: Share of all steps in which the rate rises, in [0, 1).
-        label_smoothing: In [0, 1).
-        gradient_checkpointing: Trade a second forward pass for memory.
+        warmup_fraction: Share of all steps used for warm-up, in [0, 1).
+        label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
+        gradient_checkpointing: Save memory by a second forward pass.
         compile: Compile the transformer in place with `torch.compile`.
-        distillation: A teacher to learn from beside the labels; by default none.
-        channels_last: Keep the patch embedding, and so what it computes, in the memory order that
-            convolutions on GPUs prefer.
+        distillation: Distillation from a teacher model; null for none.
+        channels_last: Memory format of the patch embedding; faster on some GPUs.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a key of `model:`
         self,
         pretrained: str | None = None,
         architecture: dict[str, Any] | None = None,
@@ -91,12 +92,12 @@ class ViTClassifier(LightningModule):
         self.test_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
 
     def setup(self, stage: str) -> None:
-        """Load the teacher."""
+        """Load the teacher model."""
         if stage == "fit" and self.distillation:
             name = self.distillation.teacher or self.hparams["pretrained"]
             if name is None:
                 raise UsageError(
-                    "model.distillation.teacher must be set to train from model.architecture."
+                    "model.distillation.teacher must be set when training from model.architecture."
                 )
             self.distillation.begin(
                 build_reference(name, self.net, "model.distillation.teacher"),
@@ -105,7 +106,7 @@ class ViTClassifier(LightningModule):
             )
 
     def configure_model(self) -> None:
-        """Shard the parameters over ranks, block by block, if the strategy is `ModelParallelStrategy` (FSDP2)."""
+        """Shard the parameters block by block under `ModelParallelStrategy` (FSDP2)."""
         if self.device_mesh is None or isinstance(self.net, FSDPModule):
             return
         mesh = self.device_mesh["data_parallel"]
@@ -117,12 +118,11 @@ class ViTClassifier(LightningModule):
         return self.net(pixel_values=pixel_values).logits
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Return the cross-entropy with the teacher's part in it; labels are numbers, (B,), or
-        probabilities, (B, classes).
+        """Return the cross-entropy including distillation.
 
-        In evaluation mode, in which criteria learn, it is without the teacher: before the first
-        round the model is its teacher, and the gradients of what it could learn from itself are
-        nothing but rounding errors.
+        Labels are class numbers, (B,), or probabilities, (B, classes). In evaluation mode, used for
+        calibration, distillation is off: before the first round the model equals its teacher, and
+        the gradients of that loss are rounding errors.
         """
         pixels, labels = batch["pixel_values"], batch["labels"]
         teacher = self.distillation if self.training else None
@@ -146,7 +146,7 @@ class ViTClassifier(LightningModule):
         self._evaluate(batch, "test", self.test_accuracy, self.test_top5)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Return probabilities, (B, classes), and the numbers of the images that they belong to, (B,)."""
+        """Return probabilities, (B, classes), and the numbers of the images, (B,)."""
         return {
             "probabilities": self(batch["pixel_values"]).float().softmax(dim=1),
             "images": batch["labels"],
@@ -165,12 +165,12 @@ class ViTClassifier(LightningModule):
         self.log(f"{stage}/top5", top5)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW and a learning rate that follows the optimizer's steps."""
+        """Return AdamW and a learning-rate schedule over optimizer steps."""
         total = self.trainer.estimated_stepping_batches
         if total in (-1, math.inf):
             raise UsageError(
-                "the learning rate follows a cosine to the end of the training: set "
-                "trainer.max_epochs or max_steps."
+                "the cosine learning-rate schedule needs the length of training. Set "
+                "trainer.max_epochs or trainer.max_steps."
             )
         optimizer = torch.optim.AdamW(self._groups(self.hparams), lr=self.hparams["learning_rate"])
         schedule = WarmupCosine(optimizer, int(self.hparams["warmup_fraction"] * total), int(total))
@@ -182,24 +182,23 @@ class ViTClassifier(LightningModule):
         )
 
     def on_train_start(self) -> None:
-        """Let the rates and the weight decay of now win over those that a checkpoint has brought."""
+        """Use the configured learning rates and weight decays instead of the checkpoint's."""
         schedule = self.lr_schedulers()
-        if isinstance(schedule, WarmupCosine):  # and not one of a subclass
+        if isinstance(schedule, WarmupCosine):  # a subclass may return another one
             schedule.set_peaks(self._groups(self.hparams))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model, naming the first difference; a sharded model is
-        loaded already.
+        """Refuse a checkpoint of another model or, to train, with other optimizer groups.
 
-        And one whose optimizer has other groups of parameters, if it is to be trained on.
+        A sharded model has been loaded at this point.
         """
         if self._trainer and self.trainer.state.fn == "fit":
             theirs = checkpoint["hyper_parameters"]
             if len(self._groups(theirs)) != len(self._groups(self.hparams)):
                 raise UsageError(
-                    "the checkpoint's optimizer has other groups: it was trained with "
+                    "the optimizer groups differ from the checkpoint, which was trained with "
                     f"model.weight_decay {theirs['weight_decay']} and model.layer_decay "
-                    f"{theirs['layer_decay']}. Go on with these, or begin anew."
+                    f"{theirs['layer_decay']}. Resume with these, or start a new run."
                 )
         if "state_dict" in checkpoint:
             check_same_model(self.state_dict(), checkpoint["state_dict"])

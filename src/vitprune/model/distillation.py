@@ -1,4 +1,4 @@
-"""Let a model learn from another one while it trains: its teacher."""
+"""Knowledge distillation from a teacher model."""
 
 from typing import Any, final
 
@@ -9,27 +9,26 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.blocks import vision_config
+from vitprune.model.anatomy.config import vision_config
 
 
 @final
 class Distillation:
-    """Add the teacher's opinion to the loss: (1 - weight) * loss + weight * T^2 KL(teacher ||
-    student), at temperature T.
+    """Distillation loss: (1 - weight) * loss + weight * T^2 KL(teacher || student).
 
-    Source: Hinton et al. 2015; with hidden states, Jiao et al. 2020. The teacher is frozen, in
-    evaluation mode, in the trainer's precision and in no checkpoint. It sees the images as the
-    model's own processor normalises them. Costs one forward pass of the teacher a batch, and its
-    parameters in the memory of every rank.
+    The teacher is frozen, in evaluation mode, in the precision of the Trainer, and not saved in
+    checkpoints. It gets the images as the student's image processor normalises them.
+
+    Source: Hinton et al. 2015; with hidden states, Jiao et al. 2020.
+    Cost: one forward pass of the teacher per batch, and its parameters in the memory of every rank.
 
     Args:
-        teacher: Hub name, folder or `digits`; by default `model.pretrained`, the dense model that
-            training sets out from.
-        weight: Share of the teacher in the loss, in (0, 1].
-        temperature: T > 0; a high one also teaches how the wrong classes compare.
-        hidden_weight: Weight of the squared differences of the hidden states after each block,
-            relative to the teacher's squares; 0 for none. Needs a teacher of the same width, depth
-            and patch size.
+        teacher: Hub name, folder or `digits`; by default `model.pretrained`, the dense model.
+        weight: Weight of the distillation loss, in (0, 1].
+        temperature: Temperature T > 0 of the softmax; a high one gives wrong classes more weight.
+        hidden_weight: Weight of the mean squared error of the hidden states after each block,
+            relative to the mean square of the teacher's; 0 disables it. Needs a teacher of the
+            same width, depth and patch size.
 
     """
 
@@ -42,66 +41,63 @@ class Distillation:
     ) -> None:
         if not 0 < weight <= 1:
             raise UsageError(f"model.distillation.weight must lie in (0, 1], not {weight}.")
-        if temperature <= 0 or hidden_weight < 0:
+        if temperature <= 0:
+            raise UsageError(f"model.distillation.temperature must be positive, not {temperature}.")
+        if hidden_weight < 0:
             raise UsageError(
-                "model.distillation needs a positive temperature and no negative hidden_weight."
+                f"model.distillation.hidden_weight must not be negative, but is {hidden_weight}."
             )
-        self.teacher, self.weight, self.temperature, self.hidden_weight = (
-            teacher,
-            weight,
-            temperature,
-            hidden_weight,
-        )
+        self.teacher = teacher
+        self.weight = weight
+        self.temperature = temperature
+        self.hidden_weight = hidden_weight
         self._net: PreTrainedModel | None = None
 
     @property
     def wants_hidden_states(self) -> bool:
-        """Whether it compares hidden states too."""
+        """Whether hidden states are compared too."""
         return self.hidden_weight > 0
 
     def begin(self, net: PreTrainedModel, student: PreTrainedModel, trainer: Trainer) -> None:
-        """Take a loaded teacher, and bring it to where the student is going to be.
+        """Use a loaded teacher, on the device and in the precision of the student.
 
         Raises:
             UsageError: If it does not fit the student.
 
         """
-        ours, theirs = student.config, net.config
-        _check_same("num_labels", theirs.num_labels, ours.num_labels)
-        for field in (
-            ("hidden_size", "num_hidden_layers", "patch_size") if self.wants_hidden_states else ()
-        ):
-            of_teacher, of_student = (
-                getattr(vision_config(config), field, None) for config in (theirs, ours)
-            )
-            _check_same(field, of_teacher, of_student, " With hidden_weight 0 it may.")
+        _check_same("num_labels", net.config.num_labels, student.config.num_labels)
+        if self.wants_hidden_states:
+            for field in ("hidden_size", "num_hidden_layers", "patch_size"):
+                of_teacher = getattr(vision_config(net.config), field, None)
+                of_student = getattr(vision_config(student.config), field, None)
+                hint = " Set model.distillation.hidden_weight to 0 to allow this."
+                _check_same(field, of_teacher, of_student, hint)
         net = trainer.precision_plugin.convert_module(net.eval().requires_grad_(False))
         self._net = net.to(trainer.strategy.root_device)
 
     def loss(self, pixel_values: Tensor, outputs: Any, loss: Tensor) -> Tensor:
-        """Return the loss with the teacher's part in it.
+        """Return the loss including distillation.
 
         Args:
-            pixel_values: The batch that the student saw, (B, 3, H, W).
-            outputs: What the student made of it: `logits`, (B, classes), and perhaps
-                `hidden_states`.
-            loss: Its loss without a teacher.
+            pixel_values: Batch of images, (B, 3, H, W).
+            outputs: Output of the student: `logits`, (B, classes), and possibly `hidden_states`.
+            loss: Loss of the student without distillation.
 
         """
         assert self._net is not None
         with torch.no_grad():
-            taught = self._net(
+            target = self._net(
                 pixel_values=pixel_values, output_hidden_states=self.wants_hidden_states
             )
         student, teacher = (
-            F.log_softmax(x.logits.float() / self.temperature, dim=1) for x in (outputs, taught)
+            F.log_softmax(x.logits.float() / self.temperature, dim=1) for x in (outputs, target)
         )
-        opinion = (
+        distilled = (
             F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
         )
-        total = (1 - self.weight) * loss + self.weight * opinion
+        total = (1 - self.weight) * loss + self.weight * distilled
         if self.wants_hidden_states:
-            pairs = zip(outputs.hidden_states[1:], taught.hidden_states[1:], strict=True)
+            pairs = zip(outputs.hidden_states[1:], target.hidden_states[1:], strict=True)
             errors = [F.mse_loss(ours, theirs) / theirs.square().mean() for ours, theirs in pairs]
             total = total + self.hidden_weight * torch.stack(errors).mean()
         return total
@@ -110,6 +106,6 @@ class Distillation:
 def _check_same(field: str, of_teacher: Any, of_student: Any, hint: str = "") -> None:
     if of_teacher != of_student:
         raise UsageError(
-            f"the teacher of model.distillation has {field} {of_teacher}, the model "
+            f"the teacher of model.distillation has {field} {of_teacher}, but the model has "
             f"{of_student}.{hint}"
         )

@@ -15,13 +15,14 @@ def parameter_groups(
     """Group the trainable parameters by weight decay and learning rate.
 
     Vectors (norms, biases) and the embeddings of class and position are not decayed. With
-    `layer_decay` below 1 the learning rate falls by that factor from each block to the one below it
-    (Clark et al. 2020; Bao et al. 2021).
+    `layer_decay` below 1, the learning rate is multiplied by it from each block to the one below.
+
+    Source: Clark et al. 2020; Bao et al. 2021.
 
     Args:
-        model: Its parameters are taken in their order.
-        learning_rate: That of the classifier, per step.
-        weight_decay: Decoupled decay of the weight matrices.
+        model: Model whose parameters are grouped, in their order.
+        learning_rate: Learning rate of the classification head.
+        weight_decay: Decoupled weight decay of the weight matrices.
         layer_decay: In (0, 1]; 1 gives every block the same learning rate.
 
     """
@@ -37,7 +38,7 @@ def parameter_groups(
             else 0.0
         )
         rate = learning_rate * layer_decay ** (deepest - depths[name])
-        name = f"peak_{rate:g}_decay_{decay:g}"  # that of its learning rate among what is logged
+        name = f"peak_{rate:g}_decay_{decay:g}"  # shown in the logs of the learning rate
         group = groups.setdefault(
             (rate, decay), {"name": name, "params": [], "lr": rate, "weight_decay": decay}
         )
@@ -46,13 +47,13 @@ def parameter_groups(
 
 
 def _depths(model: nn.Module) -> dict[str, int]:
-    """Return how deep each parameter lies: what comes before block 0 lies at 0, block b at b + 1,
-    the rest one deeper.
+    """Return the depth of each parameter: 0 before the blocks, b + 1 in block b, then one more.
 
-    What stands between two blocks, to make the images smaller from stage to stage, belongs to the
-    one before it.
+    Layers between two blocks, which downsample from stage to stage, belong to the block before.
     """
-    blocks, depth, depths = block_names(model), 0, {}
+    blocks = block_names(model)
+    depths: dict[str, int] = {}
+    depth = 0
     for name, _ in model.named_parameters():
         block = block_of(name, blocks)
         if block is not None:
@@ -64,7 +65,7 @@ def _depths(model: nn.Module) -> dict[str, int]:
 
 
 class WarmupCosine(LambdaLR):
-    """Raises the rate linearly to its peak over `warmup_steps`, then lowers it along half a cosine to 0 at `total_steps`."""
+    """Linear warm-up over `warmup_steps`, then cosine decay to 0 at `total_steps`."""
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int
@@ -78,10 +79,11 @@ class WarmupCosine(LambdaLR):
         super().__init__(optimizer, factor)
 
     def set_peaks(self, groups: list[dict]) -> None:
-        """Go on, at the step that is reached, with the rates and weight decays of other `parameter_groups`."""
+        """Replace the peak rates and weight decays by those of `groups`, at the current step."""
         self.base_lrs = [group["lr"] for group in groups]
         for group, wanted, factor in zip(
             self.optimizer.param_groups, groups, self.lr_lambdas, strict=True
         ):
-            group["weight_decay"], group["initial_lr"] = wanted["weight_decay"], wanted["lr"]
+            group["weight_decay"] = wanted["weight_decay"]
+            group["initial_lr"] = wanted["lr"]
             group["lr"] = wanted["lr"] * factor(self.last_epoch)

@@ -1,4 +1,4 @@
-"""Whether weights are of a model."""
+"""Whether the weights of a checkpoint fit a model."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,10 @@ from vitprune.errors import UsageError
 
 
 def check_same_model(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> None:
-    """Refuse the weights of a checkpoint that are of another model than these, naming the first
-    difference.
+    """Check that a checkpoint has the parameter names and shapes of a model.
 
     Raises:
-        UsageError: If names or shapes differ.
+        UsageError: If names or shapes differ; the message has the first difference.
 
     """
     ours = {name: tuple(value.shape) for name, value in model.items()}
@@ -20,7 +19,8 @@ def check_same_model(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tenso
     for name in [*ours, *theirs]:
         if ours.get(name) != theirs.get(name):
             raise UsageError(
-                f"the checkpoint is of another model: {name} is {_describe(theirs.get(name))} in "
+                f"the checkpoint belongs to another model: {name} is "
+                f"{_describe(theirs.get(name))} in "
                 f"the checkpoint and {_describe(ours.get(name))} here."
             )
 

@@ -13,7 +13,7 @@ from vitprune.errors import UsageError
 from vitprune.evaluation import histograms, sensitivity
 from vitprune.figures.heads import head_densities, plot_heads
 from vitprune.model.anatomy.layers import ROLES, find_layers
-from vitprune.model.loading import build_reference
+from vitprune.model.reference import build_reference
 from vitprune.reports.confusion import Predictions, predict
 from vitprune.reports.page import Page
 from vitprune.runs.rounds_table import ROUND_HEADER, round_rows

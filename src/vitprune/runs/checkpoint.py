@@ -52,13 +52,13 @@ class TrainingCheckpoint:
         path = Path(path)
         _check_path(path)
         content = _load(path)
-        missing = [key for key in ("state_dict", "loops", "epoch", DATA) if key not in content]
-        if missing:
-            raise UsageError(
-                f"{str(path)!r} is not a checkpoint of vitprune: it has no {missing[0]!r}. {VALID}"
-            )
+        _check_keys(content, ("state_dict", "loops", "global_step"), path)
         check_format(content.get("callbacks", {}).get(PRUNING), str(path))
         return cls(path, content)
+
+    def check_data(self) -> None:
+        """Raise `UsageError` if the checkpoint has no position in the data of this program."""
+        _check_keys(self.content, (DATA,), self.path)
 
     @property
     def epoch(self) -> int:
@@ -112,6 +112,15 @@ def check_format(pruning: Mapping[str, Any] | None, name: str) -> None:
         )
 
 
+def _check_keys(content: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> None:
+    for key in keys:
+        if key not in content:
+            raise UsageError(
+                f"{str(path)!r} is not a training checkpoint of vitprune: it has no {key!r}. "
+                f"{VALID}"
+            )
+
+
 def _check_path(path: Path) -> None:
     if (path / "config.json").is_file():
         raise UsageError(
@@ -133,5 +142,5 @@ def _load(path: Path) -> dict[str, Any]:
             f"{str(path)!r} is not a checkpoint that can be loaded safely: {reason}"
         ) from error
     if not isinstance(content, dict):
-        raise UsageError(f"{str(path)!r} is not a training checkpoint. {VALID}")
+        raise UsageError(f"{str(path)!r} is not a training checkpoint of vitprune. {VALID}")
     return content

@@ -33,7 +33,7 @@ class RunLoggers:
         return RunFolder(Path(self.tensorboard.log_dir))
 
     def make_folder(self) -> None:
-        """Create the folder of a new run, with the next number if another run has taken this one."""
+        """Create the folder of a new run, with the next free number if this one is taken."""
         while self._is_new and not self._created:
             try:
                 self.folder.path.mkdir(parents=True)

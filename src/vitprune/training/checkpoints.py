@@ -1,4 +1,4 @@
-"""When to save: two checkpoints, `last` and `best`, where the loops can go on exactly."""
+"""When `last.ckpt` and `best.ckpt` are saved: at points that can be resumed exactly."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,27 +11,28 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
-from vitprune.runs.checkpoint_files import copy_checkpoint, read_checkpoint
+from vitprune.runs.atomic import copy_file
+from vitprune.runs.checkpoint import RUN_CHECKPOINTS, TrainingCheckpoint
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.guards import KEPT
 from vitprune.training.probe import validate_now
 from vitprune.training.pruning.callback import IterativePruning
 from vitprune.training.signals import StopSignals
 
-OWN = ("vitprune", "lightning")  # whose callbacks log no metrics of validation
+OWN = ("vitprune", "lightning")  # packages whose callbacks log no validation metrics
 
 
 class RunCheckpoints(Checkpoint):
-    """Save `last.ckpt` after every epoch (and every few steps), `best.ckpt` when the metric is the
-    best so far.
+    """Save `last.ckpt` after every epoch, and `best.ckpt` when the monitored metric improves.
 
-    `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of
-    the sparse model. Both are saved where the loops can go on exactly: between two optimizer steps,
-    or after an epoch and its validation. SIGTERM and Ctrl-C end the run at the next such point,
-    with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
+    `best` is chosen among the epochs at the final sparsity only, so its metric is that of the
+    sparse model. Both are saved where training can be resumed exactly: between two optimizer
+    steps, or after an epoch and its validation. SIGTERM and Ctrl-C end the run at the next such
+    point, with exit code 143 or 130; SIGUSR1 also requeues a SLURM job.
 
     Args:
-        monitor: Validation metric, higher = better; no loss.
-        every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
+        monitor: Validation metric, higher = better; not a loss.
+        every_n_steps: Also save `last` after this many optimizer steps; None for epochs only.
 
     """
 
@@ -40,179 +41,187 @@ class RunCheckpoints(Checkpoint):
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         if monitor.endswith("loss"):
             raise UsageError(
-                f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is "
-                "better when higher."
+                f"checkpoint.monitor {monitor!r} is better when lower. Use a metric that is better "
+                "when higher, such as val/accuracy."
             )
-        self.monitor, self.every_n_steps = monitor, every_n_steps
+        self.monitor = monitor
+        self.every_n_steps = every_n_steps
         self.best_score: float | None = None
         self.best_sparsity = 0.0
         self._signals = StopSignals()
         self._steps_before = 0
         self._validated_at = -1
 
-    def folder(self, trainer: Trainer) -> Path:
-        """Return where the checkpoints of a run are: `checkpoints` in its folder."""
-        return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+    @property
+    def state_key(self) -> str:
+        """Key of the state in a checkpoint."""
+        return RUN_CHECKPOINTS
+
+    def run(self, trainer: Trainer) -> RunFolder:
+        """Return the folder of the run."""
+        return RunFolder(Path(trainer.log_dir or trainer.default_root_dir))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse checkpoints that would be folders of shards, which nothing here can read."""
-        if (
-            isinstance(trainer.strategy, ModelParallelStrategy)
-            and trainer.strategy._save_distributed_checkpoint
-        ):
+        """Refuse checkpoints that are folders of shards, which cannot be read here."""
+        strategy = trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint:
             raise UsageError(
-                "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one "
-                "file here."
+                "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint must be "
+                "one file."
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals, now that Lightning has set its own handlers."""
+        """Install the signal handlers, after Lightning has installed its own."""
         self._signals.install()
         self._take_over_best(trainer)
-        foreign = any(
-            type(callback).__module__.partition(".")[0] not in OWN for callback in trainer.callbacks
-        )
-        for pruning in trainer.callbacks:  # which has validated the dense model already
-            if (
-                isinstance(pruning, IterativePruning) and pruning.dense and not foreign
-            ):  # who may log it later
+        others = [
+            callback
+            for callback in trainer.callbacks
+            if type(callback).__module__.partition(".")[0] not in OWN
+        ]
+        if others:  # they may log the metric later
+            return
+        for pruning in _pruning_callbacks(trainer):
+            if pruning.dense:
                 self._check_monitor(pruning.dense)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Remember whether this batch takes an optimizer step."""
+        """Remember the step, to see whether this batch takes another one."""
         self._steps_before = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save or stop between two steps. After the last batch of an epoch there is a better moment: its end."""
+        """Save or stop between two steps; after the last batch of an epoch, its end does that."""
         if trainer.global_step == self._steps_before or trainer.is_last_batch:
             return
         stopping = self._signals.agreed(trainer)
         if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
-            self._save(trainer, "last")
+            self._save(trainer, self.run(trainer).last)
         if stopping:
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember which weights the metric is of."""
+        """Remember which weights the metric belongs to."""
         if not trainer.sanity_checking:
             self._validated_at = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save `best` if it is, and `last`."""
+        """Save `best` if the metric improved, then `last`."""
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
-        sparsity = sum(c.target for c in trainer.callbacks if isinstance(c, IterativePruning))
-        if score is not None and (
-            self.best_score is None or (sparsity, score) > (self.best_sparsity, self.best_score)
-        ):
-            self.best_score, self.best_sparsity = score, sparsity
-            self._save(trainer, "best")
-        self._save(trainer, "last")
+        sparsity = sum(callback.target for callback in _pruning_callbacks(trainer))
+        if score is not None and self._is_better(sparsity, score):
+            self.best_score = score
+            self.best_sparsity = sparsity
+            self._save(trainer, self.run(trainer).best)
+        self._save(trainer, self.run(trainer).last)
         if self._validated_at == trainer.global_step:
             self._check_monitor(trainer.callback_metrics)
         if self._signals.agreed(trainer):
             self._stop(trainer)
 
+    def _is_better(self, sparsity: float, score: float) -> bool:
+        best = self.best_score
+        return best is None or (sparsity, score) > (self.best_sparsity, best)
+
     def _check_monitor(self, metrics: Mapping[str, Any]) -> None:
         if self.monitor not in metrics:
             raise UsageError(
-                f"checkpoint.monitor {self.monitor!r} is not among what validation logs: "
-                f"{sorted(metrics)}."
+                f"checkpoint.monitor {self.monitor!r} is not a metric that validation logs. Valid "
+                f"are {', '.join(sorted(metrics))}."
             )
 
     def _score(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
-        """Return the metric of these very weights; without any score so far, validate for it if nobody did."""
+        """Return the metric of the current weights; None if it is not known and not needed."""
         if self._validated_at == trainer.global_step:
             score = trainer.callback_metrics.get(self.monitor)
+        elif self.best_score is None:
+            score = validate_now(trainer, pl_module).get(self.monitor)
         else:
-            score = (
-                validate_now(trainer, pl_module).get(self.monitor)
-                if self.best_score is None
-                else None
-            )
+            score = None
         return None if score is None else float(score)
 
-    def _save(self, trainer: Trainer, name: str) -> None:
-        """Save a checkpoint, unless the last step ruined the weights."""
-        for parameter_name, parameter in trainer.lightning_module.named_parameters():
+    def _save(self, trainer: Trainer, path: Path) -> None:
+        """Save a checkpoint, unless the last step made a weight infinite or NaN."""
+        for name, parameter in trainer.lightning_module.named_parameters():
             if not parameter.isfinite().all():
                 raise UsageError(
-                    f"{parameter_name} is no longer finite in epoch {trainer.current_epoch} after "
-                    f"optimizer step {trainer.global_step}. {KEPT}"
+                    f"{name} is no longer finite in epoch {trainer.current_epoch} after optimizer "
+                    f"step {trainer.global_step}. {KEPT}"
                 )
-        trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
+        trainer.save_checkpoint(path, weights_only=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the best checkpoint so far, also if there is nothing left to train."""
+        """Take over the best checkpoint so far, also if no training is left."""
         self._take_over_best(trainer)
 
     def _take_over_best(self, trainer: Trainer) -> None:
-        """Copy it from beside the checkpoint that is resumed; without it the search begins anew.
+        """Copy the best checkpoint from beside the one that is resumed; else restart the tracking.
 
-        Sharded strategies know only when training starts that there is one.
+        Sharded strategies restore the state of callbacks only when training starts.
         """
         if self.best_score is None or trainer.ckpt_path is None:
             return
-        target = self.folder(trainer) / "best.ckpt"
-        places = (target, Path(trainer.ckpt_path).with_name("best.ckpt"))
-        source = (
-            next((place for place in places if self._is_best(place)), None)
-            if trainer.is_global_zero
-            else None
-        )
+        target = self.run(trainer).best
+        places = (target, Path(trainer.ckpt_path).with_name(target.name))
+        source = None
+        if trainer.is_global_zero:
+            source = next((place for place in places if self._is_best(place)), None)
         if source and source != target:
-            copy_checkpoint(source, target)
+            copy_file(source, target)
         if not trainer.strategy.broadcast(source is not None):
             rank_zero_info(
-                f"the best checkpoint so far is neither {target} nor {places[1]}: the next good "
-                "one will be it."
+                f"Best checkpoint not found at {target} or {places[1]}; best-metric tracking "
+                "restarts."
             )
-            self.best_score, self.best_sparsity = None, 0.0
+            self.best_score = None
+            self.best_sparsity = 0.0
 
     def _is_best(self, path: Path) -> bool:
-        with suppress(UsageError):  # torn or foreign
-            return (
-                path.is_file()
-                and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
-            )
+        with suppress(UsageError):  # missing, damaged or of another program
+            return TrainingCheckpoint.read(path).run_checkpoints == self.state_dict()
         return False
 
     def _stop(self, trainer: Trainer) -> None:
         root = Path(trainer.default_root_dir)
-        place = "" if root.resolve() == Path.cwd() else f" --trainer.default_root_dir {root}"
+        option = "" if root.resolve() == Path.cwd() else f" --trainer.default_root_dir {root}"
         rank_zero_info(
-            f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step "
-            f"{trainer.global_step}; everything is in {self.folder(trainer) / 'last.ckpt'}. Go on "
-            f"with: fit --ckpt_path last{place}"
+            f"Stopped by {self._signals.name} in epoch {trainer.current_epoch} after step "
+            f"{trainer.global_step}. Saved {self.run(trainer).last}. "
+            f"Resume with: fit --ckpt_path last{option}"
         )
-        if said := self._signals.requeue(trainer):
-            rank_zero_info(said)
+        if message := self._signals.requeue(trainer):
+            rank_zero_info(message)
         raise SystemExit(self._signals.exit_code)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop listening."""
+        """Restore the signal handlers."""
         self._signals.restore()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Stop listening, also when training broke off."""
+        """Restore the signal handlers after an error."""
         self._signals.restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, and its sparsity."""
+        """Return the best metric so far and its sparsity."""
         return {"best_score": self.best_score, "best_sparsity": self.best_sparsity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the best score so far."""
-        self.best_score, self.best_sparsity = state_dict["best_score"], state_dict["best_sparsity"]
+        """Restore the best metric so far and its sparsity."""
+        self.best_score = state_dict["best_score"]
+        self.best_sparsity = state_dict["best_sparsity"]
 
 
 def at_final_sparsity(trainer: Trainer) -> bool:
-    """Return whether every pruning callback of a trainer has done its last round; true without pruning."""
-    return all(c.finished for c in trainer.callbacks if isinstance(c, IterativePruning))
+    """Return whether every pruning callback has done its last round; true without pruning."""
+    return all(callback.finished for callback in _pruning_callbacks(trainer))
+
+
+def _pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]

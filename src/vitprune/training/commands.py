@@ -1,18 +1,17 @@
-"""Save the commands of a run in its checkpoints."""
+"""The commands of a run, saved in its checkpoints."""
 
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from vitprune.runs.commands import KEY
+from vitprune.runs.checkpoint import COMMANDS
 
 
 class RunCommands(Callback):
-    """Keep the commands of a run in its checkpoints: the one that began it, and those that went on
-    with it, each once.
+    """Save the command that started a run and those that resumed it, each once.
 
     Args:
-        command: The one of this process.
+        command: Command of this process.
 
     """
 
@@ -22,11 +21,14 @@ class RunCommands(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the commands, beside the states of callbacks: Lightning would miss one where nothing is trained."""
-        checkpoint[KEY] = self.commands
+        """Save them at the top level of the checkpoint.
+
+        With a callback state, Lightning would warn about a missing callback in `validate`.
+        """
+        checkpoint[COMMANDS] = self.commands
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the commands before this one in front of it."""
-        self.commands = list(dict.fromkeys([*checkpoint.get(KEY, []), *self.commands]))
+        """Put the earlier commands in front of this one."""
+        self.commands = list(dict.fromkeys([*checkpoint.get(COMMANDS, []), *self.commands]))

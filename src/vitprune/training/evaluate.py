@@ -1,31 +1,89 @@
-"""How good an exported model is."""
+"""Accuracy and loss of an image classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel
+from torch import Tensor
 
-from vitprune.data import ImageData
+Batch = Mapping[str, Tensor]  # pixel_values (B, 3, H, W) and labels (B,)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions of a classifier on some images, and its loss.
+
+    Attributes:
+        labels: Class numbers, (N,), on the CPU.
+        predictions: Predicted class numbers, (N,), on the CPU.
+        loss_sum: Sum of the cross-entropies.
+
+    """
+
+    labels: Tensor
+    predictions: Tensor
+    loss_sum: float
+
+    @classmethod
+    def of_logits(cls, logits: Tensor, labels: Tensor) -> Evaluation:
+        """Evaluate one batch: logits, (B, classes), and labels, (B,)."""
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+        return cls(labels.cpu(), logits.argmax(dim=1).cpu(), float(loss))
+
+    @classmethod
+    def join(cls, parts: Iterable[Evaluation]) -> Evaluation:
+        """Join the evaluations of several batches, of which there must be at least one."""
+        parts = list(parts)
+        return cls(
+            torch.cat([part.labels for part in parts]),
+            torch.cat([part.predictions for part in parts]),
+            sum(part.loss_sum for part in parts),
+        )
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    @property
+    def correct(self) -> int:
+        """Number of images with the right class."""
+        return int((self.predictions == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images with the right class, in [0, 1]."""
+        return self.correct / self.images
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return self.loss_sum / self.images
 
 
 @torch.no_grad()
-def score(
-    net: PreTrainedModel, data: ImageData, batches: int | None, device: torch.device
-) -> dict[str, float]:
-    """Return accuracy and loss on the validation split, and its number of images.
+def evaluate(classify: Callable[[Tensor], Tensor], batches: Iterable[Batch]) -> Evaluation:
+    """Evaluate a classifier.
 
     Args:
-        net: A model in evaluation mode.
-        data: Where the images come from.
-        batches: Only so many; None for all.
-        device: Where it runs.
+        classify: Function from normalised images, (B, 3, H, W), to logits, (B, classes), such as a
+            `ViTClassifier` in evaluation mode.
+        batches: Images and labels on the device of the classifier; at least one batch.
 
     """
+    return Evaluation.join(
+        Evaluation.of_logits(classify(batch["pixel_values"]), batch["labels"]) for batch in batches
+    )
+
+
+def score(net, data, batches, device) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    """Return accuracy, loss and the number of images of a Hugging Face model."""
     net.to(device)
-    correct, loss, images = 0, 0.0, 0
-    for batch in data.validation_batches(device, batches):
-        scores, labels = net(pixel_values=batch["pixel_values"]).logits, batch["labels"]
-        correct += int((scores.argmax(dim=1) == labels).sum())
-        loss += float(F.cross_entropy(scores, labels, reduction="sum"))
-        images += len(labels)
+    result = evaluate(
+        lambda images: net(pixel_values=images).logits, data.validation_batches(device, batches)
+    )
     net.cpu()
-    return {"accuracy": correct / images, "loss": loss / images, "images": images}
+    return {"accuracy": result.accuracy, "loss": result.loss, "images": result.images}

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold beside what Lightning puts there, so that a resumed run does what an undisturbed one would."""
+"""Random generators and optimizer states in checkpoints, for a resume that is bit for bit exact."""
 
 import random
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vitprune.runs.checkpoint import GENERATORS
 from vitprune.training.optimizer_names import to_names, to_numbers
 
 
 class ExactResume(Callback):
-    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when
-    training goes on.
+    """Save and restore the random generators of torch, CUDA, numpy and Python of every rank.
 
     Optimizer states are saved by name of the parameter; see `optimizer_names`.
     """
@@ -27,7 +27,7 @@ class ExactResume(Callback):
         states: list[Any] = [generator_states()] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, generator_states())
-        checkpoint["generators"] = states
+        checkpoint[GENERATORS] = states
         checkpoint["optimizer_states"] = to_names(
             trainer, pl_module, checkpoint["optimizer_states"]
         )
@@ -35,13 +35,13 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep them until everything else that may draw numbers is built."""
-        self._states = checkpoint.get("generators", [])
+        """Keep the states until everything else that may draw random numbers is built."""
+        self._states = checkpoint.get(GENERATORS, [])
         if trainer.state.fn == "fit":
             checkpoint["optimizer_states"] = to_numbers(trainer, checkpoint["optimizer_states"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put them back, and start the next epoch if the last one was finished."""
+        """Restore the generators; start the next epoch if the last one was finished."""
         leave_finished_epoch(trainer)
         if trainer.global_rank < len(self._states):
             restore_generators(self._states[trainer.global_rank])
@@ -49,11 +49,10 @@ class ExactResume(Callback):
 
 
 def leave_finished_epoch(trainer: Trainer) -> None:
-    """Let a run with `max_steps` go on after a finished epoch as one with `max_epochs` does.
+    """Start the next epoch of a run with `max_steps` that was saved after a finished epoch.
 
-    Lightning takes every resume with `max_steps` for one in the middle of an epoch. After a
-    finished one it would run an empty epoch, and count it, so that the order of the images and the
-    rounds would be one epoch off.
+    Lightning takes every resume with `max_steps` for one within an epoch. After a finished one it
+    would run and count an empty epoch, which shifts the order of the images and the rounds.
     """
     loop = trainer.fit_loop
     if loop.restarted_on_epoch_end:
@@ -64,7 +63,7 @@ def leave_finished_epoch(trainer: Trainer) -> None:
 
 
 def generator_states() -> dict[str, Any]:
-    """Return the states in types that `torch.load(weights_only=True)` accepts: tensors, numbers, tuples."""
+    """Return the states as types that `torch.load(weights_only=True)` accepts."""
     algorithm, keys, position, has_gauss, gauss = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),

@@ -1,11 +1,14 @@
-"""Stop before damage is done."""
+"""Stop training when the loss is no longer finite."""
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vitprune.errors import UsageError
 
-KEPT = "The last good checkpoint is kept; try a lower model.learning_rate, trainer.gradient_clip_val 1.0, or look at the data."
+KEPT = (
+    "The last good checkpoint is kept. Lower model.learning_rate, set "
+    "trainer.gradient_clip_val to 1.0, or check the data."
+)
 
 
 class StopOnNaN(Callback):

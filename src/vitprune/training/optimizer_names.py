@@ -1,9 +1,7 @@
-"""Optimizer states in checkpoints by name of the parameter, so that any strategy resumes what any
-other has saved.
+"""Optimizer states by parameter name, so that any strategy can resume what another has saved.
 
-By number they are not: DDP numbers parameters in the order of the optimizer's groups, Lightning's
-FSDP2 in that of the module, and a state of equal shape would end up at another parameter without a
-word.
+DDP numbers the parameters in the order of the optimizer's groups, Lightning's FSDP2 in the order of
+the module. Saved by number, a state of equal shape could silently be given to another parameter.
 """
 
 from typing import Any
@@ -15,7 +13,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 def to_names(
     trainer: Trainer, module: LightningModule, states: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Translate the states that a strategy has saved, one for each optimizer."""
+    """Rename the saved states, one for each optimizer, from numbers to names."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     translated = []
@@ -28,7 +26,7 @@ def to_names(
 
 
 def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Translate them back for a strategy that loads them by number, in the order of the groups; FSDP2 takes the names."""
+    """Rename them back for a strategy that loads states by number; FSDP2 loads them by name."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         return states
     orders = [

@@ -1,4 +1,4 @@
-"""Score a LightningModule on its validation data in the middle of training, and leave no trace."""
+"""Validate a LightningModule in the middle of training without side effects."""
 
 import copy
 import itertools
@@ -21,13 +21,12 @@ from vitprune.pruning.masks.sharding import reshard
 
 @torch.no_grad()
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
-    """Run the module's own `validation_step` over the validation data and return what it logs, by
-    name.
+    """Run the module's `validation_step` over the validation data; return the logged metrics.
 
-    What the module logs in `on_validation_epoch_end` counts as well. Torchmetrics are computed over
-    all batches (and ranks); plain values are averaged, weighted by the size of their batch. Metrics
-    are reset before and after; the mode of every submodule is restored; loggers and other callbacks
-    hear nothing of it.
+    Metrics logged in `on_validation_epoch_end` are included. Torchmetrics are computed over all
+    batches and ranks; plain values are averaged, weighted by batch size. Metrics are reset before
+    and restored after, and so is the mode of every submodule. Loggers and other callbacks are not
+    called.
     """
     collected = _Collector()
     with (
@@ -46,7 +45,7 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
 
 @contextmanager
 def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
-    """Put a module into evaluation mode and let it log into `collected`; its modes and its metrics are as before afterwards."""
+    """Put a module into evaluation mode and collect what it logs; restore modes and metrics."""
     collected = collected or _Collector()
     modes = {name: child.training for name, child in module.named_modules()}
     states = [(child, _state_of(child)) for child in module.modules() if isinstance(child, Metric)]
@@ -76,7 +75,7 @@ def _state_of(metric: Metric) -> dict[str, Any]:
 
 
 def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
-    """Run a module's step as Lightning does, with the number of the batch only if the step takes it."""
+    """Run a step as Lightning does: with the batch number only if the step accepts it."""
     return (
         step(batch, index)
         if is_param_in_hook_signature(step, "batch_idx", min_args=2)
@@ -85,29 +84,30 @@ def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
 
 
 def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
-    """Take a batch from a loader to the device, as a Trainer does."""
+    """Move a batch to the device as a Trainer does."""
     batch = trainer.precision_plugin.convert_input(batch)
     batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
     return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
 
 def _batches(trainer: Trainer) -> Iterator[Any]:
-    """Yield the batches that a validation epoch would see.
+    """Yield the batches of a validation epoch.
 
     Raises:
-        UsageError: If there are several loaders, whose metrics Lightning gives names of their own.
+        UsageError: If there are several loaders, as Lightning would rename their metrics.
 
     """
     if trainer.enable_validation:
-        trainer.fit_loop.epoch_loop.val_loop.setup_data()  # not done yet where the first epochs are not validated
+        # not done yet if the first epochs are not validated
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()
     if not trainer.num_val_batches:
         return
     loaders = trainer.val_dataloaders
     if isinstance(loaders, list | tuple):
         if len(loaders) > 1:
             raise UsageError(
-                f"pruning.monitor needs one validation loader, and there are {len(loaders)}: set "
-                "it to None."
+                f"pruning.monitor needs one validation loader, but there are {len(loaders)}. Set "
+                "pruning.monitor to null."
             )
         loaders = loaders[0]
     limit = trainer.num_val_batches[0]
@@ -115,10 +115,10 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
 
 
 class _Collector:
-    """Stands in for `LightningModule.log`, and weighs plain values as that does.
+    """Replace `LightningModule.log`, and weight plain values as it does.
 
     Attributes:
-        batch: The one that is being validated.
+        batch: Current validation batch.
 
     """
 

@@ -1,34 +1,35 @@
-"""The configuration of a run, in its folder."""
+"""The configuration of a run, saved in its folder."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from vitprune.runs.atomic import replacing
+from vitprune.runs.run_folder import RunFolder
+
 
 class SaveConfig(SaveConfigCallback):
-    """Write `config.yaml` when training begins, also of a run that goes on, for what is changed about it holds from then on."""
+    """Write `config.yaml` at the first batch, also of a resumed run, whose settings may differ."""
 
     already_saved: bool
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Not yet: what is changed may still be refused."""
+        """Do nothing: the settings may still be refused."""
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Write it, whole or not at all."""
+        """Write the configuration, whole or not at all."""
         if self.already_saved:
             return
-        self.already_saved, folder = (
-            True,
-            Path(str(trainer.log_dir)),
-        )  # which all processes ask for together
+        self.already_saved = True
+        run = RunFolder(Path(str(trainer.log_dir)))  # all processes must ask for it
         if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-            scratch = folder / f".{self.config_filename}.partial"
-            self.parser.save(self.config, scratch, skip_none=False, overwrite=True, multifile=False)
-            os.replace(scratch, folder / self.config_filename)
-            (folder / "hparams.yaml").unlink(missing_ok=True)  # TensorBoard's logger writes it anew
+            with replacing(run.config) as scratch:
+                self.parser.save(
+                    self.config, scratch, skip_none=False, overwrite=True, multifile=False
+                )
+            # the TensorBoard logger writes the hyperparameters a second time
+            (run.path / "hparams.yaml").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and SLURM's SIGUSR1 ask; the training loop answers at the next point from which it can go on exactly."""
+"""SIGTERM, Ctrl-C and SLURM's SIGUSR1: stop at the next point that can be resumed exactly."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 
 
 class StopSignals:
-    """Remember that the process was asked to stop. A second Ctrl-C interrupts at once.
+    """Remember that the process was asked to stop. A second Ctrl-C interrupts immediately.
 
     Attributes:
         received: Number of the first signal, or None.
@@ -23,7 +23,10 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT; in a SLURM job also SIGUSR1, at which Lightning would save in the middle of a step."""
+        """Handle SIGTERM and SIGINT; in a SLURM job also SIGUSR1.
+
+        Lightning's own handler of SIGUSR1 would save in the middle of a step.
+        """
         numbers = [
             signal.SIGTERM,
             signal.SIGINT,
@@ -32,7 +35,7 @@ class StopSignals:
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def restore(self) -> None:
-        """Give them back."""
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -42,13 +45,12 @@ class StopSignals:
         return _anywhere(trainer, self.received is not None)
 
     def requeue(self, trainer: Trainer) -> str:
-        """Put the SLURM job back into its queue if SIGUSR1 asked for that, as `--signal=USR1@120` does; return what to say."""
+        """Requeue the SLURM job after SIGUSR1 (`--signal=USR1@120`); return a message, or ""."""
         if not _anywhere(trainer, self.received == signal.SIGUSR1):
             return ""
-        said = _requeue() if trainer.is_global_zero else ""
-        return str(
-            trainer.strategy.broadcast(said)
-        )  # together: the first process to end takes the others with it
+        message = _requeue() if trainer.is_global_zero else ""
+        # all processes wait here: the first one to end would take the others with it
+        return str(trainer.strategy.broadcast(message))
 
     @property
     def name(self) -> str:
@@ -80,5 +82,5 @@ def _requeue() -> str:
     try:
         subprocess.run(["scontrol", "requeue", job], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        return f"the job could not be put back into its queue: {error}"
-    return "the job is back in its queue."
+        return f"The job was not requeued: {error}"
+    return "The job was requeued."

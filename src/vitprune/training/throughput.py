@@ -1,21 +1,21 @@
-"""How fast the run is, and how much of the time it waits for data."""
+"""Throughput of training, and the share of the time spent waiting for data."""
 
 import time
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from vitprune.runs.checkpoint import IMAGES_SEEN
 from vitprune.training.pruning.callback import IterativePruning
 
 
 class Throughput(Callback):
-    """Log `throughput/images_per_s` and `throughput/data_wait`, the share of the time spent waiting
-    for a batch, in [0, 1].
+    """Log `throughput/images_per_s`, `throughput/data_wait` and `throughput/images_seen`.
 
-    Also `throughput/images_seen`, from the first step of the run, however often it was resumed.
-    Validation, checkpoints, what lies between epochs and batches before which a round was pruned
-    and validated are left out of the other two. Must stand before callbacks that work between
-    batches.
+    `data_wait` is the share of the time spent waiting for a batch, in [0, 1]. `images_seen` counts
+    from the first step of the run, also across resumes. The time of validation, checkpoints,
+    pruning rounds and of everything between epochs is not counted. Must be placed before callbacks
+    that work between batches.
     """
 
     def __init__(self) -> None:
@@ -26,28 +26,31 @@ class Throughput(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the number of images; in a state of its own, Lightning would ask other verbs for this callback."""
-        checkpoint["images_seen"] = self._images_seen
+        """Save the number of images at the top level of the checkpoint.
+
+        With a callback state, Lightning would warn about a missing callback in `validate`.
+        """
+        checkpoint[IMAGES_SEEN] = self._images_seen
         self._batch_end = None
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on counting there."""
-        self._images_seen = checkpoint.get("images_seen", 0)
+        """Restore the number of images."""
+        self._images_seen = checkpoint.get(IMAGES_SEEN, 0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave out what happens between epochs."""
+        """Restart the measurement: the time between epochs is not counted."""
         self._reset()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave out a validation within an epoch."""
+        """Do not count a validation within an epoch."""
         self._batch_end = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop the wait: a batch is there."""
+        """Count the time since the last batch as waiting for data."""
         now = time.perf_counter()
         if self._batch_end is not None:
             self._waited_s += now - self._batch_end
@@ -57,7 +60,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images, and log where Lightning logs."""
+        """Count the images, and log every `log_every_n_steps` batches."""
         self._batch_end = time.perf_counter()
         images = len(batch["labels"]) * trainer.world_size
         self._images_seen += images

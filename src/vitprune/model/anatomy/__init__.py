@@ -1,1 +1,1 @@
-"""The parts of a Vision Transformer. Nothing else knows how model families name them."""
+"""The parts of a Vision Transformer: the only room that knows how model families name them."""

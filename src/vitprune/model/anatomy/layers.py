@@ -1,16 +1,16 @@
-"""With `blocks.py` the only file that knows how Hugging Face names the parts of a Vision Transformer."""
+"""The layers of a Vision Transformer: their role, block and attention heads, from their names."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# The first pattern that matches the end of a module's name gives its role. Both generations of
-# names are known: those of transformers 5 (q_proj) and the older ones (attention.query), which some
-# families still use.
+# The first pattern that matches the end of a module's name gives its role. Both conventions are
+# known: that of transformers 5 (q_proj) and the older one (attention.query), which some families
+# still use.
 ROLE_PATTERNS = {
     "query": r"(q_proj|attention\.(self\.)?query)",
     "key": r"(k_proj|attention\.(self\.)?key)",
@@ -25,7 +25,6 @@ BLOCK_ROLES = ("query", "key", "value", "attn_out", "mlp_in", "mlp_out")
 OTHER_ROLE = "other"  # any other linear or convolutional layer
 ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
-EMBEDDINGS_PATTERN = re.compile(r"(?:^|\.)embeddings\.$")
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,12 @@ class Layer:
     """A layer with a weight matrix, and its place in the transformer.
 
     Attributes:
-        name: Its dotted name in the model.
-        module: The module that owns `weight`, of shape (out, in) or (out, in, height, width).
+        name: Dotted name in the model.
+        module: Module that owns `weight`, of shape (out, in) or (out, in, height, width).
         role: One of `ROLES`.
-        block: Number of its transformer block, counted through all stages; None outside of the
+        block: Number of the transformer block, counted through all stages; None outside of the
             blocks.
-        heads: Number of attention heads of the module that it is a part of; None outside of
-            attention.
+        heads: Number of attention heads of the module around it; None outside of attention.
 
     """
 
@@ -51,13 +49,13 @@ class Layer:
 
     @property
     def weight(self) -> Tensor:
-        """The weight as the forward pass sees it."""
+        """Weight as the forward pass uses it."""
         module: Any = self.module
         return module.weight
 
     @property
     def shape(self) -> torch.Size:
-        """The shape of the weight, without computing it."""
+        """Shape of the weight, without computing the weight."""
         module = self.module
         if isinstance(module, nn.Conv2d):
             return torch.Size(
@@ -68,10 +66,8 @@ class Layer:
 
     @property
     def has_bias(self) -> bool:
-        """Whether the module adds a bias."""
-        return any(
-            "bias" in name for name, _ in self.module.named_parameters()
-        )  # under a mask it has another name
+        """Whether the module has a bias; under a mask it has another name."""
+        return any("bias" in name for name, _ in self.module.named_parameters())
 
 
 def find_layers(model: nn.Module) -> list[Layer]:
@@ -85,7 +81,7 @@ def find_layers(model: nn.Module) -> list[Layer]:
 
 
 def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
-    """Ask the module that a layer is a part of, or the one around that."""
+    """Read the number of heads from the module around a layer, or from the one around that."""
     parent = name.rpartition(".")[0]
     for module in (modules.get(parent), modules.get(parent.rpartition(".")[0])):
         for attribute in ("num_attention_heads", "num_heads"):
@@ -96,7 +92,7 @@ def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
 
 
 def block_names(model: nn.Module) -> list[str]:
-    """Return the names of the transformer blocks of a model, in order; where stages are made of blocks, of the blocks."""
+    """Return the names of the transformer blocks of a model, in order; not those of stages."""
     names = [name for name, _ in model.named_modules() if BLOCK_PATTERN.fullmatch(name)]
     return [name for name in names if not any(inner.startswith(f"{name}.") for inner in names)]
 
@@ -110,23 +106,5 @@ def role_of(name: str) -> str:
 
 
 def block_of(name: str, blocks: Sequence[str]) -> int | None:
-    """Return which of the blocks of a model (see `block_names`) something of this name is in; None outside of them."""
+    """Return the number of the block (see `block_names`) that holds a name; None outside."""
     return next((index for index, block in enumerate(blocks) if name.startswith(f"{block}.")), None)
-
-
-def find_stages(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the embeddings and the blocks of a transformer by name, in the order in which they run one after another."""
-    embeddings = [
-        name for name, _ in model.named_modules() if EMBEDDINGS_PATTERN.search(f"{name}.")
-    ]
-    return {
-        f"{name}.": model.get_submodule(name) for name in (*embeddings[:1], *block_names(model))
-    }
-
-
-def stages_before(layer: Layer, stages: Iterable[str]) -> int:
-    """Return how many of the stages of a model (see `find_stages`) a layer cannot influence, because they run before it."""
-    names = list(stages)
-    if layer.role == "classifier":
-        return len(names)
-    return next((index for index, name in enumerate(names) if layer.name.startswith(name)), 0)

@@ -1,0 +1,225 @@
+"""The command line: fit, validate, test, predict and the subcommands of `PruningTrainer`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+import vitprune.training.pruning.guarded  # noqa: F401  # so that AccuracyGuarded is known by name
+from vitprune.cli import folder_commands
+from vitprune.cli.errors import explain
+from vitprune.cli.finish import finish
+from vitprune.cli.measuring_trainer import MEASURING
+from vitprune.cli.parser import Parser
+from vitprune.cli.resuming import Resumed, find_resumed
+from vitprune.cli.trainer import Progress, PruningTrainer
+from vitprune.data import ImageData
+from vitprune.errors import UsageError
+from vitprune.export.formats import parse_formats
+from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.config import vision_config
+from vitprune.pruning import IterativePruning
+from vitprune.runs.checkpoint_io import AtomicCheckpointIO
+from vitprune.runs.loggers import RunLoggers
+from vitprune.training.checkpoints import RunCheckpoints
+from vitprune.training.commands import RunCommands
+from vitprune.training.exact_resume import ExactResume
+from vitprune.training.guards import StopOnNaN
+from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.saved_config import SaveConfig
+from vitprune.training.throughput import Throughput
+
+# Apple's GPU has no float64, which sums need
+ACCELERATOR = "cpu" if torch.backends.mps.is_available() else "auto"
+DEFAULTS = {
+    "accelerator": ACCELERATOR,
+    "log_every_n_steps": 10,
+    "use_distributed_sampler": False,  # the data module shards
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,  # the dense model is validated before the first step
+}
+ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
+
+
+class PruningCLI(LightningCLI):
+    """Lightning's command line with pruning, checkpoints and exports.
+
+    Args:
+        command: Command that the user typed.
+
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.resumed = Resumed()
+        self.run_loggers: RunLoggers | None = None
+        others = "|".join(folder_commands.COMMANDS)
+        super().__init__(
+            ViTClassifier,
+            ImageData,
+            trainer_class=PruningTrainer,
+            trainer_defaults=dict(DEFAULTS),
+            seed_everything_default=42,
+            parser_class=Parser,
+            auto_configure_optimizers=False,
+            save_config_callback=SaveConfig,
+            parser_kwargs={
+                "description": f"Prune Vision Transformers. Also: vitprune {others} FOLDER ..."
+            },
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the subcommands, and the arguments of each that are not options."""
+        added = ("export", *MEASURING)
+        return {
+            **LightningCLI.subcommands(),
+            **{subcommand: {"model", "datamodule"} for subcommand in added},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the sections `pruning`, `checkpoint` and `predictions`."""
+        parser.add_argument(
+            "--pruning",
+            type=IterativePruning | None,
+            default=None,
+            help="Pruning callback; null trains the dense model.",
+        )
+        parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
+        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in LightningCLI.subcommands():
+            parser.set_defaults(weights_only=True)  # never execute code from a checkpoint
+        if subcommand in MEASURING:  # one-shot, to sparsities given as options
+            parser.set_defaults({"pruning": {"schedule": ONE_SHOT}})
+        return parser
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: hyperparameters in a checkpoint must not override the command line."""
+
+    def before_instantiate_classes(self) -> None:
+        """Check the checkpoint and formats while that is cheap; complete the configuration."""
+        config = self.config[self.subcommand]
+        _check_sections(config)
+        self.resumed = find_resumed(config, self.subcommand)
+        config.ckpt_path = self.resumed.ckpt_path
+        if self.subcommand == "export":
+            parse_formats(config.formats)
+        self._given = (config.data.processor, config.model.image_size)
+        if config.data.processor is None:
+            config.data.processor = config.model.pretrained
+        if config.model.image_size is None:
+            config.model.image_size = config.data.image_size
+
+    def after_instantiate_classes(self) -> None:
+        """Restore the configuration as the user gave it; check the size of the images."""
+        config = self.config[self.subcommand]
+        config.data.processor, config.model.image_size = self._given
+        config.ckpt_path = self.resumed.configured_ckpt_path()
+        self._check_image_size()
+
+    def _check_image_size(self) -> None:
+        height, width = self.datamodule.image_shape
+        rank_zero_info(f"Input resolution: {height}x{width}")
+        expected = getattr(vision_config(self.model.net.config), "image_size", (height, width))
+        if not isinstance(expected, list | tuple):
+            expected = (expected, expected)
+        if (height, width) != tuple(expected):
+            raise UsageError(
+                f"the model needs images of {expected[0]}x{expected[1]} pixels, but data.image_size "
+                f"or data.processor makes them {height}x{width}."
+            )
+
+    def instantiate_classes(self) -> None:
+        """Build the data module, the model and the Trainer; explain what a constructor refuses."""
+        try:
+            super().instantiate_classes()
+        except UsageError:
+            raise
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UsageError(explain(str(error))) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the loggers, the callbacks and the checkpoint writer."""
+        settings = self._get(self.config_init, "trainer")
+        pruning = self._get(self.config_init, "pruning")
+        callbacks: list[Callback] = [pruning] if pruning else []
+        if self.subcommand == "fit":
+            callbacks = self._training_callbacks(callbacks)
+            kwargs["logger"] = self._loggers(settings)
+        else:
+            kwargs["logger"] = settings["logger"] or False
+            self.save_config_callback = None  # only a run saves its configuration
+        if settings["enable_progress_bar"] is not False:
+            callbacks.append(Progress(leave=False))
+        # the user's callbacks come last: weight averaging must follow pruning
+        kwargs["callbacks"] = [*callbacks, *_as_list(settings["callbacks"])]
+        kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def _training_callbacks(self, pruning: list[Callback]) -> list[Callback]:
+        return [
+            Throughput(),
+            *pruning,
+            StopOnNaN(),
+            ExactResume(),
+            RunCommands(self.command),
+            LearningRateMonitor(logging_interval="step"),
+        ]
+
+    def _loggers(self, settings: Any) -> Any:
+        if settings["logger"] not in (None, True):
+            if not settings["logger"]:
+                raise UsageError(
+                    "trainer.logger must not be false: the loggers give a run its folder."
+                )
+            return settings["logger"]
+        root = Path(settings["default_root_dir"] or ".")
+        self.run_loggers = RunLoggers(root, self.resumed.run)
+        return [self.run_loggers.tensorboard, self.run_loggers.metrics]
+
+    def before_fit(self) -> None:
+        """Refuse impossible settings before processes are started and a folder is made."""
+        self.datamodule.setup("fit")
+        if pruning := self._get(self.config_init, "pruning"):
+            pruning.check(self.trainer, self.model, "fit")
+        if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            self.run_loggers.make_folder()
+
+    def fit(self, **arguments: Any) -> None:
+        """Train; delete the folder of a new run that is refused before its first step."""
+        try:
+            self.trainer.fit(**arguments)
+        except UsageError:
+            if self.run_loggers and self.trainer.global_step <= self.resumed.step:
+                self.run_loggers.discard_folder()
+            raise
+
+    def after_fit(self) -> None:
+        """Export the best model at the final sparsity."""
+        finish(self.trainer, self.model, self.datamodule, self._get(self.config_init, "pruning"))
+
+
+def _check_sections(config: Namespace) -> None:
+    for section in ("model", "data", "trainer"):
+        if not isinstance(config[section], Namespace):
+            raise UsageError(
+                f"{section} must be a mapping of keys to values, not {config[section]!r}."
+            )
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
