@@ -4,7 +4,8 @@ import argparse
 import warnings
 
 import torch
-from budget import Budget, native_precision
+
+from scripts.study.budget import Budget, native_precision
 
 IMAGENETTE = "frgfm/imagenette"
 

@@ -6,7 +6,8 @@ from itertools import cycle
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from results import Results
+
+from scripts.study.results import Results
 
 
 def draw(results: Results, rows: Sequence[str], path: Path) -> None:

@@ -1,7 +1,7 @@
 """Draw the training loss of some rows: what a round costs, and whether that is made up for before
 the next one.
 
-    python scripts/study/losses.py [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3]
+    python -m scripts.study.losses [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3]
     [--output PNG]
 
 The budget is asked for as in run.py, by default a quarter of it. Prints the losses too, each the
@@ -13,12 +13,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from arguments import add_budget, budget_of
-from budget import Run
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
-from peers import Article
-from rows import ROWS
+
+from scripts.study.arguments import add_budget, budget_of
+from scripts.study.budget import Run
+from scripts.study.peers import Article
+from scripts.study.rows import ROWS
 
 SCHEDULES = ("at once", "cubic, 4 rounds", "cubic, 8 rounds by half", "cubic, 50 rounds by half")
 IN_A_TRAINER = [name for name, row in ROWS.items() if not isinstance(row, Article)]

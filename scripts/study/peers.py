@@ -7,12 +7,12 @@ from itertools import islice, pairwise
 
 import torch
 import torch.nn.functional as F
-from budget import Budget, Run
 from lightning.pytorch.callbacks import ModelPruning
-from row import Row
 from torch import nn
 from torch.nn.utils import prune
 
+from scripts.study.budget import Budget, Run
+from scripts.study.row import Row
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.distillation import Distillation

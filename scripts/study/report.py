@@ -1,6 +1,6 @@
 """Print the study's tables as markdown and draw its figures, from the results that are there.
 
-    python scripts/study/report.py [--results FOLDER] [--figures FOLDER] [--page FILE]
+    python -m scripts.study.report [--results FOLDER] [--figures FOLDER] [--page FILE]
 
 A page gets the tables that it names: what is between `<!-- table: peers 2000x4 -->` and `<!-- end
 -->` is replaced.
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
-from figures import draw, draw_curves
-from journal import RESULTS, Journal
-from results import Results
-from tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
+from scripts.study.figures import draw, draw_curves
+from scripts.study.journal import RESULTS, Journal
+from scripts.study.results import Results
+from scripts.study.tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
 
 ENOUGH = 3  # rows or sparsities to draw a figure of
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from journal import KEY, Journal
-from tables import Part
+from scripts.study.journal import KEY, Journal
+from scripts.study.tables import Part
 
 TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
 

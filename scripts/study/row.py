@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 
-from budget import Budget, Run
 from torch import nn
+
+from scripts.study.budget import Budget, Run
 
 
 class Row(ABC):

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from budget import Budget, Run
-from peers import CALIBRATION_IMAGES, Article, LightningModelPruning, TorchPruning
-from row import Row
 from torch import nn
 
+from scripts.study.budget import Budget, Run
+from scripts.study.peers import CALIBRATION_IMAGES, Article, LightningModelPruning, TorchPruning
+from scripts.study.row import Row
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import (
     ERK,

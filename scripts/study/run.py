@@ -1,7 +1,7 @@
 """Train and score the rows of tables: a learning-rate search on one half of the validation images,
 a score on the other.
 
-    python scripts/study/run.py TABLE ... [--model FOLDER] [--source FOLDER]
+    python -m scripts.study.run TABLE ... [--model FOLDER] [--source FOLDER]
 
 TABLE is one of those in scripts/study/tables.py. Every training takes the same number of images;
 those that the results hold already are not run again, and several processes may work on one table.
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from arguments import add_budget, budget_of
-from budget import Budget, Judge, Run
-from journal import KEY, RESULTS, Journal, revision
-from peers import layers_of
-from rows import ROWS
 from safetensors.torch import load_file
-from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
+from scripts.study.arguments import add_budget, budget_of
+from scripts.study.budget import Budget, Judge, Run
+from scripts.study.journal import KEY, RESULTS, Journal, revision
+from scripts.study.peers import layers_of
+from scripts.study.rows import ROWS
+from scripts.study.tables import LEARNING_RATES, TABLES
 from vitprune.evaluation.measuring import fingerprint
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net

@@ -13,9 +13,7 @@ STUDY = Path(__file__).parents[2] / "scripts" / "study"
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """Return a function that runs rows with two learning rates, and returns what is in both tables."""
-    monkeypatch.syspath_prepend(str(STUDY))
-    import run
-    import tables
+    from scripts.study import run, tables
 
     monkeypatch.setattr(run, "LEARNING_RATES", (1e-6, 1e-5, 1e-4, 1e-3))
     digits = [
@@ -117,7 +115,7 @@ def test_a_score_of_other_weights_is_refused(study, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_chooses_is_not_scored(study):
-    from budget import Budget, Judge
+    from scripts.study.budget import Budget, Judge
 
     halves = [
         data.splits["validation"]
@@ -131,7 +129,7 @@ def test_what_chooses_is_not_scored(study):
 
 
 def test_results_of_another_budget_are_not_added_to(study, tmp_path):
-    from journal import Journal
+    from scripts.study.journal import Journal
 
     Journal(tmp_path).open({"images": 64})
     Journal(tmp_path).open({"images": 64})
@@ -140,9 +138,10 @@ def test_results_of_another_budget_are_not_added_to(study, tmp_path):
 
 
 def test_weights_that_still_have_masks_are_not_scored(study):
-    from run import with_weights
     from torch import nn
     from torch.nn.utils import prune
+
+    from scripts.study.run import with_weights
 
     masked = prune.l1_unstructured(nn.Linear(2, 2), "weight", 0.5).state_dict()
     with pytest.raises(
@@ -152,7 +151,7 @@ def test_weights_that_still_have_masks_are_not_scored(study):
 
 
 def test_a_training_is_claimed_once(study, tmp_path):
-    from journal import Journal
+    from scripts.study.journal import Journal
 
     key = ("at once", 0.5, 1e-4, 0)
     with Journal(tmp_path).claim(key) as mine, Journal(tmp_path).claim(key) as others:
@@ -162,9 +161,9 @@ def test_a_training_is_claimed_once(study, tmp_path):
 
 
 def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
-    import report
-    from journal import Journal
-    from tables import Part
+    from scripts.study import report
+    from scripts.study.journal import Journal
+    from scripts.study.tables import Part
 
     row = "SparseGPT, distilled"
     tables = {"some": (Part([row], [0.9], 3),), "none": (Part([row], [0.8]),)}
@@ -205,7 +204,7 @@ def test_the_report_shows_what_was_chosen(study, tmp_path, monkeypatch, capsys):
 
 
 def test_the_page_shows_what_was_measured(study):
-    from report import fill, tables_of
+    from scripts.study.report import fill, tables_of
 
     docs = STUDY.parents[1] / "docs"
     tables = {
@@ -222,7 +221,7 @@ def test_the_page_shows_what_was_measured(study):
 
 
 def test_a_page_gets_the_tables_that_it_names(study):
-    from report import fill
+    from scripts.study.report import fill
 
     page = "before\n<!-- table: some 64x4 -->\nold\n<!-- end -->\nafter\n"
     filled = fill(page, {"some 64x4": "| new |"})
@@ -237,7 +236,7 @@ def test_a_page_gets_the_tables_that_it_names(study):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_losses_of_every_step_are_drawn(study, tmp_path, monkeypatch, capsys):
-    import losses
+    from scripts.study import losses
 
     digits = [
         "--model",
