@@ -46,7 +46,7 @@ fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as
 	FUZZ=600 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 
 faults: $(VENV)/installed-test  ## kill the digits default a dozen times at random moments; needs some minutes
-	$(BIN)/python scripts/faults/kill_loop.py
+	$(BIN)/python -m scripts.faults.kill_loop
 
 $(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

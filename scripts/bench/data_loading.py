@@ -1,6 +1,6 @@
 """Images per second of our training loader against torchvision's `ImageFolder` and `DataLoader`.
 
-    python scripts/bench/data_loading.py --images FOLDER [--num_workers 2] [--batch_size 64]
+    python -m scripts.bench.data_loading --images FOLDER [--num_workers 2] [--batch_size 64]
     [--repeats 5]
 
 Same JPEG files, same number of workers, same transforms: random resized crop to 224 pixels,

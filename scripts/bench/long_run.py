@@ -1,7 +1,7 @@
 """A run of 200 prune rounds on a tiny model: memory, checkpoint and log sizes, which must not
 creep.
 
-    python scripts/bench/long_run.py [--rounds 200]
+    python -m scripts.bench.long_run [--rounds 200]
 
 A round every epoch of two steps; everything that `fit` has is on. Prints resident memory and the
 sizes of `last.ckpt` and of the TensorBoard file at quarters of the run; fails if memory or the

@@ -1,7 +1,7 @@
 """One global magnitude mask update over the linear weights of a ViT-B: ours against
 `prune.global_unstructured`.
 
-    python scripts/bench/mask_update.py [--pretrained FOLDER] [--sparsity 0.8] [--repeats 5]
+    python -m scripts.bench.mask_update [--pretrained FOLDER] [--sparsity 0.8] [--repeats 5]
 
 Prints median seconds, their ratio, the extra memory of ours as a share of the weights, and whether
 both agree where magnitudes do not tie and drop the same number. Without a folder the weights are
@@ -99,7 +99,14 @@ def main() -> None:
         times.append(ours(layers, options.sparsity, repeat + 2))
     seconds = statistics.median(times[1:])
     weights = sum(layer.weight.numel() for layer in layers)
-    command = [sys.executable, __file__, "--memory", "--sparsity", str(options.sparsity)]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.bench.mask_update",
+        "--memory",
+        "--sparsity",
+        str(options.sparsity),
+    ]
     command += ["--pretrained", options.pretrained] if options.pretrained else []
     extra = int(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]

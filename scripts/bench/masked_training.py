@@ -1,7 +1,7 @@
 """Masked fine-tuning against dense fine-tuning: step time and peak memory, same model, same batch,
 one process.
 
-    python scripts/bench/masked_training.py [--pretrained FOLDER] [--batch_size 16] [--steps 20]
+    python -m scripts.bench.masked_training [--pretrained FOLDER] [--batch_size 16] [--steps 20]
 
 Dense and masked steps alternate in pairs, in turn first, after a warm-up. Without a folder:
 DeiT-Tiny with random weights.
@@ -80,7 +80,13 @@ def main() -> None:
             if pair >= 2:
                 times[name].append(elapsed)
     ratios = [m / d for m, d in zip(times["masked"], times["dense"], strict=True)]
-    command = [sys.executable, __file__, "--batch_size", str(options.batch_size)]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.bench.masked_training",
+        "--batch_size",
+        str(options.batch_size),
+    ]
     command += ["--pretrained", options.pretrained] if options.pretrained else []
     peaks = {
         name: [

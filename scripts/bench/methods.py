@@ -1,7 +1,7 @@
 """Every criterion on the bundled digits at one learning rate: one-shot, one-shot and fine-tuned,
 iterative; 3 seeds.
 
-    python scripts/bench/methods.py [--transfer] [--epochs 8] [--seeds 3] [--output CSV]
+    python -m scripts.bench.methods [--transfer] [--epochs 8] [--seeds 3] [--output CSV]
 
 Fine-tuning takes the same number of steps in every column. Iterative: a cubic schedule over the
 first half of the epochs. Rows that the output holds already are not run again; docs/methods.csv has

@@ -1,7 +1,7 @@
 """A sensitivity scan that reuses what comes before the pruned layer, against the naive scan that
 runs the whole model.
 
-    python scripts/bench/sensitivity_scan.py [--pretrained FOLDER] [--images 8] [--pairs 3]
+    python -m scripts.bench.sensitivity_scan [--pretrained FOLDER] [--images 8] [--pairs 3]
     [--sparsity 0.5]
 
 Every prunable layer of DeiT-Tiny on its own, at one sparsity. Both scans alternate, in turn first,

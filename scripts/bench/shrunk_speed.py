@@ -1,8 +1,8 @@
 """Half of the heads and half of the MLP neurons dropped: measured throughput against what the FLOPs
 promise.
 
-    python scripts/bench/shrunk_speed.py --threads 2 python scripts/bench/shrunk_speed.py --models
-    vit-base vit-large --device cuda --dtype bfloat16 --compile --batch_size 256
+    python -m scripts.bench.shrunk_speed --threads 2
+    python -m scripts.bench.shrunk_speed --models vit-base vit-large --device cuda --dtype bfloat16 --compile --batch_size 256
 
 Random weights, 224 px. Dense, shrunk and ONNX Runtime of the shrunk model run in turns, on a GPU
 dense, shrunk and 2:4. Prints medians, and for each model the share of the theoretical speed-up that

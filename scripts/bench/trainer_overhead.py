@@ -1,7 +1,7 @@
 """`fit` with everything on (masks, callbacks, logs, checks) against a bare PyTorch loop over the
 same tensors.
 
-    python scripts/bench/trainer_overhead.py [--batch_size 16] [--steps 30] [--repeats 3]
+    python -m scripts.bench.trainer_overhead [--batch_size 16] [--steps 30] [--repeats 3]
 
 Both train a DeiT-Tiny architecture on the same prepared batches; the bare loop has no masks and no
 logs. Runs alternate.

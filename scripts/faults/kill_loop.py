@@ -1,7 +1,7 @@
 """Kill the digits default with SIGKILL again and again, at random moments; what it ends with must
 be what it would have.
 
-    python scripts/faults/kill_loop.py [--kills 12] [--seed 0]
+    python -m scripts.faults.kill_loop [--kills 12] [--seed 0]
 
 Runs `fit --config iterative.yaml` once undisturbed. Then once more, with a checkpoint every other
 step, where each process is killed at a random moment after it has saved something, every second one

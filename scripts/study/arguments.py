@@ -1,39 +1,60 @@
-"""What a budget is made of on a command line."""
+"""A budget on a command line."""
 
 import argparse
 import warnings
 
 import torch
-from budget import Budget, native_precision
+
+from scripts.study.budget import Budget, native_precision
 
 IMAGENETTE = "frgfm/imagenette"
 
 
 def add_budget(parser: argparse.ArgumentParser, images: int) -> None:
-    """Let a command ask for a budget, of so many images by default."""
-    parser.add_argument("--model", default="facebook/deit-tiny-patch16-224")
-    parser.add_argument("--source", default=IMAGENETTE)
+    """Add the arguments of a budget, with this many training images by default."""
+    parser.add_argument(
+        "--model",
+        default="facebook/deit-tiny-patch16-224",
+        help="hub name or folder of the dense model (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--source",
+        default=IMAGENETTE,
+        help="hub name or folder of the images (default: %(default)s)",
+    )
     parser.add_argument(
         "--subset",
-        help="configuration of the source, where it has several; full_size of the default",
+        help=f"configuration of the data set (default: full_size for {IMAGENETTE})",
     )
-    parser.add_argument("--images", type=int, default=images)
-    parser.add_argument("--epochs", type=int, default=Budget.epochs)
+    parser.add_argument(
+        "--images", type=int, default=images, help="training images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=Budget.epochs,
+        help="passes over the training images (default: %(default)s)",
+    )
     parser.add_argument(
         "--precision",
         choices=("bf16-mixed", "32-true"),
         default=native_precision(),
-        help="by default bf16-mixed where it is native",
+        help="precision of the Trainer (default: bf16-mixed where it is native, else 32-true)",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, help="of a process; the minutes are those of all of them"
+        "--threads", type=int, default=1, help="threads of this process (default: %(default)s)"
     )
 
 
 def budget_of(options: argparse.Namespace) -> Budget:
-    """Return the budget that was asked for, and set the threads."""
+    """Return the budget of parsed arguments; set the number of threads and silence warnings."""
     torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
-    subset = options.subset or ("full_size" if options.source == IMAGENETTE else None)
-    settings = {"subset": subset, "precision": options.precision}
-    return Budget(options.model, options.source, options.images, options.epochs, **settings)
+    return Budget(
+        options.model,
+        options.source,
+        options.images,
+        options.epochs,
+        subset=options.subset or ("full_size" if options.source == IMAGENETTE else None),
+        precision=options.precision,
+    )

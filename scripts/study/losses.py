@@ -1,77 +1,95 @@
-"""Draw the training loss of some rows: what a round costs, and whether that is made up for before
-the next one.
+"""Print and draw the training losses of some rows.
 
-    python scripts/study/losses.py [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3]
+    python -m scripts.study.losses [--rows ROW ...] [--sparsity 0.9] [--learning_rate 1e-3]
     [--output PNG]
 
-The budget is asked for as in run.py, by default a quarter of it. Prints the losses too, each the
-mean of a few steps. A ROW is any of rows.py but the article's, whose loop is its own.
+They show what each round costs, and whether training recovers from it before the next one. Every
+value is the mean of a few steps. A ROW is the name of any row in scripts/study/tables.py that
+trains in a Trainer, so not the article's. The default budget is a quarter of that of
+scripts.study.run.
 """
 
 import argparse
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from arguments import add_budget, budget_of
-from budget import Run
 from lightning import Callback, LightningModule, Trainer
-from matplotlib.figure import Figure
-from peers import Article
-from rows import ROWS
+from torch import Tensor
 
-SCHEDULES = ("at once", "cubic, 4 rounds", "cubic, 8 rounds by half", "cubic, 50 rounds by half")
-IN_A_TRAINER = [name for name, row in ROWS.items() if not isinstance(row, Article)]
-STEPS = 4  # in a mean
+from scripts.study.arguments import add_budget, budget_of
+from scripts.study.figures import draw_losses
+from scripts.study.fine_tuning import FineTuning
+from scripts.study.journal import RESULTS
+from scripts.study.tables import LOSSES, TABLES, rows_of
+
+INTERVAL = 4  # steps in a mean
+ROWS = {row.name: row for row in rows_of(*TABLES) if row.uses_trainer}
 
 
 class Losses(Callback):
-    """Remember the loss of every step."""
+    """Collect the loss of every step."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
-        """See the class."""
+        """Append the loss of this step."""
         self.losses.append(float(outputs["loss"]))
 
-
-def draw(losses: dict[str, list[float]], path: Path) -> None:
-    """Draw curves, each point the mean of a few steps."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for row, means in losses.items():
-        axes.plot([STEPS * (i + 0.5) for i in range(len(means))], means, label=row)
-    axes.set(xlabel="optimizer step", ylabel="training loss")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    def means(self) -> list[float]:
+        """Return the means of consecutive steps."""
+        starts = range(0, len(self.losses), INTERVAL)
+        return [statistics.mean(self.losses[i : i + INTERVAL]) for i in starts]
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=IN_A_TRAINER, metavar="ROW", default=SCHEDULES)
-    parser.add_argument("--sparsity", type=float, default=0.9)
-    parser.add_argument("--learning_rate", type=float, default=1e-3)
-    parser.add_argument("--output", type=Path, default=Path("lightning_logs/study/losses.png"))
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=ROWS,
+        metavar="ROW",
+        default=[row.name for row in LOSSES],
+        help="names of rows (default: four schedules)",
+    )
+    parser.add_argument(
+        "--sparsity", type=float, default=0.9, help="target sparsity (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--learning_rate",
+        type=float,
+        default=1e-3,
+        help="learning rate at its peak (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=RESULTS / "losses.png",
+        help="the figure (default: %(default)s)",
+    )
     add_budget(parser, images=500)
     options = parser.parse_args()
-    budget, losses = budget_of(options), {}
-    for row in options.rows:
+    budget = budget_of(options)
+    losses: dict[str, list[float]] = {}
+    for name in options.rows:
         watch = Losses()
-        ROWS[row].train(
-            Run(budget, options.sparsity, options.learning_rate, seed=0, watching=[watch])
+        ROWS[name].train(
+            FineTuning(budget, options.sparsity, options.learning_rate, seed=0, callbacks=[watch])
         )
-        losses[row] = [
-            statistics.mean(watch.losses[i : i + STEPS]) for i in range(0, len(watch.losses), STEPS)
-        ]
-        print(f"{row}: {' '.join(f'{loss:.2f}' for loss in losses[row])}", flush=True)
-        draw(losses, options.output)
+        losses[name] = watch.means()
+        print(f"{name}: {' '.join(f'{loss:.2f}' for loss in losses[name])}", flush=True)
+        draw_losses(losses, INTERVAL, options.output)
 
 
 if __name__ == "__main__":

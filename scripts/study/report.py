@@ -1,55 +1,35 @@
 """Print the study's tables as markdown and draw its figures, from the results that are there.
 
-    python scripts/study/report.py [--results FOLDER] [--figures FOLDER] [--page FILE]
+    python -m scripts.study.report [--results FOLDER] [--figures FOLDER] [--page FILE]
 
-A page gets the tables that it names: what is between `<!-- table: peers 2000x4 -->` and `<!-- end
--->` is replaced.
+The tables that a page names are replaced: what is between `<!-- table: peers 2000x4 -->` and
+`<!-- end -->`.
 """
 
 import argparse
-import re
-from collections.abc import Iterable, Sequence
-from itertools import product
 from pathlib import Path
 
-from figures import draw, draw_curves
-from journal import RESULTS, Journal
-from results import Results
-from tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
+from scripts.study.figures import draw_curves, draw_rows
+from scripts.study.journal import RESULTS, Journal
+from scripts.study.markdown import fill, markdown_table
+from scripts.study.results import Results
+from scripts.study.tables import CURVES, FIGURES, LEARNING_RATES, TABLES, Part
 
-ENOUGH = 3  # rows or sparsities to draw a figure of
-
-
-def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table."""
-    cells = [heads, ["---"] * len(heads), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+ENOUGH = 3  # rows or sparsities for a figure
 
 
-def table(results: Results, parts: tuple[Part, ...]) -> str:
-    """Return a line for each row that was scored, a column for each sparsity."""
-    there = [
-        cell
-        for part in parts
-        for cell in product(part.rows, part.sparsities)
-        if results.of_row(*cell)
-    ]
-    rows, sparsities = (
-        dict.fromkeys(row for row, _ in there),
-        sorted({sparsity for _, sparsity in there}),
-    )
-    return markdown(
-        [
-            "method",
-            *(f"{sparsity:.0%}" for sparsity in sparsities),
-            "images seen",
-            "learning rate",
-            "minutes",
-        ],
+def accuracy_table(results: Results, parts: tuple[Part, ...]) -> str:
+    """Return a table with a line for each row that has results, and a column for each sparsity."""
+    cells = results.cells(parts)
+    rows = dict.fromkeys(row for row, _ in cells)
+    sparsities = sorted({sparsity for _, sparsity in cells})
+    heads = [f"{sparsity:.0%}" for sparsity in sparsities]
+    return markdown_table(
+        ["method", *heads, "images seen", "learning rate", "minutes"],
         (
             [
-                row,
-                *(results.cell(row, sparsity) for sparsity in sparsities),
+                row.name,
+                *(results.accuracy(row, sparsity) for sparsity in sparsities),
                 *results.facts(row, sparsities),
             ]
             for row in rows
@@ -57,13 +37,14 @@ def table(results: Results, parts: tuple[Part, ...]) -> str:
     )
 
 
-def search(journal: Journal) -> str:
-    """Return what chose the learning rates: the accuracy on that half by row, sparsity and rate."""
+def search_table(journal: Journal) -> str:
+    """Return the accuracies that chose the learning rates, by row, sparsity and rate."""
     found: dict[tuple[str, float], dict[float, float]] = {}
-    for line in journal.read("trained"):
-        if line["seed"] == "0":
-            rates = found.setdefault((line["row"], float(line["sparsity"])), {})
-            rates[float(line["learning_rate"])] = 100 * float(line["chosen"])
+    for training in journal.trained.read():
+        key = training.key
+        if key.seed == 0:
+            rates = found.setdefault((key.row, key.sparsity), {})
+            rates[key.learning_rate] = 100 * training.chosen
     lines = [
         [
             row,
@@ -72,53 +53,47 @@ def search(journal: Journal) -> str:
         ]
         for (row, sparsity), rates in sorted(found.items(), key=lambda entry: entry[0][1])
     ]
-    return markdown(["method", "sparsity", *(f"{rate:g}" for rate in LEARNING_RATES)], lines)
+    return markdown_table(["method", "sparsity", *(f"{rate:g}" for rate in LEARNING_RATES)], lines)
 
 
 def tables_of(folder: Path) -> dict[str, str]:
-    """Return all tables of a budget that have anything in them, by their names and the budget's."""
+    """Return all tables of a budget that have results, by their names and the budget's."""
     journal = Journal(folder)
     results = Results.of(journal)
     found = {
-        name: table(results, parts) for name, parts in TABLES.items() if results.has_some_of(parts)
+        name: accuracy_table(results, parts)
+        for name, parts in TABLES.items()
+        if results.cells(parts)
     }
-    return {
-        f"{name} {folder.name}": text
-        for name, text in {**found, "learning rates": search(journal)}.items()
-    }
+    found["learning rates"] = search_table(journal)
+    return {f"{name} {folder.name}": text for name, text in found.items()}
 
 
 def draw_all(folder: Path, figures: Path) -> None:
-    """Draw the figures of a budget for which there is enough."""
+    """Draw the figures of a budget that have enough results."""
     results = Results.of(Journal(folder))
     for name, rows in FIGURES.items():
-        if len(there := [row for row in rows if results.sparsities([row])]) >= ENOUGH:
-            draw(results, there, figures / f"{name}_{folder.name}.png")
+        present = [row for row in rows if results.sparsities([row])]
+        if len(present) >= ENOUGH:
+            draw_rows(results, present, figures / f"{name}_{folder.name}.png")
     for name, rows in CURVES.items():
         if len(results.sparsities(rows)) >= ENOUGH:
             draw_curves(results, rows, figures / f"{name}_{folder.name}.png")
 
 
-def fill(text: str, tables: dict[str, str]) -> str:
-    """Return a page with its tables as they are now."""
-
-    def current(match: re.Match[str]) -> str:
-        if match["name"] not in tables:
-            raise SystemExit(
-                f"the page wants the table {match['name']}; there are {', '.join(tables)}."
-            )
-        return f"<!-- table: {match['name']} -->\n\n{tables[match['name']]}\n\n<!-- end -->"
-
-    return re.sub(r"<!-- table: (?P<name>[^>]+) -->.*?<!-- end -->", current, text, flags=re.DOTALL)
-
-
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--figures", type=Path, help="by default beside the results")
-    parser.add_argument("--page", type=Path, help="a markdown file with tables to bring up to date")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        help="folder of the results (default: %(default)s)",
+    )
+    parser.add_argument("--figures", type=Path, help="folder of the figures (default: --results)")
+    parser.add_argument("--page", type=Path, help="markdown file whose tables are replaced")
     options = parser.parse_args()
     folders = sorted(path.parent for path in options.results.glob("*/scored.csv"))
     tables = {name: text for folder in folders for name, text in tables_of(folder).items()}

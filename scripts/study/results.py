@@ -1,80 +1,89 @@
-"""What was scored within a budget, by row, sparsity and seed."""
+"""The accuracies within a budget, by row, sparsity and seed."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from journal import KEY, Journal
-from tables import Part
+from scripts.study.journal import Journal
+from scripts.study.lines import Training
+from scripts.study.rows.row import Row
+from scripts.study.tables import Part
 
-TOLERANCE = 0.002  # of a sparsity, beyond which the reached one is named
-
-Key = tuple[str, float, int]  # row, sparsity, seed
+TOLERANCE = 0.002  # of a sparsity, beyond which a cell names the one that was reached
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training that was scored."""
+    """A training at its chosen learning rate, and its accuracy in per cent."""
 
-    accuracy: float  # per cent
-    training: dict[str, str]
+    accuracy: float
+    training: Training
 
 
 @dataclass(frozen=True)
 class Results:
-    """What was scored within one budget."""
+    """The outcomes of a budget, by name of the row, sparsity and seed."""
 
-    scored: dict[Key, Outcome]
+    outcomes: dict[tuple[str, float, int], Outcome]
 
     @classmethod
     def of(cls, journal: Journal) -> "Results":
-        """Read them, at the learning rate that is chosen now: a search may have gone on after a score."""
-        trained = {tuple(line[name] for name in KEY): line for line in journal.read("trained")}
-        scored = {}
-        for line in journal.read("scored"):
-            row, sparsity = line["row"], float(line["sparsity"])
-            if float(line["learning_rate"]) == journal.best_rate(row, sparsity):
-                training = trained[tuple(line[name] for name in KEY)]
-                scored[row, sparsity, int(line["seed"])] = Outcome(
-                    100 * float(line["scored"]), training
-                )
-        return cls(scored)
+        """Read the results at the learning rates that are the best now.
 
-    def of_row(self, row: str, sparsity: float) -> list[Outcome]:
-        """Return what came of a row, one outcome a seed."""
-        return [outcome for key, outcome in self.scored.items() if key[:2] == (row, sparsity)]
+        A search that was continued after an evaluation may have found a better one.
+        """
+        trained = {training.key: training for training in journal.trained.read()}
+        outcomes = {}
+        for score in journal.scored.read():
+            key = score.key
+            if key.learning_rate == journal.best_rate(key.row, key.sparsity):
+                outcome = Outcome(100 * score.scored, trained[key])
+                outcomes[key.row, key.sparsity, key.seed] = outcome
+        return cls(outcomes)
 
-    def sparsities(self, rows: Sequence[str]) -> list[float]:
-        """Return the sparsities at which one of the rows was scored."""
-        return sorted({sparsity for row, sparsity, _ in self.scored if row in rows})
+    def of_row(self, row: Row, sparsity: float) -> list[Outcome]:
+        """Return the outcomes of a row, one for each seed."""
+        wanted = (row.name, sparsity)
+        return [outcome for key, outcome in self.outcomes.items() if key[:2] == wanted]
 
-    def has_some_of(self, parts: Sequence[Part]) -> bool:
-        """Return whether anything of a table was scored."""
-        return any(
-            self.of_row(*cell) for part in parts for cell in product(part.rows, part.sparsities)
-        )
+    def sparsities(self, rows: Sequence[Row]) -> list[float]:
+        """Return the sparsities at which any of the rows has an outcome."""
+        names = {row.name for row in rows}
+        return sorted({sparsity for name, sparsity, _ in self.outcomes if name in names})
 
-    def cell(self, row: str, sparsity: float) -> str:
-        """Return mean, standard deviation and number of seeds, and the sparsity that was reached if it is another."""
+    def cells(self, parts: Sequence[Part]) -> list[tuple[Row, float]]:
+        """Return the rows and sparsities of a table that have an outcome."""
+        return [
+            cell
+            for part in parts
+            for cell in product(part.rows, part.sparsities)
+            if self.of_row(*cell)
+        ]
+
+    def accuracy(self, row: Row, sparsity: float) -> str:
+        """Return mean, standard deviation and number of seeds, or `-` without an outcome.
+
+        The sparsity that was reached follows where it is not the target.
+        """
         found = self.of_row(row, sparsity)
         if not found:
             return "-"
         values = [outcome.accuracy for outcome in found]
-        reached = statistics.mean(float(outcome.training["reached"]) for outcome in found)
+        reached = statistics.mean(outcome.training.reached for outcome in found)
         spread = f" ± {statistics.stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
         elsewhere = f" (at {reached:.1%})" if abs(reached - sparsity) > TOLERANCE else ""
         return f"{statistics.mean(values):.1f}{spread}{elsewhere}"
 
-    def facts(self, row: str, sparsities: Sequence[float]) -> list[str]:
-        """Return images seen, learning rates and mean minutes, the latter two for each sparsity."""
+    def facts(self, row: Row, sparsities: Sequence[float]) -> list[str]:
+        """Return the images seen, and for each sparsity the learning rate and mean minutes."""
         found = [
             [outcome.training for outcome in self.of_row(row, sparsity)] for sparsity in sparsities
         ]
-        seen = dict.fromkeys(line["images_seen"] for lines in found for line in lines)
-        rates = [lines[0]["learning_rate"] if lines else "-" for lines in found]
+        seen = dict.fromkeys(str(line.images_seen) for lines in found for line in lines)
+        rates = [f"{lines[0].key.learning_rate:g}" if lines else "-" for lines in found]
         minutes = [
-            f"{statistics.mean(int(line['seconds']) for line in lines) / 60:.0f}" if lines else "-"
+            f"{statistics.mean(line.seconds for line in lines) / 60:.0f}" if lines else "-"
             for lines in found
         ]
         return [", ".join(seen), ", ".join(rates), ", ".join(minutes)]

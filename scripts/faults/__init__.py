@@ -1,0 +1,1 @@
+"""Fault injection: what a run is left with after being killed."""

@@ -1,0 +1,1 @@
+"""Compare pruning methods at equal fine-tuning budgets."""
