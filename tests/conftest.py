@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from transformers import AutoConfig, ViTImageProcessor
 
 from vitprune.model.loading import net_from_config
+from vitprune.pruning.criteria.calibration import CalibrationBatch
 
 torch.set_num_threads(1)  # more only get in each other's way on models this small
 
@@ -52,7 +53,9 @@ def random_batches(net, images: int = 6, sizes=(4, 2)):
     labels = torch.randint(10, (images,), generator=generator)
     batches = zip(pixels.split(sizes), labels.split(sizes), strict=True)
     return [
-        (lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y), True)
+        CalibrationBatch(
+            lambda x=x, y=y: nn.functional.cross_entropy(net(pixel_values=x).logits, y), len(y)
+        )
         for x, y in batches
     ]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from tests.conftest import random_batches, tiny_net
 from vitprune.errors import UsageError
@@ -36,9 +36,9 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.allocation.candidates import Candidate, tie
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.criteria.criterion import Scoring
+from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.update import update_masks
 
 CRITERIA = [
@@ -109,7 +109,7 @@ def statistics_of(criterion, layers, net):
 def pruned(net, granularity, straight_through=False):
     layers = LayerSelection().select(net, granularity.roles)
     masks.attach(layers, straight_through=straight_through)
-    for unit in granularity.units(layers):
+    for unit in granularity.groupings(layers):
         masks.attach(unit.biases, "bias")
     return layers
 
@@ -161,13 +161,13 @@ class TestEveryGranularity:
     def test_every_weight_is_in_exactly_one_group(self, granularity, family):
         layers = pruned(tiny_net(family), granularity)
         seen = {layer.name: torch.zeros(layer.shape) for layer in layers}
-        for unit in granularity.units(layers):
+        for unit in granularity.groupings(layers):
             for group in (
                 (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups)
             ):
                 decision = torch.zeros(unit.groups, dtype=torch.bool)
                 decision[group] = True
-                unit.write(decision, Tensor.copy_)
+                unit.write(decision, "replace")
                 assert sum(int(masks.read(layer).sum()) for layer in unit.layers) == unit.group_size
                 if unit.groups <= 99:
                     for layer in unit.layers:
@@ -178,12 +178,12 @@ class TestEveryGranularity:
 
     def test_a_group_scores_the_sum_of_its_members(self, granularity):
         layers = pruned(tiny_net(), granularity)
-        for unit in granularity.units(layers):
+        for unit in granularity.groupings(layers):
             scores = [torch.rand(layer.shape) for layer in unit.layers]
             groups = unit.reduce(scores, "sum")
             decision = torch.zeros(unit.groups, dtype=torch.bool)
             decision[unit.groups // 2] = True
-            unit.write(decision, Tensor.copy_)
+            unit.write(decision, "replace")
             members = [
                 score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)
             ]
@@ -219,7 +219,7 @@ def every_pair():
         "-".join(map(name, triple)): triple
         for triple in triples
         if (triple[2].ranks_together or not triple[1].ranked_together)
-        and not (triple[0].straight_through and isinstance(triple[2], LAMP))
+        and not (triple[0].signed_scores and triple[2].squares_scores)
     }
     return [pytest.param(*triple, id=key) for key, triple in named.items()]
 
@@ -246,19 +246,19 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
             statistics=statistics,
         )
         fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
-        candidates = [Candidate(units, None, criterion) for units in tie(granularity.units(layers))]
-        sizes = {candidate.group_size for candidate in candidates}
+        tied = tie(granularity.groupings(layers))
+        sizes = {one.increment_size for one in tied}
         most = sum(
-            min(candidate.droppable, int((1 - allocation.min_density) * candidate.groups))
-            * candidate.group_size
-            for candidate in candidates
+            min(one.prunable, int((1 - allocation.min_density) * one.increments))
+            * one.increment_size
+            for one in tied
         )
         if len(sizes) == 1:
-            steps = sum(candidate.groups for candidate in candidates)
-            assert fallen == min(round_half_even(sparsity * steps) * max(sizes), most)
+            increments = sum(one.increments for one in tied)
+            assert fallen == min(round_half_even(sparsity * increments) * max(sizes), most)
         else:
             assert abs(fallen - min(sparsity * weights, most)) <= max(sizes)
-        for unit in granularity.units(layers):
+        for unit in granularity.groupings(layers):
             check_unit(unit, criterion, allocation, before, dense, statistics, round)
 
 

@@ -38,7 +38,7 @@ from vitprune.pruning.update import update_masks
 def prune(net, granularity, sparsity, allocation=None, criterion=None, round=1):
     layers = LayerSelection().select(net, granularity.roles)
     masks.attach(layers)
-    for unit in granularity.units(layers):
+    for unit in granularity.groupings(layers):
         masks.attach(unit.biases, "bias")
     update_masks(
         layers,
@@ -93,7 +93,7 @@ def test_two_layers_of_one_role_in_a_block_are_not_mistaken_for_one():
     with pytest.raises(
         UsageError, match="needs one mlp_in in each block, and here are .* and other"
     ):
-        Neuron().units([layer, replace(layer, name="other")])
+        Neuron().groupings([layer, replace(layer, name="other")])
 
 
 def test_the_weakest_head_is_the_one_that_falls():
@@ -276,8 +276,8 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
         (lambda: NofM(4, 4), "1 <= n < m"),
         (lambda: Tile(0, 4), "positive"),
         (lambda: Neuron(round_to=0), "at least 1"),
-        (lambda: NofM(2, 4).units([toy_layer()]), "does not divide the 6 inputs of toy"),
-        (lambda: Tile(4, 2).units([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
+        (lambda: NofM(2, 4).groupings([toy_layer()]), "does not divide the 6 inputs of toy"),
+        (lambda: Tile(4, 2).groupings([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
         (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
         (
             lambda: Method(granularity=Branch(), allocation=Uniform()),
@@ -300,18 +300,18 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
             "set pruning.allocation to Global",
         ),
         (
-            lambda: Neuron(round_to=24).units(
+            lambda: Neuron(round_to=24).groupings(
                 LayerSelection(roles=["mlp_in", "mlp_out"]).select(tiny_net())
             ),
             "24.*64 groups",
         ),
         (
-            lambda: Neuron().units(LayerSelection(roles=["mlp_in"]).select(tiny_net())),
+            lambda: Neuron().groupings(LayerSelection(roles=["mlp_in"]).select(tiny_net())),
             "block 0 lacks mlp_out",
         ),
-        (lambda: Head().units(LayerSelection().select(tiny_net())), "fc1 has the role mlp_in"),
+        (lambda: Head().groupings(LayerSelection().select(tiny_net())), "fc1 has the role mlp_in"),
         (
-            lambda: Head().units(
+            lambda: Head().groupings(
                 [toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]
             ),
             "toy has none",

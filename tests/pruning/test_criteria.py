@@ -23,7 +23,7 @@ from vitprune.pruning import (
     Wanda,
     masks,
 )
-from vitprune.pruning.criteria.calibration import calibrate
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.update import update_masks
 from vitprune.training.pruning.calibration import calibrate_on
@@ -62,7 +62,7 @@ def toy():
 
 def learn(criterion, net, layer, sizes):
     batches = [
-        (lambda x=x, y=y: net.loss(x, y), len(x), True)
+        CalibrationBatch(lambda x=x, y=y: net.loss(x, y), len(x))
         for x, y in zip(X.split(sizes), Y.split(sizes), strict=True)
     ]
     return calibrate(criterion, [layer], batches)["linear"]
@@ -157,7 +157,7 @@ def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
         if not keep[row, column]:
             inverse = hessian[column:, column:].inverse()
             expected[row, column:] -= expected[row, column] / inverse[0, 0] * inverse[0]
-    mended = criterion.mend(layer.weight.detach(), keep, scoring)
+    mended = criterion.update_weights(layer.weight.detach(), keep, scoring)
     torch.testing.assert_close(mended.double(), expected * keep, rtol=1e-3, atol=1e-5)
     inputs = X.flatten(0, 1)
     dense, cut = layer.weight.detach(), layer.weight.detach() * keep
@@ -171,10 +171,10 @@ def test_sparse_gpt_mends_weights_of_any_precision(toy, dtype):
     scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
     keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) > 0.5
     weight = layer.weight.detach()
-    mended = criterion.mend(weight.to(dtype), keep, scoring)
+    mended = criterion.update_weights(weight.to(dtype), keep, scoring)
     assert mended.dtype == dtype
     torch.testing.assert_close(
-        mended.float(), criterion.mend(weight, keep, scoring), rtol=2e-2, atol=2e-3
+        mended.float(), criterion.update_weights(weight, keep, scoring), rtol=2e-2, atol=2e-3
     )
 
 
@@ -189,7 +189,7 @@ def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
     for column in range(300):
         error = torch.where(keep[:, column], 0, expected[:, column] / factor[column, column])
         expected[:, column:] -= error.outer(factor[column, column:])
-    mended = criterion.mend(weight, keep, Scoring("x", 1, 42, factor))
+    mended = criterion.update_weights(weight, keep, Scoring("x", 1, 42, factor))
     torch.testing.assert_close(mended, expected * keep, rtol=1e-3, atol=1e-4)
 
 
@@ -207,7 +207,7 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
         criterion = SparseGPT()
         statistics = calibrate(criterion, layers, batches)
         if not mend:
-            criterion.mends = False
+            criterion.updates_weights = False
         update_masks(layers, Method(criterion, granularity), 0.5, statistics=statistics)
         assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
         with torch.no_grad():
@@ -241,11 +241,11 @@ def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
     def twice():
         return net.loss(X, Y) + net.loss(x, y)
 
-    both = calibrate(criterion, [layer], [(twice, 5, True)])["linear"]
+    both = calibrate(criterion, [layer], [CalibrationBatch(twice, 5)])["linear"]
     at_once = calibrate(
         criterion,
         [layer],
-        [(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5, True)],
+        [CalibrationBatch(lambda: net.loss(torch.cat([X, x], 1), torch.cat([Y, y], 1)), 5)],
     )["linear"]
     torch.testing.assert_close(both, at_once, rtol=1e-4, atol=1e-6)
 
@@ -309,7 +309,7 @@ def test_calibration_takes_a_convolution_by_its_patches():
     batches = random_batches(net)
     learned = calibrate(Taylor(), [patches], batches)[patches.name].view(patches.shape)
     net.zero_grad()
-    (sum(loss() * count for loss, count, _ in batches) / 6).backward()
+    (sum(batch.loss() * batch.images for batch in batches) / 6).backward()
     torch.testing.assert_close(learned, masks.original(patches).grad, rtol=1e-3, atol=1e-6)
 
 
@@ -344,10 +344,10 @@ def test_what_cannot_be_learned_about_is_named():
 
     net, x = Odd(), torch.randn(4, 3)
     for name, message in {
-        "once": "once, which is not called for each image",
-        "never": "never, which is not called in the",
+        "once": "once: it is not called for each image",
+        "never": "never: its forward is not called in",
     }.items():
         layers = [layer for layer in find_layers(net) if layer.name == name]
         masks.attach(layers)
         with pytest.raises(UsageError, match=f"{message}.*pruning.layers.exclude"):
-            calibrate(Wanda(), layers, [(lambda: net(x).sum(), 4, True)])
+            calibrate(Wanda(), layers, [CalibrationBatch(lambda: net(x).sum(), 4)])

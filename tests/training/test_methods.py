@@ -241,7 +241,7 @@ class TestRegrowth:
             (
                 Levels([0.5, 0.6], begin_epoch=1),
                 {"allocation": LAMP(), "criterion": Movement()},
-                "take Global",
+                "use Global",
             ),
             (AccuracyGuarded(), {"rewind": Weights()}, "weights of its own: take LearningRate"),
             (

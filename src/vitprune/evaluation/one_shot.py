@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch.nn.functional as F
 from lightning import LightningModule
@@ -13,7 +12,7 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Criterion, Method, masks
-from vitprune.pruning.criteria.calibration import calibrate, sample
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.update import update_masks
 from vitprune.training.probe import silenced
 
@@ -49,11 +48,17 @@ def learn(
         return calibrate(criterion, layers, _losses(model, data, images, seed))
 
 
-def _losses(model: LightningModule, data: ImageData, images: int, seed: int) -> Iterator[Any]:
+def _losses(
+    model: LightningModule, data: ImageData, images: int, seed: int
+) -> Iterator[CalibrationBatch]:
     for batch, _ in sample(data.calibration_dataloader(), images, seed):
         prepared = data.prepare(batch, next(model.net.parameters()).device)
         pixels, labels = prepared["pixel_values"], prepared["labels"]
-        yield lambda x=pixels, y=labels: F.cross_entropy(model(x), y), len(labels), True
+
+        def loss(pixels: Tensor = pixels, labels: Tensor = labels) -> Tensor:
+            return F.cross_entropy(model(pixels), labels)
+
+        yield CalibrationBatch(loss, len(labels))
 
 
 @contextmanager
@@ -65,7 +70,8 @@ def pruned(
     statistics: Mapping[str, Tensor] | None = None,
 ) -> Iterator[None]:
     """Prune layers at once to a sparsity, in [0, 1); afterwards every weight, bias and mask is what it was, bit for bit."""
-    biases = [layer for unit in method.granularity.units(layers) for layer in unit.biases]
+    groupings = method.granularity.groupings(layers)
+    biases = [layer for grouping in groupings for layer in grouping.biases]
     with attached(layers), attached(biases, "bias"):
         before = [
             {name: value.clone() for name, value in layer.module.state_dict().items()}
@@ -80,7 +86,7 @@ def pruned(
 
 
 @contextmanager
-def attached(layers: Sequence[Layer], parameter: str = "weight") -> Iterator[None]:
+def attached(layers: Sequence[Layer], parameter: masks.Parameter = "weight") -> Iterator[None]:
     """Put masks where there are none, for a while; taken off again they must keep no more than before."""
     fresh = [layer for layer in layers if not masks.is_masked(layer.module, parameter)]
     masks.attach(fresh, parameter)

@@ -38,10 +38,11 @@ def group_layers(
     if by not in BY:
         raise UsageError(f"sensitivity goes by {', '.join(BY)}, not by {by!r}.")
     groups: dict[str, list[Layer]] = {}
-    for unit in granularity.units(layers):
-        place = place_of(unit.layers)
-        name = unit.layers[0].name if len(unit.layers) == 1 else f"{place['block']} {place['role']}"
-        groups.setdefault({"layer": name, **place}[by], []).extend(unit.layers)
+    for grouping in granularity.groupings(layers):
+        place = place_of(grouping.layers)
+        alone = len(grouping.layers) == 1
+        name = grouping.layers[0].name if alone else f"{place['block']} {place['role']}"
+        groups.setdefault({"layer": name, **place}[by], []).extend(grouping.layers)
     return groups
 
 

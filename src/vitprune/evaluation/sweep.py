@@ -87,7 +87,7 @@ def plan(
         )
         for name, method in methods.items()
         for sparsity in sparsities
-        for seed in (seeds if isinstance(method.criterion, Random) else seeds[:1])
+        for seed in (seeds if method.criterion.is_random else seeds[:1])
     }
 
 

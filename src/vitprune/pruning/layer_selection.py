@@ -1,4 +1,4 @@
-"""Which layers are pruned at all."""
+"""Layer selection: which layers are pruned."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ NOT_BY_DEFAULT = ("patch_embed", "classifier")
 
 
 class LayerSelection:
-    """Choose layers by role, block and name.
+    """Layers to prune, by role, block and name.
 
     Args:
-        roles: Roles that are pruned: query, key, value, attn_out, mlp_in, mlp_out, patch_embed,
+        roles: Roles to prune: query, key, value, attn_out, mlp_in, mlp_out, patch_embed,
             classifier, other. By default those of the granularity if it has some; else all but
-            patch_embed and classifier, with `names` all.
-        blocks: Only these transformer blocks, counted from 0 through all stages, or from the end as
+            patch_embed and classifier; all if `names` is set.
+        blocks: Transformer blocks to prune, counted from 0 through all stages, or from the end as
             -1, -2, ...; by default all, and layers outside of the blocks.
-        skip_blocks: Not these transformer blocks.
-        names: Only layers whose name matches one of these patterns (`*` stands for anything). A
-            frozen weight is pruned only if it is named here.
-        exclude: Not the layers whose name matches one of these patterns.
+        skip_blocks: Transformer blocks not to prune.
+        names: Patterns of names to prune (`*` stands for anything). A frozen weight is pruned only
+            if it is named here.
+        exclude: Patterns of names not to prune.
 
     """
 
@@ -39,15 +39,18 @@ class LayerSelection:
         unknown = sorted(set(roles or []) - set(ROLES))
         if unknown:
             raise UsageError(f"unknown roles {unknown}; valid are {', '.join(ROLES)}.")
-        self.roles, self.blocks, self.skip_blocks = roles, blocks, skip_blocks or []
-        self.names, self.exclude = names, exclude or []
+        self.roles = roles
+        self.blocks = blocks
+        self.skip_blocks = skip_blocks or []
+        self.names = names
+        self.exclude = exclude or []
 
     def select(self, model: nn.Module, roles: Sequence[str] | None = None) -> list[Layer]:
         """Return the chosen layers of a model, in its order.
 
         Args:
-            model: It is searched for linear and convolutional layers.
-            roles: The roles that are pruned where the selection names none.
+            model: Model with linear and convolutional layers.
+            roles: The roles to prune if the selection names none.
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches nothing; the message
@@ -109,20 +112,22 @@ def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
     for block in blocks:
         if not -count <= block < count:
             raise UsageError(
-                f"{option} names block {block}, but the model has the blocks 0 to {count - 1}."
+                f"{option} names block {block}, and the model has the blocks 0 to {count - 1}."
             )
     return {block % count for block in blocks}
 
 
 def listing(layers: Sequence[Layer]) -> str:
-    """Name every layer, those of the same role in different blocks in one line."""
+    """List all layers, one line for those of the same role in different blocks."""
     blocks: dict[tuple[str, str], list[int]] = {}
     for layer in layers:
         name = layer.name if layer.block is None else re.sub(r"\.\d+(?=\.)", ".*", layer.name)
-        blocks.setdefault((name, layer.role), []).extend(
-            [] if layer.block is None else [layer.block]
-        )
-    return "\n".join(
-        f"  {name}  (role {role}{f', blocks {min(found)} to {max(found)}' if found else ''})"
-        for (name, role), found in blocks.items()
-    )
+        found = blocks.setdefault((name, layer.role), [])
+        if layer.block is not None:
+            found.append(layer.block)
+    return "\n".join(_line(name, role, found) for (name, role), found in blocks.items())
+
+
+def _line(name: str, role: str, blocks: Sequence[int]) -> str:
+    where = f", blocks {min(blocks)} to {max(blocks)}" if blocks else ""
+    return f"  {name}  (role {role}{where})"

@@ -1,4 +1,4 @@
-"""How to prune, whenever it is: the three axes that go together."""
+"""Which, where and in what unit: the three axes of a pruning method."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,6 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
-from vitprune.pruning.allocation.lamp import LAMP
 from vitprune.pruning.allocation.uniform import Uniform
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
@@ -17,16 +16,16 @@ from vitprune.pruning.settings import describe
 
 
 class Method:
-    """Which weights fall, in what unit, and how they are divided among the layers.
+    """A criterion, a granularity and an allocation that fit each other.
 
     Args:
-        criterion: Which weights matter; by default `Magnitude()`.
-        granularity: What falls together; by default `Element()`.
+        criterion: How weights are ranked; by default `Magnitude()`.
+        granularity: Group of weights that is pruned as one; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
 
     Raises:
-        UsageError: If the allocation cannot divide what the others make.
+        UsageError: If they do not fit each other.
 
     """
 
@@ -38,23 +37,22 @@ class Method:
     ) -> None:
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
-        self.allocation = allocation or (
-            Global() if self.granularity.ranked_together else Uniform()
-        )
+        default = Global() if self.granularity.ranked_together else Uniform()
+        self.allocation = allocation or default
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
-                f"{type(self.granularity).__name__} drops whole branches, so what is kept of each, "
-                "or how its scores compare within it, makes no sense: set pruning.allocation to "
-                "Global, with neither normalize nor min_density."
+                f"{type(self.granularity).__name__} prunes whole branches, which need one ranking "
+                "over all layers: set pruning.allocation to Global, with neither normalize nor "
+                "min_density."
             )
-        if self.criterion.straight_through and isinstance(self.allocation, LAMP):
-            name = type(self.criterion).__name__
+        if self.criterion.signed_scores and self.allocation.squares_scores:
             raise UsageError(
-                f"LAMP compares squares of scores, and those of {name} have signs: take Global."
+                f"{type(self.allocation).__name__} compares squares of scores, and those of "
+                f"{type(self.criterion).__name__} are signed; use Global."
             )
 
     def check(self, layers: Sequence[Layer]) -> None:
-        """Raise `UsageError` if it does not fit these layers, all that are going to be pruned."""
+        """Raise `UsageError` if it does not fit the layers to prune."""
         self.granularity.check(layers)
         self.allocation.check(layers, self.granularity)
 

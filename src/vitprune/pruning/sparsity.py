@@ -1,4 +1,4 @@
-"""How sparse a model is: exact zeros, over the prunable weights and over everything."""
+"""Sparsity of a model: exact zeros, over the prunable weights and over all parameters."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from vitprune.pruning.masks.sharding import whole
 
 @dataclass(frozen=True)
 class Sparsity:
-    """Fractions of exact zeros, as the forward pass sees the weights.
+    """Fractions of exact zeros, in [0, 1], as the forward pass sees the weights.
 
     Attributes:
-        prunable: Over the weights of the selected layers.
-        total: Over all parameters of the model.
-        layers: By name of the layer.
+        prunable: Sparsity of the weights of the selected layers together.
+        total: Sparsity of all parameters of the model.
+        layers: Sparsity of each selected layer's weight, by name.
         parameters: Number of parameters of the model.
         zeros: Number of zeros among them.
 
@@ -42,11 +42,12 @@ class Sparsity:
 
 @torch.no_grad()
 def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
-    """Count the zeros of a model; `layers` are its prunable ones."""
+    """Count the zeros of a model and of its prunable layers."""
     zeros = {layer.name: _zeros(masks.weight(layer)) for layer in layers}
     sizes = {layer.name: layer.shape.numel() for layer in layers}
     values = list(effective_parameters(model))
-    parameters, all_zeros = sum(value.numel() for value in values), sum(map(_zeros, values))
+    parameters = sum(value.numel() for value in values)
+    all_zeros = sum(map(_zeros, values))
     return Sparsity(
         prunable=sum(zeros.values()) / sum(sizes.values()) if sizes else 0.0,
         total=all_zeros / parameters,
@@ -58,14 +59,13 @@ def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
 
 @torch.no_grad()
 def sparsity_of(layers: Sequence[Layer]) -> float:
-    """Return the share of the weights of some layers that is zero, in [0, 1]."""
-    return sum(_zeros(masks.weight(layer)) for layer in layers) / sum(
-        layer.shape.numel() for layer in layers
-    )
+    """Return the fraction of the weights of some layers that is zero, in [0, 1]."""
+    zeros = sum(_zeros(masks.weight(layer)) for layer in layers)
+    return zeros / sum(layer.shape.numel() for layer in layers)
 
 
 def effective_parameters(model: nn.Module) -> Iterator[Tensor]:
-    """Yield every parameter of a model once, the masked ones as the forward pass sees them."""
+    """Yield every parameter of a model once, masked ones as the forward pass sees them."""
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList):
             yield module[0](whole(module.original))

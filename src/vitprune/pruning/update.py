@@ -1,19 +1,20 @@
-"""One mask update: scores, allocation and selection put together."""
+"""One mask update: scores, candidates, counts, masks."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import masks
-from vitprune.pruning.allocation.candidates import Candidate, tie
-from vitprune.pruning.criteria.criterion import Scoring
-from vitprune.pruning.granularity.units import Unit
+from vitprune.pruning.candidates import candidate_of
+from vitprune.pruning.criteria.criterion import Criterion, Scoring
+from vitprune.pruning.decisions import kept_groups
+from vitprune.pruning.granularity.grouping import Change
+from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.masks.sharding import whole
 from vitprune.pruning.method import Method
-from vitprune.pruning.regrow import Exchange
+from vitprune.pruning.regrow import Exchange, regrow_groups
 
 
 @torch.no_grad()
@@ -26,53 +27,55 @@ def update_masks(
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
 ) -> None:
-    """Bring the masks of some layers to a sparsity, in place; what fell before stays fallen.
+    """Update masks in place to the given sparsity. Already pruned weights stay pruned.
+
+    Cost: beside that of the axes, the scores of all groups are held together, at most as much
+    memory as the weights, on every rank.
 
     Args:
         layers: Layers with masks attached.
-        method: Which weights fall; if its criterion also mends those that stay, they are changed in
-            place.
-        sparsity: Absolute sparsity of their weights, in [0, 1).
+        method: How to prune. If its criterion updates weights, the weights are changed in place.
+        sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
         seed: Seed of random scores.
-        statistics: What the criterion learned from data, by name of the layer; see
-            `calibration.calibrate`.
-        exchange: More weights fall, and as many return.
+        statistics: Statistics of the criterion, by name of the layer; see `calibrate`.
+        exchange: Prune more groups than the sparsity asks for, and regrow as many.
 
     Raises:
-        UsageError: If a score is NaN, because a weight is.
+        UsageError: If a score is NaN, because a weight or a statistic is.
 
     """
     criterion = method.criterion
-
-    def scoring(layer: Layer) -> Scoring:
-        statistic = (statistics or {}).get(layer.name)
-        return Scoring(layer.name, round, seed, None if statistic is None else whole(statistic))
-
-    def score(unit: Unit) -> Tensor:
-        single = [criterion.score(masks.weight(layer), scoring(layer)) for layer in unit.layers]
-        scores = unit.reduce(single, criterion.reduction)
-        if scores.sum().isnan():  # the quickest way to see a single one
-            raise UsageError(
-                f"{' and '.join(layer.name for layer in unit.layers)}: NaN weights or scores "
-                "cannot be ranked."
-            )
-        if not criterion.straight_through:
-            scores[~unit.kept()] = -torch.inf
-        return scores
-
-    before = {layer.name: masks.read(layer).clone() for layer in layers} if criterion.mends else {}
+    scorings = {
+        layer.name: Scoring(layer.name, round, seed, (statistics or {}).get(layer.name))
+        for layer in layers
+    }
+    before = [masks.read(layer).clone() for layer in layers] if criterion.updates_weights else []
     candidates = [
-        Candidate(units, score, criterion) for units in tie(method.granularity.units(layers))
+        candidate_of(tied, criterion, scorings)
+        for tied in tie(method.granularity.groupings(layers))
     ]
-    for candidate, steps in zip(
-        candidates, method.allocation.allocate(sparsity, candidates), strict=True
-    ):
-        if exchange is None:
-            candidate.drop(steps)
-        else:
-            candidate.drop(steps + int(exchange.fraction * (candidate.groups - steps)))
-            candidate.regrow(steps, exchange.gradients)
-    for layer in layers if criterion.mends else ():
-        weight = torch.where(before[layer.name], whole(masks.original(layer)), 0.0)
-        masks.write_weight(layer, criterion.mend(weight, masks.read(layer), scoring(layer)))
+    counts = method.allocation.allocate(sparsity, candidates)
+    change: Change = "replace" if criterion.straight_through else "prune"
+    for candidate, count in zip(candidates, counts, strict=True):
+        exchanged = exchange.number(candidate.increments - count) if exchange else 0
+        kept = kept_groups(candidate, count + exchanged)
+        for grouping, keep in zip(candidate.tied.groupings, kept, strict=True):
+            grouping.write(keep, change)
+            if exchange:
+                regrow_groups(grouping, count, exchange.gradients)
+    if criterion.updates_weights:
+        _update_weights(layers, criterion, scorings, before)
+
+
+def _update_weights(
+    layers: Sequence[Layer],
+    criterion: Criterion,
+    scorings: Mapping[str, Scoring],
+    before: Sequence[Tensor],
+) -> None:
+    """Let the remaining weights compensate for those that were pruned since the masks `before`."""
+    for layer, old in zip(layers, before, strict=True):
+        weight = torch.where(old, whole(masks.original(layer)), 0.0)
+        updated = criterion.update_weights(weight, masks.read(layer), scorings[layer.name])
+        masks.write_weight(layer, updated)

@@ -1,4 +1,4 @@
-"""Allocation: how the target sparsity is divided among the layers."""
+"""Where? Allocation: how the target sparsity is divided among the layers."""
 
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.erk import ERK

@@ -1,24 +1,35 @@
-"""Allocation: how the target sparsity is divided among the layers."""
+"""Where? Allocation: how the target sparsity is divided among the layers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.allocation.apportion import weights_to_drop
-from vitprune.pruning.allocation.candidates import Candidate
+from vitprune.pruning.allocation.demand import Demand, weights_to_prune
+from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity.granularity import Granularity
+from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.tied import TiedGroupings
+from vitprune.pruning.partly_pruned import remaining_weights
+
+HALVINGS = 24  # of the interval in which the sparsity of partly pruned groups is searched
 
 
 class Allocation(ABC):
-    """A rule that divides the sparsity among the layers. Unless it says otherwise, that costs next
-    to nothing.
+    """A rule that divides the target sparsity among the layers.
+
+    Cost: next to none, unless a rule says otherwise.
 
     Args:
-        min_density: No layer keeps less than this fraction of its groups, in [0, 1); its share
-            falls to the others.
+        min_density: Every layer keeps at least this fraction of its groups, in [0, 1); the others
+            are pruned more.
+
+    Attributes:
+        squares_scores: Whether it compares squares of scores, so that scores must not be negative.
 
     """
+
+    squares_scores: bool = False
 
     def __init__(self, min_density: float = 0.0) -> None:
         if not 0 <= min_density < 1:
@@ -27,70 +38,82 @@ class Allocation(ABC):
 
     @property
     def ranks_together(self) -> bool:
-        """Whether it ranks the groups of all layers by their scores as they are, so that a layer may fall whole."""
+        """Whether it ranks the unchanged scores of all layers, so that a whole layer can be pruned."""
         return False
 
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
-        """Return how many steps each candidate has dropped after this round.
+        """Return how many increments of each candidate are pruned after this round.
 
-        With steps of one size the total is exactly round(sparsity * steps); else it is near the
-        number of weights that it should be, off by less than the largest step, within what floors
-        and earlier rounds allow. Single weights that fell before, in groups that did not, count.
+        With increments of one size the total is exactly round(sparsity * increments); else it is
+        near the number of weights that it should be, off by less than the largest increment, within
+        what floors and earlier rounds allow. Weights already pruned inside surviving groups count
+        towards the target.
+
+        Args:
+            sparsity: Fraction of the weights of all candidates that is pruned, in [0, 1).
+            candidates: Increments and their scores.
+
         """
-        lower = [candidate.dropped for candidate in candidates]
-        upper = [
-            max(low, self._most_of(candidate))
-            for low, candidate in zip(lower, candidates, strict=True)
-        ]
+        if any(candidate.partly_pruned for candidate in candidates):
+            return self._allocate_partly_pruned(sparsity, candidates)
+        return self._counts_at(sparsity, candidates)
 
-        def steps_at(share: float) -> list[int]:
-            return self.divide(weights_to_drop(share, candidates), candidates, lower, upper)
-
-        if not any(candidate.thinned for candidate in candidates):
-            return steps_at(sparsity)
-        return self._allocate_thinned(sparsity, candidates, steps_at)
-
-    @staticmethod
-    def _allocate_thinned(
-        sparsity: float, candidates: Sequence[Candidate], steps_at: Callable[[float], list[int]]
-    ) -> list[int]:
-        """Find, by bisection, the steps that bring groups with zeros in them, some with more, closest to a sparsity."""
-        wanted = (1 - sparsity) * sum(
-            candidate.groups * candidate.group_size for candidate in candidates
+    def _counts_at(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
+        """Return increments that sum to a fraction of the weights, pruned before or not."""
+        lower = [candidate.pruned for candidate in candidates]
+        most = [self.prunable_increments(candidate.tied) for candidate in candidates]
+        demand = Demand(
+            weights=weights_to_prune(sparsity, candidates),
+            lower=lower,
+            upper=[max(low, high) for low, high in zip(lower, most, strict=True)],
         )
+        return self.divide(candidates, demand)
+
+    def _allocate_partly_pruned(
+        self, sparsity: float, candidates: Sequence[Candidate]
+    ) -> list[int]:
+        """Find increments by bisection, as each prunes only the weights that remain in it."""
+        remaining = [remaining_weights(candidate).tolist() for candidate in candidates]
+        wanted = (1 - sparsity) * sum(candidate.tied.weights for candidate in candidates)
 
         def excess(counts: Sequence[int]) -> float:
-            return (
-                sum(
-                    candidate.left(steps)
-                    for candidate, steps in zip(candidates, counts, strict=True)
-                )
-                - wanted
-            )
+            left = sum(weights[count] for weights, count in zip(remaining, counts, strict=True))
+            return left - wanted
 
-        low, high = 0.0, sparsity
-        for _ in range(24):
+        low = 0.0
+        high = sparsity
+        for _ in range(HALVINGS):
             middle = (low + high) / 2
-            low, high = (middle, high) if excess(steps_at(middle)) > 0 else (low, middle)
-        return min(steps_at(low), steps_at(high), key=lambda counts: abs(excess(counts)))
-
-    def most(self, candidates: Sequence[Candidate]) -> float:
-        """Return the largest sparsity that candidates can come to together, in [0, 1]."""
-        droppable = sum(self._most_of(candidate) * candidate.group_size for candidate in candidates)
-        return droppable / sum(candidate.groups * candidate.group_size for candidate in candidates)
-
-    def _most_of(self, candidate: Candidate) -> int:
-        return min(candidate.droppable, int((1 - self.min_density) * candidate.groups + 1e-9))
+            if excess(self._counts_at(middle, candidates)) > 0:
+                low = middle
+            else:
+                high = middle
+        ends = [self._counts_at(low, candidates), self._counts_at(high, candidates)]
+        return min(ends, key=lambda counts: abs(excess(counts)))
 
     @abstractmethod
-    def divide(
-        self,
-        target: int,
-        candidates: Sequence[Candidate],
-        lower: Sequence[int],
-        upper: Sequence[int],
-    ) -> list[int]:
-        """Return the number of steps to drop per candidate, within [lower, upper], that comes to `target` weights."""
+    def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
+        """Return the number of pruned increments of each candidate.
 
-    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:  # noqa: B027 (most have nothing to check)
-        """Raise `UsageError` if this allocation does not fit these layers, or what falls together in them."""
+        Args:
+            candidates: Increments and their scores.
+            demand: The weights that the counts must sum to, and the bounds of each count.
+
+        """
+
+    def prunable_increments(self, tied: TiedGroupings) -> int:
+        """Return the most increments of tied groupings that this allocation prunes."""
+        by_density = int((1 - self.min_density) * tied.increments + 1e-9)
+        return min(tied.prunable, by_density)
+
+    def highest_sparsity(self, tied: Sequence[TiedGroupings]) -> float:
+        """Return the highest sparsity that these groupings can reach together, in [0, 1]."""
+        prunable = sum(self.prunable_increments(one) * one.increment_size for one in tied)
+        return prunable / sum(one.weights for one in tied)
+
+    def fixed_sparsity(self, groupings: Sequence[Grouping]) -> float | None:
+        """Return the only sparsity that these groupings can have together; None if any will do."""
+        return None
+
+    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:  # noqa: B027 (most fit every layer)
+        """Raise `UsageError` if this allocation does not fit these layers and their groups."""

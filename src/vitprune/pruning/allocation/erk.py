@@ -4,35 +4,32 @@ from collections.abc import Sequence
 
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.apportion import apportion
-from vitprune.pruning.allocation.candidates import Candidate
+from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.candidates import Candidate
 
 
 class ERK(Allocation):
-    """Densities in proportion to (in + out) / (in * out): large layers lose more
-    (Erdos-Renyi-kernel).
+    """Densities in proportion to (in + out) / (in * out), so large layers are pruned more.
 
-    1 - s_l = min(1, a (in_l + out_l) / (in_l out_l)), with a such that the layers come to the
-    sparsity. Source: Mocanu et al. 2018; Evci et al. 2020. A kernel counts here with its inputs; of
-    a unit that spans several layers, sums over them count.
+    1 - s_l = min(1, a (in_l + out_l) / (in_l out_l)), with a such that the layers reach the target
+    sparsity (Erdos-Renyi-kernel). A kernel counts here with its inputs; of groups that span several
+    layers, sums over the layers count.
+
+    Source: Mocanu et al. 2018; Evci et al. 2020.
     """
 
-    def divide(
-        self,
-        target: int,
-        candidates: Sequence[Candidate],
-        lower: Sequence[int],
-        upper: Sequence[int],
-    ) -> list[int]:
+    def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
         """See the base class."""
         ratios = [_erdos_renyi_ratio(candidate) for candidate in candidates]
 
         def shares(x: float) -> list[float]:
             return [
-                c.groups * (1 - min(1.0, ratio / x))
-                for c, ratio in zip(candidates, ratios, strict=True)
+                candidate.increments * (1 - min(1.0, ratio / x))
+                for candidate, ratio in zip(candidates, ratios, strict=True)
             ]
 
-        return apportion(shares, target, candidates, lower, upper)
+        sizes = [candidate.increment_size for candidate in candidates]
+        return apportion(shares, sizes, demand)
 
 
 def _erdos_renyi_ratio(candidate: Candidate) -> float:

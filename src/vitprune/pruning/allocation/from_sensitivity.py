@@ -1,7 +1,8 @@
-"""Where: as a sensitivity scan advises."""
+"""Sparsities from a sensitivity scan."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -9,21 +10,38 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.apportion import apportion
-from vitprune.pruning.allocation.candidates import Candidate
+from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity.granularity import Granularity
+
+# where a scan sees no drop, or a gain, the curve still rises, so that every sparsity can be reached
+SLOPE = 1e-6
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the curve of a layer.
+
+    Attributes:
+        drop: Accuracy lost.
+        sparsity: Sparsity of the layer.
+
+    """
+
+    drop: float
+    sparsity: float
 
 
 class FromSensitivity(Allocation):
-    """The same drop in accuracy for every layer, as a sensitivity scan measured it: the budget goes
-    where it hurts least.
+    """The same drop in accuracy for every layer, as measured by a sensitivity scan.
 
-    s_l is the largest sparsity with drop_l(s_l) <= d, with d such that the layers come to the
-    sparsity. Source: Li et al. 2017 and Han et al. 2015, who choose rates by such scans. Costs the
-    scan, once; it may have used another criterion, but must have used the same granularity.
+    s_l is the largest sparsity with drop_l(s_l) <= d, with d such that the layers reach the target
+    sparsity. Between the sparsities of the scan the drops are interpolated, on a curve that never
+    decreases; beyond the last one they rise to the whole accuracy at sparsity 1.
 
-    Between the sparsities of the scan its drops are interpolated, on the curve that never falls;
-    beyond the last one they rise to the whole accuracy at sparsity 1. The tolerated drop is chosen
-    such that the layers come to the sparsity.
+    Source: Li et al. 2017 and Han et al. 2015, who choose rates by such scans.
+
+    Cost: the scan, once. The scan may have used another criterion, but not another granularity.
 
     Args:
         path: The `sensitivity.json` of a scan.
@@ -49,61 +67,62 @@ class FromSensitivity(Allocation):
             ) from error
 
     def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
-        """Every layer must have been scanned, by the same granularity: drops of single weights say nothing about rows."""
+        """Raise `UsageError` unless every layer was scanned, with the same granularity.
+
+        The drop by single weights does not predict that by rows.
+        """
         if type(granularity).__name__ != self.granularity:
             raise UsageError(
                 f"the scan {self.path!r} pruned by {self.granularity}, and this is "
-                f"{type(granularity).__name__}: repeat the scan with the pruning.granularity of "
+                f"{type(granularity).__name__}. Repeat the scan with the pruning.granularity of "
                 "the run."
             )
         missing = [layer.name for layer in layers if layer.name not in self.curves]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UsageError(
-                f"the scan {self.path!r} lacks {missing[0]}{more} of the selected layers."
+                f"the scan {self.path!r} lacks {missing[0]}{more} of the selected layers. Repeat "
+                "the scan with the pruning.layers of the run."
             )
 
-    def divide(
-        self,
-        target: int,
-        candidates: Sequence[Candidate],
-        lower: Sequence[int],
-        upper: Sequence[int],
-    ) -> list[int]:
-        """See the base class; of a unit that spans several layers, the first counts."""
-        own = [(c.groups, self.curves[c.layers[0].name]) for c in candidates]
-        return apportion(
-            lambda x: [groups * _invert(curve, x) for groups, curve in own],
-            target,
-            candidates,
-            lower,
-            upper,
-        )
+    def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
+        """See the base class; of groups that span several layers, the first layer counts."""
+        increments = [candidate.increments for candidate in candidates]
+        curves = [self.curves[candidate.layers[0].name] for candidate in candidates]
+
+        def shares(drop: float) -> list[float]:
+            return [
+                count * _sparsity_at(curve, drop)
+                for count, curve in zip(increments, curves, strict=True)
+            ]
+
+        sizes = [candidate.increment_size for candidate in candidates]
+        return apportion(shares, sizes, demand)
 
 
-SLOPE = 1e-6  # where a scan sees no drop, or a gain, the curve still rises, so that every sparsity can be reached
+def _curve(dense: float, reached: dict[str, float], accuracies: dict[str, float]) -> list[Point]:
+    """Return points with rising drop and sparsity, from (0, 0) to (dense accuracy, 1).
 
-
-def _curve(
-    dense: float, reached: dict[str, float], accuracies: dict[str, float]
-) -> list[tuple[float, float]]:
-    """Return (drop, sparsity), both rising from (0, 0) to (dense, 1), and the drop by a little more."""
-    points = sorted((reached[s], max(0.0, dense - accuracy)) for s, accuracy in accuracies.items())
-    sparsities, drops = (
-        [0.0, *(s for s, _ in points), 1.0],
-        [0.0, *(drop for _, drop in points), dense],
+    The drop is a little larger than measured, by `SLOPE`.
+    """
+    measured = sorted(
+        (reached[key], max(0.0, dense - accuracy)) for key, accuracy in accuracies.items()
     )
+    sparsities = [0.0, *(sparsity for sparsity, _ in measured), 1.0]
+    drops = [0.0, *(drop for _, drop in measured), dense]
     return [
-        (drop + SLOPE * s, s) for drop, s in zip(accumulate(drops, max), sparsities, strict=True)
+        Point(drop + SLOPE * sparsity, sparsity)
+        for drop, sparsity in zip(accumulate(drops, max), sparsities, strict=True)
     ]
 
 
-def _invert(curve: Sequence[tuple[float, float]], drop: float) -> float:
+def _sparsity_at(curve: Sequence[Point], drop: float) -> float:
     """Return the largest sparsity whose interpolated drop is within `drop`."""
     reached = 0.0
-    for (low, sparsity), (high, next_sparsity) in pairwise(curve):
-        if drop >= high:
-            reached = next_sparsity
-        elif drop >= low:
-            return sparsity + (next_sparsity - sparsity) * (drop - low) / (high - low)
+    for left, right in pairwise(curve):
+        if drop >= right.drop:
+            reached = right.sparsity
+        elif drop >= left.drop:
+            slope = (right.sparsity - left.sparsity) * (drop - left.drop)
+            return left.sparsity + slope / (right.drop - left.drop)
     return reached

@@ -1,4 +1,4 @@
-"""Criterion: which weights are pruned, by their importance scores."""
+"""Which? Criterion: the weights with the lowest importance scores are pruned."""
 
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.criteria.fisher import Fisher

@@ -1,136 +1,121 @@
-"""Calibration statistics of a criterion, from batches or from training steps."""
+"""Statistics of a criterion, from calibration batches or from training steps."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.criteria.recording import Call, as_tokens, recorded
 from vitprune.seeding import seed_for
 
-BATCH_SIZE = (
-    32  # part of the definition of a sample's sums: the same batches on one rank or on many
-)
+BATCH_SIZE = 32  # part of the definition of the sums: the same batches on one rank or on many
+
+
+@dataclass(frozen=True)
+class CalibrationBatch:
+    """Some images on which a criterion observes the layers.
+
+    Attributes:
+        loss: Runs the model on the images and returns the mean loss.
+        images: Number of images.
+        counts: Whether they count; a batch that does not only keeps the ranks in step.
+
+    """
+
+    loss: Callable[[], Tensor]
+    images: int
+    counts: bool = True
 
 
 def calibrate(
     criterion: Criterion,
     layers: Sequence[Layer],
-    batches: Iterable[tuple[Callable[[], Tensor], int, bool]],
+    batches: Iterable[CalibrationBatch],
     reduce: Callable[[Tensor], Tensor] = lambda total: total,
 ) -> dict[str, Tensor]:
-    """Return what a criterion learns about each layer, by name; sums are kept in float64 and
-    reduced once.
+    """Return the statistic of each layer, by name; sums are kept in float64 and reduced once.
 
-    A layer that runs several times in a forward pass has seen the tokens of all its calls.
+    The inputs of a layer that runs several times in a forward pass are the tokens of all its calls.
 
     Args:
         criterion: Its `observe` sees every batch.
-        layers: The layers to learn about.
-        batches: For each batch a function that runs the model and returns its mean loss, its number
-            of images, and whether it counts; one that does not only keeps the ranks in step.
+        layers: The layers to observe.
+        batches: The calibration data.
         reduce: Sums a tensor over ranks.
+
+    Raises:
+        UsageError: If a layer is not called, or not once for each image.
 
     """
     sums: dict[str, Tensor] = {}
     images = 0
-    with _recording(layers) as seen, torch.compiler.set_stance("force_eager"):
-        for loss_of, count, counts in batches:
+    with recorded(layers) as calls, torch.compiler.set_stance("force_eager"):
+        for batch in batches:
             with torch.set_grad_enabled(criterion.needs_gradients):
-                loss = loss_of()
-            ran = {
-                name: tuple(calls) for name, calls in seen.items()
-            }  # checkpointed layers run again in the backward pass
-            missing = [name for name, calls in ran.items() if not calls]
-            if missing:
-                raise UsageError(
-                    f"nothing can be learned about {missing[0]}, which is not called in the "
-                    "training step (as the layers of torch's MultiheadAttention are not): leave it "
-                    "out by pruning.layers.exclude."
-                )
-            outputs = [output for calls in ran.values() for _, output in calls]
+                loss = batch.loss()
+            # copied, as checkpointed layers run again in the backward pass
+            ran = {name: tuple(found) for name, found in calls.items()}
+            _check_calls(ran, batch.images)
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
-            if (
-                criterion.needs_gradients
-            ):  # the loss is a mean: its gradient times the images is that of each image
-                gradients = iter(torch.autograd.grad(loss * count, outputs))
-            images += count if counts else 0
+            if criterion.needs_gradients:
+                # of a mean over images, but each image's own gradient is wanted
+                gradients = _gradients(loss * batch.images, ran)
+            images += batch.images if batch.counts else 0
             for layer in layers:
-                if any(len(inputs) % count for inputs, _ in ran[layer.name]):
-                    raise UsageError(
-                        f"nothing can be learned about {layer.name}, which is not called for each "
-                        "image: leave it out by pruning.layers.exclude."
-                    )
-                calls = [
-                    _as_tokens(layer.module, inputs, next(gradients), count)
-                    for inputs, _ in ran[layer.name]
-                ]
-                inputs, gradient = (torch.cat(parts, dim=1) for parts in zip(*calls, strict=True))
-                observed = (
-                    criterion.observe(inputs, gradient).double() * counts
-                )  # a rank without images adds zeros
-                sums[layer.name] = (
-                    sums[layer.name].add_(observed) if layer.name in sums else observed
-                )
-                seen[layer.name].clear()
-    total = int(reduce(torch.tensor(float(images), device=masks.read(layers[0]).device)))
+                observed = _observe(criterion, layer, ran[layer.name], gradients, batch.images)
+                # a rank without images adds zeros
+                observed = observed.double() * batch.counts
+                if layer.name in sums:
+                    sums[layer.name].add_(observed)
+                else:
+                    sums[layer.name] = observed
+                calls[layer.name].clear()
+    device = masks.read(layers[0]).device
+    total = int(reduce(torch.tensor(float(images), device=device)))
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
 
-@contextmanager
-def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
-    """Collect input and output of every call of each layer, by name, whenever the model runs."""
-    seen: dict[str, list[tuple[Tensor, Tensor]]] = {layer.name: [] for layer in layers}
-
-    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
-                output.requires_grad_()
-            seen[name].append((inputs[0].detach(), output))
-
-        return hook
-
-    handles = [layer.module.register_forward_hook(record(layer.name)) for layer in layers]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
+def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
+    for name, calls in ran.items():
+        if not calls:
+            raise UsageError(
+                f"Cannot collect calibration statistics for {name}: its forward is not called in "
+                "training_step (as those inside torch's MultiheadAttention are not). Exclude it by "
+                "pruning.layers.exclude."
+            )
+        if any(len(call.inputs) % images for call in calls):
+            raise UsageError(
+                f"Cannot collect calibration statistics for {name}: it is not called for each "
+                "image. Exclude it by pruning.layers.exclude."
+            )
 
 
-def _as_tokens(
-    module: nn.Module, inputs: Tensor, gradients: Tensor | None, images: int
-) -> tuple[Tensor, Tensor]:
-    """Return inputs (images, tokens, in) and gradients (images, tokens, out or 0) in float32; of a convolution the patches."""
-    if isinstance(module, nn.Conv2d):
-        patches = F.unfold(
-            inputs.float(), module.kernel_size, module.dilation, _padding(module), module.stride
-        )
-        inputs, gradients = (
-            patches.transpose(1, 2),
-            None if gradients is None else gradients.flatten(2).transpose(1, 2),
-        )
-    inputs = inputs.float().reshape(images, -1, inputs.shape[-1])
-    if gradients is None:
-        return inputs, inputs[..., :0]
-    return inputs, gradients.float().reshape(images, -1, gradients.shape[-1])
+def _gradients(loss: Tensor, ran: dict[str, tuple[Call, ...]]) -> Iterator[Tensor]:
+    """Yield the gradient of the loss by the output of each call, in order."""
+    outputs = [call.output for calls in ran.values() for call in calls]
+    yield from torch.autograd.grad(loss, outputs)
 
 
-def _padding(module: nn.Conv2d) -> tuple[int, ...]:
-    if isinstance(module.padding, str) or module.groups != 1:
-        raise UsageError(
-            f"{module} cannot be calibrated: it has groups, or padding that is not a number."
-        )
-    return module.padding
+def _observe(
+    criterion: Criterion,
+    layer: Layer,
+    calls: Sequence[Call],
+    gradients: Iterator[Tensor | None],
+    images: int,
+) -> Tensor:
+    """Return what all calls of a layer on one batch add to its statistic."""
+    tokens = [as_tokens(layer.module, call.inputs, next(gradients), images) for call in calls]
+    inputs, gradient = (torch.cat(parts, dim=1) for parts in zip(*tokens, strict=True))
+    return criterion.observe(inputs, gradient)
 
 
 def sample(
@@ -139,40 +124,37 @@ def sample(
     """Yield a rank's batches of some images of a loader, and whether they count.
 
     Which images, and in which batches, is a function of the seed alone. Every rank gets as many
-    batches, since a sharded model needs all to run; those beyond the last do not count.
+    batches, since a sharded model needs all ranks to run; those beyond the last do not count.
 
     Args:
-        loader: Over images that can be picked by number.
-        images: How many of them, or as many as there are.
-        seed: Chooses them.
-        rank: Whose batches, from 0.
-        ranks: How many share them.
+        loader: Loader of a data set with a length.
+        images: Number of images; all if there are fewer.
+        seed: Seed of the choice.
+        rank: This rank, from 0.
+        ranks: Number of ranks that share the batches.
 
     """
     dataset: Any = loader.dataset
     generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
-    chunks = [
-        chunk.tolist()
-        for chunk in torch.randperm(len(dataset), generator=generator)[:images].split(BATCH_SIZE)
-    ]
-    mine = [
-        chunks[i] if i < len(chunks) else chunks[0]
-        for i in range(rank, math.ceil(len(chunks) / ranks) * ranks, ranks)
-    ]
-    for index, batch in enumerate(
-        DataLoader(dataset, batch_sampler=mine, collate_fn=loader.collate_fn)
-    ):
-        yield batch, rank + index * ranks < len(chunks)
+    chosen = torch.randperm(len(dataset), generator=generator)[:images]
+    chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
+    padded = math.ceil(len(chunks) / ranks) * ranks
+    numbers = range(rank, padded, ranks)
+    mine = [chunks[number] if number < len(chunks) else chunks[0] for number in numbers]
+    batches = DataLoader(dataset, batch_sampler=mine, collate_fn=loader.collate_fn)
+    for number, batch in zip(numbers, batches, strict=True):
+        yield batch, number < len(chunks)
 
 
 @torch.no_grad()
-def follow(criterion: Criterion, layers: Sequence[Layer], learned: dict[str, Tensor]) -> None:
-    """Add what an optimizer step teaches a criterion to what it has learned, by name of the layer."""
+def accumulate_step(
+    criterion: Criterion, layers: Sequence[Layer], statistics: dict[str, Tensor]
+) -> None:
+    """Add what a training step shows a criterion to its statistics, by name of the layer."""
     for layer in layers:
         parameter = masks.original(layer)
         if parameter.grad is not None:
-            step = criterion.follow(parameter.float(), parameter.grad.float())
-            step = torch.where(
-                step.isfinite(), step, 0.0
-            )  # a step that a gradient scaler is going to skip
-            learned[layer.name] = learned.get(layer.name, 0) + step
+            observed = criterion.observe_step(parameter.float(), parameter.grad.float())
+            # not finite in a step that a gradient scaler is going to skip
+            observed = torch.where(observed.isfinite(), observed, 0.0)
+            statistics[layer.name] = statistics.get(layer.name, 0) + observed

@@ -1,4 +1,4 @@
-"""Which weights are pruned: an importance score for each, higher = keep."""
+"""Which weights are pruned? Criterion: an importance score for each weight, higher = keep."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.pruning.granularity.grouping import Reduction
+from vitprune.pruning.masks.sharding import whole
 
 
 @dataclass(frozen=True)
@@ -16,62 +18,79 @@ class Scoring:
         layer: Name of the layer.
         round: The round that is being pruned, from 1.
         seed: Seed of the run.
-        statistic: What the criterion learned about this layer; None if it does not learn.
+        observed: Statistic of this layer, perhaps sharded; None if there is none.
 
     """
 
     layer: str
     round: int
     seed: int
-    statistic: Tensor | None = None
+    observed: Tensor | None = None
 
     @property
-    def learned(self) -> Tensor:
-        """The statistic, of a criterion that needs one.
+    def statistic(self) -> Tensor:
+        """The statistic of this layer, whole on every rank.
 
         Raises:
             UsageError: If there is none.
 
         """
-        if self.statistic is None:
+        if self.observed is None:
             raise UsageError(
-                f"{self.layer}: this criterion scores what it learned from data, and has seen none."
+                f"{self.layer}: this criterion scores by statistics of data or training, and has "
+                "none. Calibrate it first, or train before the first round."
             )
-        return self.statistic
+        return whole(self.observed)
 
 
 class Criterion(ABC):
     """A rule that scores single weights.
 
     Attributes:
-        reduction: How the scores of weights that fall together become the score of their group:
-            `sum`, `max`, `first` (that of one member stands for all) or `square` (of the sum).
+        reduction: How the scores of the weights of a group become the score of the group: `sum`,
+            `max`, `first` (that of one member stands for all) or `square` (of the sum).
         per_output: Whether single weights compete only with those of the same output.
-        calibrated: Whether it learns from a calibration sample, through `observe`.
+        is_random: Whether the scores are drawn at random.
+        signed_scores: Whether scores can be negative.
+        calibrated: Whether its statistics come from calibration data, through `observe`.
         needs_gradients: Whether `observe` needs the gradients of the outputs.
-        straight_through: Whether it learns from every step of the training, through `follow`; masks
-            then let gradients pass to masked weights, which may come back.
-        mends: Whether it changes the weights that are kept, through `mend`.
+        observes_gradient: Whether its statistic is the mean gradient of the weight.
+        straight_through: Whether its statistics come from every training step, through
+            `observe_step`. Masks then let gradients pass to pruned weights, which may regrow.
+        updates_weights: Whether remaining weights are updated to compensate for pruned ones,
+            through `update_weights`.
 
     """
 
-    reduction: str = "sum"
+    reduction: Reduction = "sum"
     per_output: bool = False
+    is_random: bool = False
+    signed_scores: bool = False
     calibrated: bool = False
     needs_gradients: bool = False
+    observes_gradient: bool = False
     straight_through: bool = False
-    mends: bool = False
+    updates_weights: bool = False
 
     @abstractmethod
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
-        """Return a finite float score for each weight, a tensor of its own; shape, device and order are those of `weight`."""
-
-    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
-        """Return what a few images add to the statistic of one layer.
+        """Return a finite float score for each weight.
 
         Args:
-            inputs: What the layer saw, (images, tokens, in).
-            gradients: Gradients of the loss of each image by what the layer returned, (images,
+            weight: The weight with its zeros.
+            scoring: What else the score may depend on.
+
+        Returns:
+            A new tensor with the shape, device and memory order of `weight`.
+
+        """
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """Return what some images add to the statistic of one layer.
+
+        Args:
+            inputs: Inputs of the layer, (images, tokens, in).
+            gradients: Gradients of the loss of each image by the outputs of the layer, (images,
                 tokens, out); empty unless `needs_gradients`.
 
         """
@@ -81,10 +100,23 @@ class Criterion(ABC):
         """Return the statistic, from the mean of `observe` over the images (float64)."""
         return mean.float()
 
-    def follow(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """Return what one step of the training adds to the statistic of a layer, by its weight and the gradient of the loss."""
+    def observe_step(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Return what one training step adds to the statistic of one layer.
+
+        Args:
+            weight: The parameter behind the mask.
+            gradient: Its gradient of the loss, dense.
+
+        """
         raise NotImplementedError
 
-    def mend(self, weight: Tensor, keep: Tensor, scoring: Scoring) -> Tensor:
-        """Return what the weights should become now that only some are kept."""
+    def update_weights(self, weight: Tensor, keep: Tensor, scoring: Scoring) -> Tensor:
+        """Return the weights, updated to compensate for those that are not kept.
+
+        Args:
+            weight: The weight before this round, zero where it was pruned.
+            keep: The mask of this round.
+            scoring: As for `score`.
+
+        """
         raise NotImplementedError

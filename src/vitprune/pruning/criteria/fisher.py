@@ -7,18 +7,21 @@ from vitprune.pruning.criteria.criterion import Criterion, Scoring
 
 
 class Fisher(Criterion):
-    """w^2 E[g^2], the change of the loss to second order with the diagonal of the empirical Fisher
-    matrix for curvature.
+    """w^2 E[g^2], the change of the loss to second order if the weight is pruned.
 
-    g is the gradient for a single image. Source: Theis et al. 2018; Liu et al. 2021. Costs as
-    `Taylor`.
+    The curvature is the diagonal of the empirical Fisher matrix; g is the gradient for a single
+    image.
+
+    Source: Theis et al. 2018; Liu et al. 2021.
+
+    Cost: as `Taylor`.
     """
 
     calibrated = True
     needs_gradients = True
 
     def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
-        """(out, in), the squared gradients of the weight, image by image."""
+        """Return the squared gradients of the weight, summed image by image, (out, in)."""
         total = torch.zeros(
             gradients.shape[2], inputs.shape[2], dtype=inputs.dtype, device=inputs.device
         )
@@ -28,4 +31,4 @@ class Fisher(Criterion):
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return w^2 E[g^2]."""
-        return weight.square() * scoring.learned.view_as(weight)
+        return weight.square() * scoring.statistic.view_as(weight)

@@ -11,8 +11,9 @@ from vitprune.pruning.criteria.criterion import Criterion, Scoring
 class Magnitude(Criterion):
     """|w|^p, summed over a group (p = inf: the largest |w|), so that groups rank by their Lp norm.
 
-    Source: `l1_unstructured` and `ln_structured` of `torch.nn.utils.prune`; Han et al. 2015. Costs
-    one pass over the weights.
+    Source: Han et al. 2015; `l1_unstructured` and `ln_structured` of `torch.nn.utils.prune`.
+
+    Cost: one pass over the weights.
 
     Args:
         p: Order of the norm: 1, 2, any positive number, or inf. Single weights rank alike for every
@@ -22,10 +23,11 @@ class Magnitude(Criterion):
 
     def __init__(self, p: float = 1.0) -> None:
         if not p > 0:
-            raise UsageError(f"Magnitude needs a positive p (1, 2 or inf, say), not {p}.")
+            raise UsageError(f"Magnitude needs a positive p, such as 1, 2 or inf, not {p}.")
         self.p = p
         self.reduction = "max" if math.isinf(p) else "sum"
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return |w|^p."""
-        return weight.abs() if self.p == 1 or math.isinf(self.p) else weight.abs().pow(self.p)
+        magnitude = weight.abs()
+        return magnitude if self.p == 1 or math.isinf(self.p) else magnitude.pow(self.p)

@@ -1,4 +1,4 @@
-"""Which weights matter, as the training itself tells."""
+"""Scores by the direction in which training moves the weights."""
 
 from torch import Tensor
 
@@ -6,27 +6,28 @@ from vitprune.pruning.criteria.criterion import Criterion, Scoring
 
 
 class Movement(Criterion):
-    """The sum of -w g over the steps of the training so far: weights that move away from zero stay.
+    """The sum of -w g over all training steps so far: weights that move away from zero are kept.
 
-    g is the gradient of the masked weight. Source: Sanh et al. 2020, whose masks change at every
-    step: rounds in steps with `every_n_steps` 1 do that. With rounds far apart many weights fall or
-    return at once, on scores that older masks taught. Unlike theirs, masked weights get the
-    gradient too (a straight-through mask), not their scores alone, so that they go on learning
-    while they are out. Costs one pass over the weights a step, and one more set of weights in
-    memory and checkpoints.
+    g is the gradient of the masked weight. Masks are chosen afresh in every round, so pruned
+    weights can regrow. Unlike the published method, pruned weights get the gradient as well (a
+    straight-through mask), not only their scores, so they continue to train.
 
-    Example:
-        `Cubic(0.95, begin_step=500, end_step=5000, every_n_steps=1)`, and
-        `validate_after_pruning=False`.
+    The published method changes its masks at every step; a schedule in steps with a round every
+    step does the same. With rounds far apart, many weights are pruned or regrown in one round, by
+    scores from older masks.
 
+    Source: Sanh et al. 2020.
+
+    Cost: one pass over the weights a step, and one more set of weights in memory and checkpoints.
     """
 
+    signed_scores = True
     straight_through = True
 
-    def follow(self, weight: Tensor, gradient: Tensor) -> Tensor:
+    def observe_step(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """Return -w g."""
         return -(weight * gradient)
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return the sum."""
-        return scoring.learned.view_as(weight).clone()
+        return scoring.statistic.view_as(weight).clone()

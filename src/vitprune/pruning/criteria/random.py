@@ -8,18 +8,21 @@ from vitprune.seeding import seed_for
 
 
 class Random(Criterion):
-    """A uniform random number, the control that every other criterion has to beat.
+    """A uniform random number: the control for every other criterion.
 
-    Source: `random_unstructured` and `random_structured` of `torch.nn.utils.prune`. The numbers
-    depend on (seed, round, layer) alone, so they are the same on every rank, on every device and
-    after a resume.
+    The numbers depend on (seed, round, layer) alone, so they are the same on every rank, on every
+    device and after a resume.
+
+    Source: `random_unstructured` and `random_structured` of `torch.nn.utils.prune`.
+
+    Cost: one random number for each weight.
     """
 
-    reduction = "first"  # one draw a group: a sum of many would say more about the size of the group than about luck
+    is_random = True
+    reduction = "first"  # one draw a group, as a sum of many would depend on the size of the group
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return numbers from [0, 1)."""
-        generator = torch.Generator().manual_seed(
-            seed_for(scoring.seed, "score", scoring.round, scoring.layer)
-        )
+        seed = seed_for(scoring.seed, "score", scoring.round, scoring.layer)
+        generator = torch.Generator().manual_seed(seed)
         return torch.rand(weight.shape, generator=generator).to(weight.device)

@@ -6,9 +6,11 @@ from vitprune.pruning.criteria.criterion import Criterion, Scoring
 
 
 class Wanda(Criterion):
-    """|w| times the norm of the input that it multiplies, over the tokens of a calibration sample.
+    """|w| times the norm of the input that it multiplies, over the calibration images.
 
-    Source: Sun et al. 2023. Costs a forward pass over the sample, and hardly any memory.
+    Source: Sun et al. 2023.
+
+    Cost: a forward pass over the calibration images, and hardly any memory.
 
     Args:
         per_output: Single weights compete within their output, as published; else within their
@@ -18,13 +20,13 @@ class Wanda(Criterion):
 
     calibrated = True
 
-    def __init__(self, per_output: bool = True) -> None:
+    def __init__(self, *, per_output: bool = True) -> None:
         self.per_output = per_output
 
     def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
-        """(in,), the sum of squares of each input."""
+        """Return the sum of squares of each input, (in,)."""
         return inputs.square().sum((0, 1))
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
         """Return |w| ||x||."""
-        return (weight.abs().flatten(1) * scoring.learned.sqrt()).view_as(weight)
+        return (weight.abs().flatten(1) * scoring.statistic.sqrt()).view_as(weight)

@@ -1,4 +1,4 @@
-"""Pruning granularity: which weights are pruned as one group."""
+"""In what unit? Pruning granularity: the group of weights that is pruned as one."""
 
 from vitprune.pruning.granularity.branch import Branch
 from vitprune.pruning.granularity.column import Column

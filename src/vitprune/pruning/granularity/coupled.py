@@ -1,4 +1,4 @@
-"""Granularities whose groups span several layers of a block, so that they can be physically removed."""
+"""Granularities whose groups span several layers of a block and can be physically removed."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -8,11 +8,9 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.granularity.granularity import Granularity
-from vitprune.pruning.granularity.units import Part, Unit
+from vitprune.pruning.granularity.grouping import Grouping, Part
 
 ATTENTION = ("query", "key", "value", "attn_out")
-
-
 MLP = ("mlp_in", "mlp_out")
 
 
@@ -20,47 +18,60 @@ class Coupled(Granularity):
     """A granularity whose groups span layers of one block.
 
     Args:
-        round_to: Every layer keeps a multiple of this number of groups; it must divide them.
-        uniform: Keep the same number in every layer, so that plain `transformers` loads the shrunk
-            model.
+        round_to: Every layer keeps a multiple of this number of groups; must divide them.
+        uniform: Keep the same number of groups in every layer, so that plain `transformers` loads
+            the shrunk model.
 
     """
 
-    def __init__(self, round_to: int = 1, uniform: bool = False) -> None:
+    def __init__(self, round_to: int = 1, *, uniform: bool = False) -> None:
         if round_to < 1:
             raise UsageError(f"round_to must be at least 1, not {round_to}.")
-        self.round_to, self.uniform = round_to, uniform
+        self.round_to = round_to
+        self.uniform = uniform
 
     @abstractmethod
-    def couple(self, layers: Sequence[Layer]) -> list[Unit]:
-        """Return the units of complete blocks."""
+    def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
+        """Return the groupings of complete blocks."""
 
-    def units(self, layers: Sequence[Layer]) -> list[Unit]:
-        """Return one or two units for each block."""
-        units = self.couple(layers)
-        sizes = {unit.groups // unit.pools for unit in units}
+    def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
+        """Return one or two groupings for each block."""
+        groupings = self.couple(layers)
+        sizes = {grouping.groups // grouping.pools for grouping in groupings}
         if self.uniform and len(sizes) > 1:
             raise UsageError(
-                f"{self} needs as many groups in every layer, and they have {sorted(sizes)}."
+                f"{self} needs the same number of groups in every layer, and the layers have "
+                f"{sorted(sizes)}. Set uniform to false, or select layers of one width."
             )
-        return units
+        return groupings
 
-    def unit(
+    def grouping(
         self,
         layers: Sequence[Layer],
         views: Sequence[Callable[[Tensor], Tensor]],
         groups: int,
-        heads: int | None = None,
-    ) -> Unit:
-        """Build the unit of some layers with these views; `groups` of each of the `heads`, if they are told apart."""
+        pools: int | None = None,
+    ) -> Grouping:
+        """Build the grouping of some layers.
+
+        Args:
+            layers: Layers that share the groups.
+            views: View of each layer's weight, (groups, ...), or (pools, groups, ...).
+            groups: Number of groups, of each pool if there are pools.
+            pools: Number of pools; None if the groups are in one dimension.
+
+        Raises:
+            UsageError: If `round_to` does not divide the groups.
+
+        """
         if groups % self.round_to:
             raise UsageError(
                 f"round_to {self.round_to} does not divide the {groups} groups of {layers[0].name}."
             )
-        return Unit(
+        return Grouping(
             tuple(Part(layer, view) for layer, view in zip(layers, views, strict=True)),
-            group_dims=2 if heads else 1,
-            pools=heads or 1,
+            group_dims=2 if pools else 1,
+            pools=pools or 1,
             round_to=self.round_to,
             survivors=1,
             tie=type(self).__name__ if self.uniform else None,
@@ -75,34 +86,37 @@ def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Lay
 
     """
     check_roles(layers, granularity)
-    roles, blocks = granularity.roles or (), dict[int | None, dict[str, Layer]]()
+    roles = granularity.roles or ()
+    blocks: dict[int | None, dict[str, Layer]] = {}
     for layer in layers:
         other = blocks.setdefault(layer.block, {}).setdefault(layer.role, layer)
         if other is not layer:
             raise UsageError(
                 f"{granularity} needs one {layer.role} in each block, and here are {other.name} "
-                f"and {layer.name}: leave one out by pruning.layers.exclude."
+                f"and {layer.name}. Exclude one by pruning.layers.exclude."
             )
     for block, found in blocks.items():
         missing = [role for role in roles if role not in found]
         if missing:
             raise UsageError(
                 f"{granularity} prunes {', '.join(roles)} together, but block {block} lacks "
-                f"{', '.join(missing)}."
+                f"{', '.join(missing)}. Select all of them, or none, with pruning.layers."
             )
     return [[found[role] for role in roles] for found in blocks.values()]
 
 
 def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers that have one of a granularity's roles."""
     return [layer for layer in layers if layer.role in (granularity.roles or ())]
 
 
 def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
+    """Raise `UsageError` if a layer has a role that the granularity does not prune."""
     for layer in layers:
         if layer.role not in (granularity.roles or ()):
             raise UsageError(
                 f"{granularity} prunes {', '.join(granularity.roles or ())}; {layer.name} has the "
-                f"role {layer.role}. Leave pruning.layers.roles away to select what it prunes."
+                f"role {layer.role}. Leave pruning.layers.roles out to select what it prunes."
             )
 
 
@@ -116,6 +130,6 @@ def heads_of(layer: Layer, granularity: Granularity) -> int:
     if layer.heads is None or layer.shape[0] % layer.heads:
         raise UsageError(
             f"{granularity} needs attention heads, and {layer.name} has none that divide its "
-            "outputs."
+            f"{layer.shape[0]} outputs. Exclude it by pruning.layers.exclude."
         )
     return layer.heads

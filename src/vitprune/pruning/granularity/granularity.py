@@ -1,23 +1,25 @@
-"""Pruning granularity: the group of weights that is pruned as one."""
+"""In what unit? Pruning granularity: the group of weights that is pruned as one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.units import Unit
+from vitprune.pruning.granularity.grouping import Grouping
 
 
 class Granularity(ABC):
     """A partition of weights into groups.
 
-    The scores of the weights in a group are reduced to one, as the criterion says
-    (`Criterion.reduction`). That costs a pass over them; the partition itself costs nothing, as its
-    groups are views of the weights.
+    The scores of the weights of a group are reduced to one, as the criterion says
+    (`Criterion.reduction`).
+
+    Cost: one pass over the scores; the partition itself is free, as groups are views of the
+    weights.
 
     Attributes:
-        roles: The roles that it prunes, where it does not fit every layer.
-        ranked_together: Whether its groups only make sense in one ranking over all layers.
+        roles: The roles that it prunes; None if it fits every layer.
+        ranked_together: Whether its groups need one ranking over all layers.
 
     """
 
@@ -25,20 +27,19 @@ class Granularity(ABC):
     ranked_together: bool = False
 
     @abstractmethod
-    def units(self, layers: Sequence[Layer]) -> list[Unit]:
-        """Partition the weights of some layers, each into one unit, or several layers together into
-        one.
+    def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
+        """Partition the weights of these layers, each on its own or several layers together.
 
         Raises:
-            UsageError: If it does not fit a layer, or a layer that must fall together with one of
-                these is missing.
+            UsageError: If the granularity does not fit a layer, or a layer that must be pruned
+                together with one of these is missing.
 
         """
 
     def check(self, layers: Sequence[Layer]) -> None:  # noqa: B027 (most have nothing to check)
-        """Raise `UsageError` if something that it should prune is not among all the layers that are selected."""
+        """Raise `UsageError` if the selected layers lack something that this granularity prunes."""
 
-    def check_sparsity(self, final_sparsity: float) -> None:  # noqa: B027 (most have nothing to check)
+    def check_sparsity(self, final_sparsity: float) -> None:  # noqa: B027 (most reach any sparsity)
         """Raise `UsageError` if this granularity cannot reach a sparsity."""
 
     def __repr__(self) -> str:
@@ -50,10 +51,13 @@ def matrix_of(layer: Layer, granularity: Granularity) -> tuple[int, int]:
     """Return (out, in) of a weight, kernels counted as inputs.
 
     Raises:
-        UsageError: If it has fewer than two dimensions.
+        UsageError: If the weight has fewer than two dimensions.
 
     """
     shape = layer.shape
     if len(shape) < 2:
-        raise UsageError(f"{granularity} needs a weight matrix, and {layer.name} has none.")
+        raise UsageError(
+            f"{granularity} needs a weight matrix, and the weight of {layer.name} has the shape "
+            f"{tuple(shape)}. Exclude it by pruning.layers.exclude."
+        )
     return shape[0], shape[1:].numel()

@@ -4,6 +4,7 @@ from torch import Tensor
 
 
 def flat(tensor: Tensor) -> Tensor:
+    """View a weight as single weights, (out * in,)."""
     return tensor.view(-1)
 
 
@@ -15,3 +16,18 @@ def by_row(tensor: Tensor) -> Tensor:
 def by_column(tensor: Tensor) -> Tensor:
     """View a weight as its inputs, (in, out, ...)."""
     return tensor.transpose(0, 1)
+
+
+def as_one_group(tensor: Tensor) -> Tensor:
+    """View a weight as a single group, (1, out, in)."""
+    return tensor.unsqueeze(0)
+
+
+def head_rows(tensor: Tensor, heads: int) -> Tensor:
+    """View rows by head, (heads * dims, in) -> (heads, dims, in)."""
+    return tensor.view(heads, -1, tensor.shape[1])
+
+
+def head_columns(tensor: Tensor, heads: int) -> Tensor:
+    """View columns by head, (out, heads * dims) -> (heads, dims, out)."""
+    return tensor.view(len(tensor), heads, -1).permute(1, 2, 0)

@@ -2,6 +2,7 @@
 
 from vitprune.pruning.masks.masks import (
     Mask,
+    Parameter,
     attach,
     copy_masks,
     is_masked,
@@ -17,6 +18,7 @@ from vitprune.pruning.masks.masks import (
 
 __all__ = [
     "Mask",
+    "Parameter",
     "attach",
     "copy_masks",
     "is_masked",

@@ -1,14 +1,14 @@
 """Boolean masks on weights, True = keep, as parametrizations.
 
-`weight` is computed as `where(keep, original, 0)`: a masked weight is exactly zero in the forward
-pass and its gradient is exactly zero. Masks are written in place, so optimizers, DDP and compiled
-graphs never see a new tensor, and they are buffers, so they travel in every checkpoint.
+`weight` is computed as `where(keep, original, 0)`: a pruned weight is exactly zero in the forward
+pass and gets exactly zero gradient. Masks are written in place, so optimizers, DDP and compiled
+graphs never see a new tensor, and they are buffers, so they are in every checkpoint.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
 Module = TypeVar("Module", bound="LightningModule")
+Parameter = Literal["weight", "bias"]
 
 
 class Mask(nn.Module):
@@ -32,7 +33,7 @@ class Mask(nn.Module):
 
     Attributes:
         keep: Boolean buffer of the weight's shape, True = keep.
-        straight_through: Whether masked weights get the gradient that they would have if they were
+        straight_through: Whether pruned weights get the gradient that they would have if they were
             kept.
 
     """
@@ -45,61 +46,67 @@ class Mask(nn.Module):
         self.straight_through = False
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with exact zeros where it is masked; a product would leave -0.0 and keep NaNs alive."""
+        """Return the weight with exact zeros where it is pruned.
+
+        A product with the mask would leave -0.0 and NaN there.
+        """
         if not self.straight_through:
             return torch.where(self.keep, weight, 0.0)
         masked = torch.where(self.keep, weight.detach(), 0.0)
-        return masked + (
-            weight - weight.detach()
-        )  # adds exactly zero, with the gradient of the identity
+        # adds exactly zero, with the gradient of the identity
+        return masked + (weight - weight.detach())
 
 
 def attach(
-    layers: Iterable[Layer], parameter: str = "weight", straight_through: bool = False
+    layers: Iterable[Layer], parameter: Parameter = "weight", *, straight_through: bool = False
 ) -> None:
-    """Put a mask on the weight of each layer that has none yet, or on its `bias`.
+    """Put a mask on the weight (or bias) of each layer that has none yet.
 
-    It keeps what is not zero, so that a sparse model stays as sparse as it is. But a bias is kept
-    unless all of it and all of its weight are zero; and so is, outside of the branches of a
-    transformer, a weight that is all zero: new, and not pruned.
+    Existing zeros of a weight are pruned, so a sparse model stays sparse, unless the whole weight
+    is zero outside of the transformer blocks: that is a new layer. A bias is pruned only if all of
+    it and all of its weight are zero.
+
+    Args:
+        layers: Layers whose weight or bias is masked.
+        parameter: Which of the two.
+        straight_through: See `Mask`; also set where a mask exists.
+
     """
     for layer in layers:
         if not is_masked(layer.module, parameter):
-            keep = layer.weight.detach() != 0
-            if parameter == "bias":
-                keep = (keep.any() | getattr(layer.module, parameter).any()).repeat(len(keep))
-            if not keep.any() and layer.role not in BLOCK_ROLES:
-                keep = ~keep
-            parametrize.register_parametrization(layer.module, parameter, Mask(keep))
-        _parametrization(layer.module, parameter)[0].straight_through = straight_through
+            mask = Mask(_initial_mask(layer, parameter))
+            parametrize.register_parametrization(layer.module, parameter, mask)
+        _parametrizations(layer.module, parameter)[0].straight_through = straight_through
 
 
-def keep_from_broadcasts(model: nn.Module) -> None:
-    """Let DDP leave the masks of a model alone: every rank writes its own."""
-    names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+def _initial_mask(layer: Layer, parameter: Parameter) -> Tensor:
+    keep = layer.weight.detach() != 0
+    if parameter == "bias":
+        keep = (keep.any() | getattr(layer.module, parameter).any()).repeat(len(keep))
+    if not keep.any() and layer.role not in BLOCK_ROLES:
+        return ~keep
+    return keep
 
 
-def copy_masks(source: nn.Module, target: nn.Module) -> None:
-    """Give a copy of a module the masks that the module has now, in place."""
-    theirs = dict(target.named_buffers())
-    for name, keep in source.named_buffers():
-        if KEEP_SUFFIX.search(f".{name}"):
-            theirs[name].copy_(keep)
+def is_masked(module: nn.Module, parameter: Parameter = "weight") -> bool:
+    """Return whether a module has a mask on its weight (or bias)."""
+    return parametrize.is_parametrized(module, parameter) and isinstance(
+        _parametrizations(module, parameter)[0], Mask
+    )
 
 
-def read(layer: Layer, parameter: str = "weight") -> Tensor:
+def read(layer: Layer, parameter: Parameter = "weight") -> Tensor:
     """Return the mask itself (not a copy) of a layer."""
-    return _parametrization(layer.module, parameter)[0].keep
+    return _parametrizations(layer.module, parameter)[0].keep
 
 
-def original(layer: Layer, parameter: str = "weight") -> nn.Parameter:
+def original(layer: Layer, parameter: Parameter = "weight") -> nn.Parameter:
     """Return the parameter behind a masked weight (or bias): what the optimizer trains."""
-    return _parametrization(layer.module, parameter).original
+    return _parametrizations(layer.module, parameter).original
 
 
 def weight(layer: Layer) -> Tensor:
-    """Return the weight as the forward pass sees it, whole on every rank also where parameters are sharded."""
+    """Return the weight as the forward pass sees it, whole on every rank also if it is sharded."""
     if not is_masked(layer.module):
         return whole(layer.weight)
     return torch.where(read(layer), whole(original(layer)), 0.0)
@@ -112,12 +119,31 @@ def write_weight(layer: Layer, value: Tensor) -> None:
     parameter.copy_(place(value, parameter))
 
 
+def copy_masks(source: nn.Module, target: nn.Module) -> None:
+    """Copy the masks of a module to a copy of it, in place."""
+    theirs = dict(target.named_buffers())
+    for name, keep in source.named_buffers():
+        if KEEP_SUFFIX.search(f".{name}"):
+            theirs[name].copy_(keep)
+
+
 def remove(model: nn.Module) -> None:
-    """Make every mask of a model permanent: plain weights with zeros in them. Nothing else changes."""
+    """Make every mask of a model permanent: plain weights with zeros in them.
+
+    Nothing else changes.
+    """
+    parameters: tuple[Parameter, ...] = ("weight", "bias")
     for module in list(model.modules()):
-        for parameter in ("weight", "bias"):
+        for parameter in parameters:
             if is_masked(module, parameter):
                 parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
+
+
+def keep_from_broadcasts(model: nn.Module) -> None:
+    """Exclude the masks of a model from the broadcasts of DDP: every rank writes its own."""
+    names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
+    # the only way to exclude a buffer that is in the state dict
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
 
 
 def load_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:
@@ -135,16 +161,18 @@ def load_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:
             if name not in modules:
                 raise UsageError(
                     f"the checkpoint has a mask for {name}, which this model lacks: it is of "
-                    "another model."
+                    "another model. Load it into the model that was trained."
                 )
-            attach([Layer(name, modules[name], role="other", block=None)], found.group(1))
+            parameter: Parameter = "weight" if found.group(1) == "weight" else "bias"
+            attach([Layer(name, modules[name], role="other", block=None)], parameter)
     check_same_model(model.state_dict(), state)
     model.load_state_dict(state)
 
 
 def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
-    """Load a checkpoint of a masked run outside of a `Trainer`, masks and all, without executing
-    anything in it.
+    """Load a checkpoint of a pruning run with its masks outside of a `Trainer`.
+
+    Nothing in the checkpoint is executed.
 
     Args:
         model_class: The LightningModule that was trained; it must have saved its hyperparameters.
@@ -155,21 +183,13 @@ def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
 
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    arguments = {
-        k: v for k, v in checkpoint.get("hyper_parameters", {}).items() if not k.startswith("_")
-    }
+    hyperparameters = checkpoint.get("hyper_parameters", {})
+    arguments = {key: value for key, value in hyperparameters.items() if not key.startswith("_")}
     model = model_class(**arguments)
     load_state_dict(model, checkpoint["state_dict"])
     return model
 
 
-def is_masked(module: nn.Module, parameter: str = "weight") -> bool:
-    """Return whether a module has a mask on its weight (or bias)."""
-    return parametrize.is_parametrized(module, parameter) and isinstance(
-        _parametrization(module, parameter)[0], Mask
-    )
-
-
-def _parametrization(module: nn.Module, parameter: str) -> Any:
-    parametrizations: Any = module.parametrizations
-    return parametrizations[parameter]
+def _parametrizations(module: nn.Module, parameter: Parameter) -> Any:
+    by_parameter: Any = module.parametrizations
+    return by_parameter[parameter]

@@ -1,4 +1,4 @@
-"""Scores to exact masks: the k lowest of many, ties and all, without sorting and without a copy of the scores."""
+"""The lowest of many scores, exactly, without sorting them and without a copy of them."""
 
 from collections.abc import Sequence
 
@@ -10,55 +10,51 @@ SMALL = 1 << 16  # below this many scores the bracket costs more than it saves
 
 
 def kth_smallest(scores: Sequence[Tensor], k: int) -> float:
-    """Return the k-th smallest (k from 1) of all scores taken together, exactly.
+    """Return the k-th smallest of all scores taken together, exactly.
 
-    A sample gives a narrow bracket that holds the answer all but surely; one pass counts what lies
-    below it and gathers what lies inside, and only that is ordered. Time is linear, extra memory a
-    few per cent of the scores. Scores may be -inf.
+    A sample gives a narrow bracket that almost certainly holds the answer; one pass counts the
+    scores below it and gathers those inside, and only these are sorted.
+
+    Cost: linear time; extra memory of a few per cent of the scores.
+
+    Args:
+        scores: Tensors of any shape; -inf is allowed.
+        k: Rank, from 1.
+
+    Example:
+        >>> kth_smallest([torch.tensor([5.0, 1.0]), torch.tensor([3.0])], k=2)
+        3.0
+
     """
     total = sum(score.numel() for score in scores)
     if not 1 <= k <= total:
         raise ValueError(f"k must lie in [1, {total}], not {k}")
-    low, high = -torch.inf, torch.inf
-    if total > SMALL:
-        low, high = _bracket(scores, k, total)
+    low, high = _bracket(scores, k, total) if total > SMALL else (-torch.inf, torch.inf)
     below = sum(int(torch.count_nonzero(score < low)) for score in scores)
-    if (
-        low == high
-    ):  # the sample sees nothing but one value here: many ties, and no need to gather them
+    if low == high:  # one value fills the bracket: many ties, and no need to gather them
         equal = sum(int(torch.count_nonzero(score == low)) for score in scores)
         if below < k <= below + equal:
             return low
-        low, high, below = -torch.inf, torch.inf, 0
+        low = -torch.inf
+        high = torch.inf
+        below = 0
     inside = torch.cat([_between(score.reshape(-1), low, high) for score in scores])
-    if not below < k <= below + len(inside):  # an unlucky sample; never seen, still right
-        inside, below = torch.cat([score.reshape(-1) for score in scores]), 0
+    if not below < k <= below + len(inside):  # an unlucky sample: take all scores
+        inside = torch.cat([score.reshape(-1) for score in scores])
+        below = 0
     return float(inside.kthvalue(k - below).values)
 
 
-def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[float, float]:
-    """Return two scores between which the k-th smallest lies, judged by an evenly spaced sample."""
-    step = max(
-        1, round(total ** (1 / 3))
-    )  # of n scores n^(2/3) are sorted, and about as many will lie in the bracket
-    sample = torch.cat([score.reshape(-1)[::step] for score in scores]).sort().values
-    size = len(sample)
-    rank = k / total * size
-    half = SPREAD * (rank * (1 - k / total)) ** 0.5 + 2
-    first, last = int(rank - half), int(rank + half)
-    low = float(sample[first]) if first >= 0 else -torch.inf
-    high = float(sample[last]) if last < size else torch.inf
-    return low, high
-
-
-def _between(score: Tensor, low: float, high: float) -> Tensor:
-    inside = score >= low
-    inside &= score <= high
-    return score[inside.nonzero().squeeze(1)]
-
-
 def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
-    """Return how many of the k lowest of all scores each tensor holds; ties go to the first tensors."""
+    """Return how many of the k lowest of all scores each tensor holds.
+
+    Ties go to the first tensors.
+
+    Example:
+        >>> count_lowest([torch.tensor([5.0, 1.0]), torch.tensor([1.0, 1.0])], k=2)
+        [1, 1]
+
+    """
     if k == 0:
         return [0] * len(scores)
     threshold = kth_smallest(scores, k)
@@ -73,46 +69,90 @@ def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
     return counts
 
 
-def keep_highest(score: Tensor, drop: int) -> Tensor:
-    """Return a boolean mask that is False for exactly the `drop` lowest scores, (G,); of equal scores the first fall."""
+def keep_highest(score: Tensor, pruned: int) -> Tensor:
+    """Return a boolean mask that is False for exactly the `pruned` lowest scores.
+
+    Of equal scores the first are pruned.
+
+    Args:
+        score: Scores, (G,); -inf and inf are allowed.
+        pruned: Number of scores to prune, in [0, G].
+
+    Example:
+        >>> keep_highest(torch.tensor([2.0, 1.0, 1.0, 3.0]), pruned=1)
+        tensor([ True, False,  True,  True])
+
+    """
     low, high = -torch.inf, torch.inf
-    if len(score) > SMALL and drop:
-        low, high = _bracket([score], drop, len(score))
-    keep, fall = score > high, score < low
-    fallen = int(torch.count_nonzero(fall))
-    undecided = (keep | fall).logical_not_().nonzero().squeeze(1)
-    if not fallen <= drop <= fallen + len(undecided):  # an unlucky sample; never seen, still right
-        low, high, keep, fallen = -torch.inf, torch.inf, torch.zeros_like(keep), 0
+    if len(score) > SMALL and pruned:
+        low, high = _bracket([score], pruned, len(score))
+    keep = score > high
+    below = score < low
+    count = int(torch.count_nonzero(below))
+    undecided = (keep | below).logical_not_().nonzero().squeeze(1)
+    if not count <= pruned <= count + len(undecided):  # an unlucky sample: take all scores
+        low, high = -torch.inf, torch.inf
+        keep = torch.zeros_like(keep)
+        count = 0
         undecided = torch.arange(len(score), device=score.device)
-    left = drop - fallen
-    stay = (
-        slice(left, None) if low == high else _stay(score[undecided], left)
-    )  # between equal bounds all are equal
-    keep[undecided[stay]] = True
+    left = pruned - count
+    if low == high:  # all that are undecided are equal
+        keep[undecided[left:]] = True
+    else:
+        keep[undecided[_keep_highest_of_few(score[undecided], left)]] = True
     return keep
 
 
-def _stay(score: Tensor, drop: int) -> Tensor:
-    """Return `keep_highest` of a short tensor."""
-    if drop == 0:
-        return torch.ones_like(score, dtype=torch.bool)
-    threshold = score.kthvalue(drop).values
-    stay = score > threshold
-    ties = (score == threshold).nonzero().squeeze(1)
-    stay[ties[drop - int(torch.count_nonzero(score < threshold)) :]] = True
-    return stay
-
-
 def rank_in_row(scores: Tensor) -> Tensor:
-    """Return the rank of each score in its row, (rows, n), from 0 for the lowest; of equal scores
-    the first ranks lower.
+    """Return the rank of each score in its row, from 0 for the lowest.
 
-    What has fallen before (-inf) stays at -inf, so that it also ranks below every score of another
-    row.
+    Of equal scores the first ranks lower. Scores of -inf stay -inf, so they also rank below every
+    score of another row.
+
+    Args:
+        scores: (rows, n).
+
+    Example:
+        >>> rank_in_row(torch.tensor([[5.0, -torch.inf, 7.0], [2.0, 2.0, 1.0]]))
+        tensor([[1., -inf, 2.],
+                [1., 2., 0.]])
+
     """
     order = scores.argsort(dim=1, stable=True)
-    places = torch.arange(scores.shape[1], dtype=torch.float32, device=scores.device).expand_as(
-        order
-    )
-    ranks = torch.empty_like(places).scatter_(1, order, places)
+    places = torch.arange(scores.shape[1], dtype=torch.float32, device=scores.device)
+    ranks = torch.empty_like(scores, dtype=torch.float32)
+    ranks.scatter_(1, order, places.expand_as(order))
     return ranks.masked_fill_(scores == -torch.inf, -torch.inf)
+
+
+def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[float, float]:
+    """Return two scores between which the k-th smallest lies, judged by an evenly spaced sample.
+
+    Of n scores n^(2/3) are sorted, and about as many lie in the bracket.
+    """
+    stride = max(1, round(total ** (1 / 3)))
+    sample = torch.cat([score.reshape(-1)[::stride] for score in scores]).sort().values
+    size = len(sample)
+    rank = k / total * size
+    half = SPREAD * (rank * (1 - k / total)) ** 0.5 + 2
+    first = int(rank - half)
+    last = int(rank + half)
+    low = float(sample[first]) if first >= 0 else -torch.inf
+    high = float(sample[last]) if last < size else torch.inf
+    return low, high
+
+
+def _between(score: Tensor, low: float, high: float) -> Tensor:
+    inside = score >= low
+    inside &= score <= high
+    return score[inside.nonzero().squeeze(1)]
+
+
+def _keep_highest_of_few(score: Tensor, pruned: int) -> Tensor:
+    if pruned == 0:
+        return torch.ones_like(score, dtype=torch.bool)
+    threshold = score.kthvalue(pruned).values
+    keep = score > threshold
+    ties = (score == threshold).nonzero().squeeze(1)
+    keep[ties[pruned - int(torch.count_nonzero(score < threshold)) :]] = True
+    return keep

@@ -1,4 +1,4 @@
-"""Tensors that are spread over ranks (FSDP2), and what is whole on each."""
+"""Tensors that are sharded over ranks (FSDP2), and whole ones."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,16 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Gather a tensor that is sharded, on every rank; return any other as it is."""
+    """Gather a sharded tensor on every rank; return any other as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def place(value: Tensor, like: Tensor) -> Tensor:
-    """Put a whole tensor where another one is: on its device, and sharded as it is."""
+    """Move a whole tensor to the device of another one, and shard it in the same way."""
     value = value.to(like.device)
-    return (
-        distribute_tensor(value, like.device_mesh, like.placements)
-        if isinstance(like, DTensor)
-        else value
-    )
+    if isinstance(like, DTensor):
+        return distribute_tensor(value, like.device_mesh, like.placements)
+    return value
 
 
 @torch.no_grad()
@@ -35,7 +33,11 @@ def restore(tensors: dict[str, Tensor], values: dict[str, Tensor]) -> None:
 
 
 def reshard(model: nn.Module) -> None:
-    """Give up gathered parameters: after a forward pass alone the outermost are still copies, and writes would be lost."""
+    """Free gathered parameters.
+
+    After a forward pass without a backward pass the outermost parameters are gathered copies, and
+    what is written to them would be lost.
+    """
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()

@@ -1,6 +1,6 @@
 """Calibration on the training data of a Trainer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.criteria.calibration import calibrate, sample
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.training.probe import run_step, silenced, sum_over_ranks, to_device
 
@@ -71,7 +71,7 @@ def training_sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[
 
 def _losses(
     trainer: Trainer, module: LightningModule, batches: Iterable[tuple[Any, bool]]
-) -> Iterator[tuple[Callable[[], Tensor], int, bool]]:
+) -> Iterator[CalibrationBatch]:
     for index, (batch, counts) in enumerate(batches):
         batch = to_device(trainer, module, batch)
 
@@ -80,4 +80,4 @@ def _losses(
                 output = run_step(module.training_step, batch, index)
             return output["loss"] if isinstance(output, dict) else output
 
-        yield loss_of, extract_batch_size(batch), counts
+        yield CalibrationBatch(loss_of, extract_batch_size(batch), counts)

@@ -12,14 +12,14 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import masks
 from vitprune.pruning.allocation.allocation import Allocation
-from vitprune.pruning.criteria.calibration import follow
+from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks.sharding import place, reshard
 from vitprune.pruning.method import Method
-from vitprune.pruning.regrow import Exchange, RigL, starting_afresh
+from vitprune.pruning.regrow import Exchange, RigL, resetting_changed_weights
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import update_masks
@@ -28,12 +28,12 @@ from vitprune.training.pruning.calibration import calibrate_on
 from vitprune.training.pruning.checks import (
     check_between,
     check_epochs,
+    check_groupings,
     check_observing,
     check_regrow,
     check_schedule,
     check_steps,
     check_total,
-    check_units,
 )
 from vitprune.training.pruning.resumable import ResumablePruning
 from vitprune.training.pruning.rewind import Rewind, Weights
@@ -119,10 +119,10 @@ class IterativePruning(ResumablePruning):
         """Find the layers, and refuse what cannot work; the model is left as it is."""
         self.layers = self.selection.select(pl_module, self.method.granularity.roles)
         self.method.check(self.layers)
-        units = self.method.granularity.units(self.layers)
-        check_units(units, pl_module)
+        groupings = self.method.granularity.groupings(self.layers)
+        check_groupings(groupings, pl_module)
         if self.regrow:
-            check_regrow(units, self.regrow, self.schedule)
+            check_regrow(groupings, self.regrow, self.schedule)
         if stage == "fit":
             check_schedule(self.schedule, self.method)
             check_epochs(self.schedule, trainer)
@@ -140,8 +140,8 @@ class IterativePruning(ResumablePruning):
         ):  # a model that was never pruned
             self.start_afresh()
         masks.attach(self.layers, straight_through=self.method.criterion.straight_through)
-        for unit in self.method.granularity.units(self.layers):
-            masks.attach(unit.biases, "bias")
+        for grouping in self.method.granularity.groupings(self.layers):
+            masks.attach(grouping.biases, "bias")
         masks.keep_from_broadcasts(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -199,7 +199,7 @@ class IterativePruning(ResumablePruning):
     ) -> None:
         """Let a criterion that learns from the training see the gradients, as they are before clipping."""
         if self.method.criterion.straight_through:
-            follow(self.method.criterion, self.layers, self.learned)
+            accumulate_step(self.method.criterion, self.layers, self.learned)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -292,10 +292,10 @@ class IterativePruning(ResumablePruning):
         meanwhile: AbstractContextManager[None] = nullcontext()
         statistics = learn(criterion) if criterion.calibrated else self.learned
         if self.regrow:
-            gradients = statistics if isinstance(criterion, Taylor) else learn(Taylor())
+            gradients = statistics if criterion.observes_gradient else learn(Taylor())
             exchange = Exchange(self.regrow.share(due, self.schedule.rounds), gradients)
-            meanwhile = starting_afresh(
-                self.method.granularity.units(self.layers), trainer.optimizers
+            meanwhile = resetting_changed_weights(
+                self.method.granularity.groupings(self.layers), trainer.optimizers
             )
         with meanwhile:
             update_masks(self.layers, self.method, target, due, self.seed, statistics, exchange)

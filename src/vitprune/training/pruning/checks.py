@@ -8,9 +8,8 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
-from vitprune.pruning.allocation.candidates import Candidate, tie
-from vitprune.pruning.allocation.per_layer import PerLayer
-from vitprune.pruning.granularity.units import Unit
+from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import TOLERANCE, Schedule
@@ -39,12 +38,12 @@ def check_between(
             f"{type(schedule).__name__} goes back to weights of its own: take LearningRate as "
             "pruning.rewind."
         )
-    if isinstance(rewind, Weights) and criterion.mends:
+    if isinstance(rewind, Weights) and criterion.updates_weights:
         raise UsageError(
             f"rewinding the weights undoes how {type(criterion).__name__} mends them: take "
             "LearningRate."
         )
-    if regrow and (criterion.straight_through or criterion.mends):
+    if regrow and (criterion.straight_through or criterion.updates_weights):
         raise UsageError(
             f"{type(criterion).__name__} already lets weights return or mends them: no "
             "pruning.regrow."
@@ -57,9 +56,14 @@ def check_between(
         )
 
 
-def check_units(units: Sequence[Unit], model: nn.Module) -> None:
+def check_groupings(groupings: Sequence[Grouping], model: nn.Module) -> None:
     """Raise `UsageError` if `uniform` leaves out layers of the model."""
-    tied = {layer.name: layer.role for unit in units if unit.tie for layer in unit.layers}
+    tied = {
+        layer.name: layer.role
+        for grouping in groupings
+        if grouping.tie
+        for layer in grouping.layers
+    }
     out = {
         layer.block
         for layer in find_layers(model)
@@ -74,19 +78,19 @@ def check_units(units: Sequence[Unit], model: nn.Module) -> None:
         )
 
 
-def check_regrow(units: Sequence[Unit], regrow: RigL, schedule: Schedule) -> None:
-    """Raise `UsageError` if single groups of these units cannot grow back, or in no round a whole
+def check_regrow(groupings: Sequence[Grouping], regrow: RigL, schedule: Schedule) -> None:
+    """Raise `UsageError` if single groups of these groupings cannot grow back, or in no round a whole
     one would.
 
     What spans several layers has no gradient once it is zero in all of them: nothing goes in, and
     nothing is made of it.
     """
-    if any(unit.pattern or len(unit.parts) > 1 for unit in units):
+    if any(grouping.pattern or len(grouping.parts) > 1 for grouping in groupings):
         raise UsageError(
             "regrow needs groups of a single layer that stand alone: no NofM, Neuron, Head or "
             "HeadDim."
         )
-    rounds, most = range(1, schedule.rounds + 1), max(unit.groups for unit in units)
+    rounds, most = range(1, schedule.rounds + 1), max(grouping.groups for grouping in groupings)
     share = max(
         regrow.share(round, schedule.rounds) * (1 - schedule.sparsity(round)) for round in rounds
     )
@@ -129,21 +133,14 @@ def check_observing(schedule: Schedule, trainer: Trainer) -> None:
 
 def check_total(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
     """Raise `UsageError` if the schedule's sparsity is not that of the layers together, or cannot be reached."""
-    units, allocation = method.granularity.units(layers), method.allocation
-    total = (
-        allocation.total(units)
-        if isinstance(allocation, PerLayer) and not schedule.observes
-        else schedule.final_sparsity
-    )
-    if abs(total - schedule.final_sparsity) > TOLERANCE:
+    groupings = method.granularity.groupings(layers)
+    total = None if schedule.observes else method.allocation.fixed_sparsity(groupings)
+    if total is not None and abs(total - schedule.final_sparsity) > TOLERANCE:
         raise UsageError(
             f"the sparsities of PerLayer come to {total:.4f} of all weights, and the schedule's "
             f"final_sparsity is {schedule.final_sparsity:g}: make it {total:.4f}, or change theirs."
         )
-    candidates = [
-        Candidate(tied, Unit.kept, method.criterion) for tied in tie(units)
-    ]  # nothing is scored
-    schedule.keep_within(allocation.most(candidates))
+    schedule.keep_within(method.allocation.highest_sparsity(tie(groupings)))
 
 
 def check_steps(schedule: Schedule, trainer: Trainer) -> None:

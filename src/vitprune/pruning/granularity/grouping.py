@@ -1,0 +1,165 @@
+"""Groupings: how weights are divided into groups, within one layer or across several."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning import masks
+
+Change = Literal["prune", "regrow", "replace"]
+CHANGES: dict[Change, Callable[[Tensor, Tensor], Tensor]] = {
+    "prune": Tensor.logical_and_,
+    "regrow": Tensor.logical_or_,
+    "replace": Tensor.copy_,
+}
+Reduction = Literal["sum", "max", "first", "square"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A weight as the groups of a grouping see it.
+
+    Attributes:
+        layer: Its layer.
+        view: Returns a view (the same memory) of a tensor of the weight's shape; the leading
+            dimensions count the groups, the others their members.
+
+    """
+
+    layer: Layer
+    view: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups of one weight, or groups that several weights have in common.
+
+    All weights of a group share one score and are kept or pruned together.
+
+    Attributes:
+        parts: The weights.
+        group_dims: Number of leading dimensions of every view that count the groups.
+        pools: The groups, in their order, come in this many equal pools; every pool loses the same
+            number of groups.
+        round_to: A pool keeps a multiple of this number of groups, or all.
+        survivors: Fewest groups that a pool keeps.
+        tie: Groupings with the same tie lose the same number of groups from each of their pools;
+            None ties to nothing.
+        pattern: (n, m): of every m consecutive groups n are kept.
+        rows: Number of outputs of the weight, where groups are single weights; a criterion may
+            compare them within an output.
+        biases: Layers whose bias is pruned with the (only) group.
+
+    """
+
+    parts: tuple[Part, ...]
+    group_dims: int = 1
+    pools: int = 1
+    round_to: int = 1
+    survivors: int = 0
+    tie: str | None = None
+    pattern: tuple[int, int] | None = None
+    rows: int | None = None
+    biases: tuple[Layer, ...] = ()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of the weights."""
+        return [part.layer for part in self.parts]
+
+    @cached_property
+    def groups(self) -> int:
+        """G, the number of groups."""
+        part = self.parts[0]
+        viewed = part.view(torch.empty(part.layer.shape, device="meta"))
+        return viewed.shape[: self.group_dims].numel()
+
+    @property
+    def weights(self) -> int:
+        """Number of weights in all groups."""
+        return sum(layer.shape.numel() for layer in self.layers)
+
+    @property
+    def group_size(self) -> int:
+        """Number of weights in one group."""
+        return self.weights // self.groups
+
+    @property
+    def prunable(self) -> int:
+        """Most groups of one pool that can be pruned."""
+        per_pool = self.groups // self.pools
+        if self.pattern:
+            kept, of = self.pattern
+            return per_pool // of * (of - kept)
+        return per_pool - max(self.survivors, self.round_to if self.survivors else 0)
+
+    def reduce(self, tensors: Sequence[Tensor], reduction: Reduction) -> Tensor:
+        """Reduce one tensor for each part to one value for each group, (G,).
+
+        Args:
+            tensors: Scores or masks, each of the shape of its weight.
+            reduction: See `Criterion.reduction`.
+
+        """
+        views = [
+            part.view(tensor.contiguous()) for part, tensor in zip(self.parts, tensors, strict=True)
+        ]
+        if reduction == "first":
+            first = views[0]
+            while first.ndim > self.group_dims:
+                first = first.select(-1, 0)
+            return first.reshape(-1)
+        reduced = [self._over_members(view, reduction).reshape(-1) for view in views]
+        if len(reduced) == 1:
+            total = reduced[0]
+        else:
+            stacked = torch.stack(reduced)
+            total = stacked.amax(0) if reduction == "max" else stacked.sum(0)
+        return total.square() if reduction == "square" else total
+
+    def _over_members(self, view: Tensor, reduction: Reduction) -> Tensor:
+        members = tuple(range(self.group_dims, view.ndim))
+        if not members:
+            return view
+        return view.amax(members) if reduction == "max" else view.sum(members)
+
+    def by_increment(self, values: Tensor) -> Tensor:
+        """Sum one value for each group over increments, (G,) -> (increments,).
+
+        An increment takes `round_to` groups of every pool, in their order.
+        """
+        return values.view(self.pools, -1, self.round_to).sum(dim=(0, 2))
+
+    def kept(self) -> Tensor:
+        """Return whether each group has weights that are not pruned, (G,)."""
+        return self.reduce([masks.read(layer) for layer in self.layers], "max")
+
+    def remaining(self) -> Tensor:
+        """Return the number of weights of each group that are not pruned, (G,)."""
+        return self.reduce([masks.read(layer) for layer in self.layers], "sum")
+
+    def write(self, keep: Tensor, change: Change) -> None:
+        """Write a decision for each group to the masks of all of its members, in place.
+
+        Args:
+            keep: Whether each group is kept, (G,).
+            change: How it changes the masks. `prune` only prunes, as other groupings may have
+                pruned members before; `regrow` only regrows; `replace` does both.
+
+        """
+        apply = CHANGES[change]
+        for part in self.parts:
+            mask = masks.read(part.layer)
+            # contiguous, as a channels-last mask has no such views
+            decision = torch.empty(mask.shape, dtype=mask.dtype, device=mask.device)
+            view = part.view(decision)
+            shape = (*view.shape[: self.group_dims], *[1] * (view.ndim - self.group_dims))
+            view.copy_(keep.reshape(shape).expand_as(view))
+            apply(mask, decision)
+        for layer in self.biases:
+            apply(masks.read(layer, "bias"), keep)
