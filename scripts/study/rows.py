@@ -64,7 +64,7 @@ def rounds(
                 f"{count} rounds within {until:.0%} of the training need more than its {steps} "
                 "steps."
             )
-        return kind(sparsity, end_step=every * (count - 1), every_n_steps=every)
+        return kind(sparsity, end=every * (count - 1), every=every, unit="step")
 
     return schedule
 

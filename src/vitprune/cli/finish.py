@@ -47,8 +47,8 @@ def finish(
 
 def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
     why = "no epoch at the final sparsity was validated"
-    if pruning and pruning.schedule.observes:
-        why = f"no pruned state kept {pruning.monitor} as high as {type(pruning.schedule).__name__} wants it"
+    if pruning and pruning.settings.searches:
+        why = "no pruned checkpoint met the accuracy threshold of AccuracyGuarded"
     print(f"nothing was exported: {why}. To export the last epoch as it is:")
     print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
 from vitprune.runs.checkpoint_files import copy_checkpoint, read_checkpoint
 from vitprune.training.guards import KEPT
+from vitprune.training.lightning_internals import saves_shards
 from vitprune.training.probe import validate_now
 from vitprune.training.pruning.callback import IterativePruning
 from vitprune.training.signals import StopSignals
@@ -56,10 +56,7 @@ class RunCheckpoints(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse checkpoints that would be folders of shards, which nothing here can read."""
-        if (
-            isinstance(trainer.strategy, ModelParallelStrategy)
-            and trainer.strategy._save_distributed_checkpoint
-        ):
+        if saves_shards(trainer):
             raise UsageError(
                 "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one "
                 "file here."
@@ -74,9 +71,9 @@ class RunCheckpoints(Checkpoint):
         )
         for pruning in trainer.callbacks:  # which has validated the dense model already
             if (
-                isinstance(pruning, IterativePruning) and pruning.dense and not foreign
+                isinstance(pruning, IterativePruning) and pruning.state.dense and not foreign
             ):  # who may log it later
-                self._check_monitor(pruning.dense)
+                self._check_monitor(pruning.state.dense)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -106,7 +103,7 @@ class RunCheckpoints(Checkpoint):
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
-        sparsity = sum(c.target for c in trainer.callbacks if isinstance(c, IterativePruning))
+        sparsity = sum(c.state.target for c in trainer.callbacks if isinstance(c, IterativePruning))
         if score is not None and (
             self.best_score is None or (sparsity, score) > (self.best_sparsity, self.best_score)
         ):
@@ -215,4 +212,4 @@ class RunCheckpoints(Checkpoint):
 
 def at_final_sparsity(trainer: Trainer) -> bool:
     """Return whether every pruning callback of a trainer has done its last round; true without pruning."""
-    return all(c.finished for c in trainer.callbacks if isinstance(c, IterativePruning))
+    return all(c.state.finished for c in trainer.callbacks if isinstance(c, IterativePruning))

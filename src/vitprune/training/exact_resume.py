@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vitprune.training.lightning_internals import leave_finished_epoch
 from vitprune.training.optimizer_names import to_names, to_numbers
 
 
@@ -46,21 +47,6 @@ class ExactResume(Callback):
         if trainer.global_rank < len(self._states):
             restore_generators(self._states[trainer.global_rank])
         self._states = []
-
-
-def leave_finished_epoch(trainer: Trainer) -> None:
-    """Let a run with `max_steps` go on after a finished epoch as one with `max_epochs` does.
-
-    Lightning takes every resume with `max_steps` for one in the middle of an epoch. After a
-    finished one it would run an empty epoch, and count it, so that the order of the images and the
-    rounds would be one epoch off.
-    """
-    loop = trainer.fit_loop
-    if loop.restarted_on_epoch_end:
-        loop.epoch_progress.increment_completed()
-        loop.reset_restart_stage()
-        loop._restarting = False
-        loop.epoch_loop.restarting = False
 
 
 def generator_states() -> dict[str, Any]:
