@@ -170,8 +170,8 @@ class TestWhatARunLeavesBehind:
         )
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
-        assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
-        assert "training ended before its schedule did" in out
+        assert "No pruned checkpoint met the accuracy threshold of AccuracyGuarded." in out
+        assert "Training stopped before the pruning schedule finished" in out
 
     def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(self, tmp_path, capsys):
         (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs}}\n")
@@ -191,10 +191,10 @@ class TestWhatARunLeavesBehind:
             *guarded,
         ]
         main(arguments)
-        assert "training ended before" not in capsys.readouterr().out
+        assert "Training stopped before" not in capsys.readouterr().out
         with pytest.raises(SystemExit):
             main([*arguments, "--ckpt_path=last"])
-        assert "this run is finished, its schedule has ended" in capsys.readouterr().err
+        assert "The pruning schedule of this checkpoint is complete." in capsys.readouterr().err
 
 
 class TestVerbs:
@@ -625,7 +625,7 @@ BAD = {
         [*ITERATIVE, "--pruning.layers.names=[foo]"],
         "q_proj  (role query, blocks 0 to 5)",
     ),
-    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
+    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set trainer.max_epochs to at least"),
     "type": (
         [*ITERATIVE, "--trainer.max_epochs=abc"],
         "trainer.max_epochs: Expected a <class 'int'>, not abc",

@@ -46,10 +46,10 @@ def finish(
 
 
 def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
-    why = "no epoch at the final sparsity was validated"
+    why = "No epoch at the final sparsity was validated."
     if pruning and pruning.settings.searches:
-        why = "no pruned checkpoint met the accuracy threshold of AccuracyGuarded"
-    print(f"nothing was exported: {why}. To export the last epoch as it is:")
+        why = "No pruned checkpoint met the accuracy threshold of AccuracyGuarded."
+    print(f"nothing was exported. {why} To export the last epoch as it is:")
     print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 
 
