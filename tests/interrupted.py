@@ -57,8 +57,8 @@ def train(
         "weights": model.state_dict(),
         "optimizer": trainer.optimizers[0].state_dict(),
         "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
-        "rounds": pruning.rounds,
-        "dense": pruning.dense,
+        "rounds": pruning.state.rounds,
+        "dense": pruning.state.dense,
         "metrics": {
             k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")
         },

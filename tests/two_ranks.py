@@ -56,8 +56,8 @@ from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.exact_resume import ExactResume
 
 
-def rounds(final_sparsity=0.6, begin_epoch=0):
-    return Linear(final_sparsity, begin_epoch=begin_epoch, end_epoch=2)
+def rounds(final_sparsity=0.6, begin=0):
+    return Linear(final_sparsity, begin=begin, end=2)
 
 
 PER_LAYER = PerLayer({"query": 0.3, "*": 0.643})  # 0.6 together
@@ -111,7 +111,7 @@ SETTINGS = {
     "sparse gpt": lambda: IterativePruning(
         rounds(), SparseGPT(), allocation=Global(normalize=True)
     ),
-    "movement": lambda: IterativePruning(rounds(begin_epoch=1), Movement(), Tile(8, 8)),
+    "movement": lambda: IterativePruning(rounds(begin=1), Movement(), Tile(8, 8)),
     "less than a batch a rank": lambda: IterativePruning(
         rounds(), Wanda(), allocation=ERK(), calibration_images=20
     ),
@@ -119,7 +119,7 @@ SETTINGS = {
         rounds(), allocation=scanned(), regrow=RigL(0.4), rewind=LearningRate()
     ),
     "rewound": lambda: IterativePruning(
-        rounds(begin_epoch=1), Wanda(), Element(), PER_LAYER, rewind=Weights(2)
+        rounds(begin=1), Wanda(), Element(), PER_LAYER, rewind=Weights(2)
     ),
     "guarded": lambda: IterativePruning(
         AccuracyGuarded(0.4, patience=1, max_drop=0.0), monitor="val/own"
@@ -198,8 +198,8 @@ def main(folder, setting, strategy="auto", ckpt=None, epochs=3):
     result = {
         "masks": seen.masks,
         "weights": weights,
-        "rounds": [vars(r) for r in pruning.rounds],
-        "dense": pruning.dense,
+        "rounds": [vars(r) for r in pruning.state.rounds],
+        "dense": pruning.state.dense,
     }
     Path(folder).mkdir(exist_ok=True)
     torch.save(result, Path(folder) / f"rank{trainer.global_rank}.pt")

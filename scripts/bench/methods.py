@@ -64,9 +64,9 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
     seed_everything(seed, verbose=False)
     first = 1 if criterion == "Movement" else 0  # which scores what training did
     schedule = (
-        OneShot(sparsity, epoch=first)
+        OneShot(sparsity, begin=first)
         if column != "iterative"
-        else Cubic(sparsity, first, end_epoch=epochs // 2)
+        else Cubic(sparsity, end=epochs // 2, begin=first)
     )
     pruning = IterativePruning(schedule, CRITERIA[criterion]())
     train(
@@ -75,7 +75,7 @@ def run(criterion: str, sparsity: float, column: str, seed: int, epochs: int) ->
         epochs,
         [pruning],
     )
-    last = pruning.rounds[-1]
+    last = pruning.state.rounds[-1]
     accuracies = {column: last.finetuned}
     if column == "one-shot, fine-tuned" and first == 0:
         accuracies["one-shot"] = last.pruned
@@ -134,9 +134,9 @@ def transfer(
     weights = knows_half()
     seed_everything(seed, verbose=False)
     begin, end = epochs // 8, epochs // 2
-    schedule = Cubic(sparsity, begin, end_epoch=end)
+    schedule = Cubic(sparsity, end, begin)
     if column == "masks change every step":
-        schedule = Cubic(sparsity, begin_step=begin * STEPS, end_step=end * STEPS, every_n_steps=1)
+        schedule = Cubic(sparsity, end * STEPS, begin * STEPS, every=1, unit="step")
     model = random_model()
     model.net.load_state_dict(weights)
     with contextlib.redirect_stdout(None):  # a line for each round

@@ -32,8 +32,8 @@ SMALL = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu", "--
 DIGITS = ["--data.max_images", "{train: 256, validation: 64}", "--data.batch_size=32"]
 SHORT = [
     "--trainer.max_epochs=3",
-    "--pruning.schedule.init_args.end_epoch=1",
-    "--pruning.schedule.init_args.every_n_epochs=1",
+    "--pruning.schedule.init_args.end=1",
+    "--pruning.schedule.init_args.every=1",
 ]
 
 
@@ -114,7 +114,7 @@ class TestWhatARunLeavesBehind:
 
     def test_the_configuration_repeats_the_run(self, finished_run):
         settings = yaml.safe_load((finished_run / "config.yaml").read_text())
-        assert settings["pruning"]["schedule"]["init_args"]["end_epoch"] == 1
+        assert settings["pruning"]["schedule"]["init_args"]["end"] == 1
         assert settings["data"]["max_images"] == {"train": 256, "validation": 64}
         assert settings["seed_everything"] == 42
 
@@ -171,8 +171,8 @@ class TestWhatARunLeavesBehind:
         )
         out = capsys.readouterr().out
         assert "round 1  epoch 0  target 90.00%" in out
-        assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
-        assert "training ended before its schedule did" in out
+        assert "No pruned checkpoint met the accuracy threshold of AccuracyGuarded." in out
+        assert "Training stopped before the pruning schedule finished" in out
 
     def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(self, tmp_path, capsys):
         (tmp_path / "root.yaml").write_text(f"trainer: {{default_root_dir: {tmp_path}/runs}}\n")
@@ -192,10 +192,10 @@ class TestWhatARunLeavesBehind:
             *guarded,
         ]
         main(arguments)
-        assert "training ended before" not in capsys.readouterr().out
+        assert "Training stopped before" not in capsys.readouterr().out
         with pytest.raises(SystemExit):
             main([*arguments, "--ckpt_path=last"])
-        assert "this run is finished, its schedule has ended" in capsys.readouterr().err
+        assert "The pruning schedule of this checkpoint is complete." in capsys.readouterr().err
 
 
 class TestVerbs:
@@ -596,18 +596,14 @@ class TestConfigs:
         assert (settings["model"]["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
 
     @pytest.mark.parametrize(
-        "null", [["--pruning.schedule.end_epoch", "null"], ["--pruning.schedule.end_epoch=null"]]
+        "null", [["--pruning.schedule.every", "null"], ["--pruning.schedule.every=null"]]
     )
     def test_a_schedule_in_epochs_becomes_one_in_steps_on_the_command_line(self, null, capsys):
-        steps = [
-            "--pruning.schedule.end_step=4",
-            "--pruning.schedule.every_n_steps=2",
-            "--pruning.schedule.every_n_epochs=1",
-        ]
+        steps = ["--pruning.schedule.unit=step", "--pruning.schedule.end=4"]
         with contextlib.suppress(SystemExit):
-            main(["fit", "--config", "iterative.yaml", *null, *steps, "--print_config"])
+            main(["fit", "--config", "iterative.yaml", *steps, *null, "--print_config"])
         schedule = yaml.safe_load(capsys.readouterr().out)["pruning"]["schedule"]["init_args"]
-        assert (schedule["end_epoch"], schedule["end_step"]) == (None, 4)
+        assert (schedule["end"], schedule["unit"], schedule["every"]) == (4, "step", None)
 
 
 ITERATIVE = ["fit", "--config", "iterative.yaml"]
@@ -621,7 +617,7 @@ BAD = {
     ),
     "unknown argument": (
         [*ITERATIVE, "--pruning.schedule.init_args.final=0.5"],
-        "Valid are begin_epoch, ",
+        "Valid are begin, ",
     ),
     "sparsity": (
         [*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"],
@@ -632,7 +628,10 @@ BAD = {
         [*ITERATIVE, "--pruning.layers.names=[foo]"],
         "q_proj  (role query, blocks 0 to 5)",
     ),
-    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
+    "schedule too long": (
+        [*ITERATIVE, "--trainer.max_epochs=3"],
+        "Set trainer.max_epochs to at least",
+    ),
     "type": (
         [*ITERATIVE, "--trainer.max_epochs=abc"],
         "trainer.max_epochs: Expected a <class 'int'>, not abc",
@@ -716,7 +715,7 @@ def test_bad_input_gets_one_message(case, tmp_path, capsys):
         "--trainer.max_epochs=-1",
         "--pruning.layers.exclude=[.*]",
         "--pruning.monitor=val/acc",
-        "'--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end_step: 9999, every_n_steps: 1}}'",
+        "'--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end: 9999, every: 1, unit: step}}'",
         "--checkpoint.monitor=val/acc",
         "--model.distillation.teacher=./none",
         "--model.distillation.teacher=./none --trainer.fast_dev_run=true",

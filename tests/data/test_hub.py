@@ -93,7 +93,7 @@ def test_a_run_by_names_on_the_hub(script, tmp_path):
         str(tmp_path),
         "--data.batch_size",
         "10",
-        "--pruning.schedule.end_epoch",
+        "--pruning.schedule.end",
         "0",
         "--data.subset",
         "small",

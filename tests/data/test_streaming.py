@@ -114,7 +114,7 @@ def run(folder, source, after_batches=-1, ckpt=None, workers=0):
         architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2
     )
     data = module(source, num_workers=workers, random_erasing=0.5, mixup=0.2)
-    pruning = IterativePruning(Cubic(0.8, end_epoch=1))
+    pruning = IterativePruning(Cubic(0.8, end=1))
     return train(folder, model, data, pruning, after_batches, ckpt, every_n_steps=1, max_epochs=3)
 
 

@@ -52,7 +52,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("root")
     small = [*ARGUMENTS, *FIT, f"--trainer.default_root_dir={root}"]
     main(["fit", "--config=oneshot.yaml", *small])
-    levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every_n_epochs: 1}}"
+    levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every: 1}}"
     main(
         [
             "fit",

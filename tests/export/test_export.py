@@ -90,7 +90,7 @@ def train(folder, pretrained, schedule=None, max_epochs=3, distillation=None, **
         num_workers=0,
         max_images={"train": 96, "validation": 50},
     )
-    pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning_options)
+    pruning = IterativePruning(schedule or Cubic(0.8, end=1), **pruning_options)
     callbacks = [pruning, RunCheckpoints()]
     trainer = quiet_trainer(
         folder,
@@ -301,7 +301,7 @@ def test_running_means_are_no_zeros_of_the_weights(tmp_path, family):
 
 
 def test_before_the_final_sparsity_the_export_says_so(tmp_path, pretrained):
-    model, data = train(tmp_path, pretrained, Cubic(0.8, end_epoch=2))
+    model, data = train(tmp_path, pretrained, Cubic(0.8, end=2))
     checkpoint, whole = export(tmp_path, model, data)
     checkpoint["callbacks"]["IterativePruning"]["finished"] = (
         False  # as in the checkpoint of an earlier epoch
@@ -379,7 +379,7 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
         tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1
     ).fit(model, data)
     _, report = export(tmp_path, model, data)
-    assert report["pruned"]["accuracy"] == pytest.approx(pruning.rounds[-1].finetuned)
+    assert report["pruned"]["accuracy"] == pytest.approx(pruning.state.rounds[-1].finetuned)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, pretrained):

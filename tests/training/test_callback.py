@@ -44,7 +44,7 @@ class Watch(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self._note("step", pl_module)
-        self.shown.append(round(trainer.callbacks[0].sparsity, 4))
+        self.shown.append(round(trainer.callbacks[0].state.sparsity, 4))
 
     def on_validation_end(self, trainer, pl_module):
         self._note("validation", pl_module)
@@ -73,7 +73,7 @@ def fit(tmp_path, pruning, module=None, loader=None, callbacks=(), **options):
 def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
     trainer = quiet_trainer(tmp_path, max_epochs=1)
     with pytest.raises(
-        UsageError, match=f"final_sparsity {sparsity} cannot be reached: .* leaves {most} at most"
+        UsageError, match=f"final_sparsity {sparsity} cannot be reached. The highest .* is {most} "
     ):
         IterativePruning(OneShot(sparsity), **options).check(
             trainer, ViTClassifier(architecture={**TINY, "model_type": "vit"}), "fit"
@@ -84,24 +84,24 @@ def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, option
 
 
 def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp_path):
-    guarded = AccuracyGuarded(step=0.2, max_drop=9, begin_epoch=0)
+    guarded = AccuracyGuarded(step=0.2, max_drop=9, begin=0)
     pruning = IterativePruning(guarded, allocation=Uniform(min_density=0.5), monitor="val/score")
     fit(tmp_path, pruning, max_epochs=9)
-    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
+    assert [r.sparsity for r in pruning.state.rounds] == pytest.approx([0.2, 0.4, 0.5], abs=0.01)
     other = IterativePruning(
         AccuracyGuarded(step=0.2, max_drop=9),
         allocation=Uniform(min_density=0.5),
         monitor="val/score",
     )
     other.load_state_dict(pruning.state_dict())  # as `validate` does, without a check
-    assert other.finished
+    assert other.state.finished
 
 
 def test_layers_that_are_to_keep_everything_lower_what_can_be_reached(tmp_path):
     guarded = AccuracyGuarded(step=0.3, max_drop=9)
     sparsities = PerLayer({"first": 0.0, "second": 0.5})  # 128 and 64 weights
     fit(tmp_path, pruning := IterativePruning(guarded, allocation=sparsities, monitor="val/score"))
-    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.3, 1 / 3], abs=0.01)
+    assert [r.sparsity for r in pruning.state.rounds] == pytest.approx([0.3, 1 / 3], abs=0.01)
     assert masks.read(pruning.layers[0]).all()
 
 
@@ -113,7 +113,7 @@ def test_a_schedule_that_follows_the_metric_sets_out_from_what_is_zero(tmp_path)
         AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.8), monitor="val/score"
     )
     fit(tmp_path, pruning, module)
-    assert [r.sparsity for r in pruning.rounds] == pytest.approx([0.7, 0.8], abs=0.01)
+    assert [r.sparsity for r in pruning.state.rounds] == pytest.approx([0.7, 0.8], abs=0.01)
 
 
 def test_another_metric_is_another_setting():
@@ -131,11 +131,11 @@ def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, 
         Levels([0.25, 0.5]), monitor="val/score", validate_after_pruning=False
     )
     fit(tmp_path, pruning, max_epochs=2)
-    assert pruning.dense["val/score"] < 0
-    assert [r.pruned for r in pruning.rounds] == [None, None]
-    assert None not in [r.finetuned for r in pruning.rounds]
+    assert pruning.state.dense["val/score"] < 0
+    assert [r.pruned for r in pruning.state.rounds] == [None, None]
+    assert None not in [r.finetuned for r in pruning.state.rounds]
     assert (
-        f"reached 50.00%  val/score {pruning.rounds[1].finetuned:.4f} after fine-tuning\n"
+        f"reached 50.00%  val/score {pruning.state.rounds[1].finetuned:.4f} after fine-tuning\n"
         in capsys.readouterr().out
     )
 
@@ -147,19 +147,19 @@ def test_a_check_leaves_the_model_as_it_is(tmp_path):
     pruning.check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
     assert [name for name, _ in module.named_modules()] == names
     with pytest.raises(UsageError, match="max_epochs 1"):
-        IterativePruning(OneShot(0.5, epoch=1), monitor=None).check(
+        IterativePruning(OneShot(0.5, begin=1), monitor=None).check(
             quiet_trainer(tmp_path, max_epochs=1), module, "fit"
         )
 
 
 def test_rounds_in_epochs(tmp_path):
-    pruning = IterativePruning(Levels([0.25, 0.5, 0.75], begin_epoch=1), monitor="val/score")
+    pruning = IterativePruning(Levels([0.25, 0.5, 0.75], begin=1), monitor="val/score")
     _, watch, _ = fit(tmp_path, pruning)
     assert watch.at("validation") == [0.0, 0.25, 0.5, 0.75, 0.75]
     assert watch.at("step") == [0.0] * 4 + [0.25] * 4 + [0.5] * 4 + [0.75] * 8
-    assert [r.epoch for r in pruning.rounds] == [1, 2, 3]
-    assert [r.sparsity for r in pruning.rounds] == [0.25, 0.5, 0.75]
-    assert pruning.finished
+    assert [r.epoch for r in pruning.state.rounds] == [1, 2, 3]
+    assert [r.sparsity for r in pruning.state.rounds] == [0.25, 0.5, 0.75]
+    assert pruning.state.finished
 
 
 def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
@@ -172,7 +172,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     zeros = module.first.weight == 0
     _, watch, _ = fit(
         tmp_path,
-        IterativePruning(Levels([0.25, 0.75], begin_epoch=1, every_n_epochs=2), monitor=None),
+        IterativePruning(Levels([0.25, 0.75], begin=1, every=2), monitor=None),
         module,
     )
     assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
@@ -180,28 +180,26 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     assert watch.shown == [0.5] * 12 + [0.75] * 8
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
-    assert "50.00% of the prunable weights are zero already, and masked" in capsys.readouterr().out
+    assert (
+        "50.00% of the prunable weights are already zero and are masked" in capsys.readouterr().out
+    )
 
 
 def test_rounds_in_steps(tmp_path):
-    pruning = IterativePruning(
-        Linear(0.75, begin_step=3, end_step=9, every_n_steps=3), monitor=None
-    )
+    pruning = IterativePruning(Linear(0.75, begin=3, end=9, every=3, unit="step"), monitor=None)
     _, watch, _ = fit(tmp_path, pruning, max_epochs=4)
     assert watch.at("step") == [0.0] * 3 + [0.25] * 3 + [0.5] * 3 + [0.75] * 7
 
 
 def test_steps_are_optimizer_steps_when_gradients_accumulate(tmp_path):
-    pruning = IterativePruning(OneShot(0.5, step=3), monitor=None)
+    pruning = IterativePruning(OneShot(0.5, begin=3, unit="step"), monitor=None)
     _, watch, _ = fit(tmp_path, pruning, accumulate_grad_batches=2)
     assert watch.at("step") == [0.0] * 6 + [0.5] * 14
 
 
 def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
     """Just after pruning: before any step at that sparsity. After fine-tuning: the last validation of the round."""
-    pruning = IterativePruning(
-        Levels([0.5, 0.75], begin_epoch=1, every_n_epochs=2), monitor="val/score"
-    )
+    pruning = IterativePruning(Levels([0.5, 0.75], begin=1, every=2), monitor="val/score")
 
     class Scores(Callback):
         validated: list = []
@@ -210,14 +208,14 @@ def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
             self.validated.append(float(trainer.callback_metrics["val/score"]))
 
     module, _, _ = fit(tmp_path, pruning, callbacks=[scores := Scores()])
-    assert [r.finetuned for r in pruning.rounds] == [scores.validated[2], scores.validated[4]]
-    assert pruning.rounds[0].pruned < scores.validated[0]
+    assert [r.finetuned for r in pruning.state.rounds] == [scores.validated[2], scores.validated[4]]
+    assert pruning.state.rounds[0].pruned < scores.validated[0]
     torch.manual_seed(0)
-    assert set(pruning.dense) == {"val/score"}
+    assert set(pruning.state.dense) == {"val/score"}
     trainer = quiet_trainer(tmp_path)
     assert trainer.validate(module, regression_loader(), verbose=False)[0][
         "val/score"
-    ] == pytest.approx(pruning.rounds[-1].finetuned)
+    ] == pytest.approx(pruning.state.rounds[-1].finetuned)
 
 
 class Noisy(Regression):
@@ -236,9 +234,9 @@ def test_a_metric_of_the_whole_epoch_is_recorded(tmp_path):
             self.log("val/total", self.total)
             self.total = 0.0
 
-    pruning = IterativePruning(OneShot(0.5, epoch=1), monitor="val/total")
+    pruning = IterativePruning(OneShot(0.5, begin=1), monitor="val/total")
     fit(tmp_path, pruning, AtTheEnd(), max_epochs=2)
-    assert 0 < pruning.rounds[0].pruned != pruning.rounds[0].finetuned
+    assert 0 < pruning.state.rounds[0].pruned != pruning.state.rounds[0].finetuned
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")
@@ -249,7 +247,7 @@ def test_the_extra_validation_leaves_no_trace(tmp_path):
         torch.manual_seed(0)
         module = Noisy()
         module.second.eval()  # frozen on purpose by its owner
-        fit(tmp_path, IterativePruning(Cubic(0.8, end_epoch=3), monitor=monitor), module)
+        fit(tmp_path, IterativePruning(Cubic(0.8, end=3), monitor=monitor), module)
         assert module.first.training
         assert "log" not in vars(module)
         results.append(module.state_dict())
@@ -269,7 +267,7 @@ def test_the_extra_validation_leaves_no_trace(tmp_path):
     [{}, {"gradient_clip_val": 0.1}, {"accumulate_grad_batches": 3}, {"precision": "bf16-mixed"}],
 )
 def test_masks_hold_through_training(tmp_path, options, trainer_options):
-    pruning = IterativePruning(Cubic(0.7, end_epoch=2), monitor=None)
+    pruning = IterativePruning(Cubic(0.7, end=2), monitor=None)
     _, watch, _ = fit(tmp_path, pruning, Regression(**options), **trainer_options)
     assert set(watch.at("step")[-8:]) == {round(round(0.7 * 192) / 192, 4)}
 
@@ -289,7 +287,7 @@ def test_random_masks_depend_on_seed_round_and_name_alone(tmp_path):
         torch.rand(disturb)
         fit(
             tmp_path,
-            IterativePruning(Linear(0.6, end_epoch=2), Random(), monitor=None, seed=7),
+            IterativePruning(Linear(0.6, end=2), Random(), monitor=None, seed=7),
             module,
         )
         kept.append(module.first.weight != 0)
@@ -313,7 +311,7 @@ def test_fit_validate_fit_again(tmp_path):
     trainer.fit_loop.max_epochs = 7
     trainer.fit(module, regression_loader(), regression_loader())
     assert torch.equal(module.first.weight != 0, before)
-    assert len(pruning.rounds) == 1
+    assert len(pruning.state.rounds) == 1
 
 
 def test_one_callback_prunes_one_model_after_another(tmp_path):
@@ -337,8 +335,12 @@ def test_plain_values_weigh_as_much_as_their_batch(tmp_path):
     torch.manual_seed(0)
     trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=1)
     trainer.fit(Plain(), regression_loader(), regression_loader(images=9, batch_size=8))
-    assert pruning.dense["val/score"] == pytest.approx(pruning.rounds[0].finetuned, abs=1e-6)
-    assert pruning.rounds[0].pruned == pytest.approx(pruning.rounds[0].finetuned, abs=1e-6)
+    assert pruning.state.dense["val/score"] == pytest.approx(
+        pruning.state.rounds[0].finetuned, abs=1e-6
+    )
+    assert pruning.state.rounds[0].pruned == pytest.approx(
+        pruning.state.rounds[0].finetuned, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("when", [{}, {"update_every_n_steps": 9}, {"update_starting_at_step": 99}])
@@ -364,21 +366,21 @@ def test_an_average_that_would_blend_masks_or_have_none_is_refused(tmp_path, ord
     pruning = IterativePruning(OneShot(0.5), monitor=None)
     average = EMAWeightAveraging(decay=0.9, use_buffers=order == 1)
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, average][::order], max_epochs=2)
-    with pytest.raises(UsageError, match="use_buffers=False|must stand after"):
+    with pytest.raises(UsageError, match="use_buffers to False|must stand after"):
         trainer.fit(Regression(), regression_loader(), regression_loader())
 
 
 @pytest.mark.parametrize(
     ("schedule", "options", "message"),
     [
-        (Linear(0.5, end_epoch=5), {}, "max_epochs 5.*at least 6"),
-        (OneShot(0.5, epoch=9), {}, "max_epochs 5"),
-        (Linear(0.5, end_step=20, every_n_steps=1), {}, "after 20 steps"),
-        (Linear(0.5, end_epoch=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
-        (AccuracyGuarded(), {"val_check_interval": 1}, "a whole epoch"),
-        (AccuracyGuarded(), {"val_check_interval": 2}, "val_check_interval must be 1.0"),
+        (Linear(0.5, end=5), {}, "max_epochs 5.*at least 6"),
+        (OneShot(0.5, begin=9), {}, "max_epochs 5"),
+        (Linear(0.5, end=20, every=1, unit="step"), {}, "after 20 steps"),
+        (Linear(0.5, end=4), {"max_epochs": -1, "max_steps": 16}, "after 16 steps"),
+        (AccuracyGuarded(), {"val_check_interval": 1}, "val_check_interval to 1.0"),
+        (AccuracyGuarded(), {"val_check_interval": 2}, "decides after each epoch"),
         (
-            Linear(0.5, end_step=10, every_n_steps=1),
+            Linear(0.5, end=10, every=1, unit="step"),
             {"accumulate_grad_batches": 2},
             "after 10 steps",
         ),
@@ -397,7 +399,8 @@ def test_a_schedule_that_does_not_fit_is_refused_before_training(
 def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
     module = Regression()
     with pytest.raises(
-        UsageError, match="'val/accuracy' is not among what validation logs: .'val/score'"
+        UsageError,
+        match="'val/accuracy' is not among the metrics that validation logs. Valid are val/score",
     ):
         fit(tmp_path, IterativePruning(OneShot(0.5)), module)
 
@@ -420,12 +423,12 @@ class Endless(IterableDataset):
     ("pruning", "message"),
     [
         (
-            IterativePruning(Linear(0.5, end_step=100, every_n_steps=10), monitor=None),
+            IterativePruning(Linear(0.5, end=100, every=10, unit="step"), monitor=None),
             "due before optimizer step 100.*after 5",
         ),
         (
             IterativePruning(OneShot(0.5), rewind=LearningRate(), monitor=None),
-            "no length, so epochs cannot be counted",
+            "not known, so epochs cannot be counted",
         ),
     ],
 )
@@ -443,7 +446,7 @@ def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(
 ):
     with pytest.raises(
         UsageError,
-        match=f"come to {total} of all weights, and the schedule's final_sparsity is 0.8",
+        match=f"of PerLayer is {total}, but final_sparsity is 0.8",
     ):
         fit(tmp_path, IterativePruning(OneShot(0.8), allocation=PerLayer(sparsities), monitor=None))
 
@@ -476,4 +479,4 @@ def test_without_validation_data_nothing_is_scored(tmp_path):
     pruning = IterativePruning(OneShot(0.5))
     trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=1)
     trainer.fit(Blind(), regression_loader())
-    assert (pruning.rounds[0].pruned, pruning.rounds[0].sparsity) == (None, 0.5)
+    assert (pruning.state.rounds[0].pruned, pruning.state.rounds[0].sparsity) == (None, 0.5)

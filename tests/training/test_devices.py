@@ -49,12 +49,12 @@ def train(folder, compile=False, channels_last=False, gradient_checkpointing=Fal
     data = ImageData(
         "digits", "digits", batch_size=16, num_workers=0, max_images={"train": 67, "validation": 32}
     )
-    pruning, watch = IterativePruning(Linear(0.75, end_epoch=2)), MaskedStaysZero()
+    pruning, watch = IterativePruning(Linear(0.75, end=2)), MaskedStaysZero()
     trainer = quiet_trainer(folder, callbacks=[pruning, watch], **{"max_epochs": 4, **options})
     trainer.fit(model, data)
     assert watch.steps == 16
-    assert pruning.finished
-    assert pruning.sparsity == pytest.approx(0.75, abs=1e-3)
+    assert pruning.state.finished
+    assert pruning.state.sparsity == pytest.approx(0.75, abs=1e-3)
     masks.remove(model)
     return {name: value for name, value in model.state_dict().items() if "accuracy" not in name}
 

@@ -25,6 +25,7 @@ from vitprune.pruning import (
     Weights,
     masks,
 )
+from vitprune.training.pruning.search import Search
 
 
 class Every(Callback):
@@ -59,7 +60,7 @@ class TestMovement:
                     weight = pl_module.first.parametrizations.weight.original
                     expected.sub_((weight * weight.grad).detach())
 
-        pruning = IterativePruning(OneShot(0.5, epoch=1), Movement(), monitor=None)
+        pruning = IterativePruning(OneShot(0.5, begin=1), Movement(), monitor=None)
         module = Regression(torch.optim.SGD)
         trainer = quiet_trainer(
             tmp_path, callbacks=[Sums(), pruning], max_epochs=2, limit_train_batches=3
@@ -70,7 +71,7 @@ class TestMovement:
         assert expected[keep].min() >= expected[~keep].max()
 
     def test_masked_weights_are_zero_forward_and_learn_all_the_same(self, tmp_path):
-        pruning = IterativePruning(Levels([0.3, 0.4], begin_epoch=1), Movement(), monitor=None)
+        pruning = IterativePruning(Levels([0.3, 0.4], begin=1), Movement(), monitor=None)
         gradients = []
 
         class Gradients(Regression):
@@ -86,15 +87,15 @@ class TestMovement:
         assert gradients[-1][dropped].any()
 
     def test_there_must_be_something_to_learn_from(self, tmp_path):
-        with pytest.raises(UsageError, match="begin_epoch 1 or later"):
+        with pytest.raises(UsageError, match="begin to 1 or more"):
             fit(tmp_path, IterativePruning(OneShot(0.5), Movement(), monitor=None))
 
     def test_a_round_at_every_step_is_not_logged_every_time(self, tmp_path, capsys):
         pruning = IterativePruning(
-            Cubic(0.5, begin_step=1, end_step=12, every_n_steps=1), Movement(), monitor=None
+            Cubic(0.5, begin=1, end=12, every=1, unit="step"), Movement(), monitor=None
         )
         fit(tmp_path, pruning)
-        assert len(pruning.rounds) == 12
+        assert len(pruning.state.rounds) == 12
         assert [
             line.split()[1]
             for line in capsys.readouterr().out.splitlines()
@@ -115,7 +116,7 @@ def rate(trainer, module):
 
 def test_the_learning_rate_starts_again_in_every_round(tmp_path):
     pruning = IterativePruning(
-        Levels([0.2, 0.4], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=LearningRate()
+        Levels([0.2, 0.4], begin=1, every=2), monitor=None, rewind=LearningRate()
     )
     _, seen, _ = fit(tmp_path, pruning, Decaying(), rate)
     expected = [1 - i / n for n in (4, 8, 8) for i in range(n)]  # epochs 0, 1 to 2, and 3 to 4
@@ -123,7 +124,7 @@ def test_the_learning_rate_starts_again_in_every_round(tmp_path):
 
 
 def test_the_learning_rate_starts_again_in_every_epoch_where_rounds_are_not_known(tmp_path):
-    guarded = AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.9, begin_epoch=2)
+    guarded = AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.9, begin=2)
     _, seen, _ = fit(
         tmp_path,
         IterativePruning(guarded, monitor="val/score", rewind=LearningRate()),
@@ -145,14 +146,14 @@ def test_a_rate_that_cannot_be_stretched_is_refused(tmp_path):
     with pytest.raises(UsageError, match="interval 'step'"):
         fit(
             tmp_path,
-            IterativePruning(Linear(0.5, end_epoch=2), monitor=None, rewind=LearningRate()),
+            IterativePruning(Linear(0.5, end=2), monitor=None, rewind=LearningRate()),
             ByEpoch(),
         )
 
 
 def test_rounds_a_step_apart_leave_a_rate_nowhere_to_go(tmp_path):
-    every_step = Linear(0.5, begin_step=4, end_step=12, every_n_steps=1)
-    with pytest.raises(UsageError, match="more than one step between rounds"):
+    every_step = Linear(0.5, begin=4, end=12, every=1, unit="step")
+    with pytest.raises(UsageError, match="more than one step between two rounds"):
         fit(tmp_path, IterativePruning(every_step, monitor=None, rewind=LearningRate()), Decaying())
 
 
@@ -161,7 +162,7 @@ def test_surviving_weights_go_back_to_an_early_value(tmp_path):
         return {name: value.detach().clone() for name, value in module.named_parameters()}
 
     pruning = IterativePruning(
-        Levels([0.4, 0.6], begin_epoch=1, every_n_epochs=2), monitor=None, rewind=Weights(step=2)
+        Levels([0.4, 0.6], begin=1, every=2), monitor=None, rewind=Weights(step=2)
     )
     module, seen, _ = fit(tmp_path, pruning, look=parameters)
     for first_batch in (4, 12):
@@ -172,8 +173,8 @@ def test_surviving_weights_go_back_to_an_early_value(tmp_path):
 
 
 def test_weights_must_be_kept_before_the_first_round(tmp_path):
-    with pytest.raises(UsageError, match="after step 9, but the first round comes after 4"):
-        fit(tmp_path, IterativePruning(OneShot(0.5, epoch=1), monitor=None, rewind=Weights(step=9)))
+    with pytest.raises(UsageError, match="after step 9, but the first round is due after step 4"):
+        fit(tmp_path, IterativePruning(OneShot(0.5, begin=1), monitor=None, rewind=Weights(step=9)))
 
 
 class TestRegrowth:
@@ -230,34 +231,34 @@ class TestRegrowth:
     @pytest.mark.parametrize(
         ("schedule", "options", "message"),
         [
-            (AccuracyGuarded(), {"regrow": RigL()}, "known beforehand"),
-            (OneShot(0.5), {"regrow": RigL()}, "several rounds"),
+            (AccuracyGuarded(), {"regrow": RigL()}, "does not know how many"),
+            (OneShot(0.5), {"regrow": RigL()}, "several rounds, known beforehand; OneShot has one"),
             (Levels([0.5, 0.6]), {"regrow": RigL(), "criterion": SparseGPT()}, "already"),
             (
-                Levels([0.5, 0.6], begin_epoch=1),
+                Levels([0.5, 0.6], begin=1),
                 {"regrow": RigL(), "criterion": Movement()},
                 "already",
             ),
             (
-                Levels([0.5, 0.6], begin_epoch=1),
+                Levels([0.5, 0.6], begin=1),
                 {"allocation": LAMP(), "criterion": Movement()},
                 "use Global",
             ),
-            (AccuracyGuarded(), {"rewind": Weights()}, "weights of its own: take LearningRate"),
+            (AccuracyGuarded(), {"rewind": Weights()}, "restores weights itself. Use LearningRate"),
             (
                 AccuracyGuarded(),
                 {"monitor": None},
-                "better when higher: set pruning.monitor to one, not None",
+                "better when higher. Set pruning.monitor to one, not None",
             ),
             (
                 AccuracyGuarded(),
                 {"monitor": "val/loss"},
-                "better when higher: set pruning.monitor to one, not 'val/loss'",
+                "better when higher. Set pruning.monitor to one, not 'val/loss'",
             ),
             (
                 Levels([0.5, 0.6]),
                 {"rewind": Weights(), "criterion": SparseGPT()},
-                "undoes how SparseGPT mends them",
+                "undoes the weight updates of SparseGPT",
             ),
         ],
     )
@@ -273,12 +274,12 @@ class TestRegrowth:
         )
         with pytest.raises(
             UsageError,
-            match="at most 1.2% of a layer's groups, and these layers have 16 at most: less than one",
+            match="at most 1.2% of a layer's groups, and these layers have at most 16 groups",
         ):
             fit(tmp_path, few)
 
     def test_groups_that_do_not_stand_alone_are_refused(self, tmp_path):
-        with pytest.raises(UsageError, match="stand alone"):
+        with pytest.raises(UsageError, match="pruned independently"):
             fit(
                 tmp_path,
                 IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()),
@@ -295,38 +296,28 @@ class TestRegrowth:
 
 class TestAccuracyGuarded:
     def test_decisions(self):
-        schedule = AccuracyGuarded(step=0.2, max_drop=0.01, patience=2, min_step=0.05)
-        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.90, dense=0.90)] == [
-            0.2,
-            True,
-        ]
-        assert [schedule.sparsity(schedule.rounds), schedule.observe(0.88, dense=0.90)] == [
-            pytest.approx(0.4),
-            False,
-        ]
-        assert [schedule.retreating, schedule.rounds_due(5)] == [False, 2]  # it may recover yet
-        assert [schedule.observe(0.891, dense=0.90), schedule.sparsity(schedule.rounds)] == [
-            True,
-            pytest.approx(0.6),
-        ]
-        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.retreating] == [
-            False,
-            False,
-            True,
-        ]
-        assert schedule.sparsity(schedule.rounds) == pytest.approx(
-            0.5
-        )  # half the step from the last good one
-        assert [
-            schedule.observe(0.5, 0.9),
-            schedule.observe(0.5, 0.9),
-            schedule.sparsity(schedule.rounds),
-        ][2] == pytest.approx(0.45)
-        assert [schedule.observe(0.5, 0.9), schedule.observe(0.5, 0.9), schedule.ended] == [
-            False,
-            False,
-            True,
-        ]
+        search = Search(AccuracyGuarded(step=0.2, max_drop=0.01, patience=2, min_step=0.05))
+        assert search.sparsity(1) == 0.2
+        assert search.observe(0.90, dense=0.90)
+        assert search.sparsity(2) == pytest.approx(0.4)
+
+        assert not search.observe(0.88, dense=0.90)
+        assert (search.retreating, search.rounds_due(5)) == (False, 2)  # it may recover yet
+        assert search.observe(0.891, dense=0.90)
+        assert search.sparsity(3) == pytest.approx(0.6)
+
+        assert not search.observe(0.5, dense=0.9)
+        assert not search.observe(0.5, dense=0.9)
+        assert search.retreating
+        assert search.sparsity(4) == pytest.approx(0.5)  # half the step from the last good one
+
+        assert not search.observe(0.5, dense=0.9)
+        assert not search.observe(0.5, dense=0.9)
+        assert search.sparsity(5) == pytest.approx(0.45)
+
+        assert not search.observe(0.5, dense=0.9)
+        assert not search.observe(0.5, dense=0.9)
+        assert search.ended
 
     def test_a_round_has_no_total_where_none_is_known(self, tmp_path, capsys):
         fit(
@@ -342,13 +333,11 @@ class TestAccuracyGuarded:
         ]
 
     def test_it_ends_where_nothing_is_left_to_gain(self):
-        schedule = AccuracyGuarded(step=0.4, max_sparsity=0.7)
-        assert [schedule.observe(1, 1), schedule.ended, schedule.sparsity(schedule.rounds)] == [
-            True,
-            False,
-            0.7,
-        ]
-        assert [schedule.observe(1, 1), schedule.ended] == [True, True]
+        search = Search(AccuracyGuarded(step=0.4, max_sparsity=0.7))
+        assert search.observe(1, dense=1)
+        assert (search.ended, search.sparsity(2)) == (False, 0.7)
+        assert search.observe(1, dense=1)
+        assert search.ended
 
     def test_a_run_finds_its_limit_and_keeps_the_last_good_state(self, tmp_path):
         """The metric says how much was pruned, so that the limit is known: a drop of 0.55 allows a sparsity of 0.55."""
@@ -414,11 +403,11 @@ class TestAccuracyGuarded:
                 )
 
         pruning = IterativePruning(
-            AccuracyGuarded(0.4, patience=1, min_step=0.3, begin_epoch=3), monitor="val/score"
+            AccuracyGuarded(0.4, patience=1, min_step=0.3, begin=3), monitor="val/score"
         )
         fit(tmp_path, pruning, Improving(), max_epochs=6)
-        assert pruning.dense["val/score"] == pytest.approx(0.9)
-        assert [round.target for round in pruning.rounds] == [0.4]
+        assert pruning.state.dense["val/score"] == pytest.approx(0.9)
+        assert [round.target for round in pruning.state.rounds] == [0.4]
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -438,12 +427,12 @@ class TestAccuracyGuarded:
 )
 def test_a_callback_forgets_the_model_before(tmp_path, build):
     pruning = IterativePruning(
-        **{"schedule": OneShot(0.5, epoch=1), "monitor": "val/score", **build()}
+        **{"schedule": OneShot(0.5, begin=1), "monitor": "val/score", **build()}
     )
     fit(tmp_path, pruning, max_epochs=2)
-    first = [round.sparsity for round in pruning.rounds]
+    first = [round.sparsity for round in pruning.state.rounds]
     module = Regression(lr=0.0)
     start = module.first.bias.detach().clone()
     fit(tmp_path, pruning, module, max_epochs=2)
-    assert pruning.rounds[0].sparsity == first[0]
+    assert pruning.state.rounds[0].sparsity == first[0]
     assert torch.equal(module.first.bias, start)

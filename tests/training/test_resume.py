@@ -82,7 +82,7 @@ def run(
         max_images={"train": 16 * STEPS + 3, "validation": 40},
         **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1},
     )
-    pruning = pruning or IterativePruning(Cubic(0.8, end_epoch=2))
+    pruning = pruning or IterativePruning(Cubic(0.8, end=2))
     options = {"max_epochs": 4, "gradient_clip_val": 1.0, **options}
     return train(folder, model, data, pruning, after_batches, ckpt, **options)
 
@@ -90,7 +90,7 @@ def run(
 def method(schedule=None, **options):
     return {
         "pruning": lambda: IterativePruning(
-            schedule() if schedule else Cubic(0.6, end_epoch=2), **options
+            schedule() if schedule else Cubic(0.6, end=2), **options
         )
     }
 
@@ -101,7 +101,7 @@ def guarded():
 
 STEP_ROUNDS = {
     "pruning": lambda: IterativePruning(
-        Linear(0.8, begin_step=1, end_step=13, every_n_steps=3), Random()
+        Linear(0.8, begin=1, end=13, every=3, unit="step"), Random()
     )
 }
 CASES = {
@@ -129,7 +129,7 @@ CASES = {
         12,
         {
             "every_n_steps": 4,
-            **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), criterion=Movement()),
+            **method(lambda: Cubic(0.6, begin=1, end=2), criterion=Movement()),
         },
     ),
     "learning rate rewound": (13, {"every_n_steps": 3, **method(rewind=LearningRate())}),
@@ -137,7 +137,7 @@ CASES = {
         8,
         {
             "every_n_steps": 2,
-            **method(lambda: Cubic(0.6, begin_epoch=1, end_epoch=2), rewind=Weights(3)),
+            **method(lambda: Cubic(0.6, begin=1, end=2), rewind=Weights(3)),
         },
     ),
     "regrowth": (8, {"every_n_steps": 3, **method(regrow=RigL(0.4))}),
@@ -253,14 +253,14 @@ def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schedule": Cubic(0.7, end_epoch=2)}, "pruning.schedule.*0.8.*0.7"),
-        ({"schedule": Cubic(0.8, end_epoch=2), "criterion": Magnitude(p=2)}, "pruning.criterion"),
+        ({"schedule": Cubic(0.7, end=2)}, "pruning.schedule.*0.8.*0.7"),
+        ({"schedule": Cubic(0.8, end=2), "criterion": Magnitude(p=2)}, "pruning.criterion"),
         (
-            {"schedule": Cubic(0.8, end_epoch=2), "criterion": Random()},
+            {"schedule": Cubic(0.8, end=2), "criterion": Random()},
             "pruning.criterion.*Magnitude.*Random",
         ),
         (
-            {"schedule": Cubic(0.8, end_epoch=2), "granularity": Element(), "seed": 7},
+            {"schedule": Cubic(0.8, end=2), "granularity": Element(), "seed": 7},
             "pruning.seed",
         ),
     ],
@@ -409,8 +409,8 @@ class TestFiles:
 
 FAST = [
     "--trainer.max_epochs=4",
-    "--pruning.schedule.init_args.end_epoch=2",
-    "--pruning.schedule.init_args.every_n_epochs=1",
+    "--pruning.schedule.init_args.end=2",
+    "--pruning.schedule.init_args.every=1",
     "--data.max_images={train: 640, validation: 60}",
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",

@@ -72,7 +72,7 @@ def test_nothing_but_steps_and_loading_counts(tmp_path, monkeypatch):
     ]
     callbacks = [
         Throughput(),
-        IterativePruning(Cubic(0.5, begin_epoch=1, end_epoch=1)),
+        IterativePruning(Cubic(0.5, begin=1, end=1)),
         Saving(clock),
     ]
     trainer = quiet_trainer(

@@ -44,4 +44,4 @@ class Rounds:
                 "for them. Increase --images or --epochs."
             )
         build: Callable[..., Schedule] = self.kind
-        return build(sparsity, end_step=every * (self.count - 1), every_n_steps=every)
+        return build(sparsity, end=every * (self.count - 1), every=every, unit="step")

@@ -4,6 +4,8 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from types import UnionType
+from typing import get_args
 
 from lightning import Trainer
 
@@ -12,6 +14,7 @@ from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import (
+    AccuracyGuarded,
     Allocation,
     Criterion,
     Granularity,
@@ -35,8 +38,8 @@ SECTIONS = {
     "regrow": RigL,
     "distillation": Distillation,
 }
-AXES = {
-    "schedule": Schedule,
+AXES: dict[str, type | UnionType] = {
+    "schedule": Schedule | AccuracyGuarded,
     "criterion": Criterion,
     "granularity": Granularity,
     "granularities": Granularity,
@@ -65,10 +68,9 @@ def explain(message: str, verb: str = "") -> str:
         for line in lines
         if line and not NOISE.match(line) and not line.startswith("Parser key")
     ]
-    telling = [
-        line for line in reasons if not line.startswith("Expected a <class")
-    ] or reasons  # of several types, one fits
-    reason = "; ".join(dict.fromkeys(telling)) or message.strip()
+    for other_type in ("Import path", "Expected a <class"):  # of several types, one fits
+        reasons = [line for line in reasons if not line.startswith(other_type)] or reasons
+    reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
     reason = re.sub(r"Expected a dot import path string: (\S+)", r"'\1' is not known", reason)
     reason = re.sub(
         r"argument of type '(\w+)' is not.*",
@@ -126,12 +128,17 @@ def _parameters(cls: Callable[..., object]) -> list[str]:
     ]
 
 
-def _concrete(base: type) -> list[type]:
-    children: list[type] = base.__subclasses__()
-    found = [*children, *(below for child in children for below in _concrete(child))]
+def _concrete(axis: type | UnionType) -> list[type]:
+    """Return the classes of an axis that can be configured."""
+    found = [cls for base in get_args(axis) or (axis,) for cls in _family(base)]
     return [cls for cls in found if not inspect.isabstract(cls)]
 
 
-def concrete_names(base: type) -> list[str]:
+def _family(cls: type) -> list[type]:
+    children: list[type] = cls.__subclasses__()
+    return [cls, *(below for child in children for below in _family(child))]
+
+
+def concrete_names(axis: type | UnionType) -> list[str]:
     """Return the names of the classes of an axis that can be configured."""
-    return sorted(cls.__name__ for cls in _concrete(base))
+    return sorted(cls.__name__ for cls in _concrete(axis))

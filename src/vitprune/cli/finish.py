@@ -46,10 +46,8 @@ def finish(
 
 def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:
     why = "No epoch at the final sparsity was validated"
-    if pruning and pruning.schedule.observes:
-        why = (
-            f"No pruned checkpoint met the accuracy threshold of {type(pruning.schedule).__name__}"
-        )
+    if pruning and pruning.settings.searches:
+        why = "No pruned checkpoint met the accuracy threshold of AccuracyGuarded"
     print(f"{why}; nothing was exported. To export the last epoch:")
     print(f"vitprune export --ckpt_path {run.last}")
 

@@ -15,6 +15,7 @@ from vitprune.evaluation.tables import print_table
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import IterativePruning, LayerSelection, Method, OneShot
+from vitprune.training.pruning.settings import PruningSettings
 
 MEASURING = ("sensitivity", "sweep", "histograms")
 CLASSIFIER = ["*classifier"]
@@ -57,7 +58,7 @@ class MeasuringTrainer(Trainer):
         method = Method(
             pruning.method.criterion, pruning.method.granularity
         )  # divided alike, where there are several layers
-        layers = pruning.selection.select(model, method.granularity.roles)
+        layers = pruning.layers.select(model, method.granularity.roles)
         check(method, layers, sparsities)
         groups = sensitivity.group_layers(layers, by, method.granularity)
         settings: dict[str, Any] = {
@@ -121,7 +122,7 @@ class MeasuringTrainer(Trainer):
         sparsities = sensitivity.check_sparsities(sparsities)
         pruning = self._pruning()
         layers = {
-            name: pruning.selection.select(model, m.granularity.roles) for name, m in chosen.items()
+            name: pruning.layers.select(model, m.granularity.roles) for name, m in chosen.items()
         }
         used = list(range(pruning.seed, pruning.seed + seeds))
         sweep.check_names(chosen)
@@ -220,15 +221,13 @@ class MeasuringTrainer(Trainer):
             histograms.save({name: histograms.count(s) for name, s in states.items()}, folder),
         )
 
-    def _pruning(self) -> IterativePruning:
-        """Return the callback, whose schedule plays no part here."""
-        return next(
-            (c for c in self.callbacks if isinstance(c, IterativePruning)),
-            IterativePruning(OneShot(0.5)),
-        )
+    def _pruning(self) -> PruningSettings:
+        """Return the pruning settings; the schedule is not used here."""
+        given = [c for c in self.callbacks if isinstance(c, IterativePruning)]
+        return (given or [IterativePruning(OneShot(0.5))])[0].settings
 
 
-def calibration(pruning: IterativePruning, methods: Iterable[Method]) -> dict[str, int]:
+def calibration(pruning: PruningSettings, methods: Iterable[Method]) -> dict[str, int]:
     """Return how many images the criteria learn from, among the settings, if any learns from images."""
     return (
         {"calibration_images": pruning.calibration_images}

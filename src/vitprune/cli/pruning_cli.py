@@ -11,7 +11,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-import vitprune.training.pruning.guarded  # noqa: F401  # so that AccuracyGuarded is known by name
 from vitprune.cli import folder_commands
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish

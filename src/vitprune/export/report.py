@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vitprune.pruning import IterativePruning
+from vitprune.runs.checkpoint import PRUNING
 
 PACKAGES = ("vitprune", "torch", "lightning", "transformers", "datasets", "torchvision")
 
@@ -41,7 +41,7 @@ def describe_environment(command: str, seed: int | None, device: torch.device) -
 
 def describe_run(checkpoint: dict[str, Any], parameters: int) -> dict[str, Any]:
     """Return what the report says about the run behind a checkpoint of a model with so many parameters."""
-    state = checkpoint.get("callbacks", {}).get(IterativePruning.__name__, NEVER_PRUNED)
+    state = checkpoint.get("callbacks", {}).get(PRUNING, NEVER_PRUNED)
     accuracy = (
         state["settings"].get("monitor", ACCURACY) == ACCURACY
     )  # earlier checkpoints do not say what they have monitored

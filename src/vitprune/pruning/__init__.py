@@ -4,6 +4,7 @@ The names that hook into a Trainer live in `vitprune.training.pruning` and are i
 use, so that this package works without Lightning.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vitprune.pruning import masks
@@ -47,15 +48,15 @@ from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot
 
 if TYPE_CHECKING:
     from vitprune.training.pruning.callback import IterativePruning
-    from vitprune.training.pruning.guarded import AccuracyGuarded
     from vitprune.training.pruning.rewind import LearningRate, Rewind, Weights
+    from vitprune.training.pruning.search import AccuracyGuarded
 
-ON_A_TRAINER = {
-    "AccuracyGuarded": "guarded",
-    "IterativePruning": "callback",
-    "LearningRate": "rewind",
-    "Rewind": "rewind",
-    "Weights": "rewind",
+NEEDS_LIGHTNING = {
+    "AccuracyGuarded": "vitprune.training.pruning.search",
+    "IterativePruning": "vitprune.training.pruning.callback",
+    "LearningRate": "vitprune.training.pruning.rewind",
+    "Rewind": "vitprune.training.pruning.rewind",
+    "Weights": "vitprune.training.pruning.rewind",
 }
 
 __all__ = [
@@ -105,9 +106,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Lightning on first use."""
-    if name in ON_A_TRAINER:
-        from importlib import import_module
-
-        return getattr(import_module(f"vitprune.training.pruning.{ON_A_TRAINER[name]}"), name)
+    """Import names that need Lightning on first use."""
+    if name in NEEDS_LIGHTNING:
+        return getattr(import_module(NEEDS_LIGHTNING[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

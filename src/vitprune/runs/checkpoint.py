@@ -106,7 +106,7 @@ def check_format(pruning: Mapping[str, Any] | None, name: str) -> None:
     """
     if pruning is not None and pruning.get("format") != PRUNING_FORMAT:
         raise UsageError(
-            f"{name!r} was saved by another version of vitprune (pruning state of format "
+            f"{name} was saved by vitprune 0.1 (pruning state of format "
             f"{pruning.get('format', 1)}, not {PRUNING_FORMAT}). Resume it with that version, or "
             "start a new run from its export with --model.pretrained."
         )

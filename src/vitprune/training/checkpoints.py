@@ -7,7 +7,6 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.errors import UsageError
@@ -15,6 +14,7 @@ from vitprune.runs.atomic import copy_file
 from vitprune.runs.checkpoint import RUN_CHECKPOINTS, TrainingCheckpoint
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.guards import KEPT
+from vitprune.training.lightning_internals import saves_shards
 from vitprune.training.probe import validate_now
 from vitprune.training.pruning.callback import IterativePruning
 from vitprune.training.signals import StopSignals
@@ -63,8 +63,7 @@ class RunCheckpoints(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse checkpoints that are folders of shards, which cannot be read here."""
-        strategy = trainer.strategy
-        if isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint:
+        if saves_shards(trainer):
             raise UsageError(
                 "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint must be "
                 "one file."
@@ -82,8 +81,8 @@ class RunCheckpoints(Checkpoint):
         if others:  # they may log the metric later
             return
         for pruning in _pruning_callbacks(trainer):
-            if pruning.dense:
-                self._check_monitor(pruning.dense)
+            if pruning.state.dense:
+                self._check_monitor(pruning.state.dense)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -113,7 +112,7 @@ class RunCheckpoints(Checkpoint):
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
-        sparsity = sum(callback.target for callback in _pruning_callbacks(trainer))
+        sparsity = sum(callback.state.target for callback in _pruning_callbacks(trainer))
         if score is not None and self._is_better(sparsity, score):
             self.best_score = score
             self.best_sparsity = sparsity
@@ -220,7 +219,7 @@ class RunCheckpoints(Checkpoint):
 
 def at_final_sparsity(trainer: Trainer) -> bool:
     """Return whether every pruning callback has done its last round; true without pruning."""
-    return all(callback.finished for callback in _pruning_callbacks(trainer))
+    return all(callback.state.finished for callback in _pruning_callbacks(trainer))
 
 
 def _pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:

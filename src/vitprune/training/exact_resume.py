@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from vitprune.runs.checkpoint import GENERATORS
+from vitprune.training.lightning_internals import leave_finished_epoch
 from vitprune.training.optimizer_names import to_names, to_numbers
 
 
@@ -46,20 +47,6 @@ class ExactResume(Callback):
         if trainer.global_rank < len(self._states):
             restore_generators(self._states[trainer.global_rank])
         self._states = []
-
-
-def leave_finished_epoch(trainer: Trainer) -> None:
-    """Start the next epoch of a run with `max_steps` that was saved after a finished epoch.
-
-    Lightning takes every resume with `max_steps` for one within an epoch. After a finished one it
-    would run and count an empty epoch, which shifts the order of the images and the rounds.
-    """
-    loop = trainer.fit_loop
-    if loop.restarted_on_epoch_end:
-        loop.epoch_progress.increment_completed()
-        loop.reset_restart_stage()
-        loop._restarting = False
-        loop.epoch_loop.restarting = False
 
 
 def generator_states() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Validate a LightningModule in the middle of training without side effects."""
 
-import copy
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,12 @@ from torchmetrics import Metric
 
 from vitprune.errors import UsageError
 from vitprune.pruning.masks.sharding import reshard
+from vitprune.training.lightning_internals import (
+    before_batch_transfer,
+    logging_to,
+    metric_state,
+    restore_metric_state,
+)
 
 
 @torch.no_grad()
@@ -48,30 +53,20 @@ def silenced(module: LightningModule, collected: "_Collector | None" = None) -> 
     """Put a module into evaluation mode and collect what it logs; restore modes and metrics."""
     collected = collected or _Collector()
     modes = {name: child.training for name, child in module.named_modules()}
-    states = [(child, _state_of(child)) for child in module.modules() if isinstance(child, Metric)]
-    for metric, _ in states:
+    metrics = [child for child in module.modules() if isinstance(child, Metric)]
+    states = [(metric, metric_state(metric)) for metric in metrics]
+    for metric in metrics:
         metric.reset()
     module.eval()
-    module.log = collected.log
-    module.log_dict = collected.log_dict
     try:
-        yield
+        with logging_to(module, collected.log, collected.log_dict):
+            yield
     finally:
-        del module.log, module.log_dict
         reshard(module)
         for metric, state in states:
-            metric.reset()
-            metric.__dict__.update(state)
+            restore_metric_state(metric, state)
         for name, child in module.named_modules():
             child.training = modes[name]
-
-
-def _state_of(metric: Metric) -> dict[str, Any]:
-    """Copy what a metric has accumulated."""
-    return {
-        name: copy.deepcopy(metric.__dict__[name])
-        for name in (*metric._defaults, "_update_count", "_computed")
-    }
 
 
 def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
@@ -86,7 +81,7 @@ def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
 def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
     """Move a batch to the device as a Trainer does."""
     batch = trainer.precision_plugin.convert_input(batch)
-    batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+    batch = before_batch_transfer(module, batch)
     return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
 

@@ -88,6 +88,9 @@ class Throughput(Callback):
 
 def _validated_rounds(trainer: Trainer) -> int:
     rounds = [
-        round for c in trainer.callbacks if isinstance(c, IterativePruning) for round in c.rounds
+        round
+        for c in trainer.callbacks
+        if isinstance(c, IterativePruning)
+        for round in c.state.rounds
     ]
     return sum(round.pruned is not None for round in rounds)

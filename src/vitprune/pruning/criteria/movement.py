@@ -18,7 +18,12 @@ class Movement(Criterion):
 
     Source: Sanh et al. 2020.
 
+    Example:
+        `Cubic(0.95, begin=500, end=5000, every=1, unit="step")`, and
+        `validate_after_pruning=False`.
+
     Cost: one pass over the weights a step, and one more set of weights in memory and checkpoints.
+
     """
 
     signed_scores = True

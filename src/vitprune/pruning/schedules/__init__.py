@@ -1,4 +1,4 @@
-"""Sparsity schedule: when to prune, and to which sparsity."""
+"""Sparsity schedules: when to prune, and to which sparsity."""
 
 from vitprune.pruning.schedules.cubic import Cubic
 from vitprune.pruning.schedules.geometric import Geometric

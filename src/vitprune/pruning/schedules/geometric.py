@@ -4,18 +4,19 @@ from vitprune.pruning.schedules.schedule import Schedule
 
 
 class Geometric(Schedule):
-    """The same fraction of what remains in every round: 1 - s(x) = (1 - s0) ((1 - s1) / (1 -
-    s0))^x.
+    """Prune the same fraction of the remaining weights in every round.
 
-    The schedule of the lottery ticket (Frankle and Carbin 2019).
+    1 - s(x) = (1 - s0) ((1 - s1) / (1 - s0))^x, with the initial sparsity s0 and the final s1.
+
+    Source: Frankle and Carbin 2019.
 
     Example:
-        >>> [round(Geometric(0.9375, end_epoch=3).sparsity(r), 4) for r in (1, 2, 3, 4)]
+        >>> [round(Geometric(0.9375, end=3).sparsity(r), 4) for r in (1, 2, 3, 4)]
         [0.5, 0.75, 0.875, 0.9375]
 
     """
 
     def sparsity_at(self, x: float) -> float:
-        """See the class."""
+        """Return the sparsity at fraction x of the rounds."""
         first, last = 1 - self.initial_sparsity, 1 - self.final_sparsity
         return 1 - first * (last / first) ** x

@@ -4,14 +4,16 @@ from vitprune.pruning.schedules.schedule import Schedule
 
 
 class Linear(Schedule):
-    """The same number of weights in every round: s(x) = s0 + (s1 - s0) x.
+    """Prune the same number of weights in every round: s(x) = s0 + (s1 - s0) x.
+
+    Here s0 is the initial and s1 the final sparsity.
 
     Example:
-        >>> [round(Linear(0.8, end_epoch=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
+        >>> [round(Linear(0.8, end=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
         [0.2, 0.4, 0.6, 0.8]
 
     """
 
     def sparsity_at(self, x: float) -> float:
-        """See the class."""
+        """Return the sparsity at fraction x of the rounds."""
         return self.initial_sparsity + (self.final_sparsity - self.initial_sparsity) * x

@@ -1,25 +1,21 @@
-"""A single round."""
+"""All pruning in a single round."""
 
-from vitprune.pruning.schedules.schedule import Schedule, check_unused
+from vitprune.pruning.schedules.schedule import Schedule, Unit
 
 
 class OneShot(Schedule):
-    """Everything in one round: s(1) = s1, the control that iterating has to beat.
+    """Prune to the final sparsity in one round: the baseline for iterative pruning.
 
     Args:
-        final_sparsity: In [0, 1).
-        epoch: Epoch at whose start it is due.
-        step: Optimizer step before which it is due, instead.
+        final_sparsity: Sparsity after the round, in [0, 1).
+        begin: Epoch (or optimizer step) at whose start the round is due.
+        unit: What `begin` counts: `epoch`, or `step` for optimizer steps.
 
     """
 
-    def __init__(self, final_sparsity: float, epoch: int = 0, step: int | None = None) -> None:
-        if step is None:
-            super().__init__(final_sparsity, begin_epoch=epoch, end_epoch=epoch)
-        else:
-            check_unused("epochs", epoch=(epoch, 0))
-            super().__init__(final_sparsity, begin_step=step, end_step=step)
+    def __init__(self, final_sparsity: float, begin: int = 0, unit: Unit = "epoch") -> None:
+        super().__init__(final_sparsity, end=begin, begin=begin, unit=unit)
 
     def sparsity_at(self, x: float) -> float:
-        """Never between two rounds."""
+        """Return the final sparsity: there is no round before the last."""
         return self.final_sparsity

@@ -1,11 +1,9 @@
-"""When: the callback that keeps masks on a model while it trains, and prunes it a little more round by round."""
+"""When: the callback that prunes round by round and keeps the masks active while a model trains."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
-from lightning import LightningModule, Trainer
-from torch import Tensor
+from lightning import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
@@ -14,73 +12,68 @@ from vitprune.pruning import masks
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
-from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
-from vitprune.pruning.masks.sharding import place, reshard
+from vitprune.pruning.masks.sharding import place
 from vitprune.pruning.method import Method
-from vitprune.pruning.regrow import Exchange, RigL, resetting_changed_weights
+from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
-from vitprune.pruning.sparsity import Sparsity, measure
-from vitprune.pruning.update import update_masks
-from vitprune.training.probe import announce, validate_now
-from vitprune.training.pruning.calibration import calibrate_on
-from vitprune.training.pruning.checks import (
-    check_between,
-    check_epochs,
-    check_groupings,
-    check_observing,
-    check_regrow,
-    check_schedule,
-    check_steps,
-    check_total,
-)
-from vitprune.training.pruning.resumable import ResumablePruning
-from vitprune.training.pruning.rewind import Rewind, Weights
-from vitprune.training.pruning.round_log import is_long, log_scalars, log_weights, report
-from vitprune.training.pruning.rounds import Round
-from vitprune.training.pruning.weight_averaging import check_weight_averaging, hand_on_masks
+from vitprune.pruning.settings import first_difference
+from vitprune.pruning.sparsity import measure
+from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.training.pruning.checks import check_layers, check_steps, check_training
+from vitprune.training.pruning.dense import evaluate_dense
+from vitprune.training.pruning.one_round import prune_round
+from vitprune.training.pruning.rewind.rewind import Rewind
+from vitprune.training.pruning.round_log import end_round, log_scalars
+from vitprune.training.pruning.search import AccuracyGuarded, start
+from vitprune.training.pruning.settings import PruningSettings
+from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.weight_averaging import check_weight_averaging
 
 
 @final
-class IterativePruning(ResumablePruning):
-    """Prune at the start of epochs (or steps), fine-tune with the masks active in between.
+class IterativePruning(Callback):
+    """Prune at the start of epochs (or steps) and fine-tune with the masks active in between.
 
-    Usable with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8,
-    end_epoch=8))])`. Masks are attached before the optimizer is built and a checkpoint is restored,
-    they live in the checkpoint, and nothing but `masks.remove` takes them off again. What is zero
-    when a run begins is masked, so a sparse export can be trained and pruned on (`Movement` and
-    `RigL` let weights return). A round is pruned as soon as it is due and not done, so a resume
-    never loses or repeats one.
+    Works with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end=8))])`.
+    Masks are attached before the optimizer is built and a checkpoint is restored, are saved in the
+    checkpoint, and stay until `masks.remove`. Weights that are zero when a run begins are masked,
+    so a sparse export can be fine-tuned and pruned further (`Movement` and `RigL` can regrow
+    weights). A round is pruned as soon as it is due and not done, so a resume never skips or
+    repeats one.
 
     Args:
-        schedule: How sparse, when.
-        criterion: Which weights matter; by default `Magnitude()`.
-        granularity: What falls together; by default `Element()`.
-        allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
+        schedule: Sparsity schedule, or `AccuracyGuarded`.
+        criterion: Importance scores of the weights; `Magnitude()` by default.
+        granularity: Pruning granularity: the group of weights that is pruned as one; `Element()`
+            by default.
+        allocation: How the sparsity is divided among the layers; `Uniform()` by default, or
             `Global()` for whole branches.
-        layers: What is pruned at all; by default what the granularity is for, else every linear and
-            convolutional layer but patch embedding and classifier (of a Hugging Face ViT; layers of
-            other models whatever they are called).
-        rewind: What goes back to its start after each round; by default nothing.
-        regrow: Whether weights return; by default none do.
-        calibration_images: Training images from which a criterion learns, where it needs to.
-        monitor: Validation metric that is recorded of the dense model and of each round; None for
+        layers: Layers to prune; by default those of the granularity, else every linear and
+            convolutional layer except patch embedding and classifier (of a Hugging Face ViT; all
+            layers of other models).
+        rewind: Weight or learning-rate rewinding after each round; none by default.
+        regrow: Whether pruned weights can regrow; none do by default.
+        calibration_images: Number of training images for calibration statistics, for criteria that
+            need them.
+        monitor: Validation metric recorded for the dense model and for each round; null records
             none.
-        validate_after_pruning: Record it also just after pruning, by one more pass over the
-            validation data in each round: what pruning costs before any fine-tuning. Leave that
-            away where rounds are many.
-        seed: Seed of random scores and of the calibration sample; by default that of
+        validate_after_pruning: Whether each round is also validated just after pruning, at the
+            cost of one pass over the validation data. Set it to false for many rounds.
+        seed: Seed of random scores and of the calibration images; by default that of
             `seed_everything`, or 42.
 
     Attributes:
-        method: Criterion, granularity and allocation.
+        settings: The arguments, with criterion, granularity and allocation as one method.
+        state: The progress of pruning, as a checkpoint stores it.
+        layers: The layers that are pruned; empty before `setup` or `check`.
 
     """
 
     def __init__(
         self,
-        schedule: Schedule,
+        schedule: Schedule | AccuracyGuarded,
         criterion: Criterion | None = None,
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
@@ -89,213 +82,143 @@ class IterativePruning(ResumablePruning):
         regrow: RigL | None = None,
         calibration_images: int = 256,
         monitor: str | None = "val/accuracy",
+        *,
         validate_after_pruning: bool = True,
         seed: int | None = None,
     ) -> None:
-        if calibration_images < 1:
-            raise UsageError(f"calibration_images must be at least 1, not {calibration_images}.")
-        self.schedule = schedule
-        self.method = Method(criterion, granularity, allocation)
-        self.selection = layers or LayerSelection()
-        self.rewind, self.regrow, self.calibration_images = rewind, regrow, calibration_images
-        self.monitor, self.validate_after_pruning = (
-            monitor,
-            validate_after_pruning and monitor is not None,
+        self.settings = PruningSettings(
+            schedule=schedule,
+            method=Method(criterion, granularity, allocation),
+            layers=layers or LayerSelection(),
+            rewind=rewind,
+            regrow=regrow,
+            calibration_images=calibration_images,
+            monitor=monitor,
+            validate_after_pruning=validate_after_pruning,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed,
         )
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed
-        check_between(schedule, self.method, rewind, regrow)
-        if schedule.observes and (monitor is None or monitor.endswith("loss")):
-            name = type(schedule).__name__
-            raise UsageError(
-                f"{name} follows a metric that is better when higher: set pruning.monitor to one, "
-                f"not {monitor!r}."
-            )
         self.layers: list[Layer] = []
-        self.start_afresh()
+        self.state = PruningState(start(schedule))
 
     # ---- before training
 
     def check(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the layers, and refuse what cannot work; the model is left as it is."""
-        self.layers = self.selection.select(pl_module, self.method.granularity.roles)
-        self.method.check(self.layers)
-        groupings = self.method.granularity.groupings(self.layers)
-        check_groupings(groupings, pl_module)
-        if self.regrow:
-            check_regrow(groupings, self.regrow, self.schedule)
+        """Select the layers without changing the model.
+
+        Raises:
+            UsageError: If these layers cannot be pruned with these settings, in this training.
+
+        """
+        self.layers = self.settings.layers.select(pl_module, self.settings.method.granularity.roles)
+        check_layers(self.settings, self.layers, pl_module)
         if stage == "fit":
-            check_schedule(self.schedule, self.method)
-            check_epochs(self.schedule, trainer)
-            check_observing(self.schedule, trainer)
-            check_total(self.method, self.layers, self.schedule)
-            check_weight_averaging(
-                trainer, self, self.schedule.observes or isinstance(self.rewind, Weights)
-            )
+            check_training(self.settings, self.layers, trainer)
+            check_weight_averaging(trainer, self, restores_weights=self.settings.restores_weights)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Attach the masks, and refuse what cannot work before anything is trained."""
+        """Check the settings and attach the masks."""
         self.check(trainer, pl_module, stage)
-        if not any(
-            masks.is_masked(layer.module) for layer in self.layers
-        ):  # a model that was never pruned
-            self.start_afresh()
-        masks.attach(self.layers, straight_through=self.method.criterion.straight_through)
-        for grouping in self.method.granularity.groupings(self.layers):
+        if not any(masks.is_masked(layer.module) for layer in self.layers):  # never pruned
+            self.state = PruningState(start(self.settings.schedule))
+        criterion = self.settings.method.criterion
+        masks.attach(self.layers, straight_through=criterion.straight_through)
+        for grouping in self.settings.method.granularity.groupings(self.layers):
             masks.attach(grouping.biases, "bias")
         masks.keep_from_broadcasts(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the schedule against the number of steps, now that it is known, and score the dense model."""
-        if self.schedule.ended:
+        """Check the schedule against the number of steps, and evaluate the dense model."""
+        if self.state.search and self.state.search.ended:
             raise UsageError(
-                "this run is finished, its schedule has ended: export its checkpoint, or begin a "
-                "new run."
+                "The pruning schedule of this checkpoint is complete. Export it, or start a new "
+                "run."
             )
-        check_steps(self.schedule, trainer)
-        if self.rewind and not trainer.fast_dev_run:
-            self.rewind.begin(trainer, self.schedule)
-        where = {layer.name: masks.original(layer) for layer in self.layers}
-        self.learned = {name: place(value, where[name]) for name, value in self.learned.items()}
-        if self.dense_zeros is None:
-            self._score_dense(trainer, pl_module)
-
-    def _score_dense(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        dense = self.measure(pl_module)
-        self.dense_zeros, self.dense_sparsity = dense.zeros, dense.prunable
-        self.schedule.start_afresh(dense.prunable)
-        log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
-        if round(dense.prunable, 4):
-            announce(f"{dense.prunable:.2%} of the prunable weights are zero already, and masked")
-        if self.monitor:
-            self.dense = validate_now(trainer, pl_module)
-            if (
-                trainer.enable_validation or self.schedule.observes
-            ) and self.monitor not in self.dense:
-                raise UsageError(
-                    f"pruning.monitor {self.monitor!r} is not among what validation logs: "
-                    f"{sorted(self.dense)}."
-                )
-        if (name := str(self.monitor)) in self.dense:
-            held = ": the rounds are held against that" if self.schedule.observes else ""
-            announce(f"before pruning  {name} {self.dense[name]:.4f}{held}")
-        if self.schedule.observes:
-            self.good.keep(pl_module)
+        check_steps(self.settings.schedule, trainer)
+        if self.settings.rewind and not trainer.fast_dev_run:
+            self.settings.rewind.prepare(trainer, self.settings.schedule)
+        weights = {layer.name: masks.original(layer) for layer in self.layers}
+        for name, statistic in self.state.statistics.items():
+            self.state.statistics[name] = place(statistic, weights[name])
+        if self.state.dense_zeros is None:
+            evaluate_dense(trainer, pl_module, self.layers, self.settings, self.state)
 
     # ---- while training
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Prune if a round is due that has not been done; decided by state, so no resume can miss it."""
-        if self.rewind:
-            self.rewind.watch(trainer, pl_module)
-        position = trainer.current_epoch if self.schedule.unit == "epoch" else trainer.global_step
-        due = self.schedule.rounds_due(position)
-        if due > len(self.rounds):
-            self._prune(trainer, pl_module, due)
+        """Prune if a round is due that is not done; decided by state, so no resume can miss it."""
+        if self.settings.rewind:
+            self.settings.rewind.keep(trainer, pl_module, self.state.early_weights)
+        in_epochs = self.settings.schedule.unit == "epoch"
+        position = trainer.current_epoch if in_epochs else trainer.global_step
+        due = self.state.plan.rounds_due(position)
+        if due > len(self.state.rounds):
+            prune_round(trainer, pl_module, self.layers, self.settings, self.state, due)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Let a criterion that learns from the training see the gradients, as they are before clipping."""
-        if self.method.criterion.straight_through:
-            accumulate_step(self.method.criterion, self.layers, self.learned)
+        """Accumulate the statistics of a straight-through criterion, before gradient clipping."""
+        if self.settings.method.criterion.straight_through:
+            accumulate_step(self.settings.method.criterion, self.layers, self.state.statistics)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the sparsity in the progress bar."""
-        pl_module.log("sparsity", self.sparsity, prog_bar=True, logger=False)
+        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metric of the fine-tuned round."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        value = trainer.callback_metrics.get(self.monitor or "")
+        value = trainer.callback_metrics.get(self.settings.monitor or "")
         if value is not None:
-            self._record(
-                trainer,
-                pl_module,
-                float(trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")),
-            )
-        log_scalars(trainer, {"sparsity/target": self.target, **self.measure(pl_module).scalars()})
+            mean = trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+            self._record(trainer, pl_module, float(mean))
+        reached = measure(pl_module, self.layers)
+        log_scalars(trainer, {"sparsity/target": self.state.target, **reached.scalars()})
 
     def _record(self, trainer: Trainer, pl_module: LightningModule, metric: float) -> None:
-        """Note the metric of a validation, the same on every rank, and let the schedule decide about it."""
-        name = str(self.monitor)
-        if self.rounds:
-            self.rounds[-1].finetuned = metric
-        if self.schedule.observes and self.rounds:
-            self.good.judge(trainer, pl_module, metric, self.dense[name])
-        elif (
-            self.schedule.observes
-        ):  # fine-tuned before the first round, the dense model may be better than it was
-            self.dense[name] = max(metric, self.dense[name])
-            self.good.keep(pl_module)
+        """Record a metric, the same on every rank, and let a search decide about the next round."""
+        state, monitor = self.state, str(self.settings.monitor)
+        if state.rounds:
+            state.rounds[-1].finetuned = metric
+        if state.search and state.rounds:
+            state.search.judge(trainer, pl_module, metric, state.dense[monitor])
+        elif state.search:  # fine-tuning before the first round can improve the dense model
+            state.dense[monitor] = max(metric, state.dense[monitor])
+            state.search.keep(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the last round, and draw its weights; a schedule that watches the metric ends with the last good state."""
-        if self.schedule.observes:
-            self.good.settle(trainer, pl_module, good_now=self.finished)
-        report(trainer, self.rounds, self.schedule, self.monitor)
-        log_weights(trainer, self.layers)
+        """Log the last round and its weights; a search ends with its last good state."""
+        if self.state.search:
+            self.state.search.settle(trainer, pl_module, rounds=len(self.state.rounds))
+        end_round(trainer, self.layers, self.state.rounds, self.settings)
 
-    # ---- one round
+    # ---- checkpoints
 
-    def measure(self, pl_module: LightningModule) -> Sparsity:
-        """Count the zeros of the module now."""
-        return measure(pl_module, self.layers)
+    @property
+    def state_key(self) -> str:
+        """The key of the state in a checkpoint."""
+        return PRUNING
 
-    def _prune(self, trainer: Trainer, pl_module: LightningModule, due: int) -> None:
-        """Do round `due`; rounds that were due before it and not done are recorded with it."""
-        reshard(pl_module)
-        logging = self.validate_after_pruning or is_long(trainer, self.rounds)
-        if logging:
-            report(trainer, self.rounds, self.schedule, self.monitor)
-            log_weights(trainer, self.layers)
-        if self.schedule.retreating:
-            self.good.go_back(trainer, pl_module)
-        target = self.schedule.sparsity(due)
-        self._update(trainer, pl_module, target, due)
-        hand_on_masks(trainer, pl_module)
-        if self.rewind:
-            self.rewind.rewind(trainer, pl_module)
-        reached = self.measure(pl_module)
-        metrics = validate_now(trainer, pl_module) if self.validate_after_pruning else {}
-        pruned = metrics.get(self.monitor or "")
-        for number in range(len(self.rounds) + 1, due + 1):
-            self.rounds.append(
-                Round(
-                    number,
-                    trainer.current_epoch,
-                    trainer.global_step,
-                    target,
-                    reached.prunable,
-                    pruned,
-                )
+    def state_dict(self) -> dict[str, Any]:
+        """Return state and settings, in types that `torch.load(weights_only=True)` accepts."""
+        return {**self.state.state_dict(), "settings": self.settings.describe()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint.
+
+        Raises:
+            UsageError: If it was saved with other settings or by vitprune 0.1.
+
+        """
+        check_format(state_dict, "the checkpoint")
+        if difference := first_difference(state_dict["settings"], self.settings.describe()):
+            raise UsageError(
+                f"this checkpoint was pruned with another setting: pruning.{difference}. Resume "
+                "with its settings, or start a new run from its export."
             )
-        after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        if logging:
-            log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
-
-    def _update(
-        self, trainer: Trainer, pl_module: LightningModule, target: float, due: int
-    ) -> None:
-        """Bring the masks to a sparsity."""
-
-        def learn(criterion: Criterion) -> dict[str, Tensor]:
-            return calibrate_on(
-                trainer, pl_module, criterion, self.layers, self.calibration_images, self.seed
-            )
-
-        criterion, exchange = self.method.criterion, None
-        meanwhile: AbstractContextManager[None] = nullcontext()
-        statistics = learn(criterion) if criterion.calibrated else self.learned
-        if self.regrow:
-            gradients = statistics if criterion.observes_gradient else learn(Taylor())
-            exchange = Exchange(self.regrow.share(due, self.schedule.rounds), gradients)
-            meanwhile = resetting_changed_weights(
-                self.method.granularity.groupings(self.layers), trainer.optimizers
-            )
-        with meanwhile:
-            update_masks(self.layers, self.method, target, due, self.seed, statistics, exchange)
+        self.state.load_state_dict(state_dict)

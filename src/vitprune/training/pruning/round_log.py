@@ -1,4 +1,4 @@
-"""What rounds leave in the loggers."""
+"""What rounds write to the loggers."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,19 @@ from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.probe import announce
 from vitprune.training.pruning.histograms import log_histograms
 from vitprune.training.pruning.rounds import Round
+from vitprune.training.pruning.settings import PruningSettings
 
 
 def is_long(trainer: Trainer, rounds: Sequence[Round]) -> bool:
-    """Return whether the round that ends here is as long as what lies between two lines of a log."""
+    """Return whether the current round lasted at least `trainer.log_every_n_steps` steps."""
     return not rounds or trainer.global_step - rounds[-1].step >= trainer.log_every_n_steps
 
 
 def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
-    """Send scalars to every logger, at the present optimizer step."""
+    """Send scalars to every logger, at the current optimizer step."""
     for logger in trainer.loggers:
         logger.log_metrics(scalars, step=trainer.global_step)
 
@@ -32,12 +32,12 @@ def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
             )
 
 
-def report(
-    trainer: Trainer, rounds: Sequence[Round], schedule: Schedule, monitor: str | None
+def end_round(
+    trainer: Trainer, layers: Sequence[Layer], rounds: Sequence[Round], settings: PruningSettings
 ) -> None:
-    """Log and print the round that ends here, if there is one."""
-    if not rounds:
-        return
-    if rounds[-1].finetuned is not None:
-        log_scalars(trainer, {"round/after_finetuning": rounds[-1].finetuned})
-    announce(rounds[-1].line(None if schedule.observes else schedule.rounds, monitor))
+    """Log and print the round that ends now, if there is one, and log the weights."""
+    if rounds:
+        if rounds[-1].finetuned is not None:
+            log_scalars(trainer, {"round/after_finetuning": rounds[-1].finetuned})
+        announce(rounds[-1].line(settings.schedule.rounds, settings.monitor))
+    log_weights(trainer, layers)

@@ -1,4 +1,4 @@
-"""What one round did, for the checkpoint, the report and people."""
+"""What one round did, for the checkpoint, the report and the log."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class Round:
     Attributes:
         round: Its number, from 1.
         epoch: The epoch in which it pruned.
-        step: The optimizer steps taken before it.
-        target: The sparsity that the schedule asked for.
-        sparsity: The sparsity that was reached, over the prunable weights.
-        pruned: The monitored metric just after pruning; None if there was no validation then.
+        step: The optimizer steps before it.
+        target: The target sparsity, in [0, 1).
+        sparsity: The sparsity reached, over the prunable weights.
+        pruned: The monitored metric just after pruning; None without a validation at that time.
         finetuned: The monitored metric at the last validation of the round; None before the first.
 
     """
@@ -27,11 +27,18 @@ class Round:
     finetuned: float | None = None
 
     def line(self, rounds: int | None, monitor: str | None) -> str:
-        """Return one line for people; `rounds` is the number of all rounds, where that is known."""
+        """Return the log line of the round.
+
+        Args:
+            rounds: The number of all rounds; None if it is not known.
+            monitor: Name of the metric.
+
+        """
         number = f"{self.round}/{rounds}" if rounds else f"{self.round}"
-        line = f"round {number}  epoch {self.epoch}  target {self.target:.2%}  reached {self.sparsity:.2%}"
-        scores = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
-        known = ", ".join(
-            f"{score:.4f} {when}" for when, score in scores.items() if score is not None
+        line = (
+            f"round {number}  epoch {self.epoch}  target {self.target:.2%}  "
+            f"reached {self.sparsity:.2%}"
         )
-        return f"{line}  {monitor} {known}" if known else line
+        metrics = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
+        known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
+        return f"{line}  {monitor} {', '.join(known)}" if known else line

@@ -11,12 +11,12 @@ def steps_per_epoch(trainer: Trainer) -> int:
     """Return the optimizer steps in an epoch.
 
     Raises:
-        UsageError: If the training data have no length.
+        UsageError: If the length of the training data is not known.
 
     """
     if math.isinf(trainer.num_training_batches):
         raise UsageError(
-            "the training data have no length, so epochs cannot be counted in steps: give the "
-            "schedule in steps."
+            "the length of the training data is not known, so epochs cannot be counted in steps. "
+            "Set pruning.schedule.unit to step."
         )
     return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)

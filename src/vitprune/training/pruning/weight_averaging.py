@@ -1,4 +1,4 @@
-"""A moving average of the weights beside the masks: it averages weights, and has the masks of now."""
+"""A moving average of the weights beside the masks: it averages weights and has the current masks."""
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
@@ -6,44 +6,37 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 from vitprune.errors import UsageError
 from vitprune.pruning import masks
+from vitprune.training.lightning_internals import averaged_module, averages_buffers
 
 
-def check_weight_averaging(trainer: Trainer, pruning: Callback, goes_back: bool) -> None:
-    """Refuse an average that would blend masks, or that cannot have any.
+def check_weight_averaging(trainer: Trainer, pruning: Callback, *, restores_weights: bool) -> None:
+    """Raise `UsageError` if an average would blend masks or cannot have any.
 
     Args:
-        trainer: Has the callbacks.
-        pruning: One of them.
-        goes_back: Whether it puts back earlier weights, which an average knows nothing of.
+        trainer: The trainer with the callbacks.
+        pruning: The pruning callback among them.
+        restores_weights: Whether it restores earlier weights, which an average does not follow.
 
     """
     for averaging in _averages(trainer):
+        name = type(averaging).__name__
         if isinstance(trainer.strategy, ModelParallelStrategy):
+            raise UsageError(f"{name} cannot average sharded parameters. Remove it, or use ddp.")
+        if restores_weights:
             raise UsageError(
-                f"{type(averaging).__name__} cannot average a model whose parameters are sharded."
+                f"{name} does not follow restored weights (AccuracyGuarded, Weights). Remove one "
+                "of them."
             )
-        if goes_back:
-            raise UsageError(
-                f"{type(averaging).__name__} does not follow weights that go back "
-                "(AccuracyGuarded, Weights)."
-            )
-        if averaging._use_buffers:
-            raise UsageError(
-                f"{type(averaging).__name__} needs use_buffers=False with pruning, or it averages "
-                "masks as well."
-            )
+        if averages_buffers(averaging):
+            raise UsageError(f"{name} would average the masks. Set its use_buffers to False.")
         if trainer.callbacks.index(averaging) < trainer.callbacks.index(pruning):
-            raise UsageError(
-                f"{type(averaging).__name__} must stand after IterativePruning in the list of "
-                "callbacks."
-            )
+            raise UsageError(f"{name} must stand after IterativePruning in the list of callbacks.")
 
 
-def hand_on_masks(trainer: Trainer, module: LightningModule) -> None:
-    """Give the masks of a module to its average, which would have them only with its next update, and validates before that."""
+def share_masks(trainer: Trainer, module: LightningModule) -> None:
+    """Copy the masks of a module to its averages, which are validated before their next update."""
     for averaging in _averages(trainer):
-        assert averaging._average_model is not None
-        masks.copy_masks(module, averaging._average_model.module)
+        masks.copy_masks(module, averaged_module(averaging))
 
 
 def _averages(trainer: Trainer) -> list[WeightAveraging]:

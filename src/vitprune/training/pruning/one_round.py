@@ -1,0 +1,92 @@
+"""One round: the masks are updated in the course of training, and what that did is recorded."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from lightning import LightningModule, Trainer
+from torch import Tensor
+
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.criteria.taylor import Taylor
+from vitprune.pruning.masks.sharding import reshard
+from vitprune.pruning.regrow import Exchange, resetting_changed_weights
+from vitprune.pruning.sparsity import measure
+from vitprune.pruning.update import update_masks
+from vitprune.training.probe import validate_now
+from vitprune.training.pruning.calibration import calibrate_on
+from vitprune.training.pruning.round_log import end_round, is_long, log_scalars
+from vitprune.training.pruning.rounds import Round
+from vitprune.training.pruning.settings import PruningSettings
+from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.weight_averaging import share_masks
+
+
+def prune_round(
+    trainer: Trainer,
+    module: LightningModule,
+    layers: Sequence[Layer],
+    settings: PruningSettings,
+    state: PruningState,
+    due: int,
+) -> None:
+    """Prune to the target of round `due`; earlier rounds that are not done are recorded with it."""
+    reshard(module)
+    logged = settings.validates_after_pruning or is_long(trainer, state.rounds)
+    if logged:
+        end_round(trainer, layers, state.rounds, settings)
+    if state.search and state.search.retreating:
+        state.search.return_to_good(trainer, module)
+    target = state.plan.sparsity(due)
+    _update_masks(trainer, module, layers, settings, state.statistics, target, due)
+    share_masks(trainer, module)
+    if settings.rewind:
+        settings.rewind.rewind(trainer, module, state.early_weights)
+    reached = measure(module, layers)
+    metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
+    pruned = metrics.get(settings.monitor or "")
+    for number in range(len(state.rounds) + 1, due + 1):
+        state.rounds.append(
+            Round(
+                round=number,
+                epoch=trainer.current_epoch,
+                step=trainer.global_step,
+                target=target,
+                sparsity=reached.prunable,
+                pruned=pruned,
+            )
+        )
+    if logged:
+        after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
+        log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+
+
+def _update_masks(
+    trainer: Trainer,
+    module: LightningModule,
+    layers: Sequence[Layer],
+    settings: PruningSettings,
+    accumulated: dict[str, Tensor],
+    target: float,
+    round: int,
+) -> None:
+    """Update the masks in place, with calibration statistics or those accumulated so far."""
+
+    def calibrated(criterion: Criterion) -> dict[str, Tensor]:
+        return calibrate_on(
+            trainer, module, criterion, layers, settings.calibration_images, settings.seed
+        )
+
+    method = settings.method
+    statistics = calibrated(method.criterion) if method.criterion.calibrated else accumulated
+    exchange = None
+    resetting: AbstractContextManager[None] = nullcontext()
+    if settings.regrow and settings.schedule.rounds:
+        has_gradients = method.criterion.observes_gradient
+        gradients = statistics if has_gradients else calibrated(Taylor())
+        exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
+        resetting = resetting_changed_weights(
+            method.granularity.groupings(layers), trainer.optimizers
+        )
+    with resetting:
+        update_masks(layers, method, target, round, settings.seed, statistics, exchange)

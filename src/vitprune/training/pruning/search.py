@@ -1,0 +1,220 @@
+"""How much to prune: as much as the accuracy allows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from torch import Tensor
+
+from vitprune.errors import UsageError
+from vitprune.pruning.masks.sharding import restore, snapshot
+from vitprune.pruning.schedules.schedule import Schedule, Unit
+from vitprune.training.probe import announce
+
+SAVED = ("highest", "targets", "good_sparsity", "step", "failures", "is_good", "retreating", "good")
+
+
+class AccuracyGuarded:
+    """Prune further while the accuracy holds; otherwise backtrack and try half the increase.
+
+    A backtracking search of our own, in place of a schedule: s_(r+1) = s_good + step, where s_good
+    is the last good sparsity. It decides after the validation of each epoch that follows a round.
+    If the metric is within `max_drop` of the dense model, the state is good, and the next epoch
+    prunes `step` more. Otherwise fine-tuning continues; after `patience` such validations the last
+    good weights and masks are restored and the step is halved. Training stops when the step is
+    below `min_step` or the sparsity reaches `max_sparsity`, and ends with the last good state. The
+    best checkpoint is the sparsest good one.
+
+    The number of epochs is not known beforehand: `trainer.max_epochs` is a limit, and the end of
+    the learning-rate schedule. With `LearningRate` as `rewind` the learning rate decays in every
+    epoch instead, so that late rounds recover as well as early ones.
+
+    Cost: a copy of the model in memory and in checkpoints, and the epochs of the rounds given up.
+
+    Example:
+        `AccuracyGuarded(step=0.1, max_drop=0.01)` on a dense accuracy of 0.987 prunes further
+        while the accuracy is at least 0.977.
+
+    Args:
+        step: Sparsity added per round, in (0, 1).
+        max_drop: Largest accepted loss of the monitored metric against the best value of the dense
+            model; absolute: 0.01 is one point of accuracy.
+        patience: Validations below the threshold after which a round is given up.
+        min_step: Smallest step that is tried, in (0, step].
+        max_sparsity: Sparsity at which the search ends, in (0, 1). The highest sparsity that the
+            layers can reach ends it, too.
+        begin: Epoch at whose start the first round is due.
+
+    Raises:
+        UsageError: If a value is out of range.
+
+    """
+
+    unit: Unit = "epoch"
+    rounds: None = None  # not known beforehand
+
+    def __init__(
+        self,
+        step: float = 0.1,
+        max_drop: float = 0.01,
+        patience: int = 3,
+        min_step: float = 0.01,
+        max_sparsity: float = 0.99,
+        begin: int = 0,
+    ) -> None:
+        if not 0 < min_step <= step < 1:
+            raise UsageError(
+                f"AccuracyGuarded needs 0 < min_step <= step < 1, not {min_step} and {step}."
+            )
+        if max_drop < 0 or patience < 1:
+            raise UsageError(
+                f"AccuracyGuarded needs max_drop >= 0 and patience >= 1, not {max_drop} and "
+                f"{patience}."
+            )
+        if not 0 < max_sparsity < 1:
+            raise UsageError(f"max_sparsity must lie in (0, 1), not {max_sparsity}.")
+        if begin < 0:
+            raise UsageError(f"begin must be at least 0, not {begin}.")
+        self.step = step
+        self.max_drop = max_drop
+        self.patience = patience
+        self.min_step = min_step
+        self.max_sparsity = max_sparsity
+        self.begin = begin
+
+    @property
+    def final_sparsity(self) -> float:
+        """The highest sparsity that the search may reach."""
+        return self.max_sparsity
+
+    @property
+    def end(self) -> int:
+        """The epoch of the last round that is certain to come: the first."""
+        return self.begin
+
+    def starts(self, end: int) -> Sequence[int]:
+        """Return the epochs at which rounds may be due, in a training that ends at `end`."""
+        return range(self.begin, end)
+
+
+Plan = Schedule | AccuracyGuarded
+
+
+class Search:
+    """The progress of an `AccuracyGuarded` search, with the weights and masks of its good state.
+
+    Args:
+        guarded: Its settings.
+        sparsity: Sparsity of the model before the first round.
+        highest: The highest sparsity that the layers can reach.
+
+    Attributes:
+        highest: The sparsity at which the search ends.
+        targets: Target sparsity of each round so far and of the next.
+        good_sparsity: The last sparsity whose metric was within the threshold.
+        step: Sparsity that the next round adds.
+        failures: Validations below the threshold since the last round.
+        is_good: Whether the last validation was within the threshold.
+        retreating: Whether the last round was given up, so that the next restores the good state.
+        good: The module's state dictionary in the good state, whole tensors on the CPU.
+
+    """
+
+    def __init__(
+        self, guarded: AccuracyGuarded, sparsity: float = 0.0, highest: float = 1.0
+    ) -> None:
+        self.guarded = guarded
+        self.highest = min(guarded.max_sparsity, highest)
+        self.targets = [min(sparsity + guarded.step, self.highest)]
+        self.good_sparsity = sparsity
+        self.step = guarded.step
+        self.failures = 0
+        self.is_good = False
+        self.retreating = False
+        self.good: dict[str, Tensor] = {}
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds so far, including the next one."""
+        return len(self.targets)
+
+    def rounds_due(self, position: int) -> int:
+        """Return the number of rounds due by the start of epoch `position`."""
+        return self.rounds if position >= self.guarded.begin else 0
+
+    def sparsity(self, round: int) -> float:
+        """Return the target sparsity of a round, from 1."""
+        return self.targets[round - 1]
+
+    def finished(self, rounds: int) -> bool:
+        """Return whether the model is in a good state, which may be exported, after `rounds`."""
+        return self.is_good and self.good_sparsity == self.targets[rounds - 1]
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to try."""
+        return self.step < self.guarded.min_step or self.good_sparsity >= self.highest
+
+    def observe(self, metric: float, dense: float) -> bool:
+        """Decide about the next round by the metric now and of the dense model.
+
+        Returns:
+            Whether this is a good state.
+
+        """
+        self.retreating = False
+        self.is_good = metric >= dense - self.guarded.max_drop
+        if self.is_good:
+            self.good_sparsity = self.targets[-1]
+            self.failures = 0
+        else:
+            self.failures += 1
+            if self.failures < self.guarded.patience:
+                return False
+            self.failures = 0
+            self.step /= 2
+            self.retreating = True
+        if not self.ended:
+            self.targets.append(min(self.good_sparsity + self.step, self.highest))
+        return self.is_good
+
+    def keep(self, module: LightningModule) -> None:
+        """Keep the weights and masks of a module as the good state."""
+        self.good = snapshot(module.state_dict())
+
+    def judge(self, trainer: Trainer, module: LightningModule, metric: float, dense: float) -> None:
+        """Decide about the next round, keep a good state, and stop the training at the end."""
+        if self.observe(metric, dense):
+            self.keep(module)
+        trainer.should_stop = trainer.should_stop or self.ended
+
+    def settle(self, trainer: Trainer, module: LightningModule, rounds: int) -> None:
+        """End the training with the good state; `rounds` are done."""
+        if not self.finished(rounds):
+            self.return_to_good(trainer, module)
+        if not self.ended:
+            announce(
+                "Training stopped before the pruning schedule finished. Increase "
+                "trainer.max_epochs to prune further."
+            )
+
+    def return_to_good(self, trainer: Trainer, module: LightningModule) -> None:
+        """Restore the good state, with empty optimizer states."""
+        restore(module.state_dict(), self.good)
+        for optimizer in trainer.optimizers:
+            optimizer.state.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the progress, in types that `torch.load(weights_only=True)` accepts."""
+        return {name: getattr(self, name) for name in SAVED} | {"targets": list(self.targets)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the progress."""
+        for name in SAVED:
+            setattr(self, name, state_dict[name])
+        self.targets = list(self.targets)
+
+
+def start(plan: Plan, sparsity: float = 0.0, highest: float = 1.0) -> Schedule | Search:
+    """Return a schedule as it is, and `AccuracyGuarded` as a new search; see `Search`."""
+    return Search(plan, sparsity, highest) if isinstance(plan, AccuracyGuarded) else plan

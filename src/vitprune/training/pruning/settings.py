@@ -1,0 +1,103 @@
+"""The settings of the pruning callback: how much, which weights, where, and what follows a round."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from vitprune.errors import UsageError
+from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.method import Method
+from vitprune.pruning.regrow import RigL
+from vitprune.pruning.settings import describe
+from vitprune.training.pruning.rewind.rewind import Rewind
+from vitprune.training.pruning.search import Plan
+
+NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as its three axes
+
+
+@dataclass(frozen=True)
+class PruningSettings:
+    """The arguments of `IterativePruning`, which describes them, with the axes as one method.
+
+    Raises:
+        UsageError: If the settings do not fit together.
+
+    """
+
+    schedule: Plan
+    method: Method
+    layers: LayerSelection
+    rewind: Rewind | None
+    regrow: RigL | None
+    calibration_images: int
+    monitor: str | None
+    validate_after_pruning: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check what needs neither a model nor a trainer."""
+        if self.calibration_images < 1:
+            raise UsageError(
+                f"calibration_images must be at least 1, not {self.calibration_images}."
+            )
+        self._check_rewind()
+        self._check_regrow()
+        if self.searches and (self.monitor is None or self.monitor.endswith("loss")):
+            raise UsageError(
+                f"{_name(self.schedule)} needs a metric that is better when higher. Set "
+                f"pruning.monitor to one, not {self.monitor!r}."
+            )
+        self.describe()  # refuses settings that a checkpoint could not store
+
+    @property
+    def searches(self) -> bool:
+        """Whether the metric decides about the rounds, instead of a schedule."""
+        return self.schedule.rounds is None
+
+    @property
+    def restores_weights(self) -> bool:
+        """Whether earlier weights are restored in the course of training."""
+        return self.searches or (self.rewind is not None and self.rewind.restores_weights)
+
+    @property
+    def validates_after_pruning(self) -> bool:
+        """Whether each round is validated just after pruning."""
+        return self.validate_after_pruning and self.monitor is not None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what must not change between a checkpoint and its resume, as plain values."""
+        others = [field.name for field in fields(self) if field.name not in NOT_COMPARED]
+        return self.method.describe() | {name: describe(getattr(self, name)) for name in others}
+
+    def _check_rewind(self) -> None:
+        if self.rewind is None or not self.rewind.restores_weights:
+            return
+        if self.searches:
+            raise UsageError(
+                f"{_name(self.schedule)} restores weights itself. Use LearningRate as "
+                "pruning.rewind."
+            )
+        if self.method.criterion.updates_weights:
+            raise UsageError(
+                f"weight rewinding undoes the weight updates of {_name(self.method.criterion)}. "
+                "Use LearningRate as pruning.rewind."
+            )
+
+    def _check_regrow(self) -> None:
+        if self.regrow is None:
+            return
+        criterion = self.method.criterion
+        if criterion.straight_through or criterion.updates_weights:
+            raise UsageError(
+                f"{_name(criterion)} already regrows or updates weights. Remove pruning.regrow."
+            )
+        rounds = self.schedule.rounds
+        if rounds is None or rounds == 1:
+            count = "has one" if rounds else "does not know how many it has"
+            raise UsageError(
+                "regrow needs a schedule with several rounds, known beforehand; "
+                f"{_name(self.schedule)} {count}. Use Cubic or Linear."
+            )
+
+
+def _name(setting: object) -> str:
+    return type(setting).__name__
