@@ -11,7 +11,7 @@ from lightning import Callback, Trainer, seed_everything
 from torch import nn
 from torch.utils.data import DataLoader
 
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 
@@ -75,12 +75,12 @@ class Budget:
     @cached_property
     def labels(self) -> list[str]:
         """Names of the classes."""
-        return self.data().label_names
+        return self.data().class_names
 
     def data(self, **changes: object) -> ImageData:
         """The images as evaluation sees them, flipped at random; `changes` are arguments of `ImageData`."""
         options = {
-            "crop_scale": None,
+            "augmentation": Augmentation(crop_scale=None),
             "max_images": {"train": self.images},
             "num_workers": 0,
             **changes,

@@ -10,6 +10,7 @@ from peers import CALIBRATION_IMAGES, Article, LightningModelPruning, TorchPruni
 from row import Row
 from torch import nn
 
+from vitprune.data import Augmentation
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import (
     ERK,
@@ -144,7 +145,7 @@ ROWS: dict[str, Row] = {
     # from what it learns
     "distilled": Ours(distillation=logits),
     "distilled, hidden states": Ours(distillation=hidden_states),
-    "random crops": Ours(data={"crop_scale": (0.5, 1.0)}),
+    "random crops": Ours(data={"augmentation": Augmentation(crop_scale=(0.5, 1.0))}),
     # together
     "SparseGPT, distilled": Ours(criterion=SparseGPT, distillation=hidden_states),
     "SparseGPT, distilled, cubic, 8 rounds by half": Ours(
