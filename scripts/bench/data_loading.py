@@ -28,7 +28,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import InterpolationMode, v2
 from transformers import ViTImageProcessor
 
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData, Split
 from vitprune.data.sources import load_source
 
 MEAN = STD = [0.5, 0.5, 0.5]
@@ -74,8 +74,8 @@ def our_loader(folder: Path, options: argparse.Namespace, on_cpu: bool) -> Itera
         str(processor),
         batch_size=options.batch_size,
         num_workers=options.num_workers,
-        crop_scale=CROP["scale"],
-        validation_fraction=0.01,
+        augmentation=Augmentation(crop_scale=CROP["scale"]),
+        split=Split(validation_fraction=0.01),
     )
     data.setup("fit")
     loader, epoch = data.train_dataloader(), 0

@@ -27,7 +27,7 @@ import torch
 import yaml
 from lightning import Callback, Trainer, seed_everything
 
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
     Cubic,
@@ -104,7 +104,11 @@ def train(
 
 def some_digits(digits: range) -> ImageData:
     """Return the images of some digits, in ten classes all the same."""
-    data = ImageData("digits", "digits", crop_scale=(0.6, 1.0), horizontal_flip=False)
+    data = ImageData(
+        "digits",
+        "digits",
+        augmentation=Augmentation(crop_scale=(0.6, 1.0), horizontal_flip=False),
+    )
     for name, images in data.splits.items():
         data.splits[name] = images.filter(lambda label: label in digits, input_columns="label")
     return data

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import torch
 
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 
 CALIBRATION_IMAGES = 256  # of a data-driven criterion in each round, where a row names no other
 
@@ -70,7 +70,7 @@ class Budget:
     @cached_property
     def labels(self) -> list[str]:
         """Names of the classes."""
-        return self.data().label_names or []
+        return self.data().class_names or []
 
     def data(self, crop_scale: tuple[float, float] | None = None) -> ImageData:
         """Return the images as evaluation sees them, flipped at random in training.
@@ -84,7 +84,7 @@ class Budget:
             self.model,
             subset=self.subset,
             batch_size=self.batch_size,
-            crop_scale=crop_scale,
+            augmentation=Augmentation(crop_scale=crop_scale),
             max_images={"train": self.images},
             num_workers=0,
         )

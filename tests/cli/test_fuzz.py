@@ -158,9 +158,9 @@ def fast_startup():
             )
         vars(cli).update(parsers)
 
-    digits = sources._digits()
+    digits = sources.digits()
     patch.setattr(PruningCLI, "setup_parser", setup_parser)
-    patch.setattr(sources, "_digits", lambda: digits)
+    patch.setattr(sources, "digits", lambda: digits)
     yield
     patch.undo()
 

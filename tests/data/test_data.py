@@ -14,11 +14,14 @@ from PIL import Image
 from transformers import AutoImageProcessor, DeiTImageProcessor, ViTImageProcessor
 
 from tests.conftest import SHARED, needs_shared
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, Columns, ImageData, Normalization, Split, Streaming
 from vitprune.data.loaders import make_loader
-from vitprune.data.loading import EpochSampler, ImageSamples, Position
+from vitprune.data.position import Position
+from vitprune.data.processor import load_processor, output_size
+from vitprune.data.row_samples import ImageSamples
+from vitprune.data.sampler import EpochSampler
+from vitprune.data.share import Share
 from vitprune.data.sources import load_source
-from vitprune.data.transforms import load_processor, output_size
 from vitprune.errors import UsageError
 
 
@@ -65,16 +68,18 @@ class TestSources:
             for row in split
         ]
         assert len(seen) == 1797
-        assert load_source("digits", seed=7)["test"]["label"] == splits["test"]["label"]
+        assert (
+            load_source("digits", split=Split(seed=7))["test"]["label"] == splits["test"]["label"]
+        )
 
     def test_an_image_folder(self, image_folder, capsys):
-        splits = load_source(str(image_folder), validation_fraction=0.25)
+        splits = load_source(str(image_folder), split=Split(0.25))
         assert splits["train"].features["label"].names == ["cat", "dog"]
         assert {name: len(split) for name, split in splits.items()} == {
             "train": 13,
             "validation": 5,
         }
-        again = load_source(str(image_folder), validation_fraction=0.25)
+        again = load_source(str(image_folder), split=Split(0.25))
         assert splits["validation"]["image"] == again["validation"]["image"]
         paths = [row["image"]["path"] for split in splits.values() for row in split]
         assert len(set(paths)) == 18
@@ -94,7 +99,7 @@ class TestSources:
                 (tmp_path / "data" / split / name).mkdir(parents=True)
                 for copy in range(4):
                     picture(seed=index).save(tmp_path / "data" / split / name / f"{copy}{files}")
-        loaded = load_source(str(tmp_path / "data"), validation_fraction=0.25)
+        loaded = load_source(str(tmp_path / "data"), split=Split(0.25))
         assert loaded["train"].features["label"].names == classes
         paths = {split: [row["image"]["path"] for row in rows] for split, rows in loaded.items()}
         assert (
@@ -106,14 +111,14 @@ class TestSources:
 
     def test_names_decide_about_labels_that_are_strings(self, tmp_path):
         source = self.parquet(tmp_path / "d", ["tench", "church", "tench"] * 4, Value("string"))
-        splits = load_source(source, validation_fraction=0.25, label_names=["tench", "church"])
+        splits = load_source(source, Columns(class_names=["tench", "church"]), Split(0.25))
         names = splits["train"].features["label"].names
         assert names == ["tench", "church"]
         assert sum(splits["train"]["label"]) + sum(splits["validation"]["label"]) == 4
         with pytest.raises(
             UsageError, match=r"the labels \['church'\]; valid are \['tench', 'dog'\]"
         ):
-            load_source(source, label_names=["tench", "dog"])
+            load_source(source, Columns(class_names=["tench", "dog"]))
 
     @pytest.mark.parametrize("kind", ["Image", "struct", "binary"])
     def test_a_folder_of_parquet_files(self, tmp_path, image_folder, kind):
@@ -213,21 +218,18 @@ class TestSources:
             UsageError, match=r"no image column. Its columns are \['x', 'y'\]; name one with"
         ):
             load_source(str(tmp_path))
-        with pytest.raises(UsageError, match="image_column 'z' is not a column"):
-            load_source(str(tmp_path), image_column="z", label_column="y")
+        with pytest.raises(UsageError, match="columns.image 'z' is not a column"):
+            load_source(str(tmp_path), Columns("z", "y"))
         with pytest.raises(UsageError, match="holds Value.*, not images"):
-            load_source(str(tmp_path), image_column="x", label_column="y")
+            load_source(str(tmp_path), Columns("x", "y"))
 
     def test_one_of_several_label_columns_is_asked_for(self, tmp_path):
         source = self.parquet(tmp_path / "d", [0, 1], target=[1, 0])
         with pytest.raises(UsageError, match=r"several label columns, \['label', 'target'\]"):
             load_source(source)
-        assert (
-            load_source(source, label_column="target", validation_fraction=0.5)["train"].num_rows
-            == 1
-        )
+        assert load_source(source, Columns(label="target"), Split(0.5))["train"].num_rows == 1
 
-    @pytest.mark.parametrize("streaming", [False, True])
+    @pytest.mark.parametrize("streaming", [None, Streaming()])
     def test_one_of_several_configurations(self, tmp_path, processor, streaming):
         configs = [
             {
@@ -302,7 +304,10 @@ class TestTransforms:
 
     def test_size_mean_and_std_can_be_set(self, image_folder, processor):
         data = module(
-            image_folder, processor, image_size=8, mean=[0.1, 0.2, 0.3], std=[1.0, 1.0, 1.0]
+            image_folder,
+            processor,
+            image_size=8,
+            normalization=Normalization([0.1, 0.2, 0.3], [1.0, 1.0, 1.0]),
         )
         data.setup("validate")
         batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))["pixel_values"]
@@ -323,7 +328,9 @@ class TestTransforms:
         assert output_size(half) == (16, 16)
 
     def test_augmentation_depends_on_seed_epoch_and_image_alone(self, image_folder, processor):
-        data = module(image_folder, processor, randaugment=2, random_erasing=0.5)
+        data = module(
+            image_folder, processor, augmentation=Augmentation(randaugment=2, random_erasing=0.5)
+        )
         data.setup("fit")
         images = data.train_dataloader().dataset
         torch.manual_seed(1)
@@ -343,7 +350,7 @@ class TestTransforms:
         from tests.conftest import quiet_trainer
         from vitprune.model import ViTClassifier
 
-        data = module(image_folder, processor, **options)
+        data = module(image_folder, processor, augmentation=Augmentation(**options))
         model = ViTClassifier(
             architecture={"model_type": "vit", "image_size": 16, "hidden_size": 12},
             labels=["a", "b"],
@@ -362,7 +369,7 @@ class TestTransforms:
 
 
 def test_loaders_can_be_handed_to_a_worker_that_is_not_a_fork(image_folder, processor):
-    data = module(image_folder, processor, randaugment=1)
+    data = module(image_folder, processor, augmentation=Augmentation(randaugment=1))
     data.setup("fit")
     for loader in (data.train_dataloader(), data.val_dataloader()):
         images = pickle.loads(pickle.dumps(loader.dataset))
@@ -430,12 +437,12 @@ class TestOrder:
 
     @pytest.mark.parametrize("seed", [1, None])
     def test_ranks_share_without_repeating(self, seed):
-        shares = [[i for _, i in self.sampler(seed=seed, rank=r, world_size=3)] for r in range(3)]
+        shares = [[i for _, i in self.sampler(seed=seed, share=Share(r, 3))] for r in range(3)]
         everything = [i for share in shares for i in share]
         assert len(everything) == len(set(everything))
         assert len(everything) == (21 if seed else 23)
         assert [len(s) for s in shares] == [
-            len(self.sampler(seed=seed, rank=r, world_size=3)) for r in range(3)
+            len(self.sampler(seed=seed, share=Share(r, 3))) for r in range(3)
         ]
 
 
@@ -444,7 +451,6 @@ def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
     options = {
         "batch_size": batch_size,
         "workers": 0,
-        "world_size": ranks,
         "shuffle": False,
         "start": Position(),
         "buffer": 1,
@@ -455,9 +461,12 @@ def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
             UsageError,
             match=f"the validation split has {images} images, fewer than the {ranks} processes",
         ):
-            make_loader(range(images), samples, rank=0, **options)
+            make_loader(range(images), samples, share=Share(0, ranks), **options)
         return
-    loaders = [make_loader(range(images), samples, rank=rank, **options) for rank in range(ranks)]
+    loaders = [
+        make_loader(range(images), samples, share=Share(rank, ranks), **options)
+        for rank in range(ranks)
+    ]
     assert len({len(loader) for loader in loaders}) == 1
     assert sorted(
         index for loader in loaders for batch in loader.batch_sampler for _, index in batch
@@ -470,15 +479,33 @@ def test_every_rank_evaluates_as_many_batches(images, batch_size, ranks):
     [
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"num_workers": -1}, "num_workers must be at least 0, not -1"),
-        ({"crop_scale": (0.8, 0.2)}, "crop_scale"),
-        ({"random_erasing": 1.5}, "probability"),
-        ({"mixup": -1.0}, "negative"),
         ({"on_bad_image": "ignore"}, "'error' or 'skip'"),
     ],
 )
 def test_impossible_settings(options, message):
     with pytest.raises(UsageError, match=message):
         ImageData("digits", "digits", **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            lambda: Augmentation(crop_scale=(0.8, 0.2)),
+            r"augmentation.crop_scale must be two ascending numbers in \(0, 1\], not \[0.8, 0.2\]",
+        ),
+        (
+            lambda: Augmentation(random_erasing=1.5),
+            r"augmentation.random_erasing must be a probability in \[0, 1\], not 1.5",
+        ),
+        (lambda: Augmentation(mixup=-1.0), "augmentation.mixup must be at least 0, not -1.0"),
+        (lambda: Split(1.0), "split.validation_fraction must lie between 0 and 1, not 1.0"),
+        (lambda: Streaming(0), "streaming.shuffle_buffer must be at least 1, not 0"),
+    ],
+)
+def test_impossible_groups_of_settings(settings, message):
+    with pytest.raises(UsageError, match=message):
+        settings()
 
 
 def test_the_largest_number_of_images_is_a_fixed_choice(processor):
@@ -504,6 +531,6 @@ def test_imagenette():
         "train": 9469,
         "validation": 3925,
     }
-    assert len(data.label_names) == 10
+    assert len(data.class_names) == 10
     batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))
     assert batch["pixel_values"].shape == (8, 3, 224, 224)

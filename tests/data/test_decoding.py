@@ -10,9 +10,11 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vf
 from transformers import ViTImageProcessor
 
-from vitprune.data.augmentation import Augmentation, TrainingTransform, flip_where
+from vitprune.data.augmentation import Augmentation
+from vitprune.data.bad_images import BadImage
 from vitprune.data.decoding import EncodedImage, UnreadableImageError
-from vitprune.data.loading import BadImage, ImageSamples
+from vitprune.data.row_samples import ImageSamples
+from vitprune.data.training_transform import TrainingTransform, flip_where
 
 
 def photo(width=60, height=40, seed=0):
@@ -145,23 +147,15 @@ def test_a_missing_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("cell", [None, {"bytes": None, "path": None}])
 def test_an_empty_cell_is_refused(cell):
-    with pytest.raises(UnreadableImageError, match="there is none"):
+    with pytest.raises(UnreadableImageError, match="empty image cell"):
         EncodedImage(cell)
     bad = ImageSamples(lambda image: {}, 0, "train").make(cell, 0, (1, 7), "row 7")
-    assert bad == BadImage("row 7 of the train split is not a readable image: there is none")
+    assert bad == BadImage("row 7 of the train split is not a readable image: empty image cell")
 
 
 def training(size=32, **changes):
-    options = {
-        "crop_scale": (0.5, 1.0),
-        "horizontal_flip": True,
-        "randaugment": 0,
-        "random_erasing": 0.0,
-    }
     processor = ViTImageProcessor(size={"height": size, "width": size})
-    return TrainingTransform(
-        processor, Augmentation(**{**options, "mixup": 0.0, "cutmix": 0.0, **changes})
-    )
+    return TrainingTransform(processor, Augmentation(**changes))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.hub import revision, serving
 from vitprune.data.opening import CONVERSION
 
 LOAD = """
+from vitprune.data import Columns
 from vitprune.data.sources import load_source
 from vitprune.data.streaming import load_streams
 from vitprune.errors import UsageError
@@ -21,7 +22,7 @@ source = "someone/pictures"
 for subset in ("small", None, "smal", "huge"):
     try:
         print([(name, len(split)) for name, split in load_source(source, subset=subset).items()])
-        print([(name, len(split)) for name, split in load_streams(source, None, None, None, {}, subset).items()])
+        print([(name, len(split)) for name, split in load_streams(source, Columns(), {}, subset).items()])
     except UsageError as error:
         print(error)
 """
@@ -70,7 +71,7 @@ def test_a_data_set_that_is_a_script_is_read_from_the_conversion_of_the_hub(scri
     assert in_memory == streamed == "[('train', 20), ('validation', 10)]"
     valid = "data.subset must be one of the configurations of 'someone/pictures', ['huge', 'large', 'small']"
     assert (without, wrong) == (f"{valid}, not None.", f"{valid}, not 'smal'.")
-    assert "of 'huge' the hub keeps the first part alone" in partial
+    assert "the hub has converted only the first part of 'huge'" in partial
 
 
 def test_a_run_by_names_on_the_hub(script, tmp_path):

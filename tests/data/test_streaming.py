@@ -12,11 +12,12 @@ from PIL import Image
 
 from tests.conftest import TINY
 from tests.interrupted import assert_same, train
-from vitprune.data import ImageData
-from vitprune.data.image_streams import TrainingStream
-from vitprune.data.loading import ImageSamples
+from vitprune.data import Augmentation, Columns, ImageData, Streaming
+from vitprune.data.evaluation_transform import EvaluationTransform
+from vitprune.data.row_samples import ImageSamples
+from vitprune.data.share import Share
 from vitprune.data.streaming import load_streams
-from vitprune.data.transforms import EvaluationTransform
+from vitprune.data.training_stream import TrainingStream
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Cubic, IterativePruning
@@ -52,7 +53,7 @@ def module(source, **options):
     return ImageData(
         source,
         "digits",
-        **{"batch_size": 6, "num_workers": 0, "streaming": True, "shuffle_buffer": 10, **options},
+        **{"batch_size": 6, "num_workers": 0, "streaming": Streaming(10), **options},
     )
 
 
@@ -97,11 +98,11 @@ def test_validation_is_served_whole_and_in_its_order(shards, workers):
 def test_ranks_share_without_repeating(shards, ranks):
     """Shard by shard where their number allows it, else image by image."""
     data = module(shards)
-    split = load_streams(shards, None, None, None, {})["train"]
+    split = load_streams(shards, Columns(), {})["train"]
     samples = ImageSamples(EvaluationTransform(data.image_processor), 42, "train")
     shares = []
     for rank in range(ranks):
-        stream = TrainingStream(split, samples, 4, rank, ranks, buffer=8)
+        stream = TrainingStream(split, samples, 4, Share(rank, ranks), buffer=8)
         batches = [batch for batch, _ in zip(stream, range(len(stream)), strict=False)]
         assert len(batches) == SHARDS * ROWS // ranks // 4
         shares.append([int(image[0, 0, 0]) for batch in batches for image in batch["pixel_values"]])
@@ -113,7 +114,9 @@ def run(folder, source, after_batches=-1, ckpt=None, workers=0):
     model = ViTClassifier(
         architecture={"model_type": "vit", **TINY}, labels=["even", "odd"], learning_rate=1e-2
     )
-    data = module(source, num_workers=workers, random_erasing=0.5, mixup=0.2)
+    data = module(
+        source, num_workers=workers, augmentation=Augmentation(random_erasing=0.5, mixup=0.2)
+    )
     pruning = IterativePruning(Cubic(0.8, end=1))
     return train(folder, model, data, pruning, after_batches, ckpt, every_n_steps=1, max_epochs=3)
 
@@ -134,7 +137,7 @@ def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, w
 def test_a_resume_with_other_workers_is_refused(tmp_path, shards):
     assert run(tmp_path, shards, 5, workers=2) is None
     with pytest.raises(
-        UsageError, match=r"read by 2 workers, and here are 0: resume with data.num_workers 2"
+        UsageError, match=r"read by 2 workers, but this run has 0. Resume with data.num_workers 2"
     ):
         run(tmp_path, shards, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"))
 
@@ -165,12 +168,17 @@ def test_webdataset_tars(tmp_path):
                         entry = tarfile.TarInfo(f"{number:04}.{suffix}")
                         entry.size = len(content)
                         tar.addfile(entry, io.BytesIO(content))
-    with pytest.raises(UsageError, match="how many images train"):
+    with pytest.raises(UsageError, match="number of images of the train split .* is unknown"):
         module(str(tmp_path)).setup("fit")
     counts = {"train": 24, "validation": 24}
-    with pytest.raises(UsageError, match="set data.label_names"):
+    with pytest.raises(UsageError, match="Set data.columns.class_names"):
         module(str(tmp_path), max_images=counts).setup("fit")
-    data = module(str(tmp_path), max_images=counts, label_names=["even", "odd"], num_workers=2)
+    data = module(
+        str(tmp_path),
+        max_images=counts,
+        columns=Columns(class_names=["even", "odd"]),
+        num_workers=2,
+    )
     data.setup("fit")
     assert sorted(flat(epoch(data, data.train_dataloader()))) == list(range(24))
     assert flat(epoch(data, data.val_dataloader())) == list(range(24))
@@ -197,7 +205,7 @@ def test_labels_that_there_are_no_names_for(tmp_path, wrong):
         rows.cast_column("image", ImageFeature()).to_parquet(
             tmp_path / f"{split}-00000-of-00001.parquet"
         )
-    data = module(str(tmp_path), batch_size=4, label_names=["zero", "one"])
+    data = module(str(tmp_path), batch_size=4, columns=Columns(class_names=["zero", "one"]))
     data.setup("fit")
     with pytest.raises(
         UsageError,

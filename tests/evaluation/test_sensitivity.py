@@ -24,7 +24,7 @@ from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from tests.pruning.test_axes import CRITERIA, GRANULARITIES
 from vitprune.cli.main import main
 from vitprune.cli.measuring_trainer import MeasuringTrainer
-from vitprune.data import ImageData
+from vitprune.data import ImageData, Streaming
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 from vitprune.evaluation import sensitivity
@@ -443,7 +443,10 @@ class TestCommand:
     def test_results_of_other_images_are_refused(self, tmp_path, capsys):
         arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=role", f"--output={tmp_path}"]
         main(["sensitivity", *arguments])
-        for other in ("--data.mean=[0.1,0.1,0.1]", "--data.validation_fraction=0.2"):
+        for other in (
+            "--data.normalization.mean=[0.1,0.1,0.1]",
+            "--data.split.validation_fraction=0.2",
+        ):
             with pytest.raises(SystemExit):
                 main(["sensitivity", *arguments, other])
             assert "results of another setting: data is" in capsys.readouterr().err
@@ -565,7 +568,7 @@ def test_dense_is_measured_too(tmp_path):
 def test_criteria_learn_from_the_first_images_of_a_stream(tmp_path):
     for split, images in load_source("digits").items():
         images.to_parquet(tmp_path / f"{split}.parquet")
-    data = ImageData(str(tmp_path), "digits", streaming=True, num_workers=0)
+    data = ImageData(str(tmp_path), "digits", streaming=Streaming(), num_workers=0)
     assert len(data.calibration_dataloader().dataset) < len(data.splits["train"])
     model = ViTClassifier("digits")
     layers = LayerSelection(blocks=[0], roles=["query"]).select(model)

@@ -16,7 +16,7 @@ import vitprune
 from tests.checkpoints import read_raw
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.benchmark.candidates import image_shape
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 from vitprune.errors import UsageError
 from vitprune.export import export_checkpoint
 from vitprune.export.card import model_card
@@ -373,7 +373,7 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
     torch.manual_seed(0)
     model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)])
     options = {"max_images": {"train": 64, "validation": 50}, "num_workers": 0, "batch_size": 10}
-    data = ImageData("digits", str(pretrained), mixup=0.8, **options)
+    data = ImageData("digits", str(pretrained), augmentation=Augmentation(mixup=0.8), **options)
     pruning, saved = IterativePruning(OneShot(0.5)), RunCheckpoints()
     quiet_trainer(
         tmp_path, callbacks=[pruning, saved], enable_checkpointing=True, max_epochs=1

@@ -5,7 +5,7 @@ from torch.nn.utils import prune
 from transformers import ResNetConfig, ResNetModel
 
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
@@ -242,7 +242,9 @@ def test_it_learns_and_logs(tmp_path, options):
     )
     names = set(model.state_dict())
     trainer = quiet_trainer(tmp_path, max_epochs=6)
-    trainer.fit(model, digits(batch_size=32, crop_scale=(0.9, 1.0), horizontal_flip=False))
+    trainer.fit(
+        model, digits(batch_size=32, augmentation=Augmentation((0.9, 1.0), horizontal_flip=False))
+    )
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/top5"} <= set(logged)
     assert logged["train/accuracy"] > 0.3

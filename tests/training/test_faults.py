@@ -196,8 +196,7 @@ def streamed(tmp_path):
             )
     stream = [
         f"--data.source={tmp_path / 'shards'}",
-        "--data.streaming=true",
-        "--data.shuffle_buffer=6",
+        "--data.streaming.shuffle_buffer=6",
     ]
     return [*stream, "--trainer.max_epochs=3"]
 

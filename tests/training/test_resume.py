@@ -16,7 +16,7 @@ from lightning import Callback, seed_everything
 from tests.checkpoints import read_raw
 from tests.conftest import TINY, quiet_trainer
 from tests.interrupted import assert_same, train
-from vitprune.data import ImageData
+from vitprune.data import Augmentation, ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -80,7 +80,7 @@ def run(
         batch_size=batch_size,
         num_workers=workers,
         max_images={"train": 16 * STEPS + 3, "validation": 40},
-        **{"mixup": 0.2, "cutmix": 0.5, "random_erasing": 0.5, "randaugment": 1},
+        augmentation=Augmentation(mixup=0.2, cutmix=0.5, random_erasing=0.5, randaugment=1),
     )
     pruning = pruning or IterativePruning(Cubic(0.8, end=2))
     options = {"max_epochs": 4, "gradient_clip_val": 1.0, **options}

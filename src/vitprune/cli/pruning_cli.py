@@ -92,7 +92,7 @@ class PruningCLI(LightningCLI):
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
         parser.add_lightning_class_args(PredictionsCSV, "predictions")
-        parser.link_arguments("data.label_names", "model.labels", apply_on="instantiate")
+        parser.link_arguments("data.class_names", "model.labels", apply_on="instantiate")
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to uint8 pixels: torchvision's decoder where it gives what PIL gives, only faster."""
+"""Decode image files to uint8 pixels: with torchvision where it gives PIL's pixels, only faster."""
 
 import contextlib
 import io
@@ -15,11 +15,11 @@ from transformers.image_transforms import convert_to_rgb
 
 ORIENTATION = 0x0112  # EXIF: from 5 on, width and height are exchanged
 TORCHVISION = {(form, mode) for form in ("JPEG", "MPO", "PNG") for mode in ("RGB", "L")}
-SCALES = (8, 4, 2)  # that a JPEG decoder leaves out pixels by, in the frequency domain
+SCALES = (8, 4, 2)  # factors by which JPEG decoders shrink in the frequency domain
 
 
 class UnreadableImageError(ValueError):
-    """An image that is damaged, of no known format, or of pixels that make no picture."""
+    """An image that is damaged, of unknown format, or whose pixels are no colours."""
 
 
 @contextlib.contextmanager
@@ -27,17 +27,14 @@ def _readable() -> Iterator[None]:
     """Turn what the two decoders raise into one exception."""
     try:
         yield
-    except (
-        UnidentifiedImageError
-    ) as error:  # which names an object in memory, another one each time
+    except UnidentifiedImageError as error:  # its text names a different object each time
         raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(str(error).splitlines()[0]) from error
 
 
 class EncodedImage:
-    """An image of which only the header has been read, so that pixels nobody needs are never
-    decoded.
+    """An image of which only the header is read until its pixels are needed.
 
     Args:
         image: An undecoded `datasets` image, `bytes` or `path`; None for an empty cell of a table.
@@ -54,10 +51,10 @@ class EncodedImage:
     @_readable()
     def __init__(self, image: dict | None) -> None:
         if image is None or (image["bytes"] is None and image["path"] is None):
-            raise ValueError("there is none")
-        self.data = (
-            image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-        )
+            raise ValueError("empty image cell")
+        self.data = image["bytes"]
+        if self.data is None:
+            self.data = Path(image["path"]).read_bytes()
         self.file = Image.open(io.BytesIO(self.data))
         self.width, self.height = self.file.size
         if self.file.getexif().get(ORIENTATION, 1) >= 5:
@@ -65,25 +62,25 @@ class EncodedImage:
 
     @_readable()
     def decode(self) -> Tensor:
-        """Return all pixels, upright and in RGB, uint8 (3, H, W); of an animation, the first
-        picture.
+        """Return all pixels, upright and in RGB, uint8 (3, H, W).
 
-        What is transparent becomes white, as `transformers` makes it.
+        An animation gives its first frame. Transparent pixels become white, as in `transformers`.
         """
-        if (
-            self.file.format,
-            self.file.mode,
-        ) in TORCHVISION and "transparency" not in self.file.info:
+        kind = (self.file.format, self.file.mode)
+        if kind in TORCHVISION and "transparency" not in self.file.info:
             data = torch.frombuffer(bytearray(self.data), dtype=torch.uint8)
             pixels = decode_image(data, mode=ImageReadMode.RGB, apply_exif_orientation=True)
-            if pixels.dtype == torch.uint8:  # and not a PNG of 16 bits a channel
+            if pixels.dtype == torch.uint8:  # a PNG may have 16 bits per channel
                 return pixels
         pixels = convert_to_rgb(_eight_bits(ImageOps.exif_transpose(self.file)), return_numpy=True)
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     @_readable()
     def decode_smaller(self, factor: float) -> Tensor:
-        """Return the image scaled down by 1, 2, 4 or 8, at most by `factor`, as far as its format allows that for free."""
+        """Return the image scaled down by 1, 2, 4 or 8, at most by `factor`.
+
+        Only formats that decode a smaller image for free (JPEG) are scaled down.
+        """
         scale = next((scale for scale in SCALES if scale <= factor), 1)
         if scale == 1 or self.file.format not in ("JPEG", "MPO"):
             return self.decode()
@@ -93,7 +90,7 @@ class EncodedImage:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16 bits a pixel down to 8, which PIL's own conversion would clip to white instead."""
+    """Scale 16 bits per pixel down to 8; PIL's own conversion would clip them to white."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):

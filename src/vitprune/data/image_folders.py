@@ -1,4 +1,4 @@
-"""Folders of images: which files make up which split."""
+"""Image folders: the files of each split."""
 
 import glob
 from pathlib import Path
@@ -11,12 +11,11 @@ DATA_FILES = {".parquet", ".arrow", ".tar", ".zip", ".csv", ".json", ".jsonl", "
 
 
 def files_by_split(folder: Path) -> dict[str, str] | None:
-    """Return a pattern of the files of each split of a folder of class folders; None if the folder
-    holds something else.
+    """Return a glob pattern per split of a folder of class folders, None for other folders.
 
-    `datasets` by itself would look for the names of splits in whole paths: a class `bullet_train`
-    would be training images. Here the folders at the top alone say what a split is, if there are
-    folders in one of them; else all images are `train`.
+    `datasets` looks for the names of splits in whole paths, so a class `bullet_train` would be
+    training images. Here a split is a folder at the top level that contains folders; without one,
+    all images are `train`.
     """
     suffixes = {path.suffix.lower() for path in folder.rglob("*")}
     if suffixes & DATA_FILES or not suffixes & set(Image.registered_extensions()):

@@ -1,26 +1,46 @@
-"""Loaders: which process serves which images, and how many workers read them."""
+"""Loaders of one process's share of a split, from rows or from a stream."""
 
 import itertools
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from vitprune.data.image_streams import EvaluationStream, ImageStream, StreamLoader, TrainingStream
-from vitprune.data.loading import (
-    EpochSampler,
-    ImageSamples,
-    LabelledImages,
-    Position,
-    ResumableLoader,
-    collate,
-)
+from vitprune.data.evaluation_stream import EvaluationStream
+from vitprune.data.position import Position
+from vitprune.data.row_samples import ImageSamples, LabelledImages, collate
+from vitprune.data.sampler import EpochSampler
+from vitprune.data.share import Share
 from vitprune.data.streaming import StreamedSplit
+from vitprune.data.training_stream import TrainingStream
 from vitprune.errors import UsageError
 
-MAX_WORKERS = 8  # more than this per process gains nothing for 224 px images
+MAX_WORKERS = 8  # more per process are no faster for images of 224 pixels
+
+
+class ResumableLoader(DataLoader):
+    """A loader that tells Lightning it can resume within an epoch.
+
+    Its own state is empty, as the data module stores the position.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Do nothing."""
+
+
+class StreamLoader(ResumableLoader):
+    """A loader of one epoch of an endless stream."""
+
+    def __iter__(self) -> Any:
+        batches: Iterable[Any] = super().__iter__()
+        return itertools.islice((batch for batch in batches if batch is not None), len(self))
 
 
 def make_loader(
@@ -29,49 +49,50 @@ def make_loader(
     *,
     batch_size: int,
     workers: int,
-    rank: int,
-    world_size: int,
+    share: Share,
     shuffle: bool,
     start: Position,
     buffer: int,
 ) -> DataLoader:
-    """Return batches of one process's share of a split.
+    """Return a loader of one process's share of a split.
 
     Args:
         images: The split.
-        samples: Makes its images ready.
-        batch_size: Images in a batch; when shuffling, an incomplete last one is left out, else see
-            `even_batch_size`.
-        workers: Processes that decode, at most one for each shard of a stream; 0 decodes in this
-            one.
-        rank: This process, in [0, world_size).
-        world_size: Number of processes.
-        shuffle: Serve them in an order that depends on the seed of the samples and the epoch; else
-            in their own.
-        start: Where to begin; a stream has a state of its own.
+        samples: Decodes and transforms.
+        batch_size: Images in a batch. When shuffling, an incomplete last batch is left out;
+            otherwise see `Share.even_batch_size`.
+        workers: Processes that decode, at most one per shard of a stream; 0 decodes in this one.
+        share: Share of this process.
+        shuffle: Serve the images in an order that depends on the seed of `samples` and the epoch;
+            otherwise in their own.
+        start: Where to start; a stream has a state of its own.
         buffer: Images of a stream that are shuffled among themselves.
 
     Raises:
         UsageError: If there are fewer images than processes.
 
     """
-    if len(images) < world_size:
+    if len(images) < share.world_size:
         raise UsageError(
-            f"the {samples.name} split has {len(images)} images, fewer than the {world_size} "
-            "processes."
+            f"the {samples.name} split has {len(images)} images, fewer than the "
+            f"{share.world_size} processes."
         )
     if not shuffle:
-        batch_size = even_batch_size(len(images), batch_size, world_size)
+        batch_size = share.even_batch_size(len(images), batch_size)
     if isinstance(images, StreamedSplit):
-        share = (images, samples, batch_size, rank, world_size)
-        stream: ImageStream = (
-            TrainingStream(*share, buffer) if shuffle else EvaluationStream(*share)
+        stream: TrainingStream | EvaluationStream = EvaluationStream(
+            images, samples, batch_size, share
         )
+        if shuffle:
+            stream = TrainingStream(images, samples, batch_size, share, buffer)
         return StreamLoader(stream, batch_size=None, **_reading(min(workers, stream.readers)))
     labelled = LabelledImages(images, samples)
-    seed = samples.seed if shuffle else None
     sampler = EpochSampler(
-        labelled, seed=seed, batch_size=batch_size, rank=rank, world_size=world_size, start=start
+        labelled,
+        seed=samples.seed if shuffle else None,
+        batch_size=batch_size,
+        share=share,
+        start=start,
     )
     return ResumableLoader(
         labelled,
@@ -84,34 +105,22 @@ def make_loader(
     )
 
 
-def even_batch_size(images: int, batch_size: int, world_size: int) -> int:
-    """Return the batch size, or the next one with which every process gets as many batches, though
-    one image more or less.
-
-    A process with one batch more than the others would wait for them for ever, if the model is
-    sharded over all of them.
-    """
-    fewest, left = divmod(images, world_size)
-    return next(size for size in itertools.count(batch_size) if not left or fewest % size)
-
-
 def _reading(workers: int) -> dict[str, Any]:
     return {
         "num_workers": workers,
         "pin_memory": torch.cuda.is_available(),
         "worker_init_fn": leave_process_group,
-        "generator": torch.Generator().manual_seed(
-            0
-        ),  # or each new iterator would draw from the global generator
+        # without it each new iterator would draw from the global generator
+        "generator": torch.Generator().manual_seed(0),
     }
 
 
 def leave_process_group(worker: int) -> None:
-    """Let a worker live through a Ctrl-C or SIGTERM to the whole process group: the main process answers it."""
+    """Keep a signal to the process group from a worker: the main process handles it."""
     os.setpgrp()
 
 
 def usual_workers() -> int:
-    """Return a worker for each core that this process may use, within reason."""
+    """Return the default number of workers: one per available core, up to `MAX_WORKERS`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(MAX_WORKERS, cores or 1)

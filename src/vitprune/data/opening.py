@@ -12,25 +12,28 @@ from vitprune.assets import local_folder
 from vitprune.data.image_folders import files_by_split
 from vitprune.errors import UsageError
 
-CONVERSION = "refs/convert/parquet"  # the branch of a public data set to which the hub writes it as parquet files
+CONVERSION = "refs/convert/parquet"  # the hub's branch with a data set as parquet files
 
 
 def open_source(
-    source: str, subset: str | None, streaming: bool = False
+    source: str, subset: str | None, *, streaming: bool = False
 ) -> DatasetDict | IterableDatasetDict:
     """Return the splits of a source.
 
+    Args:
+        source: Local folder or hub name.
+        subset: Configuration of a data set that has several.
+        streaming: Read without a download of the whole.
+
     Raises:
-        UsageError: In one line, if that is impossible.
+        UsageError: If the source cannot be loaded.
 
     """
     try:
         return open_with(datasets.load_dataset, source, subset, streaming=streaming)
     except UsageError:
         raise
-    except (
-        Exception
-    ) as error:  # the library raises a dozen unrelated types for "not there" and "no network"
+    except Exception as error:  # the library raises a dozen unrelated types
         if several := re.search(r"available[^:]*: (\[.*\])", str(error), re.IGNORECASE):
             raise _wrong_subset(source, subset, several[1]) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -45,15 +48,14 @@ def open_source(
 def open_with(
     opener: Callable[..., Any], source: str, subset: str | None, **options: object
 ) -> Any:
-    """Call a function of `datasets`, `load_dataset` or one with its arguments, for a folder or a
-    hub name.
+    """Call `load_dataset`, or a function with its arguments, for a folder or a hub name.
 
-    Data sets that are a script cannot be opened by `datasets` from 4.0 on; of these it opens the
-    hub's conversion.
+    `datasets` 4.0 and later does not open data sets that are a script; of these the hub's
+    conversion to parquet is opened.
     """
     folder = local_folder(source, "data.source")
     if folder and subset and subset not in datasets.get_dataset_config_names(str(folder)):
-        subset = None  # a folder without configurations would refuse it
+        subset = None  # a folder without configurations refuses any
     if folder and (files := files_by_split(folder)):
         options["data_files"] = files
     elif not folder and _is_script(source):
@@ -70,7 +72,7 @@ def _is_script(source: str) -> bool:
 
 
 def _converted(source: str, subset: str | None) -> str:
-    """Return the folder of a configuration in the conversion, whose files are CONFIGURATION/SPLIT/NUMBER.parquet."""
+    """Return the folder of a configuration: files are CONFIGURATION/SPLIT/NUMBER.parquet."""
     files = [
         path.split("/")
         for path in HfApi().list_repo_files(source, revision=CONVERSION, repo_type="dataset")
@@ -82,8 +84,8 @@ def _converted(source: str, subset: str | None) -> str:
         raise _wrong_subset(source, subset, str(folders))
     if any(path[0] == subset and path[1].startswith("partial-") for path in files):
         raise UsageError(
-            f"data.source {source!r} is a script, and of {subset!r} the hub keeps the first part "
-            "alone as files."
+            f"data.source {source!r} is a script, and the hub has converted only the first part of "
+            f"{subset!r} to parquet."
         )
     return subset
 

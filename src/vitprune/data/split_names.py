@@ -1,4 +1,4 @@
-"""What sources call their splits."""
+"""The names that sources give to their splits."""
 
 from collections.abc import Container
 
@@ -10,5 +10,5 @@ SPLIT_NAMES = {
 
 
 def find_split(names: Container[str], split: str) -> str | None:
-    """Return which of a source's names stands for its split `train`, `validation` or `test`; None if none does."""
+    """Return the source's name for `train`, `validation` or `test`, None if it has none."""
     return next((name for name in SPLIT_NAMES[split] if name in names), None)

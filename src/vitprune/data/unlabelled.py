@@ -1,4 +1,4 @@
-"""Images that have no labels yet."""
+"""Folders of images to predict."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from vitprune.errors import UsageError
 
 
 def find_images(folder: str | None) -> list[Path]:
-    """Return the image files in a folder and below, sorted.
+    """Return the image files in a folder and its subfolders, sorted.
 
     Raises:
-        UsageError: If there is no such folder, or none in it.
+        UsageError: If there is no such folder, or no image in it.
 
     """
     root = Path(folder or "").expanduser()

@@ -65,4 +65,4 @@ def predict(dense: nn.Module, pruned: nn.Module, data: ImageData, images: int) -
         labels += batch["labels"].tolist()
         for net, mine in zip(nets, guesses, strict=True):
             mine += net(pixel_values=batch["pixel_values"]).logits.argmax(dim=1).tolist()
-    return Predictions(labels, *guesses, data.label_names or [])
+    return Predictions(labels, *guesses, data.class_names or [])

@@ -1,0 +1,86 @@
+"""The image and the label column of a table, whatever the source calls them."""
+
+from dataclasses import dataclass
+
+from datasets import ClassLabel, Dataset, Image, Value
+
+from vitprune.errors import UsageError
+
+LABEL_COLUMNS = ("label", "labels", "class", "target", "fine_label", "cls")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of columns and classes.
+
+    Args:
+        image: Column of the images; inferred if there is only one of that type.
+        label: Column of the labels; inferred if one is a `ClassLabel` or has a usual name.
+        class_names: Names of the classes in the order of their numbers, if the source has none.
+
+    """
+
+    image: str | None = None
+    label: str | None = None
+    class_names: list[str] | None = None
+
+
+def normalise_columns(split: Dataset, source: str, columns: Columns) -> Dataset:
+    """Keep the image and the label column, as `image` (undecoded) and `label`.
+
+    Raises:
+        UsageError: If a column is missing, ambiguous, or holds no images.
+
+    """
+    image = columns.image or _find_image_column(split, source)
+    label = columns.label or _find_label_column(split, source)
+    for name, column in (("image", image), ("label", label)):
+        if column not in split.column_names:
+            raise UsageError(
+                f"data.columns.{name} {column!r} is not a column of {source!r}. Valid are "
+                f"{split.column_names}."
+            )
+    split = split.select_columns([image, label])
+    renamed = {column: name for name, column in (("image", image), ("label", label))}
+    split = split.rename_columns({old: new for old, new in renamed.items() if old != new})
+    if not _holds_images(split.features["image"]):
+        raise UsageError(
+            f"column {image!r} of {source!r} holds {split.features['image']}, not images."
+        )
+    return split.cast_column("image", Image(decode=False))
+
+
+def _holds_images(feature: object) -> bool:
+    """Return whether a column holds images, also in files that `datasets` did not write.
+
+    Those keep an image as a struct of bytes and path, or as bytes.
+    """
+    encoded = (isinstance(feature, dict) and "bytes" in feature) or feature == Value("binary")
+    return isinstance(feature, Image) or encoded
+
+
+def _find_image_column(split: Dataset, source: str) -> str:
+    found = [column for column, feature in split.features.items() if _holds_images(feature)]
+    return _only(found, "image", split, source)
+
+
+def _find_label_column(split: Dataset, source: str) -> str:
+    if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
+        raise UsageError(
+            f"the image folder {source!r} has one class only, or none: at least two folders, one a "
+            "class, must hold images, all at the same depth, for example train/cat/1.jpg and "
+            "train/dog/2.jpg."
+        )
+    typed = [name for name, feature in split.features.items() if isinstance(feature, ClassLabel)]
+    named = [name for name in LABEL_COLUMNS if name in split.features]
+    return _only(typed or named, "label", split, source)
+
+
+def _only(found: list[str], kind: str, split: Dataset, source: str) -> str:
+    if len(found) != 1:
+        problem = f"no {kind} column" if not found else f"several {kind} columns, {found}"
+        raise UsageError(
+            f"data.source {source!r} has {problem}. Its columns are {split.column_names}; name one "
+            f"with data.columns.{kind}."
+        )
+    return found[0]
