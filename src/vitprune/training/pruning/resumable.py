@@ -12,6 +12,7 @@ from vitprune.pruning.masks.sharding import snapshot
 from vitprune.pruning.method import Method
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.settings import describe, first_difference
+from vitprune.runs.checkpoint import PRUNING_FORMAT
 from vitprune.training.pruning.good_state import GoodState
 from vitprune.training.pruning.rewind import Rewind
 from vitprune.training.pruning.rounds import Round
@@ -74,6 +75,7 @@ class ResumablePruning(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return rounds, dense metrics and settings, in plain types (a checkpoint is loaded with `weights_only`)."""
         return {
+            "format": PRUNING_FORMAT,
             "rounds": [asdict(r) for r in self.rounds],
             "dense": dict(self.dense),
             "dense_zeros": self.dense_zeros,
