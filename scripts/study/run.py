@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from tables import LEARNING_RATES, TABLES
 from torch import Tensor, nn
 
-from vitprune.evaluation.measuring import fingerprint
+from vitprune.evaluation.fingerprint import fingerprint
 from vitprune.model.classes import find_classes
 from vitprune.model.loading import build_net
 

@@ -5,12 +5,15 @@ from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from pydantic import TypeAdapter
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
 from vitprune.figures.run import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 
 
@@ -64,6 +67,7 @@ def _add_figures(trainer: Trainer, run_folder: Path, report: dict[str, Any]) -> 
     """
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in figures_of(report, run_folder).items():
+            typed = TypeAdapter(RunReport).validate_python(report)
+            for name, figure in figures_of(typed, RunFolder(run_folder)).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

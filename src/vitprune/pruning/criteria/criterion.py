@@ -51,6 +51,7 @@ class Criterion(ABC):
         needs_gradients: Whether `observe` needs the gradients of the outputs.
         straight_through: Whether it learns from every step of the training, through `follow`; masks
             then let gradients pass to masked weights, which may come back.
+        is_random: Whether the scores are drawn at random.
         mends: Whether it changes the weights that are kept, through `mend`.
 
     """
@@ -61,6 +62,7 @@ class Criterion(ABC):
     needs_gradients: bool = False
     straight_through: bool = False
     mends: bool = False
+    is_random: bool = False
 
     @abstractmethod
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:

@@ -15,6 +15,7 @@ class Random(Criterion):
     after a resume.
     """
 
+    is_random = True
     reduction = "first"  # one draw a group: a sum of many would say more about the size of the group than about luck
 
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:
