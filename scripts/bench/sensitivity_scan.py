@@ -21,7 +21,8 @@ from lightning import Fabric
 from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
 from vitprune.evaluation.journal import Journal
-from vitprune.evaluation.measure import Score, measure
+from vitprune.evaluation.measure import measure
+from vitprune.evaluation.measurement import Outcome
 from vitprune.evaluation.replay import Batch
 from vitprune.evaluation.sensitivity import group_layers, plan
 from vitprune.pruning import LayerSelection, Method
@@ -43,7 +44,7 @@ class RandomImages:
 
 def scan(
     net: torch.nn.Module, images: RandomImages, sparsity: float, reuse: bool
-) -> tuple[float, dict[str, Score]]:
+) -> tuple[float, dict[str, Outcome]]:
     method = Method()
     layers = LayerSelection().select(net)
     measurements = list(

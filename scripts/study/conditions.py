@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from scripts.study.budget import Budget
-from vitprune.evaluation.measuring import fingerprint
+from vitprune.evaluation.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from pydantic import TypeAdapter
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
 from vitprune.figures.run import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
+from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 
@@ -56,6 +58,8 @@ def _add_figures(trainer: Trainer, run: RunFolder, report: dict[str, Any]) -> No
     """Add the curves of a run and the density of its layers to TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in figures_of(report, run.path).items():
+            for name, figure in figures_of(
+                TypeAdapter(RunReport).validate_python(report), run
+            ).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -1,26 +1,23 @@
 """The commands that take folders: they need no configuration, so they are dispatched before LightningCLI."""
 
 import inspect
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from rich.table import Table
 
 from vitprune.benchmark.candidates import Setting, contender, contenders_of, dense_of
 from vitprune.benchmark.results import print_speeds, save
 from vitprune.benchmark.speed import describe_machine, race
 from vitprune.cli.errors import explain
 from vitprune.errors import UsageError
-from vitprune.evaluation.measuring import show
-from vitprune.evaluation.tables import print_table
 from vitprune.export.formats import DTYPES
 from vitprune.export.load import load_stock
-from vitprune.reports import compare as comparison
-from vitprune.reports.report import write_report
+from vitprune.reports import compare as compare_runs
+from vitprune.reports import report as run_report
+from vitprune.runs.names import resolve, short_names
 
 
 def benchmark(
@@ -60,7 +57,7 @@ def benchmark(
     if threads:
         torch.set_num_threads(threads)
     setting = Setting(device, DTYPES[dtype], compile)
-    paths = _resolve(folders)
+    paths = resolve(folders)
     names = short_names(paths)
     found = [one for path in paths for one in contenders_of(path, names[path], setting)]
     dense = load_stock(Path(base)) if base else dense_of(paths[0])
@@ -72,120 +69,28 @@ def benchmark(
         print(f"benchmark.csv and benchmark.png are in {target}")
 
 
-def _resolve(folders: list[str]) -> list[Path]:
-    """Return the folders of a command line, each once."""
-    return list(dict.fromkeys(Path(folder).expanduser().resolve() for folder in folders))
-
-
-def short_names(folders: Collection[Path]) -> dict[Path, str]:
-    """Return a name for each folder: the end of its path, just long enough to tell it from the others."""
-    endings = {
-        folder: [str(Path(*folder.parts[-n:])) for n in range(1, len(folder.parts) + 1)]
-        for folder in folders
-    }
-    used = Counter(ending for several in endings.values() for ending in several)
-    return {
-        folder: next(ending for ending in several if used[ending] == 1)
-        for folder, several in endings.items()
-    }
-
-
 def compare(folders: list[str], output: str | None = None) -> None:
-    """Put finished runs, and sweeps, into one table and one figure.
+    """Compare finished runs and sweeps in one table and one figure.
 
     Args:
-        folders: Of runs (lightning_logs/version_N) and of sweeps; others are left out.
-        output: Folder for compare.csv and compare.png; by default `compare` beside the first
-            folder.
+        folders: Folders of runs (lightning_logs/version_N) and of sweeps; others are skipped.
+        output: Folder of compare.csv and compare.png; by default `compare` beside the first folder.
 
     """
-    paths = _resolve(folders)
-    rows = _read_what_can_be(paths)
-    print_table(_table(rows))
-    for difference in comparison.differences(rows):
-        print(f"not a fair comparison: {difference}.")
-    target = Path(output) if output else paths[0].parent / "compare"
-    show(target, "compare", {"compare": comparison.save(rows, target)})
-
-
-NUMBERS = (
-    "images seen",
-    "sparsity",
-    "of all",
-    "accuracy dense",
-    "just pruned",
-    "in the end",
-    "GFLOPs",
-    "latency ms (batch 1)",
-)
-
-
-def _table(rows: list[comparison.Row]) -> Table:
-    table = Table(
-        "run",
-        "kind",
-        caption="sparsity of the prunable and of all weights; accuracy on the validation images",
-    )
-    for column in NUMBERS:
-        table.add_column(column, justify="right")
-    for row in rows:
-        percentages = (
-            row.sparsity,
-            row.sparsity_total,
-            row.accuracy_dense,
-            row.accuracy_pruned,
-            row.accuracy,
-        )
-        cells = [_cell(row.images_seen, "{:,}"), *(_cell(value, "{:.2%}") for value in percentages)]
-        gflops = None if row.flops is None else row.flops / 1e9
-        table.add_row(
-            row.name, row.kind, *cells, _cell(gflops, "{:.3f}"), _cell(row.latency_ms, "{:.2f}")
-        )
-    return table
-
-
-def _read_what_can_be(paths: list[Path]) -> list[comparison.Row]:
-    """Return what there is to compare, and say what is left out."""
-    rows, left_out = [], []
-    names = short_names([comparison.run_of(path) for path in paths])
-    for path in paths:
-        try:
-            rows += comparison.read_folder(path, names[comparison.run_of(path)])
-        except UsageError as error:
-            left_out.append(str(error))
-    if not rows:
-        needed = (
-            f"{comparison.REPORT} and config.yaml) and of sweeps (with {comparison.sweep.RESULT}"
-        )
-        raise UsageError(
-            f"{'; '.join(left_out)}: compare takes folders of finished runs (with {needed})."
-        )
-    for reason in left_out:
-        print(f"left out: {reason}")
-    return rows
+    compare_runs.run(folders, output)
 
 
 def report(folders: list[str], output: str | None = None, images: int = 1000) -> None:
-    """Write a page of HTML about each finished run, one self-contained file.
+    """Write a self-contained HTML page about each finished run.
 
     Args:
-        folders: Of runs (lightning_logs/version_N).
-        output: The file, of a single run; by default report.html in the folder of the run.
-        images: Classify about so many validation images with the dense and the pruned model, to
-            find what pruning confuses; 0 leaves that out.
+        folders: Folders of runs (lightning_logs/version_N).
+        output: File of the page of a single run; by default report.html in the folder of each run.
+        images: Number of validation images to classify with the dense and the pruned model, to find
+            what only the pruned one confuses; 0 leaves that out.
 
     """
-    if images < 0 or (output and len(folders) > 1):
-        raise UsageError("report: --images must not be negative, and --output is for a single run.")
-    for folder in folders:
-        run = Path(folder).expanduser().resolve()
-        target = Path(output) if output else run / "report.html"
-        write_report(run, target, images)
-        print(f"the report is {target}")
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+    run_report.run(folders, output, images)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
-from vitprune.evaluation.measuring import batch_limit
+from vitprune.evaluation.scan import batch_limit
 from vitprune.export import export_checkpoint
 from vitprune.export.export import Choices
 from vitprune.export.formats import parse_formats

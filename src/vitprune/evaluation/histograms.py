@@ -1,43 +1,92 @@
-"""How the weights of a layer are distributed before and after pruning, the zeros apart so that they do not hide the rest."""
+"""The distribution of the weights of some layers, before and after one-shot pruning."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
+from lightning import Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vitprune.data import ImageData
+from vitprune.evaluation.methods import choose_methods
+from vitprune.evaluation.one_shot import calibrate_dense, check, pruned
+from vitprune.evaluation.results_folder import find_folder, publish
+from vitprune.evaluation.scan import ScanOptions, load_weights, pruning_of
+from vitprune.evaluation.sparsities import check_sparsities
+from vitprune.figures.histograms import Histogram, plot_histograms
+from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.layers import Layer, find_layers
+from vitprune.pruning import LayerSelection, Method
+
 BINS = 60
 RESULT = "histograms.csv"
+HEADER = ("layer", "state", "low", "high", "weights")
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """The weights of one layer, counted.
+def run(
+    trainer: Trainer,
+    model: ViTClassifier,
+    data: ImageData,
+    names: Sequence[str],
+    sparsity: float,
+    methods: Mapping[str, Method] | Sequence[str] | None,
+    finetuned: str | None,
+    options: ScanOptions,
+) -> None:
+    """Prune some layers by several methods, and draw histograms of their weights.
 
-    Attributes:
-        edges: Borders of the bins, (bins + 1,), the same for every state of a layer.
-        counts: Weights that are not zero, by bin, (bins,).
-        zeros: Exact zeros.
+    Args:
+        trainer: Its pruning callback gives the seed.
+        model: The model.
+        data: Its classes and calibration images are used.
+        names: Names or patterns of the layers.
+        sparsity: Target sparsity of these layers, in (0, 1).
+        methods: Methods by name, or names of usual ones; None for all usual ones.
+        finetuned: Folder of the same model after pruning and fine-tuning; None if there is none.
+        options: Options of every scan.
+
+    Raises:
+        UsageError: If an option is not valid.
 
     """
+    check_sparsities([sparsity])
+    chosen = choose_methods(methods)
+    if options.ckpt_path:
+        load_weights(model, options.ckpt_path)
+    layers = LayerSelection(names=list(names)).select(model)
+    later = _weights_by_layer(find_layers(ViTClassifier(finetuned))) if finetuned else {}
+    states = {"before": _weights_by_layer(layers)}
+    pruning = pruning_of(trainer)
+    for name, method in chosen.items():
+        check(method, layers, [sparsity])
+        statistics = calibrate_dense(
+            method.criterion, model, data, layers, pruning.calibration_images, pruning.seed
+        )
+        with pruned(layers, sparsity, method, pruning.seed, statistics):
+            states[name] = _weights_by_layer(layers)
+    states["after fine-tuning"] = later
+    root = Path(trainer.default_root_dir)
+    folder = find_folder("histograms", root, options.output, options.ckpt_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    histograms = {layer.name: count(_of_layer(layer.name, states)) for layer in layers}
+    print(f"Layers: {', '.join(histograms)} (--names selects others)")
+    publish(folder, "histograms", save(histograms, folder))
 
-    edges: np.ndarray
-    counts: np.ndarray
-    zeros: int
 
-    @property
-    def weights(self) -> int:
-        """Number of all weights."""
-        return int(self.counts.sum()) + self.zeros
+def _weights_by_layer(layers: Sequence[Layer]) -> dict[str, Tensor]:
+    return {layer.name: layer.weight.detach().clone() for layer in layers}
+
+
+def _of_layer(name: str, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the weight of one layer in each state that has this layer."""
+    return {state: weights[name] for state, weights in states.items() if name in weights}
 
 
 def count(states: Mapping[str, Tensor]) -> dict[str, Histogram]:
-    """Return the histogram of a layer's weight in each of its states, all with the same bins, symmetric around zero."""
+    """Return the histogram of a weight in each state, all with the same bins around zero."""
     largest = max(float(weight.abs().max()) for weight in states.values()) or 1.0
     edges = np.linspace(-largest, largest, BINS + 1)
     return {state: _count(weight, edges) for state, weight in states.items()}
@@ -45,18 +94,16 @@ def count(states: Mapping[str, Tensor]) -> dict[str, Histogram]:
 
 def _count(weight: Tensor, edges: np.ndarray) -> Histogram:
     values = weight[weight != 0].double().numpy()
-    return Histogram(
-        edges, np.histogram(values, edges)[0], weight.numel() - int(torch.count_nonzero(weight))
-    )
+    counts, _ = np.histogram(values, edges)
+    return Histogram(edges, counts, zeros=weight.numel() - int(torch.count_nonzero(weight)))
 
 
 def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[str, Figure]:
-    """Write `histograms.csv` and a figure for each layer into a folder; return the figures by
-    layer.
+    """Save `histograms.csv` and a figure for each layer to a folder; return the figures by layer.
 
     Args:
         layers: Histograms by layer and state.
-        folder: Where to.
+        folder: Folder of the results.
 
     """
     write_csv(layers, folder / RESULT)
@@ -67,80 +114,21 @@ def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[st
 
 
 def write_csv(layers: Mapping[str, Mapping[str, Histogram]], path: Path) -> None:
-    """Write a line for every bin, and one from 0 to 0 for the zeros."""
+    """Write a line for each bin, and one from 0 to 0 for the zeros.
+
+    Args:
+        layers: Histograms by layer and state.
+        path: Path of the file.
+
+    """
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("layer", "state", "low", "high", "weights"))
+        writer.writerow(HEADER)
         for layer, states in layers.items():
             for state, histogram in states.items():
                 writer.writerow((layer, state, 0.0, 0.0, histogram.zeros))
                 bins = zip(histogram.edges, histogram.edges[1:], histogram.counts, strict=False)
                 writer.writerows(
-                    (layer, state, *map(float, edges), int(number)) for *edges, number in bins
+                    (layer, state, float(low), float(high), int(weights))
+                    for low, high, weights in bins
                 )
-
-
-def plot_histograms(layer: str, states: Mapping[str, Histogram]) -> Figure:
-    """Draw the weights of a layer that are not zero, a panel for each state, with its share of zeros in words."""
-    figure, grid = _panels(len(states), f"{layer}: weights that are not zero", same_axes=True)
-    for axes, (state, histogram) in zip(grid, states.items(), strict=True):
-        _bars(axes, histogram, state)
-    return figure
-
-
-def plot_before_and_after(places: Mapping[str, Mapping[str, Histogram]]) -> Figure:
-    """Draw the weights that are not zero, a panel for each place; see `plot_histograms`.
-
-    Args:
-        places: States by place. The last state is drawn as bars, and those before it as outlines in
-            front of them.
-
-    """
-    figure, grid = _panels(len(places), "weights that are not zero", same_axes=False)
-    for axes, (place, states) in zip(grid, places.items(), strict=True):
-        *before, last = states
-        _bars(axes, states[last], f"{place}, {last}", label=last)
-        for state in before:
-            axes.stairs(
-                states[state].counts, states[state].edges, color="black", linewidth=1.2, label=state
-            )
-    figure.legend(
-        *grid[0].get_legend_handles_labels(),
-        loc="outside upper right",
-        ncols=2,
-        frameon=False,
-        fontsize="small",
-    )
-    return figure
-
-
-def _panels(count: int, title: str, same_axes: bool) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 3)
-    rows = -(-count // columns)
-    figure = Figure(figsize=(max(4.5, 3.2 * columns), 2.4 * rows + 0.7), layout="constrained")
-    grid = figure.subplots(
-        rows, columns, squeeze=False, sharex=same_axes, sharey=same_axes
-    ).flatten()
-    for axes in grid[count:]:
-        axes.set_axis_off()
-    figure.suptitle(title, fontsize="medium")
-    figure.supxlabel("weight", fontsize="medium")
-    figure.supylabel("number of weights", fontsize="medium")
-    return figure, list(grid[:count])
-
-
-def _bars(axes: Axes, histogram: Histogram, title: str, label: str = "") -> None:
-    color = "0.6" if label else "0.35"
-    axes.bar(
-        histogram.edges[:-1],
-        histogram.counts,
-        np.diff(histogram.edges),
-        align="edge",
-        color=color,
-        label=label,
-    )
-    axes.set_title(
-        f"{title}\n{histogram.zeros / histogram.weights:.1%} are zero", fontsize="medium"
-    )
-    axes.grid(alpha=0.3)
-    axes.locator_params(axis="x", nbins=5)

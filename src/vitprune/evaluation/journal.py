@@ -1,13 +1,13 @@
-"""What was measured so far, on disk after every measurement, so that an interrupted one goes on where it stopped."""
+"""Measurements on disk, one line each, so that an interrupted scan can be resumed."""
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from vitprune.errors import UsageError
+from vitprune.evaluation.settings import Settings, first_difference
+from vitprune.runs.typed_json import read_json, write_json
 
 SETTINGS = "settings.json"
 
@@ -17,12 +17,12 @@ class Entry:
     """One measurement on one chunk of the images.
 
     Attributes:
-        key: What was measured.
+        key: Key of the measurement.
         chunk: Number of the chunk, from 0.
-        images: Images in it.
-        correct: How many of them were classified right.
-        loss: Sum of their cross-entropies.
-        sparsity: Share of the pruned weights that was zero, in [0, 1].
+        images: Number of images in the chunk.
+        correct: Number of correctly classified images.
+        loss: Sum of the cross-entropies.
+        sparsity: Sparsity of the pruned layers, in [0, 1].
 
     """
 
@@ -38,43 +38,41 @@ class Journal:
     """Append entries to `progress-<rank>.jsonl` in a folder; read those of every rank.
 
     Args:
-        folder: Where the results will be.
-        rank: This process.
+        folder: Folder of the results.
+        rank: Rank of this process.
 
     """
 
     def __init__(self, folder: Path, rank: int = 0) -> None:
-        self.folder, self.rank, self.path = folder, rank, folder / f"progress-{rank}.jsonl"
+        self.folder = folder
+        self.rank = rank
+        self.path = folder / f"progress-{rank}.jsonl"
 
-    def open(self, settings: dict[str, Any]) -> None:
-        """Begin, or go on if the folder was begun with the same settings.
+    def open(self, settings: Settings) -> None:
+        """Start a journal, or resume the one in the folder if it has the same settings.
 
         Raises:
-            UsageError: If it was begun with others; the message names the first that differs.
+            UsageError: If its settings differ; the message names the first difference.
 
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = json.loads(json.dumps(settings))
-        begun = read_settings(self.folder)
-        if begun is not None and begun != settings:
-            name = next(key for key in {**settings, **begun} if settings.get(key) != begun.get(key))
+        old = read_settings(self.folder)
+        if old is None:
+            if self.rank == 0:
+                write_json(self.folder / SETTINGS, settings)
+        elif name := first_difference(old, settings):
             raise UsageError(
-                f"{self.folder} holds results of another setting: {name} is {begun.get(name)} "
-                f"there and {settings.get(name)} now. Give another --output, or delete that folder."
+                f"{self.folder} holds results of other settings: {name} is {old.get(name)} there "
+                f"and {settings.get(name)} now. Choose another --output, or delete that folder."
             )
-        if begun is None and self.rank == 0:
-            self._begin(settings)
-        if self.path.exists() and not self.path.read_text().endswith("\n"):
-            self.path.write_text(
-                self.path.read_text() + "\n"
-            )  # the next entry must not join a torn line
+        self._end_torn_line()
 
-    def _begin(self, settings: dict[str, Any]) -> None:
-        """Write the settings beside their file first: the other ranks may read it meanwhile."""
-        path = self.folder / SETTINGS
-        scratch = path.with_name(f".{SETTINGS}.partial")
-        scratch.write_text(json.dumps(settings, indent=2) + "\n")
-        os.replace(scratch, path)
+    def _end_torn_line(self) -> None:
+        """End the line that an interruption has torn, so that the next entry is a line."""
+        if self.path.exists() and not self.path.read_text().endswith("\n"):
+            with self.path.open("a") as file:
+                file.write("\n")
 
     def add(self, entry: Entry) -> None:
         """Append an entry."""
@@ -82,7 +80,7 @@ class Journal:
             file.write(json.dumps(asdict(entry)) + "\n")
 
     def read(self) -> dict[tuple[str, int], Entry]:
-        """Return the entries of all ranks by key and chunk; a line that was torn by an interruption is left out."""
+        """Return the entries of all ranks by key and chunk; torn lines are skipped."""
         entries = {}
         for path in sorted(self.folder.glob("progress-*.jsonl")):
             for line in path.read_text().splitlines():
@@ -92,7 +90,12 @@ class Journal:
         return entries
 
 
-def read_settings(folder: Path) -> dict[str, Any] | None:
-    """Return the settings that a folder of results was begun with; None if it was not."""
+def read_settings(folder: Path) -> Settings | None:
+    """Return the settings of the results in a folder; None if there are none.
+
+    Raises:
+        UsageError: If the file is damaged.
+
+    """
     path = folder / SETTINGS
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path, dict) if path.is_file() else None

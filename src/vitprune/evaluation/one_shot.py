@@ -1,7 +1,8 @@
-"""Prune for the length of a measurement: the one place where this room changes a model."""
+"""One-shot pruning for the duration of a measurement: the one place that changes a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch.nn.functional as F
 from lightning import LightningModule
@@ -18,18 +19,23 @@ from vitprune.training.probe import silenced
 
 
 def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) -> None:
-    """Raise `UsageError` if a method does not fit these layers and sparsities, or works only while training."""
+    """Check that a method can prune these layers to these sparsities in one shot.
+
+    Raises:
+        UsageError: If it cannot, or if its criterion needs training steps.
+
+    """
     if method.criterion.straight_through:
         raise UsageError(
-            f"{type(method.criterion).__name__} scores what training did to the weights; there is "
-            "none here."
+            f"{type(method.criterion).__name__} needs training steps for its scores. Use another "
+            "criterion, for example Magnitude."
         )
     method.check(layers)
     for sparsity in sparsities:
         method.granularity.check_sparsity(sparsity)
 
 
-def learn(
+def calibrate_dense(
     criterion: Criterion,
     model: LightningModule,
     data: ImageData,
@@ -37,10 +43,19 @@ def learn(
     images: int,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Return what a criterion learns about the dense layers, if it does, from the sample that a run
-    of this seed takes.
+    """Return the calibration statistics of the dense layers by name; none if none are needed.
 
-    Every process sees the whole sample, so all learn the same. The loss is the cross-entropy.
+    The calibration images are those of a run with this seed. Every process uses all of them, so
+    all have the same statistics. The loss is the cross-entropy.
+
+    Args:
+        criterion: Criterion that needs the statistics.
+        model: Model with the layers.
+        data: Its training images are used.
+        layers: Layers to collect statistics for.
+        images: Number of calibration images.
+        seed: Seed of their choice.
+
     """
     if not criterion.calibrated:
         return {}
@@ -53,12 +68,13 @@ def _losses(
 ) -> Iterator[CalibrationBatch]:
     for batch, _ in sample(data.calibration_dataloader(), images, seed):
         prepared = data.prepare(batch, next(model.net.parameters()).device)
-        pixels, labels = prepared["pixel_values"], prepared["labels"]
-
-        def loss(pixels: Tensor = pixels, labels: Tensor = labels) -> Tensor:
-            return F.cross_entropy(model(pixels), labels)
-
+        labels = prepared["labels"]
+        loss = partial(_loss, model, prepared["pixel_values"], labels)
         yield CalibrationBatch(loss, len(labels))
+
+
+def _loss(model: LightningModule, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model(images), labels)
 
 
 @contextmanager
@@ -69,7 +85,16 @@ def pruned(
     seed: int,
     statistics: Mapping[str, Tensor] | None = None,
 ) -> Iterator[None]:
-    """Prune layers at once to a sparsity, in [0, 1); afterwards every weight, bias and mask is what it was, bit for bit."""
+    """Prune layers in one shot; afterwards restore every weight, bias and mask bit for bit.
+
+    Args:
+        layers: Layers to prune.
+        sparsity: Target sparsity of these layers, in [0, 1).
+        method: Criterion, granularity and allocation.
+        seed: Seed of random scores.
+        statistics: Calibration statistics by layer name; see `calibrate_dense`.
+
+    """
     groupings = method.granularity.groupings(layers)
     biases = [layer for grouping in groupings for layer in grouping.biases]
     with attached(layers), attached(biases, "bias"):
@@ -87,7 +112,7 @@ def pruned(
 
 @contextmanager
 def attached(layers: Sequence[Layer], parameter: masks.Parameter = "weight") -> Iterator[None]:
-    """Put masks where there are none, for a while; taken off again they must keep no more than before."""
+    """Attach masks where there are none, and remove these masks at the end."""
     fresh = [layer for layer in layers if not masks.is_masked(layer.module, parameter)]
     masks.attach(fresh, parameter)
     try:

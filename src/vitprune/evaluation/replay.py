@@ -1,22 +1,22 @@
-"""Run a transformer from its middle: what comes before a change gives what it gave before."""
+"""Run a transformer from its middle: unchanged stages return the outputs that were recorded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 @dataclass
 class Batch:
-    """Images, and what the dense model makes of them on the way.
+    """Images, and the outputs of the dense model's stages.
 
     Attributes:
-        images: Normalised, (B, 3, H, W).
+        images: Normalised images, (B, 3, H, W).
         labels: Class numbers, (B,).
-        outputs: What each stage returns for them, in order; empty where nothing was recorded.
+        outputs: Output of each recorded stage, in order; empty before `record`.
 
     """
 
@@ -26,7 +26,7 @@ class Batch:
 
 
 def record(net: nn.Module, stages: Sequence[nn.Module], batch: Batch) -> Tensor:
-    """Return the logits of a batch, (B, classes), and keep in it what each stage returns on the way."""
+    """Return the logits of a batch, (B, classes), and keep the output of each stage in it."""
     batch.outputs = [None] * len(stages)
 
     def keep(index: int) -> Callable[..., None]:
@@ -41,10 +41,10 @@ def record(net: nn.Module, stages: Sequence[nn.Module], batch: Batch) -> Tensor:
 
 
 def replay(net: nn.Module, stages: Sequence[nn.Module], batch: Batch, start: int) -> Tensor:
-    """Return the logits of a recorded batch, (B, classes), computing only from stage `start` on.
+    """Return the logits of a recorded batch, (B, classes), computing only from stage `start`.
 
-    Equal, bit for bit, to those of the whole model as long as nothing before that stage changed:
-    the same modules compute the same thing from the same tensors.
+    They equal those of the whole model bit for bit as long as no earlier stage changed: the same
+    modules compute the same thing from the same tensors.
     """
     with _answering(stages[:start], batch.outputs):
         return net(pixel_values=batch.images).logits
@@ -52,19 +52,17 @@ def replay(net: nn.Module, stages: Sequence[nn.Module], batch: Batch, start: int
 
 @contextmanager
 def _answering(stages: Sequence[nn.Module], outputs: Sequence[Any]) -> Iterator[None]:
-    """Let stages answer with what they answered before."""
+    """Let stages return recorded outputs instead of computing them."""
     try:
         for stage, output in zip(stages, outputs, strict=False):
             stage.forward = lambda *_, _output=output, **__: _output
         yield
     finally:
         for stage in stages:
-            stage.__dict__.pop("forward", None)
+            stage.__dict__.pop("forward", None)  # the class has the real one
 
 
 def correct_and_loss(logits: Tensor, labels: Tensor) -> tuple[int, float]:
-    """Return how many of a batch are classified right, and the sum of their cross-entropies."""
-    correct = int((logits.argmax(dim=1) == labels).sum())
-    return correct, float(
-        torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
-    )
+    """Return the number of correctly classified images and the sum of their cross-entropies."""
+    correct = (logits.argmax(dim=1) == labels).sum()
+    return int(correct), float(F.cross_entropy(logits.float(), labels, reduction="sum"))

@@ -1,59 +1,72 @@
-"""What pruning one layer, block or role costs, without retraining."""
+"""Sensitivity: how much accuracy it costs to prune one layer, block or role in one shot."""
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from statistics import mean
-from typing import Any
 
-import yaml
-from matplotlib.figure import Figure
-from rich.table import Table
+from lightning import Trainer
 from torch import Tensor
 
-from vitprune.errors import UsageError
-from vitprune.evaluation.measure import DENSE, Measurement, Score
-from vitprune.evaluation.tables import accuracies, deviation
-from vitprune.figures.curves import Panels, plot_curves, plot_drop_map
+from vitprune.data import ImageData
+from vitprune.evaluation.grouping import By, check_by, group_layers, place_of
+from vitprune.evaluation.measurement import DENSE, Measurement, Outcome
+from vitprune.evaluation.one_shot import calibrate_dense, check
+from vitprune.evaluation.scan import Scan, ScanOptions, describe_calibration, pruning_of
+from vitprune.evaluation.sensitivity_result import Losses, SensitivityResult
+from vitprune.evaluation.settings import Settings
+from vitprune.evaluation.sparsities import check_sparsities
+from vitprune.evaluation.tables import print_table
+from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Granularity, Method
-from vitprune.pruning.granularity.coupled import ATTENTION, MLP
-
-BY = ("layer", "block", "role")
-OUTSIDE = "outside of the blocks"
-RESULT = "sensitivity.json"
-MOST = 12  # groups in the table
+from vitprune.pruning import Method
 
 
-def group_layers(
-    layers: Sequence[Layer], by: str, granularity: Granularity
-) -> dict[str, list[Layer]]:
-    """Return the groups that are pruned one at a time: every layer, the layers of every block, or
-    those of every role.
+def run(
+    trainer: Trainer,
+    model: ViTClassifier,
+    data: ImageData,
+    by: str,
+    sparsities: Sequence[float],
+    options: ScanOptions,
+) -> None:
+    """Prune one group of layers at a time, evaluate the model, and save the results.
 
-    Layers that the granularity prunes together, those of attention or of an MLP, count as one layer
-    and as one role.
+    Args:
+        trainer: Its pruning callback gives criterion, granularity, layers and seed.
+        model: The model.
+        data: Its validation images are used.
+        by: What is pruned at a time: `layer`, `block` or `role`.
+        sparsities: Target sparsities of each group, in (0, 1).
+        options: Options of every scan.
+
+    Raises:
+        UsageError: If an option is not valid, or the folder holds results of other settings.
+
     """
-    if by not in BY:
-        raise UsageError(f"sensitivity goes by {', '.join(BY)}, not by {by!r}.")
-    groups: dict[str, list[Layer]] = {}
-    for grouping in granularity.groupings(layers):
-        place = place_of(grouping.layers)
-        alone = len(grouping.layers) == 1
-        name = grouping.layers[0].name if alone else f"{place['block']} {place['role']}"
-        groups.setdefault({"layer": name, **place}[by], []).extend(grouping.layers)
-    return groups
-
-
-def place_of(layers: Sequence[Layer]) -> dict[str, str]:
-    """Return where layers that are pruned together are, in words: their `block`, and their `role` or branch."""
-    block, roles = layers[0].block, {layer.role for layer in layers}
-    branch = "attention" if roles <= set(ATTENTION) else "mlp" if roles <= set(MLP) else "all"
-    return {
-        "block": OUTSIDE if block is None else f"block {block}",
-        "role": branch if len(roles) > 1 else layers[0].role,
+    by = check_by(by)
+    sparsities = check_sparsities(sparsities)
+    pruning = pruning_of(trainer)
+    # several layers of a group get the same sparsity, whatever the allocation of a run
+    method = Method(pruning.method.criterion, pruning.method.granularity)
+    layers = pruning.layers.select(model, method.granularity.roles)
+    check(method, layers, sparsities)
+    groups = group_layers(layers, by, method.granularity)
+    settings: Settings = {
+        "by": by,
+        "sparsities": sparsities,
+        "layers": [layer.name for layer in layers],
+        "method": method.describe(),
+        "seed": pruning.seed,
+        **describe_calibration(pruning, [method]),
     }
+    scan = Scan(trainer, "sensitivity", model, data, settings, options)
+    statistics = calibrate_dense(
+        method.criterion, model, data, layers, pruning.calibration_images, pruning.seed
+    )
+    planned = plan(groups, sparsities, method, pruning.seed, statistics)
+    outcomes = scan.measure(list(planned.values()))
+    if scan.fabric.is_global_zero:
+        result = summarize(by, method, groups, planned, outcomes, scan.settings)
+        print_table(result.most_sensitive())
+        scan.publish(result.save(scan.folder))
 
 
 def plan(
@@ -63,7 +76,16 @@ def plan(
     seed: int,
     statistics: Mapping[str, Tensor] | None = None,
 ) -> dict[tuple[str, float], Measurement]:
-    """Return what has to be measured, by group and sparsity, with what the criterion learned."""
+    """Return the measurements by group and sparsity.
+
+    Args:
+        groups: Layers to prune together, by name.
+        sparsities: Target sparsities of each group, in (0, 1).
+        method: Criterion, granularity and allocation.
+        seed: Seed of random scores.
+        statistics: Calibration statistics by layer name.
+
+    """
     return {
         (name, sparsity): Measurement(
             f"{name} at {sparsity}", layers, sparsity, method, seed, statistics or {}
@@ -74,130 +96,39 @@ def plan(
 
 
 def summarize(
+    by: By,
+    method: Method,
     groups: Mapping[str, Sequence[Layer]],
-    plan: Mapping[tuple[str, float], Measurement],
-    scores: Mapping[str, Score],
-    settings: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what goes into `sensitivity.json`: by group and the sparsity asked for, accuracy, loss and sparsity reached."""
-    scan: dict[str, dict[str, float]] = {name: {} for name in groups}
-    loss: dict[str, dict[str, float]] = {name: {} for name in groups}
-    reached: dict[str, dict[str, float]] = {name: {} for name in groups}
-    for (name, sparsity), measurement in plan.items():
-        score = scores[measurement.key]
-        scan[name][str(sparsity)], loss[name][str(sparsity)] = score.accuracy, score.loss
-        reached[name][str(sparsity)] = score.sparsity
-    return {
-        "metric": "accuracy",
-        "dense": scores[DENSE].accuracy,
-        "images": scores[DENSE].images,
-        "criterion": settings["method"]["criterion"]["class"],
-        "granularity": settings["method"]["granularity"]["class"],
-        "by": settings["by"],
-        "scan": scan,
-        "reached": reached,
-        "groups": {name: [layer.name for layer in layers] for name, layers in groups.items()},
-        "places": {name: place_of(layers) for name, layers in groups.items()},
-        "loss": {"dense": scores[DENSE].loss, "scan": loss},
-        "settings": settings,
-    }
+    planned: Mapping[tuple[str, float], Measurement],
+    outcomes: Mapping[str, Outcome],
+    settings: Settings,
+) -> SensitivityResult:
+    """Return the result of a scan.
 
-
-def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
-    """Write `sensitivity.json`, `.csv` and `.yaml` and the figures into a folder; return the figures by name."""
-    with (folder / "sensitivity.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ("group", "layers", "sparsity", "reached", "accuracy", "accuracy_lost", "loss")
-        )
-        for name, curve in result["scan"].items():
-            for sparsity, accuracy in curve.items():
-                loss, reached = (
-                    result["loss"]["scan"][name][sparsity],
-                    result["reached"][name][sparsity],
-                )
-                count = len(result["groups"][name])
-                writer.writerow(
-                    (name, count, sparsity, reached, accuracy, result["dense"] - accuracy, loss)
-                )
-    figures = draw(result)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
-    path = folder / RESULT
-    allocation = {"class_path": "FromSensitivity", "init_args": {"path": str(path.resolve())}}
-    (folder / "sensitivity.yaml").write_text(
-        yaml.safe_dump({"pruning": {"allocation": allocation}})
-    )
-    path.write_text(
-        json.dumps(result, indent=2) + "\n"
-    )  # last: its presence says that all is there
-    return figures
-
-
-def draw(result: dict[str, Any]) -> dict[str, Figure]:
-    """Return the figures of a scan: `drop_map`, and curves; of a scan by layer, curves by role and by block."""
-    dense = result["dense"]
-    if result["by"] != "layer":
-        title = f"pruning one {result['by']}"
-        figure = plot_curves({title: curves_of(result, reached=True)}, dense)
-        return {"drop_map": plot_drop_map({title: curves_of(result)}, dense, ""), "curves": figure}
-    return {
-        "drop_map": plot_drop_map(in_panels(result, "role", curves_of(result)), dense, "block"),
-        "by_role": plot_curves(in_panels(result, "role", curves_of(result, reached=True)), dense),
-        "by_block": plot_curves(in_panels(result, "block", curves_of(result, reached=True)), dense),
-    }
-
-
-def most_sensitive(result: dict[str, Any]) -> Table:
-    """Return a table of the groups that lose most, on average over the sparsities."""
-    curves = curves_of(result)
-    worst = sorted(
-        curves, key=lambda name: mean(value for values in curves[name].values() for value in values)
-    )[:MOST]
-    caption = (
-        f"{len(worst)} of {len(curves)}, those that lose most first; {result['images']} images"
-    )
-    caption += deviation(result["reached"].values())
-    return accuracies(
-        f"pruned alone, by {result['by']}",
-        {name: curves[name] for name in worst},
-        result["dense"],
-        caption,
-    )
-
-
-def curves_of(result: dict[str, Any], reached: bool = False) -> dict[str, dict[float, list[float]]]:
-    """Return the curve of each group, over the sparsities that were asked for or those that were reached."""
-    return {
-        name: {
-            result["reached"][name][s] if reached else float(s): [accuracy]
-            for s, accuracy in curve.items()
-        }
-        for name, curve in result["scan"].items()
-    }
-
-
-def in_panels(
-    result: dict[str, Any], panel: str, curves: Mapping[str, Mapping[float, Sequence[float]]]
-) -> Panels:
-    """Sort the curves of a scan by layer into a panel for each role (or block), labelled by block (or role)."""
-    label = {"role": "block", "block": "role"}[panel]
-    panels: dict[str, dict[str, Mapping[float, Sequence[float]]]] = {}
-    for name, curve in curves.items():
-        place = result["places"][name]
-        outside = place["block"] == OUTSIDE
-        title = OUTSIDE if outside else place[panel]
-        panels.setdefault(title, {})[place["role" if outside else label]] = curve
-    return dict(sorted(panels.items(), key=lambda item: item[0] == OUTSIDE))
-
-
-def check_sparsities(sparsities: Sequence[float]) -> list[float]:
-    """Return sparsities in rising order, each once.
-
-    Raises:
-        UsageError: If there is none, or one is not in (0, 1).
+    Args:
+        by: How layers are grouped.
+        method: How they were pruned.
+        groups: Layers that were pruned together, by name.
+        planned: Measurements by group and target sparsity.
+        outcomes: Their outcomes, and that of the dense model, by key.
+        settings: Settings of the scan.
 
     """
-    if not sparsities or not all(0 < sparsity < 1 for sparsity in sparsities):
-        raise UsageError(f"sparsities must lie between 0 and 1, not {list(sparsities)}.")
-    return sorted(set(sparsities))
+    curves: dict[str, dict[float, Outcome]] = {name: {} for name in groups}
+    for (name, sparsity), measurement in planned.items():
+        curves[name][sparsity] = outcomes[measurement.key]
+    losses = {name: {s: o.loss for s, o in curve.items()} for name, curve in curves.items()}
+    return SensitivityResult(
+        metric="accuracy",
+        dense=outcomes[DENSE].accuracy,
+        images=outcomes[DENSE].images,
+        criterion=type(method.criterion).__name__,
+        granularity=type(method.granularity).__name__,
+        by=by,
+        scan={name: {s: o.accuracy for s, o in curve.items()} for name, curve in curves.items()},
+        reached={name: {s: o.sparsity for s, o in curve.items()} for name, curve in curves.items()},
+        groups={name: [layer.name for layer in layers] for name, layers in groups.items()},
+        places={name: place_of(layers) for name, layers in groups.items()},
+        loss=Losses(outcomes[DENSE].loss, losses),
+        settings=settings,
+    )

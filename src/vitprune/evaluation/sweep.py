@@ -1,61 +1,81 @@
-"""Accuracy against sparsity of several methods, pruned at once, without fine-tuning."""
+"""Sweep: accuracy over sparsity of several methods, pruned in one shot, without fine-tuning."""
 
-import csv
-import json
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from matplotlib.figure import Figure
-from rich.table import Table
+from lightning import Trainer
 from torch import Tensor
 
+from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.evaluation.measure import DENSE, Measurement, Score
-from vitprune.evaluation.tables import accuracies, deviation
-from vitprune.figures.curves import plot_curves
+from vitprune.evaluation.measurement import DENSE, Measurement, Outcome
+from vitprune.evaluation.methods import choose_methods
+from vitprune.evaluation.one_shot import calibrate_dense, check
+from vitprune.evaluation.scan import Scan, ScanOptions, describe_calibration, pruning_of
+from vitprune.evaluation.settings import Settings, SweepSettings
+from vitprune.evaluation.sparsities import check_sparsities
+from vitprune.evaluation.sweep_result import MethodResult, SweepResult
+from vitprune.evaluation.tables import print_table
+from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Element, Magnitude, Method, Random, Row
-
-RESULT = "sweep.json"
+from vitprune.pruning import Method
 
 
-def usual_methods() -> dict[str, Method]:
-    """Return the four local methods of `torch.nn.utils.prune` under their names there."""
-    return {
-        "random_unstructured": Method(Random(), Element()),
-        "l1_unstructured": Method(Magnitude(p=1), Element()),
-        "random_structured": Method(Random(), Row()),
-        "l1_structured": Method(Magnitude(p=1), Row()),
-    }
+def run(
+    trainer: Trainer,
+    model: ViTClassifier,
+    data: ImageData,
+    methods: Mapping[str, Method] | Sequence[str] | None,
+    sparsities: Sequence[float],
+    seeds: int,
+    options: ScanOptions,
+) -> None:
+    """Prune the whole model by several methods, evaluate it, and save the results.
 
-
-def choose(methods: Mapping[str, Method] | Sequence[str] | None) -> Mapping[str, Method]:
-    """Return methods as they are given, or those of the usual ones that are named; all of these if
-    none is.
+    Args:
+        trainer: Its pruning callback gives layers and seed.
+        model: The model.
+        data: Its validation images are used.
+        methods: Methods by name, or names of usual ones; None for all usual ones.
+        sparsities: Target sparsities, in (0, 1).
+        seeds: Number of seeds of a random method.
+        options: Options of every scan.
 
     Raises:
-        UsageError: If a name is not known.
+        UsageError: If an option is not valid, or the folder holds results of other settings.
 
     """
-    if isinstance(methods, Mapping):
-        return methods
-    usual = usual_methods()
-    for name in methods or ():
-        if name not in usual:
-            raise UsageError(f"there is no method {name!r}; the usual ones are {', '.join(usual)}.")
-    return {name: usual[name] for name in methods or usual}
-
-
-def check_names(methods: Mapping[str, Method]) -> None:
-    """Raise `UsageError` if a method is called what no file can be called."""
-    for name in methods:
-        if not re.fullmatch(r"[\w.+-]+", name):
-            raise UsageError(
-                f"the name of a method becomes that of a file, so {name!r} should be letters, "
-                "digits, _ + - ."
-            )
+    if seeds < 1:
+        raise UsageError(f"--seeds must be at least 1, not {seeds}.")
+    chosen = choose_methods(methods)
+    sparsities = check_sparsities(sparsities)
+    pruning = pruning_of(trainer)
+    used = list(range(pruning.seed, pruning.seed + seeds))
+    layers = {
+        name: pruning.layers.select(model, method.granularity.roles)
+        for name, method in chosen.items()
+    }
+    for name, method in chosen.items():
+        check(method, layers[name], sparsities)
+    settings: Settings = {
+        "sparsities": sparsities,
+        "seeds": used,
+        "layers": {name: [layer.name for layer in mine] for name, mine in layers.items()},
+        "methods": {name: method.describe() for name, method in chosen.items()},
+        **describe_calibration(pruning, chosen.values()),
+    }
+    scan = Scan(trainer, "sweep", model, data, settings, options)
+    statistics = {
+        name: calibrate_dense(
+            method.criterion, model, data, layers[name], pruning.calibration_images, pruning.seed
+        )
+        for name, method in chosen.items()
+    }
+    planned = plan(chosen, sparsities, layers, used, statistics)
+    outcomes = scan.measure(list(planned.values()))
+    if scan.fabric.is_global_zero:
+        result = summarize(planned, outcomes, scan.settings)
+        print_table(result.table())
+        scan.publish(result.save(scan.folder))
 
 
 def plan(
@@ -65,15 +85,14 @@ def plan(
     seeds: Sequence[int],
     statistics: Mapping[str, Mapping[str, Tensor]],
 ) -> dict[tuple[str, float, int], Measurement]:
-    """Return what has to be measured, by method, sparsity and seed; one seed will do for what does
-    not depend on it.
+    """Return the measurements by method, sparsity and seed.
 
     Args:
-        methods: By name.
-        sparsities: In (0, 1).
-        layers: What each prunes.
-        seeds: For scores that are random.
-        statistics: What the criterion of each learned.
+        methods: Methods by name.
+        sparsities: Target sparsities, in (0, 1).
+        layers: Layers that each method prunes.
+        seeds: Seeds of the random criteria; the other criteria use only the first one.
+        statistics: Calibration statistics of each method.
 
     """
     return {
@@ -92,75 +111,31 @@ def plan(
 
 
 def summarize(
-    plan: Mapping[tuple[str, float, int], Measurement],
-    scores: Mapping[str, Score],
-    settings: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what goes into `sweep.json`, by method and the sparsity asked for: what was reached, and each seed's scores."""
-    methods: dict[str, dict[str, dict[str, Any]]] = {}
-    for (name, sparsity, _), measurement in plan.items():
-        curves, score = (
-            methods.setdefault(name, {"reached": {}, "accuracy": {}, "loss": {}}),
-            scores[measurement.key],
-        )
-        curves["reached"][str(sparsity)] = score.sparsity
-        curves["accuracy"].setdefault(str(sparsity), []).append(score.accuracy)
-        curves["loss"].setdefault(str(sparsity), []).append(score.loss)
-    dense = scores[DENSE]
-    return {
-        "metric": "accuracy",
-        "dense": dense.accuracy,
-        "dense_loss": dense.loss,
-        "images": dense.images,
-        "methods": methods,
-        "settings": settings,
-    }
+    planned: Mapping[tuple[str, float, int], Measurement],
+    outcomes: Mapping[str, Outcome],
+    settings: Settings,
+) -> SweepResult:
+    """Return the result of a sweep.
 
+    Args:
+        planned: Measurements by method, target sparsity and seed.
+        outcomes: Their outcomes, and that of the dense model, by key.
+        settings: Settings of the sweep.
 
-def save(result: dict[str, Any], folder: Path) -> dict[str, Figure]:
-    """Write `sweep.json`, `sweep.csv` and the figures into a folder; return the figures by name."""
-    with (folder / "sweep.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("method", "sparsity", "reached", "seed", "accuracy", "loss"))
-        for name, curves in result["methods"].items():
-            for sparsity, accuracies in curves["accuracy"].items():
-                rows = zip(
-                    result["settings"]["seeds"], accuracies, curves["loss"][sparsity], strict=False
-                )
-                writer.writerows(
-                    (name, sparsity, curves["reached"][sparsity], *row) for row in rows
-                )
-    figures = draw(result)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
-    (folder / RESULT).write_text(
-        json.dumps(result, indent=2) + "\n"
-    )  # last: its presence says that all is there
-    return figures
-
-
-def draw(result: dict[str, Any]) -> dict[str, Figure]:
-    """Return the figures of a sweep: `sweep` with all methods, and one for each under its name."""
-    curves = curves_of(result, reached=True)
-    together = plot_curves({"one-shot, without fine-tuning": curves}, result["dense"])
-    return {"sweep": together} | {
-        name: plot_curves({name: {name: c}}, result["dense"]) for name, c in curves.items()
-    }
-
-
-def table(result: dict[str, Any]) -> Table:
-    """Return a table of the methods."""
-    caption = f"{result['images']} images, without fine-tuning"
-    caption += deviation(method["reached"] for method in result["methods"].values())
-    return accuracies("method", curves_of(result), result["dense"], caption)
-
-
-def curves_of(result: dict[str, Any], reached: bool = False) -> dict[str, dict[float, list[float]]]:
-    """Return the accuracies of each method, one for each seed, by the sparsity that was asked for or that was reached."""
-    return {
-        name: {
-            method["reached"][s] if reached else float(s): values
-            for s, values in method["accuracy"].items()
-        }
-        for name, method in result["methods"].items()
-    }
+    """
+    methods: dict[str, MethodResult] = {}
+    for (name, sparsity, _), measurement in planned.items():
+        outcome = outcomes[measurement.key]
+        result = methods.setdefault(name, MethodResult({}, {}, {}))
+        result.reached[sparsity] = outcome.sparsity
+        result.accuracy.setdefault(sparsity, []).append(outcome.accuracy)
+        result.loss.setdefault(sparsity, []).append(outcome.loss)
+    dense = outcomes[DENSE]
+    return SweepResult(
+        metric="accuracy",
+        dense=dense.accuracy,
+        dense_loss=dense.loss,
+        images=dense.images,
+        methods=methods,
+        settings=SweepSettings.model_validate(settings),
+    )

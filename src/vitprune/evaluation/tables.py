@@ -1,33 +1,33 @@
-"""Tables of results."""
+"""Tables of results on the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import mean
 
 from rich.console import Console
 from rich.table import Table
 
+from vitprune.figures.curves import Curves
+
 FILE_WIDTH = 200  # columns, more than any table needs
+NOTICEABLE = 0.005  # deviation from a target sparsity
 
 
 def print_table(table: Table) -> None:
-    """Print a table: as wide as the terminal at most, as wide as it wants to be where the output goes into a file."""
+    """Print a table, at most as wide as the terminal; in a file as wide as it needs to be."""
     console = Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
     console.print(table)
 
 
-def accuracies(
-    heading: str, curves: Mapping[str, Mapping[float, Sequence[float]]], dense: float, caption: str
-) -> Table:
-    """Return a table of accuracies, a line for each curve and a column for each sparsity.
+def accuracy_table(heading: str, curves: Curves, dense: float, caption: str) -> Table:
+    """Return a table of accuracies, a row for each curve and a column for each sparsity.
 
     Args:
-        heading: What the lines are.
-        curves: By name, the accuracies in [0, 1] at each sparsity, whose mean is shown; every curve
-            has the same sparsities.
-        dense: Accuracy of the dense model.
-        caption: What else is to be said.
+        heading: Heading of the first column.
+        curves: Accuracies in [0, 1], whose mean is shown; every curve has the same sparsities.
+        dense: Accuracy of the dense model, in [0, 1].
+        caption: Further remarks.
 
     """
     sparsities = sorted(next(iter(curves.values())))
@@ -41,17 +41,14 @@ def accuracies(
     return table
 
 
-def deviation(reached: Iterable[Mapping[str, float]]) -> str:
-    """Return a remark on how far the sparsities that were reached lie from those asked for, if it
-    is half a point or more.
+def deviation(reached: Iterable[Mapping[float, float]]) -> str:
+    """Return a remark on how far the reached sparsities are from their targets; empty if close.
 
     Args:
-        reached: Of each curve, in [0, 1], by the sparsity asked for.
+        reached: For each curve, the reached sparsity by target, in [0, 1].
 
     """
-    most = max(abs(value - float(asked)) for curve in reached for asked, value in curve.items())
-    return (
-        f"; whole groups fall, so what was reached is up to {100 * most:.0f} points off"
-        if most >= 0.005
-        else ""
-    )
+    largest = max(abs(value - target) for curve in reached for target, value in curve.items())
+    if largest < NOTICEABLE:
+        return ""
+    return f"; reached sparsities differ from their targets by up to {100 * largest:.0f} points"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
 
@@ -28,6 +29,8 @@ from vitprune.model.loading import net_from_config
 from vitprune.pruning import masks
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.commands import command_of
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.evaluate import score
 
 NET_PREFIX = "net."
@@ -125,7 +128,8 @@ def export_checkpoint(
             "flops": count_flops(written.loaded, data.image_shape),
             "bytes": size_of(scratch),
         }
-        plots = draw(report, scratch / "plots", run_folder)
+        typed = TypeAdapter(RunReport).validate_python(report)
+        plots = draw(typed, scratch / "plots", RunFolder(run_folder) if run_folder else None)
         (scratch / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         base_name = checkpoint.get("hyper_parameters", {}).get("pretrained")
         (scratch / "README.md").write_text(model_card(report, base_name, plots))

@@ -1,1 +1,1 @@
-"""Every plot. Each function returns a figure; its caller saves it. All are readable in greyscale."""
+"""Every plot: functions that return a figure, readable in greyscale; the caller saves it."""

@@ -1,6 +1,5 @@
-"""Figures of accuracy against sparsity: curves in panels, and a map of what each sparsity costs. Readable in grey."""
+"""Curves of accuracy over sparsity."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,142 +8,69 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Title of a panel -> label of a curve or a row -> sparsity -> accuracies, one for each seed
-Panels = Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]
-LINES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D", "v", "x", "P", "*")
+from vitprune.figures.panels import LINES, MARKERS, add_legend, draw_dense, grid_of
+
+Curve = Mapping[float, Sequence[float]]  # sparsity -> accuracies in [0, 1], one per seed
+Curves = Mapping[str, Curve]  # label -> curve
+Panels = Mapping[str, Curves]  # title of a panel -> its curves
 
 
 def plot_curves(panels: Panels, dense: float, xlabel: str = "sparsity (%)") -> Figure:
-    """Draw accuracy against sparsity, the mean over the seeds as a line and their range as a band.
+    """Draw accuracy over sparsity: the mean over the seeds as a line, their range as a band.
 
     Args:
-        panels: What to draw.
-        dense: Accuracy of the dense model, in [0, 1], drawn as a reference line and as the point at
-            sparsity 0.
-        xlabel: Title of the horizontal axes.
+        panels: Curves by panel.
+        dense: Accuracy of the dense model, in [0, 1]: a reference line, and the point at sparsity
+            0 of every curve.
+        xlabel: Label of the horizontal axes.
 
     """
-    figure, grid = _panels(len(panels), 3.0, 2.6)
-    labels = list(dict.fromkeys(label for panel in panels.values() for label in panel))
+    figure, grid = grid_of(len(panels), 4 if len(panels) > 9 else 3, (3.0, 2.6))
+    styles = _styles(panels)
     for axes, (title, panel) in zip(grid, panels.items(), strict=True):
-        axes.axhline(100 * dense, color="0.6", linewidth=1, label=f"dense, {100 * dense:.1f} %")
-        for number, (label, curve) in enumerate(panel.items()):
-            shade = number / (len(panel) - 1) if len(panel) > len(MARKERS) else None
-            _curve(axes, curve, dense, label, labels.index(label), shade)
+        draw_dense(axes, dense)
+        shades = _shades(panel)
+        for label, curve in panel.items():
+            _draw({0.0: [dense], **curve}, axes, label, shades.get(label, styles[label]))
         axes.set_title(title, fontsize="medium")
         axes.grid(alpha=0.3)
     figure.supxlabel(xlabel, fontsize="medium")
     figure.supylabel("accuracy (%)", fontsize="medium")
-    handles = {
-        text: handle
-        for axes in grid
-        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    columns = min(len(handles), 8 if len(panels) > 2 else 3)
-    figure.legend(
-        handles.values(),
-        handles,
-        loc="outside upper center",
-        ncols=columns,
-        frameon=False,
-        fontsize="small",
-    )
+    add_legend(figure, grid, 8 if len(panels) > 2 else 3)
     return figure
 
 
-def _curve(
-    axes: Axes,
-    curve: Mapping[float, Sequence[float]],
-    dense: float,
-    label: str,
-    index: int,
-    shade: float | None,
-) -> None:
-    points = {0.0: [dense], **curve}
-    x = sorted(points)
-    values = [[100 * value for value in points[sparsity]] for sparsity in x]
-    style: dict[str, Any] = {
-        "color": "black",
-        "linestyle": LINES[index % 4],
-        "marker": MARKERS[index % 8],
+def _styles(panels: Panels) -> dict[str, dict[str, Any]]:
+    """Return a line and a marker for each label, the same in every panel."""
+    labels = dict.fromkeys(label for panel in panels.values() for label in panel)
+    return {
+        label: {
+            "color": "black",
+            "linestyle": LINES[number % len(LINES)],
+            "marker": MARKERS[number % len(MARKERS)],
+        }
+        for number, label in enumerate(labels)
     }
-    if shade is not None:  # too many to tell apart one by one: their order shows as a shade
-        style = {"color": matplotlib.colormaps["viridis_r"](shade), "linestyle": "-", "marker": "."}
-    axes.plot(
-        [100 * s for s in x],
-        [np.mean(v) for v in values],
-        markersize=3.5,
-        linewidth=1.2,
-        label=label,
-        **style,
-    )
-    if max(map(len, values)) > 1:
-        axes.fill_between(
-            [100 * s for s in x],
-            [min(v) for v in values],
-            [max(v) for v in values],
-            color="0.5",
-            alpha=0.35,
-        )
 
 
-def plot_drop_map(panels: Panels, dense: float, ylabel: str) -> Figure:
-    """Draw how many points of accuracy each sparsity costs, as maps of rows by sparsities.
-
-    Args:
-        panels: What to draw; every curve has the same sparsities.
-        dense: Accuracy of the dense model, in [0, 1].
-        ylabel: What the rows are.
-
-    """
-    columns = sorted(
-        {sparsity for panel in panels.values() for curve in panel.values() for sparsity in curve}
-    )
-    most_rows = max(len(panel) for panel in panels.values())
-    figure, grid = _panels(
-        len(panels), max(2.2, 1.6 + 0.36 * len(columns)), 0.9 + 0.26 * most_rows, sharey=False
-    )
-    drops = {
-        title: np.array(
-            [
-                [100 * (dense - np.mean(curve.get(s, [np.nan]))) for s in columns]
-                for curve in panel.values()
-            ]
-        )
-        for title, panel in panels.items()
+def _shades(panel: Curves) -> dict[str, dict[str, Any]]:
+    """Return shades in the order of the curves, if they are too many for distinct markers."""
+    if len(panel) <= len(MARKERS):
+        return {}
+    colors = matplotlib.colormaps["viridis_r"](np.linspace(0, 1, len(panel)))
+    return {
+        label: {"color": color, "linestyle": "-", "marker": "."}
+        for label, color in zip(panel, colors, strict=True)
     }
-    top = max(1.0, max(float(np.nanmax(drop)) for drop in drops.values()))
-    for axes, (title, panel) in zip(grid, panels.items(), strict=True):
-        image = axes.imshow(drops[title], cmap="Greys", vmin=0, vmax=top, aspect="auto")
-        axes.set_xticks(range(len(columns)), [f"{100 * s:.3g}" for s in columns], fontsize="small")
-        axes.set_yticks(range(len(panel)), panel, fontsize="small")
-        axes.set_title(title, fontsize="medium")
-        for (row, column), drop in np.ndenumerate(drops[title]):
-            color = "white" if drop > 0.55 * top else "black"
-            axes.text(
-                column,
-                row,
-                f"{drop:z.1f}",
-                ha="center",
-                va="center",
-                color=color,
-                fontsize="x-small",
-            )
-    figure.supxlabel("sparsity (%)", fontsize="medium")
-    figure.supylabel(ylabel, fontsize="medium")
-    figure.colorbar(image, ax=figure.axes, label="accuracy lost (points)", fraction=0.03)
-    return figure
 
 
-def _panels(
-    count: int, width: float, height: float, sharey: bool = True
-) -> tuple[Figure, list[Axes]]:
-    columns = min(count, 4 if count > 9 else 3)
-    rows = math.ceil(count / columns)
-    size = (max(5.5, width * columns + 1), max(3.6, height * rows + 0.9))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey).flatten()
-    for axes in grid[count:]:
-        axes.set_axis_off()
-    return figure, list(grid[:count])
+def _draw(curve: Curve, axes: Axes, label: str, style: dict[str, Any]) -> None:
+    sparsities = sorted(curve)
+    x = [100 * sparsity for sparsity in sparsities]
+    accuracies = [[100 * value for value in curve[sparsity]] for sparsity in sparsities]
+    means = [np.mean(values) for values in accuracies]
+    axes.plot(x, means, markersize=3.5, linewidth=1.2, label=label, **style)
+    if any(len(values) > 1 for values in accuracies):
+        lowest = [min(values) for values in accuracies]
+        highest = [max(values) for values in accuracies]
+        axes.fill_between(x, lowest, highest, color="0.5", alpha=0.35)

@@ -1,46 +1,49 @@
-"""The figures in the folder of an export."""
+"""The figures of a run and of its export."""
 
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from vitprune.figures.plots import plot_density, plot_training
+from vitprune.figures.density import plot_density
+from vitprune.figures.training import TrainingCurves, plot_training
 from vitprune.runs.metrics import read_metrics
+from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
 
 
-def draw(report: dict[str, Any], folder: Path, run_folder: Path | None) -> list[str]:
-    """Save the figures of a report; return their paths relative to the export."""
+def draw(report: RunReport, folder: Path, run: RunFolder | None) -> list[str]:
+    """Save the figures of a report into a new folder; return their paths relative to the export."""
     folder.mkdir()
-    figures = figures_of(report, run_folder)
+    figures = figures_of(report, run)
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150)
-    return [f"plots/{name}.png" for name in figures]
+    return [f"{folder.name}/{name}.png" for name in figures]
 
 
-def figures_of(report: dict[str, Any], run_folder: Path | None) -> dict[str, Figure]:
-    """Return the `training` of a run, if it has epochs yet, and the `density` of a model that was pruned."""
-    training = _training(run_folder, report) if run_folder else None
-    density = plot_density(layers) if (layers := report["sparsity"]["layers"]) else None
-    return {
-        name: figure for name, figure in (("training", training), ("density", density)) if figure
-    }
+def figures_of(report: RunReport, run: RunFolder | None) -> dict[str, Figure]:
+    """Return the figures of a report by name.
+
+    They are `training`, if the run has logged an epoch, and `density`, if the model was pruned.
+    """
+    figures = {}
+    if curves := _curves(report, run) if run else None:
+        figures["training"] = plot_training(curves, report.base.accuracy)
+    if report.sparsity.layers:
+        figures["density"] = plot_density(report.sparsity.layers)
+    return figures
 
 
-def _training(run_folder: Path, report: dict[str, Any]) -> Figure | None:
-    """Draw accuracy and sparsity over the epochs of a run from its `metrics.csv`; None if that has no epochs yet."""
-    curves = read_metrics(RunFolder(run_folder))
-    if "epoch" not in curves:
+def _curves(report: RunReport, run: RunFolder) -> TrainingCurves | None:
+    """Read the curves of a run from its metrics; None if no epoch was logged."""
+    metrics = read_metrics(run)
+    epochs = metrics.get("epoch")
+    if not epochs:
         return None
-    accuracies = any(
-        done["accuracy_pruned"] is not None for done in report["rounds"]
-    )  # and no other metric
-    steps_per_epoch = (max(curves["epoch"]) + 1) / (max(curves["epoch"].values()) + 1)
-    return plot_training(
-        {step + 1: value for step, value in curves.get("val/accuracy", {}).items()},
-        curves.get("sparsity/prunable", {}),
-        curves.get("round/after_pruning", {}) if accuracies else {},
-        steps_per_epoch,
-        report["base"]["accuracy"],
+    # the rounds may have recorded another metric than the accuracy
+    is_accuracy = any(done.accuracy_pruned is not None for done in report.rounds)
+    return TrainingCurves(
+        accuracy={step + 1: value for step, value in metrics.get("val/accuracy", {}).items()},
+        sparsity=metrics.get("sparsity/prunable", {}),
+        after_pruning=metrics.get("round/after_pruning", {}) if is_accuracy else {},
+        steps_per_epoch=(max(epochs) + 1) / (max(epochs.values()) + 1),
     )

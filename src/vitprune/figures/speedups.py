@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 def plot_speedups(
     names: Sequence[str], theoretical: Sequence[float], measured: Sequence[float]
 ) -> Figure:
-    """Draw speed-ups against the first model, by FLOPs and as measured.
+    """Draw speed-ups relative to the first model, by FLOPs and as measured.
 
     Args:
-        names: Of the models.
-        theoretical: Ratio of FLOPs.
-        measured: Ratio of throughputs.
+        names: Names of the models.
+        theoretical: Ratio of FLOPs of each model.
+        measured: Ratio of throughputs of each model.
 
     """
     figure = Figure(figsize=(7, 1.2 + 0.6 * len(names)), layout="constrained")
@@ -33,6 +33,6 @@ def plot_speedups(
     axes.set_yticks(rows, names)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set(xlabel=f"throughput against {names[0]}")
+    axes.set(xlabel=f"throughput relative to {names[0]}")
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
     return figure

@@ -1,1 +1,1 @@
-"""Runs compared, and a run on one HTML page."""
+"""Compare runs, and show a run on one HTML page."""

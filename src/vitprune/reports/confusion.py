@@ -1,4 +1,4 @@
-"""What a pruned model takes for something else that the dense one still saw right."""
+"""Images that the pruned model classifies differently from the dense one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,17 +12,54 @@ from vitprune.data import ImageData
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class: how many of its images there are, and the share that each model gets right."""
+    """Accuracy of both models on one class.
+
+    Attributes:
+        name: Name of the class.
+        images: Number of its images.
+        dense: Accuracy of the dense model on them, in [0, 1].
+        pruned: Accuracy of the pruned model on them, in [0, 1].
+
+    """
 
     name: str
     images: int
     dense: float
     pruned: float
 
+    @property
+    def change(self) -> float:
+        """Change in accuracy, in [-1, 1]."""
+        return self.pruned - self.dense
+
 
 @dataclass(frozen=True)
-class Predictions:
-    """The classes of images, and what the dense and the pruned model take them for, by number."""
+class Confusion:
+    """Images of one class that only the pruned model assigns to one other class.
+
+    Attributes:
+        label: Name of their class.
+        prediction: Name of the class that the pruned model predicts.
+        images: Number of these images.
+
+    """
+
+    label: str
+    prediction: str
+    images: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predictions of the dense and the pruned model on the same images.
+
+    Attributes:
+        labels: Class number of each image.
+        dense: Prediction of the dense model for each image.
+        pruned: Prediction of the pruned model for each image.
+        names: Names of the classes in the order of their numbers.
+
+    """
 
     labels: list[int]
     dense: list[int]
@@ -30,39 +67,57 @@ class Predictions:
     names: Sequence[str]
 
     def class_changes(self) -> list[ClassChange]:
-        """Return every class that there are images of, the one that lost most first."""
-        changes = []
-        for number, name in enumerate(self.names):
-            mine = [i for i, label in enumerate(self.labels) if label == number]
-            if mine:
-                right = [
-                    sum(guesses[i] == number for i in mine) / len(mine)
-                    for guesses in (self.dense, self.pruned)
-                ]
-                changes.append(ClassChange(name, len(mine), *right))
-        return sorted(changes, key=lambda change: change.pruned - change.dense)
+        """Return the change of every class with images, the largest drop first."""
+        images = Counter(self.labels)
+        dense = self._correct(self.dense)
+        pruned = self._correct(self.pruned)
+        changes = [
+            ClassChange(name, images[n], dense[n] / images[n], pruned[n] / images[n])
+            for n, name in enumerate(self.names)
+            if images[n]
+        ]
+        return sorted(changes, key=lambda change: change.change)
 
-    def new_confusions(self) -> list[tuple[str, str, int]]:
-        """Return (class, taken for, images) for what only the pruned model gets wrong, the most frequent first."""
-        guesses = zip(self.labels, self.dense, self.pruned, strict=True)
+    def _correct(self, predictions: Sequence[int]) -> Counter[int]:
+        """Return the number of correct predictions by class."""
+        pairs = zip(self.labels, predictions, strict=True)
+        return Counter(label for label, prediction in pairs if label == prediction)
+
+    def new_confusions(self) -> list[Confusion]:
+        """Return what only the pruned model confuses, the most frequent first."""
+        predictions = zip(self.labels, self.dense, self.pruned, strict=True)
         wrong = Counter(
-            (label, pruned) for label, dense, pruned in guesses if dense == label != pruned
+            (label, pruned) for label, dense, pruned in predictions if dense == label != pruned
         )
         return [
-            (self.names[label], self.names[pruned], count)
-            for (label, pruned), count in wrong.most_common()
+            Confusion(self.names[label], self.names[pruned], images)
+            for (label, pruned), images in wrong.most_common()
         ]
 
 
 @torch.no_grad()
-def predict(dense: nn.Module, pruned: nn.Module, data: ImageData, images: int) -> Predictions:
-    """Let both models classify the first validation images, about so many (whole batches)."""
+def compare_predictions(
+    dense: nn.Module, pruned: nn.Module, data: ImageData, images: int
+) -> Comparison:
+    """Classify the first validation images with both models.
+
+    Args:
+        dense: A Hugging Face image classifier.
+        pruned: Another one with the same classes.
+        data: Its validation images are used.
+        images: Number of images, rounded up to whole batches.
+
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    nets = [net.to(device).eval() for net in (dense, pruned)]
-    labels: list[int] = []
-    guesses: tuple[list[int], list[int]] = ([], [])
+    dense.to(device).eval()
+    pruned.to(device).eval()
+    found = Comparison([], [], [], data.class_names or [])
     for batch in data.validation_batches(device, -(-images // data.batch_size)):
-        labels += batch["labels"].tolist()
-        for net, mine in zip(nets, guesses, strict=True):
-            mine += net(pixel_values=batch["pixel_values"]).logits.argmax(dim=1).tolist()
-    return Predictions(labels, *guesses, data.class_names or [])
+        found.labels.extend(batch["labels"].tolist())
+        found.dense.extend(_classes(dense, batch["pixel_values"]))
+        found.pruned.extend(_classes(pruned, batch["pixel_values"]))
+    return found
+
+
+def _classes(net: nn.Module, images: torch.Tensor) -> list[int]:
+    return net(pixel_values=images).logits.argmax(dim=1).tolist()

@@ -1,4 +1,4 @@
-"""A page of HTML that needs nothing but itself: headings, tables, and figures as embedded images."""
+"""A self-contained HTML page: headings, paragraphs, tables, and figures as embedded images."""
 
 import base64
 import io
@@ -10,7 +10,12 @@ from matplotlib.figure import Figure
 
 STYLE = """
 :root { color-scheme: light; }
-body { margin: 0; font: 16px/1.5 system-ui, "Liberation Sans", sans-serif; color: #1b1b1b; background: #fff; }
+body {
+  margin: 0;
+  font: 16px/1.5 system-ui, "Liberation Sans", sans-serif;
+  color: #1b1b1b;
+  background: #fff;
+}
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .75rem; border-top: 1px solid #ddd; }
@@ -18,7 +23,12 @@ p { max-width: 45rem; margin: .5rem 0; }
 p.lead { color: #555; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid #eee; vertical-align: top; }
+th, td {
+  padding: .3rem .9rem .3rem 0;
+  text-align: right;
+  border-bottom: 1px solid #eee;
+  vertical-align: top;
+}
 th { font-weight: 600; border-bottom-color: #999; white-space: nowrap; }
 th:first-child, td:first-child, table.words td { text-align: left; }
 table.words td:first-child { white-space: nowrap; color: #555; }
@@ -26,16 +36,20 @@ table.words td { overflow-wrap: anywhere; }
 figure { margin: .75rem 0; overflow-x: auto; }
 figure img { display: block; max-width: 100%; height: auto; }
 @media (max-width: 40rem) { figure img { max-width: none; width: 38rem; } }
-@media print { main { max-width: none; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
+@media print {
+  main { max-width: none; }
+  h2 { break-after: avoid; }
+  figure, table { break-inside: avoid; }
+}
 """
 
 
 class Page:
-    """Collects sections, and becomes HTML.
+    """A page that is built section by section.
 
     Args:
         title: Heading and title of the page.
-        lead: A sentence below it.
+        lead: Sentence below the heading.
 
     """
 
@@ -44,7 +58,7 @@ class Page:
         self.parts = [f"<h1>{escape(title)}</h1>", f'<p class="lead">{escape(lead)}</p>']
 
     def heading(self, text: str) -> None:
-        """Begin a section."""
+        """Start a section."""
         self.parts.append(f"<h2>{escape(text)}</h2>")
 
     def paragraph(self, text: str) -> None:
@@ -59,17 +73,17 @@ class Page:
         )
 
     def facts(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Add a table of names and what they are."""
+        """Add a table of names and values."""
         self.parts.append(f'<div class="scroll"><table class="words">{_body(rows)}</table></div>')
 
     def figure(self, figure: Figure, description: str) -> None:
-        """Embed a figure; the description is for those who cannot see it."""
+        """Embed a figure; the description is its alternative text."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=130)
         self._image(buffer.getvalue(), description)
 
     def picture(self, path: Path, description: str) -> None:
-        """Embed a PNG file."""
+        """Embed a PNG file; the description is its alternative text."""
         self._image(path.read_bytes(), description)
 
     def _image(self, png: bytes, description: str) -> None:
@@ -79,7 +93,7 @@ class Page:
         )
 
     def html(self) -> str:
-        """Return the page."""
+        """Return the page as HTML."""
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'

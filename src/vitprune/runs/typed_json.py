@@ -24,10 +24,11 @@ def read_json(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        raise UsageError(f"{path} is damaged or from another version: {_first(error)}.") from error
+        reason = first_mistake(error)
+        raise UsageError(f"{path} is damaged or from another version: {reason}.") from error
 
 
-def _first(error: ValidationError) -> str:
+def first_mistake(error: ValidationError) -> str:
     """Describe the first mistake that pydantic found: the key and what is wrong with it."""
     mistake = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in mistake["loc"])
