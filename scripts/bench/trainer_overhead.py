@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, OneShot
-from vitprune.runs.checkpoint_files import AtomicCheckpointIO
+from vitprune.runs.checkpoint_io import AtomicCheckpointIO
 from vitprune.runs.metrics import MetricsCSV
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints

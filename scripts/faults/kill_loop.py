@@ -22,10 +22,12 @@ from typing import Any
 
 import torch
 
-from vitprune.runs.checkpoint_files import read_checkpoint
+from vitprune.runs.atomic import partial
+from vitprune.runs.checkpoint import DATA, GENERATORS, TrainingCheckpoint
+from vitprune.runs.run_folder import LOGS, VERSION, RunFolder
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData", "loops")
+PARTS = ("state_dict", "optimizer_states", "lr_schedulers", GENERATORS, DATA, "loops")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -48,7 +50,8 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 
 
 def last(folder: Path) -> Path:
-    return folder / "lightning_logs" / "version_0" / "checkpoints" / "last.ckpt"
+    """Return the last checkpoint of the one run under a root folder."""
+    return RunFolder(folder / LOGS / f"{VERSION}0").last
 
 
 def same(a: Any, b: Any) -> bool:
@@ -71,17 +74,17 @@ def wait_until(condition: Any, process: subprocess.Popen) -> None:
 def kill_once(folder: Path, arguments: list[str], moments: random.Random, writing: bool) -> int:
     """Start or resume the run, kill it, and return the step of the checkpoint that is left."""
     checkpoint = last(folder)
-    partial = checkpoint.with_name(".last.ckpt.partial")
-    partial.unlink(missing_ok=True)
+    scratch = partial(checkpoint)
+    scratch.unlink(missing_ok=True)
     seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     process = start(folder, *arguments, *(["--ckpt_path=last"] if seen else []))
     wait_until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != seen, process)
     time.sleep(moments.uniform(0, 2))
     if writing:
-        wait_until(partial.exists, process)
+        wait_until(scratch.exists, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    return read_checkpoint(checkpoint)["global_step"]
+    return TrainingCheckpoint.read(checkpoint).step
 
 
 def main() -> None:
@@ -102,11 +105,11 @@ def main() -> None:
         torn = 0
         for number in range(options.kills):
             step = kill_once(killed, arguments, moments, writing=number % 2 == 1)
-            torn += last(killed).with_name(".last.ckpt.partial").exists()
+            torn += partial(last(killed)).exists()
             print(f"kill {number + 1}: the checkpoint is whole, of step {step}", flush=True)
         if start(killed, *arguments, "--ckpt_path=last").wait():
             sys.exit((killed / "output.txt").read_text())
-        ours, theirs = read_checkpoint(last(killed)), read_checkpoint(last(whole))
+        ours, theirs = (TrainingCheckpoint.read(last(f)).content for f in (killed, whole))
         different = [part for part in PARTS if not same(ours[part], theirs[part])]
         if different:
             sys.exit(
