@@ -136,8 +136,8 @@ class PruningCLI(LightningCLI):
             expected = (expected, expected)
         if (height, width) != tuple(expected):
             raise UsageError(
-                f"the model needs images of {expected[0]}x{expected[1]} pixels, but data.image_size "
-                f"or data.processor makes them {height}x{width}."
+                f"the model needs images of {expected[0]}x{expected[1]} pixels, but "
+                f"data.image_size or data.processor makes them {height}x{width}."
             )
 
     def instantiate_classes(self) -> None:

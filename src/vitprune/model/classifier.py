@@ -53,6 +53,7 @@ class ViTClassifier(LightningModule):
         architecture: dict[str, Any] | None = None,
         image_size: int | None = None,
         labels: list[str] | None = None,
+        *,
         learning_rate: float = 3e-4,
         weight_decay: float = 0.05,
         layer_decay: float = 1.0,

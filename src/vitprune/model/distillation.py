@@ -72,7 +72,9 @@ class Distillation:
                 of_student = getattr(vision_config(student.config), field, None)
                 hint = " Set model.distillation.hidden_weight to 0 to allow this."
                 _check_same(field, of_teacher, of_student, hint)
-        net = trainer.precision_plugin.convert_module(net.eval().requires_grad_(False))
+        net = trainer.precision_plugin.convert_module(
+            net.eval().requires_grad_(requires_grad=False)
+        )
         self._net = net.to(trainer.strategy.root_device)
 
     def loss(self, pixel_values: Tensor, outputs: Any, loss: Tensor) -> Tensor:

@@ -42,11 +42,11 @@ class StopSignals:
 
     def agreed(self, trainer: Trainer) -> bool:
         """Return whether any process was asked to stop; all processes get the same answer."""
-        return _anywhere(trainer, self.received is not None)
+        return _anywhere(trainer, here=self.received is not None)
 
     def requeue(self, trainer: Trainer) -> str:
         """Requeue the SLURM job after SIGUSR1 (`--signal=USR1@120`); return a message, or ""."""
-        if not _anywhere(trainer, self.received == signal.SIGUSR1):
+        if not _anywhere(trainer, here=self.received == signal.SIGUSR1):
             return ""
         message = _requeue() if trainer.is_global_zero else ""
         # all processes wait here: the first one to end would take the others with it
@@ -68,7 +68,7 @@ class StopSignals:
         self.received = self.received or number
 
 
-def _anywhere(trainer: Trainer, here: bool) -> bool:
+def _anywhere(trainer: Trainer, *, here: bool) -> bool:
     return (
         here
         if trainer.world_size == 1
