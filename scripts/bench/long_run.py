@@ -1,51 +1,57 @@
-"""A run of 200 prune rounds on a tiny model: memory, checkpoint and log sizes, which must not
-creep.
+"""Memory, checkpoint and log sizes over 200 pruning rounds on a tiny model.
 
     python -m scripts.bench.long_run [--rounds 200]
 
-A round every epoch of two steps; everything that `fit` has is on. Prints resident memory and the
-sizes of `last.ckpt` and of the TensorBoard file at quarters of the run; fails if memory or the
-checkpoint grow, or the log grows faster than the rounds.
+The run prunes in every epoch of two steps, with all callbacks and logs of `fit`. Prints resident
+memory and the sizes of `last.ckpt` and of the TensorBoard file at each quarter of the run. Fails if
+memory or the checkpoint grow, or if the log grows faster than the number of rounds.
 """
 
 import argparse
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from lightning import Callback, LightningModule, Trainer
 
-from vitprune.cli import main as cli
+from scripts.bench import memory
+from vitprune.cli import main as entry
+from vitprune.cli import pruning_cli as cli
+from vitprune.runs.run_folder import RunFolder
 
-FLAT = 1.05
+FLAT = 1.05  # growth that is tolerated
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes at the end of an epoch."""
+
+    memory: int
+    checkpoint: int
+    log: int
 
 
 class Gauge(Callback):
-    """Note the sizes after every epoch."""
+    """Record the sizes after every epoch."""
 
     def __init__(self) -> None:
-        self.sizes: dict[int, tuple[float, int, int]] = {}
+        self.sizes: dict[int, Sizes] = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        run = Path(trainer.log_dir)
-        checkpoint = run / "checkpoints" / "last.ckpt"  # of the epoch before
-        if checkpoint.exists():
-            status = dict(
-                line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
+        """Record the sizes of this epoch; the checkpoint is that of the epoch before."""
+        run = RunFolder(Path(trainer.log_dir))
+        if run.last.exists():
+            self.sizes[trainer.current_epoch] = Sizes(
+                memory.resident_bytes(),
+                run.last.stat().st_size,
+                sum(file.stat().st_size for file in run.path.glob("events.out.*")),
             )
-            memory = int(status["VmRSS"].split()[0]) / 1024
-            events = sum(file.stat().st_size for file in run.glob("events.out.*"))
-            self.sizes[trainer.current_epoch] = (memory, checkpoint.stat().st_size, events)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=200)
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    gauge, rounds = Gauge(), options.rounds
+def fit(gauge: Gauge, rounds: int, folder: str) -> None:
+    """Run `vitprune fit` with a callback of our own."""
     build = cli.PruningCLI.instantiate_trainer
 
     def with_gauge(self: cli.PruningCLI, **settings: object) -> Trainer:
@@ -53,9 +59,8 @@ def main() -> None:
         trainer.callbacks.append(gauge)
         return trainer
 
-    cli.PruningCLI.instantiate_trainer = with_gauge
-    with tempfile.TemporaryDirectory() as folder:
-        cli.main(
+    with patch.object(cli.PruningCLI, "instantiate_trainer", with_gauge):
+        entry.main(
             [
                 "fit",
                 "--config=iterative.yaml",
@@ -71,19 +76,47 @@ def main() -> None:
                 "--data.num_workers=0",
             ]
         )
-    quarters = [max(2, rounds * part // 4) for part in range(1, 5)]
+
+
+def check(first: Sizes, second: Sizes, last: Sizes) -> None:
+    """Exit with an error if anything grows that should not.
+
+    Args:
+        first: After a quarter of the run.
+        second: After half of it.
+        last: At its end.
+
+    """
+    if last.memory > FLAT * first.memory:
+        raise SystemExit("The resident memory grows.")
+    if last.checkpoint > FLAT * first.checkpoint:
+        raise SystemExit("The checkpoint grows.")
+    if last.log - second.log > FLAT * 2 * (second.log - first.log):
+        raise SystemExit("The log grows faster than the number of rounds.")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=200, help="pruning rounds (default: %(default)s)"
+    )
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    gauge = Gauge()
+    with tempfile.TemporaryDirectory() as folder:
+        fit(gauge, options.rounds, folder)
+    quarters = [max(2, options.rounds * part // 4) for part in range(1, 5)]
     for number in quarters:
-        memory, checkpoint, events = gauge.sizes[number]
+        sizes = gauge.sizes[number]
         print(
-            f"round {number}: memory {memory:.0f} MiB, checkpoint {checkpoint / 2**10:.0f} KiB, "
-            f"log {events / 2**10:.0f} KiB"
+            f"round {number}: memory {sizes.memory / 2**20:.0f} MiB, checkpoint "
+            f"{sizes.checkpoint / 2**10:.0f} KiB, log {sizes.log / 2**10:.0f} KiB"
         )
     first, second, _, last = (gauge.sizes[number] for number in quarters)
-    assert last[0] < FLAT * first[0], "memory grows"
-    assert last[1] < FLAT * first[1], "the checkpoint grows"
-    assert last[2] - second[2] < FLAT * 2 * (second[2] - first[2]), (
-        "the log grows faster than the rounds"
-    )
+    check(first, second, last)
 
 
 if __name__ == "__main__":

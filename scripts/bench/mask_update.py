@@ -1,141 +1,113 @@
-"""One global magnitude mask update over the linear weights of a ViT-B: ours against
-`prune.global_unstructured`.
+"""Time and memory of one global magnitude update, against `prune.global_unstructured`.
 
     python -m scripts.bench.mask_update [--pretrained FOLDER] [--sparsity 0.8] [--repeats 5]
 
-Prints median seconds, their ratio, the extra memory of ours as a share of the weights, and whether
-both agree where magnitudes do not tie and drop the same number. Without a folder the weights are
-random.
+The weights are the linear layers of a ViT-B. Prints median seconds, their ratio, the extra memory
+of the update as a fraction of the weights, and whether both methods prune the same number of
+weights and differ only among tied magnitudes. Without a folder the weights are random.
 """
 
 import argparse
 import copy
-import resource
 import statistics
-import subprocess
-import sys
-import time
 
 import torch
+from torch import Tensor, nn
 from torch.nn.utils import prune
-from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
+from scripts.bench import memory
+from scripts.bench.interleaved import seconds
+from scripts.bench.models import load_or_build
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Global, LayerSelection, Magnitude, Method, masks
 from vitprune.pruning.update import update_masks
 
 GLOBAL_MAGNITUDE = Method(Magnitude(), allocation=Global())
+ABOVE_LOADING = 300_000_000  # bytes: more than loading the model leaves between use and peak
 
 
-def build(pretrained: str | None) -> torch.nn.Module:
-    torch.manual_seed(0)
-    if pretrained:
-        return AutoModelForImageClassification.from_pretrained(pretrained)
-    return ViTForImageClassification(ViTConfig(num_labels=1000))
+def update(layers: list[Layer], sparsity: float, number: int) -> float:
+    """Return the seconds of one update."""
+    return seconds(lambda: update_masks(layers, GLOBAL_MAGNITUDE, sparsity, number))
 
 
-def ours(layers: list, sparsity: float, round: int) -> float:
-    start = time.perf_counter()
-    update_masks(layers, GLOBAL_MAGNITUDE, sparsity, round)
-    return time.perf_counter() - start
-
-
-def theirs(net: torch.nn.Module, sparsity: float) -> tuple[float, dict[str, torch.Tensor]]:
-    twin = copy.deepcopy(net)
-    layers = LayerSelection().select(twin)
-    start = time.perf_counter()
-    prune.global_unstructured(
-        [(x.module, "weight") for x in layers], prune.L1Unstructured, amount=sparsity
+def reference_update(net: nn.Module, sparsity: float) -> tuple[float, dict[str, Tensor]]:
+    """Return the seconds and the masks of `prune.global_unstructured`, on a copy of the model."""
+    layers = LayerSelection().select(copy.deepcopy(net))
+    parameters = [(layer.module, "weight") for layer in layers]
+    elapsed = seconds(
+        lambda: prune.global_unstructured(parameters, prune.L1Unstructured, amount=sparsity)
     )
-    elapsed = time.perf_counter() - start
-    return elapsed, {x.name: x.module.weight_mask.bool() for x in layers}
+    return elapsed, {layer.name: layer.module.get_buffer("weight_mask").bool() for layer in layers}
 
 
-def peak_kib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def measure_memory(pretrained: str | None, sparsity: float) -> None:
-    """Print the growth of the peak during one update, in bytes; run in a process of its own."""
-    net = build(pretrained)
-    layers = LayerSelection().select(net)
+def extra_bytes(pretrained: str | None, sparsity: float) -> int:
+    """Return the growth of this process' peak memory during one update."""
+    layers = LayerSelection().select(load_or_build(pretrained, "vit-base"))
     masks.attach(layers)
-    update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # what torch itself loads on first use
-    settled = torch.ones(
-        300_000_000 // 4
-    )  # lift the peak to what is in use now, whatever loading took
-    del settled
-    now = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # reset the peak
+    update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # loads what torch loads on first use
+    torch.ones(ABOVE_LOADING // 4)  # freed at once: lifts the peak above that of loading
+    before = memory.resident_bytes()
+    memory.reset_peak()
     update_masks(layers, GLOBAL_MAGNITUDE, sparsity)
-    high = (
-        next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-        * 1024
-    )
-    print(high - now)
+    return memory.peak_bytes() - before
+
+
+def differences(
+    layers: list[Layer], found: dict[str, Tensor], reference: dict[str, Tensor]
+) -> tuple[int, int]:
+    """Return how many layers have different masks, and how many magnitudes differ among these."""
+    differing = [
+        layer for layer in layers if not torch.equal(found[layer.name], reference[layer.name])
+    ]
+    magnitudes = [
+        masks.original(layer).detach()[found[layer.name] != reference[layer.name]].abs()
+        for layer in differing
+    ]
+    return len(differing), len(torch.cat(magnitudes).unique()) if magnitudes else 0
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pretrained")
-    parser.add_argument("--sparsity", type=float, default=0.8)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--pretrained", help="folder of a model (default: random weights)")
+    parser.add_argument(
+        "--sparsity", type=float, default=0.8, help="target sparsity (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="timed updates (default: %(default)s)"
+    )
     options = parser.parse_args()
-    if options.memory:
-        return measure_memory(options.pretrained, options.sparsity)
 
-    net = build(options.pretrained)
-    reference_s, reference = theirs(net, options.sparsity)
+    net = load_or_build(options.pretrained, "vit-base")
+    reference_s, reference = reference_update(net, options.sparsity)
     layers = LayerSelection().select(net)
     masks.attach(layers)
-    times = [ours(layers, options.sparsity, 1)]  # the first is the real update and the warm-up
-    mask = {layer.name: masks.read(layer).clone() for layer in layers}
+    update(layers, options.sparsity, 1)  # the warm-up, whose masks are compared
+    found = {layer.name: masks.read(layer).clone() for layer in layers}
+    times = []
     for repeat in range(options.repeats):
         for layer in layers:
-            masks.read(layer).fill_(True)
-        times.append(ours(layers, options.sparsity, repeat + 2))
-    seconds = statistics.median(times[1:])
+            masks.read(layer)[:] = True
+        times.append(update(layers, options.sparsity, repeat + 2))
+    median_s = statistics.median(times)
     weights = sum(layer.weight.numel() for layer in layers)
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.bench.mask_update",
-        "--memory",
-        "--sparsity",
-        str(options.sparsity),
-    ]
-    command += ["--pretrained", options.pretrained] if options.pretrained else []
-    extra = int(
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
-    )
+    extra = memory.in_new_process(extra_bytes, options.pretrained, options.sparsity)
+    pruned = sum(int((~mask).sum()) for mask in found.values())
+    differing, magnitudes = differences(layers, found, reference)
 
-    dropped = sum(int((~m).sum()) for m in mask.values())
-    differing = [
-        layer for layer in layers if not torch.equal(mask[layer.name], reference[layer.name])
-    ]
-    strange = [
-        masks.original(layer).detach()[mask[layer.name] != reference[layer.name]]
-        for layer in differing
-    ]
-    values = torch.cat(strange).abs().unique() if strange else ()
-    print(
-        f"weights              {weights:,} in {len(layers)} layers, {torch.get_num_threads()} "
-        "threads"
-    )
+    spread = f"{min(times):.3f} to {max(times):.3f}"
+    threads = torch.get_num_threads()
+    print(f"weights              {weights:,} in {len(layers)} layers, {threads} threads")
     print(f"global_unstructured  {reference_s:.2f} s (one run)")
-    print(
-        f"ours                 {seconds:.3f} s (median of {options.repeats}, {min(times[1:]):.3f} "
-        f"to {max(times[1:]):.3f})"
-    )
-    print(f"ratio                {reference_s / seconds:.1f}")
+    print(f"vitprune             {median_s:.3f} s (median of {len(times)}, {spread})")
+    print(f"ratio                {reference_s / median_s:.1f}")
     print(f"extra memory         {extra / (4 * weights):.2f} x the weights")
-    print(f"dropped              {dropped:,}, wanted {round(options.sparsity * weights):,}")
+    print(f"pruned               {pruned:,}, target {round(options.sparsity * weights):,}")
     print(
-        f"differences          {len(differing)} layers, at {len(values)} magnitude(s): ties only "
-        "if at most 1"
+        f"differences          {differing} layers, {magnitudes} magnitudes (ties only: at most 1)"
     )
 
 

@@ -1,120 +1,103 @@
-"""Masked fine-tuning against dense fine-tuning: step time and peak memory, same model, same batch,
-one process.
+"""Time and memory of a fine-tuning step with masks, against a dense step.
 
     python -m scripts.bench.masked_training [--pretrained FOLDER] [--batch_size 16] [--steps 20]
 
-Dense and masked steps alternate in pairs, in turn first, after a warm-up. Without a folder:
-DeiT-Tiny with random weights.
+Both train the same model on the same batch in one process and take turns. Peak memory is that of
+new processes that train for three steps. Without a folder the model is DeiT-Tiny with random
+weights.
 """
 
 import argparse
 import statistics
-import subprocess
-import sys
-import time
+from functools import partial
 
 import torch
-from torch import nn
-from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
+from torch import Tensor, nn
 
+from scripts.bench import memory
+from scripts.bench.interleaved import interleave, seconds
+from scripts.bench.models import load_or_build, random_batch
 from vitprune.pruning import LayerSelection, Method, masks
 from vitprune.pruning.update import update_masks
 
-TINY = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
+MODES = ("dense", "masked")
+SPARSITY = 0.8
+WARM_UP = 2
+PROCESSES = 3  # for the median of the peak memory
 
 
-def build(pretrained: str | None, masked: bool) -> tuple[nn.Module, torch.optim.Optimizer]:
-    torch.manual_seed(0)
-    net = AutoModelForImageClassification.from_pretrained(pretrained) if pretrained else None
-    net = net or ViTForImageClassification(ViTConfig(num_labels=10, **TINY))
-    if masked:
-        layers = LayerSelection().select(net)
-        masks.attach(layers)
-        update_masks(layers, Method(), 0.8)
-    return net.train(), torch.optim.AdamW(net.parameters(), lr=1e-5)
+class Training:
+    """A model that trains on one batch.
+
+    Args:
+        pretrained: Folder of the model, or None for random weights.
+        mode: `dense` or `masked`.
+        batch: Images and labels.
+
+    """
+
+    def __init__(self, pretrained: str | None, mode: str, batch: tuple[Tensor, Tensor]) -> None:
+        self.net = load_or_build(pretrained, "deit-tiny").train()
+        if mode == "masked":
+            layers = LayerSelection().select(self.net)
+            masks.attach(layers)
+            update_masks(layers, Method(), SPARSITY)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
+        self.images, self.labels = batch
+
+    def step(self) -> None:
+        """Train for one step."""
+        logits = self.net(pixel_values=self.images).logits
+        nn.functional.cross_entropy(logits, self.labels).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
-def step(
-    net: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
-) -> float:
-    start = time.perf_counter()
-    nn.functional.cross_entropy(net(pixel_values=images).logits, labels).backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    return time.perf_counter() - start
-
-
-def batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randn(size, 3, 224, 224), torch.randint(0, 10, (size,))
-
-
-def peak_bytes(pretrained: str | None, masked: bool, size: int) -> None:
-    """Print the peak of a process that does three steps."""
-    run = build(pretrained, masked)
+def peak_of_training(pretrained: str | None, mode: str, batch_size: int) -> int:
+    """Return the peak memory of this process in bytes, after three steps."""
+    training = Training(pretrained, mode, random_batch(batch_size))
     for _ in range(3):
-        step(*run, *batch(size))
-    print(
-        next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-        * 1024
-    )
+        training.step()
+    return memory.peak_bytes()
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pretrained")
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--memory", choices=["dense", "masked"], help=argparse.SUPPRESS)
+    parser.add_argument("--pretrained", help="folder of a model (default: random weights)")
+    parser.add_argument(
+        "--batch_size", type=int, default=16, help="images in a step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=20, help="steps of each model (default: %(default)s)"
+    )
     options = parser.parse_args()
-    if options.memory:
-        return peak_bytes(options.pretrained, options.memory == "masked", options.batch_size)
 
-    runs = {"dense": build(options.pretrained, False), "masked": build(options.pretrained, True)}
-    data = batch(options.batch_size)
-    times: dict[str, list[float]] = {"dense": [], "masked": []}
-    for pair in range(options.steps + 2):
-        for name in list(runs)[:: 1 if pair % 2 else -1]:
-            elapsed = step(*runs[name], *data)
-            if pair >= 2:
-                times[name].append(elapsed)
-    ratios = [m / d for m, d in zip(times["masked"], times["dense"], strict=True)]
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.bench.masked_training",
-        "--batch_size",
-        str(options.batch_size),
-    ]
-    command += ["--pretrained", options.pretrained] if options.pretrained else []
+    batch = random_batch(options.batch_size)
+    trainings = {mode: Training(options.pretrained, mode, batch) for mode in MODES}
+    dense = trainings["dense"].net
+    weights = sum(layer.weight.numel() for layer in LayerSelection().select(dense))
+    times = interleave(
+        {mode: partial(seconds, training.step) for mode, training in trainings.items()},
+        options.steps,
+        WARM_UP,
+    )
+    for mode in MODES:
+        print(f"{mode:8} {times.median(mode):.3f} s a step, batch size {options.batch_size}")
+    print(f"ratio    {times.ratio('masked', 'dense')}")
+
     peaks = {
-        name: [
-            int(
-                subprocess.run(
-                    [*command, "--memory", name], capture_output=True, text=True, check=True
-                ).stdout
-            )
-            for _ in range(3)
-        ]
-        for name in runs
-    }
-    weights = sum(layer.weight.numel() for layer in LayerSelection().select(runs["dense"][0]))
-    allowed = 1.1 * (4 + 1) * weights
-    extra = statistics.median(peaks["masked"]) - statistics.median(peaks["dense"])
-    for name, values in times.items():
-        print(
-            f"{name:8} {statistics.median(values):.3f} s a step (median of {len(values)}), batch "
-            f"{options.batch_size}"
+        mode: statistics.median(
+            memory.in_new_process(peak_of_training, options.pretrained, mode, options.batch_size)
+            for _ in range(PROCESSES)
         )
-    print(
-        f"ratio    {statistics.median(ratios):.3f} (median of pairs; {min(ratios):.3f} to "
-        f"{max(ratios):.3f})"
-    )
-    print(
-        f"memory   peak dense {statistics.median(peaks['dense']) / 2**20:.0f} MiB, masked + "
-        f"{extra / 2**20:.1f} MiB"
-    )
+        for mode in MODES
+    }
+    extra = peaks["masked"] - peaks["dense"]
+    allowed = 1.1 * (4 + 1) * weights
+    print(f"memory   dense peak {peaks['dense'] / 2**20:.0f} MiB, masked + {extra / 2**20:.1f} MiB")
     print(f"         allowed: 1.1 x (weights + a byte a weight) = {allowed / 2**20:.1f} MiB")
 
 

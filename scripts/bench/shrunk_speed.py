@@ -1,12 +1,13 @@
-"""Half of the heads and half of the MLP neurons dropped: measured throughput against what the FLOPs
-promise.
+"""Throughput of shrunk models, against the speed-up that their FLOPs predict.
 
     python -m scripts.bench.shrunk_speed --threads 2
-    python -m scripts.bench.shrunk_speed --models vit-base vit-large --device cuda --dtype bfloat16 --compile --batch_size 256
+    python -m scripts.bench.shrunk_speed --models vit-base vit-large --batch_size 256
+    --device cuda --dtype bfloat16 --compile
 
-Random weights, 224 px. Dense, shrunk and ONNX Runtime of the shrunk model run in turns, on a GPU
-dense, shrunk and 2:4. Prints medians, and for each model the share of the theoretical speed-up that
-was measured.
+Half of the heads and half of the MLP neurons are removed from models with random weights, for
+images of 224 pixels. On a CPU the candidates are the dense model, the shrunk one, and the shrunk
+one in ONNX Runtime; on a GPU dense, shrunk and 2:4. They take turns. Prints medians, and the ratio
+of the measured to the predicted speed-up.
 """
 
 import argparse
@@ -17,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
+from transformers import PreTrainedModel
 
+from scripts.bench.models import ARCHITECTURES, IMAGE_SHAPE, build
 from vitprune.benchmark.candidates import Contender, Setting, can_run_sparse, contender
 from vitprune.benchmark.results import print_speeds
 from vitprune.benchmark.speed import describe_machine, race
@@ -30,34 +32,21 @@ from vitprune.export.verify import logits
 from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.model.anatomy.widths import read_widths
 
-MODELS = {
-    "deit-tiny": {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768},
-    "vit-base": {},
-    "vit-large": {
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-    },
-}
-
-
-def build(name: str) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return ViTForImageClassification(ViTConfig(num_labels=1000, **MODELS[name])).eval()
+CLASSES = 1000
 
 
 def halve(net: PreTrainedModel) -> PreTrainedModel:
-    """Zero half of the heads of the whole model, and half of the neurons of each block, and drop them."""
+    """Zero half of the heads of the model and half of the neurons of each block, and shrink it."""
     widths = read_widths(net.config)
     for index, block in enumerate(find_blocks(net)):
-        heads = (widths.heads + index % 2) // 2  # of three heads one and two in turn
+        heads = (widths.heads + index % 2) // 2  # with three heads: one and two in turn
         block.linear["attn_out"].weight.data[:, : heads * widths.head_dim] = 0
         block.linear["mlp_out"].weight.data[:, : widths.neurons // 2] = 0
     return shrink(net, ragged=True)
 
 
-def two_of_four(net: PreTrainedModel) -> PreTrainedModel:
+def prune_two_of_four(net: PreTrainedModel) -> PreTrainedModel:
+    """Zero the two smallest of every four consecutive inputs, in place."""
     for block in find_blocks(net):
         for module in block.linear.values():
             groups = module.weight.data.view(len(module.weight), -1, 4)
@@ -65,35 +54,53 @@ def two_of_four(net: PreTrainedModel) -> PreTrainedModel:
     return net
 
 
-def contenders(name: str, setting: Setting, folder: Path) -> Iterator[Contender]:
-    yield contender(f"{name}, dense", build(name), setting, None)
-    small = halve(build(name))
+def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Contender]:
+    """Yield the dense model and what is compared with it."""
+    yield contender(f"{name}, dense", build(name, CLASSES), setting, None)
+    small = halve(build(name, CLASSES))
     if setting.device == "cpu":
-        images = torch.randn(2, 3, 224, 224)
+        images = torch.randn(2, *IMAGE_SHAPE)
         onnx.write(Exported(small, small, images, logits(small, images), folder))
     shrunk = contender(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":
-        yield replace(
-            shrunk, name=f"{name}, shrunk, ONNX Runtime", run=onnx.Runtime(folder / onnx.FILE)
-        )
+        runtime = onnx.Runtime(folder / onnx.FILE)
+        yield replace(shrunk, name=f"{name}, shrunk, ONNX Runtime", run=runtime)
     elif can_run_sparse(setting):
-        yield contender(f"{name}, 2:4", two_of_four(build(name)), setting, None, sparse=True)
+        sparse = prune_two_of_four(build(name, CLASSES))
+        yield contender(f"{name}, 2:4", sparse, setting, None, sparse=True)
     else:
-        print(f"no 2:4: {semi_structured.missing_gpu() or 'float32'}")
+        print(f"2:4 is not measured: {semi_structured.missing_gpu() or 'float32'}")
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["deit-tiny", "vit-base"])
-    parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=ARCHITECTURES,
+        default=["deit-tiny", "vit-base"],
+        help="architectures (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=int,
+        default=16,
+        help="batch size for throughput; latency is measured at batch size 1 (default: "
+        "%(default)s)",
+    )
+    parser.add_argument("--repeats", type=int, default=9, help="rounds (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="device (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="precision (default: %(default)s)"
+    )
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(options.threads)
@@ -105,18 +112,12 @@ def main() -> None:
     }
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
-            speeds = race(
-                list(contenders(name, setting, Path(folder))),
-                options.batch_size,
-                options.repeats,
-                options.device,
-            )
+            models = list(candidates(name, setting, Path(folder)))
+            speeds = race(models, options.batch_size, options.repeats, options.device)
         print_speeds(speeds, conditions)
         for speed in speeds[1:]:
-            print(
-                f"{speed.name}: {speed.measured_speedup / speed.theoretical_speedup:.3f} of the "
-                "theoretical speed-up"
-            )
+            ratio = speed.measured_speedup / speed.theoretical_speedup
+            print(f"{speed.name}: {ratio:.3f} of the predicted speed-up")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""This project's pruning."""
+"""Rows that prune with `IterativePruning`."""
 
 from dataclasses import dataclass
 

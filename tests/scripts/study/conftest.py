@@ -11,7 +11,7 @@ DIGITS = ["--model", "digits", "--source", "digits", "--images", "64", "--thread
 
 @pytest.fixture
 def run_rows(monkeypatch, tmp_path):
-    """Return a function that runs rows with four learning rates and returns the text of both tables."""
+    """Return a function that runs rows with four learning rates and returns both tables."""
     monkeypatch.setattr(study, "LEARNING_RATES", (1e-6, 1e-5, 1e-4, 1e-3))
 
     def run_rows(*rows, sparsity=0.5, seeds=1):

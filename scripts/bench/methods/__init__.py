@@ -1,0 +1,1 @@
+"""Every criterion on the bundled digits, at one learning rate."""
