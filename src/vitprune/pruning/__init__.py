@@ -42,6 +42,7 @@ from vitprune.pruning.granularity import (
 )
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
+from vitprune.pruning.prune import prune
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
 
@@ -101,6 +102,7 @@ __all__ = [
     "Wanda",
     "Weights",
     "masks",
+    "prune",
 ]
 
 

@@ -1,6 +1,9 @@
+"""The lowest of many scores."""
+
 import numpy as np
 import pytest
 import torch
+import torch._dynamo.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""Masks as parametrizations."""
+
 import copy
 
 import pytest
@@ -5,11 +7,21 @@ import torch
 import torch._dynamo.testing
 from torch import nn
 
-from tests.conftest import quiet_trainer, tiny_net
+from tests.conftest import (
+    quiet_trainer,
+    tiny_net,
+)
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Element, Global, LayerSelection, Magnitude, Method, masks
+from vitprune.pruning import (
+    Element,
+    Global,
+    LayerSelection,
+    Magnitude,
+    Method,
+    masks,
+)
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 
