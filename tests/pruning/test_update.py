@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +31,7 @@ from vitprune.pruning.update import update_masks
 
 
 def every_pair():
-    """Every two of the three axes, the third at its default (and a ranking over all layers where it must be)."""
+    """Return every pair of two axes with the default of the third (`Global` where it must be)."""
     triples = [
         *(
             (criterion, granularity, Global())
@@ -61,7 +60,7 @@ def every_pair():
 
 @pytest.mark.parametrize(("criterion", "granularity", "allocation"), every_pair())
 def test_rounds_on_a_vit(criterion, granularity, allocation):
-    """Totals are exact or nearest, what fell stays fallen, kept scores are no lower, floors and patterns hold."""
+    """Totals are exact or nearest, pruned stays pruned, kept scores are highest, floors hold."""
     net = tiny_net()
     layers = masked_layers(net, granularity, criterion.straight_through)
     if isinstance(allocation, PerLayer):
@@ -70,17 +69,17 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
             allocation = PerLayer({"*": 0.6})
     statistics = statistics_of(criterion, layers, net)
     weights = sum(layer.weight.numel() for layer in layers)
-    for round, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
+    for number, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
         before = {layer.name: masks.read(layer).clone() for layer in layers}
         dense = {layer.name: layer.weight.detach().clone() for layer in layers}
         update_masks(
             layers,
             Method(criterion, granularity, allocation),
             sparsity,
-            round,
+            number,
             statistics=statistics,
         )
-        fallen = sum(int((~masks.read(layer)).sum()) for layer in layers)
+        pruned = sum(int((~masks.read(layer)).sum()) for layer in layers)
         tied = tie(granularity.groupings(layers))
         sizes = {one.increment_size for one in tied}
         most = sum(
@@ -90,49 +89,43 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
         )
         if len(sizes) == 1:
             increments = sum(one.increments for one in tied)
-            assert fallen == min(round_half_even(sparsity * increments) * max(sizes), most)
+            assert pruned == min(round(sparsity * increments) * max(sizes), most)
         else:
-            assert abs(fallen - min(sparsity * weights, most)) <= max(sizes)
-        for unit in granularity.groupings(layers):
-            check_unit(unit, criterion, allocation, before, dense, statistics, round)
+            assert abs(pruned - min(sparsity * weights, most)) <= max(sizes)
+        for grouping in granularity.groupings(layers):
+            check_grouping(grouping, criterion, allocation, before, dense, statistics, number)
 
 
-def check_unit(unit, criterion, allocation, before, dense, statistics, round):
-    old, kept = unit.reduce([before[layer.name] for layer in unit.layers], "first"), unit.kept()
-    for layer, part in zip(
-        unit.layers, unit.parts, strict=True
-    ):  # all members share the fate of the group
-        assert torch.equal(
-            part.view(masks.read(layer)).flatten(unit.group_dims).amin(-1).view(-1)
-            if part.view(masks.read(layer)).ndim > unit.group_dims
-            else kept,
-            kept,
-        )
+def check_grouping(grouping, criterion, allocation, before, dense, statistics, round):
+    old = grouping.reduce([before[layer.name] for layer in grouping.layers], "first")
+    kept = grouping.kept()
+    assert torch.equal(grouping.remaining() == grouping.group_size, kept)  # all members or none
     if not criterion.straight_through:
         assert not (kept & ~old).any()
     assert kept.float().mean() >= allocation.min_density - 1e-6
-    pools = kept.view(unit.pools, -1)
+    pools = kept.view(grouping.pools, -1)
     assert pools.sum(1).unique().numel() == 1
-    assert int(pools[0].sum()) >= unit.survivors
-    assert int(pools[0].sum()) % unit.round_to == 0
-    if unit.pattern:
-        assert kept.view(-1, unit.pattern[1]).sum(1).min() >= unit.pattern[0]
+    assert int(pools[0].sum()) >= grouping.survivors
+    assert int(pools[0].sum()) % grouping.round_to == 0
+    if grouping.pattern:
+        assert kept.view(-1, grouping.pattern[1]).sum(1).min() >= grouping.pattern[0]
     scores = [
         criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name)))
-        for x in unit.layers
+        for x in grouping.layers
     ]
-    scores = unit.reduce(scores, criterion.reduction).view(unit.pools, -1)
-    if unit.pattern or (criterion.per_output and unit.rows):
-        scores = scores.view(-1, unit.pattern[1]) if unit.pattern else scores.view(unit.rows, -1)
+    scores = grouping.reduce(scores, criterion.reduction).view(grouping.pools, -1)
+    if grouping.pattern or (criterion.per_output and grouping.rows):
+        columns = grouping.pattern[1] if grouping.pattern else scores.numel() // grouping.rows
+        scores = scores.view(-1, columns)
     now = (old & ~kept).view_as(scores)
-    for row, falls, stays in zip(scores, now, kept.view_as(scores), strict=True):
-        if unit.pattern and stays.sum() > unit.pattern[0]:
+    for row, pruned, remains in zip(scores, now, kept.view_as(scores), strict=True):
+        if grouping.pattern and remains.sum() > grouping.pattern[0]:
             continue
-        if falls.any() and stays.any():
-            assert row[stays].min() >= row[falls].max()
+        if pruned.any() and remains.any():
+            assert row[remains].min() >= row[pruned].max()
 
 
-def test_kept_weights_are_no_smaller_than_dropped_ones():
+def test_kept_weights_are_no_smaller_than_pruned_ones():
     layers = linear_layers([(16, 24), (24, 16)])
     magnitudes = [layer.weight.detach().abs().clone() for layer in layers]
     update_masks(layers, Method(), 0.55)
@@ -157,15 +150,9 @@ def test_the_total_is_exact_for_any_shapes_also_with_constant_weights(
 ):
     layers = linear_layers(shapes, (lambda w: w.fill_(0.5)) if constant else None)
     total = sum(a * b for a, b in shapes)
-    for round, sparsity in enumerate(sorted(sparsities), start=1):
-        update_masks(layers, Method(Magnitude(), Element(), allocation), sparsity, round)
-        assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round_half_even(
-            sparsity * total
-        )
-
-
-def round_half_even(value):
-    return round(value)
+    for number, sparsity in enumerate(sorted(sparsities), start=1):
+        update_masks(layers, Method(Magnitude(), Element(), allocation), sparsity, number)
+        assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round(sparsity * total)
 
 
 def test_nan_weights_are_named():
@@ -179,7 +166,7 @@ def test_nan_weights_are_named():
     [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)],
     ids=str,
 )
-def test_what_fell_as_single_weights_stays_fallen(granularity):
+def test_weights_pruned_one_by_one_stay_pruned(granularity):
     net = tiny_net()
     before = prune_net(net, Element(), 0.8)
     layers = LayerSelection().select(net, granularity.roles)

@@ -50,7 +50,7 @@ def test_equal_curves_give_equal_sparsities(tmp_path, layers):
 
 
 def test_the_tolerated_drop_is_the_same_for_every_layer(tmp_path, layers):
-    """Interpolated by hand: a drop of 0.1 is 0.5 of the first, 0.25 of the second and 0.75 of the third layer."""
+    """By hand: a drop of 0.1 is at sparsity 0.5, 0.25 and 0.75 of the three layers."""
     curves = {"layer0": {"0.5": 0.8}, "layer1": {"0.5": 0.7}, "layer2": {"0.5": 0.9, "1.0": 0.7}}
     target = (0.5 * 600 + 0.25 * 80 + 0.75 * 200) / 880
     assert sparsities_after(

@@ -1,13 +1,12 @@
 """LAMP against its formula."""
 
 import torch
-import torch._dynamo.testing
 
 from tests.pruning.layers import sparsities_after
 from vitprune.pruning import LAMP, masks
 
 
-def test_lamp_drops_the_lowest_scores_of_its_formula(layers):
+def test_the_lowest_scores_of_the_formula_are_pruned(layers):
     squares = [layer.weight.detach().double().square() for layer in layers]
     scores = [
         torch.tensor([[w / square[square >= w].sum() for w in row] for row in square])
@@ -19,7 +18,7 @@ def test_lamp_drops_the_lowest_scores_of_its_formula(layers):
         assert torch.equal(masks.read(layer), score > threshold)
 
 
-def test_lamp_counts_what_is_left_when_it_goes_on(layers):
+def test_later_rounds_count_the_remaining_weights(layers):
     sparsities_after(layers, 0.3, LAMP())
     before = [masks.read(layer).clone() for layer in layers]
     sparsities_after(layers, 0.6, LAMP(), round=2)
@@ -29,7 +28,7 @@ def test_lamp_counts_what_is_left_when_it_goes_on(layers):
     )
 
 
-def test_lamp_never_empties_a_layer(layers):
+def test_no_layer_is_pruned_whole(layers):
     layers[0].module.parametrizations.weight.original.data *= 1e-6
     sparsities_after(layers, 0.99, LAMP())
     assert all(masks.read(layer).any() for layer in layers)

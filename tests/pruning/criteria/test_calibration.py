@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 from lightning import Callback
 from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
@@ -20,7 +19,7 @@ from vitprune.training.pruning.calibration import calibrate_on
 @pytest.mark.parametrize(
     "criterion", [Taylor(), Fisher(), Wanda(), SparseGPT()], ids=lambda c: type(c).__name__
 )
-def test_a_layer_that_is_called_twice_learns_from_both_calls(toy, criterion):
+def test_a_layer_that_is_called_twice_is_observed_in_both_calls(toy, criterion):
     """As from one call that sees the tokens of both."""
     net, layer = toy
     x, y = X.flip(0) + 1, Y.flip(0)
@@ -120,7 +119,7 @@ def test_calibration_does_without_trainable_parameters():
         torch.testing.assert_close(frozen[name], expected[name])
 
 
-def test_what_cannot_be_learned_about_is_named():
+def test_layers_that_cannot_be_observed_are_named():
     class Odd(nn.Module):
         def __init__(self):
             super().__init__()

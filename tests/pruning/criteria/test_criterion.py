@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import tiny_net
 from tests.pruning.axes import CRITERIA, name

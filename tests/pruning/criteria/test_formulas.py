@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 
 from tests.pruning.criteria.toy import X, Y, damped_hessian, learn
 from vitprune.pruning import Fisher, SparseGPT, Taylor, Wanda, masks

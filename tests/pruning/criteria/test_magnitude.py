@@ -16,7 +16,7 @@ def rates_of_long_and_short_rows(criterion):
 
 @pytest.mark.parametrize("criterion", [Magnitude(), Random()], ids=name)
 def test_groups_of_unequal_size_are_treated_alike(criterion):
-    """Rows of the same distribution fall at about the same rate, whether they are long or short."""
+    """Rows of one distribution are pruned at about one rate, whether long or short."""
     long, short = rates_of_long_and_short_rows(criterion)
     assert long == pytest.approx(short, abs=0.12)  # the means of short rows differ more
 

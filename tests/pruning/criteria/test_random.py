@@ -1,7 +1,6 @@
 """Random scores."""
 
 import torch
-import torch._dynamo.testing
 
 from vitprune.pruning import (
     Random,

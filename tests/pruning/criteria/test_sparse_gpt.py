@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import random_batches, tiny_net
 from tests.pruning.criteria.toy import X, damped_hessian, learn
@@ -14,7 +13,7 @@ from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.update import update_masks
 
 
-def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
+def test_weights_are_updated_as_by_optimal_brain_surgery(toy):
     net, layer = toy
     criterion = SparseGPT()
     scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
@@ -26,28 +25,28 @@ def test_sparse_gpt_mends_column_by_column_as_optimal_brain_surgery_does(toy):
         if not keep[row, column]:
             inverse = hessian[column:, column:].inverse()
             expected[row, column:] -= expected[row, column] / inverse[0, 0] * inverse[0]
-    mended = criterion.update_weights(layer.weight.detach(), keep, scoring)
-    torch.testing.assert_close(mended.double(), expected * keep, rtol=1e-3, atol=1e-5)
+    updated = criterion.update_weights(layer.weight.detach(), keep, scoring)
+    torch.testing.assert_close(updated.double(), expected * keep, rtol=1e-3, atol=1e-5)
     inputs = X.flatten(0, 1)
     dense, cut = layer.weight.detach(), layer.weight.detach() * keep
-    assert (inputs @ (mended - dense).T).square().sum() < (inputs @ (cut - dense).T).square().sum()
+    assert (inputs @ (updated - dense).T).square().sum() < (inputs @ (cut - dense).T).square().sum()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_sparse_gpt_mends_weights_of_any_precision(toy, dtype):
+def test_weights_of_any_precision_are_updated(toy, dtype):
     net, layer = toy
     criterion = SparseGPT()
     scoring = Scoring("linear", 1, 42, learn(criterion, net, layer, [5]))
     keep = torch.rand(6, 8, generator=torch.Generator().manual_seed(5)) > 0.5
     weight = layer.weight.detach()
-    mended = criterion.update_weights(weight.to(dtype), keep, scoring)
-    assert mended.dtype == dtype
+    updated = criterion.update_weights(weight.to(dtype), keep, scoring)
+    assert updated.dtype == dtype
     torch.testing.assert_close(
-        mended.float(), criterion.update_weights(weight, keep, scoring), rtol=2e-2, atol=2e-3
+        updated.float(), criterion.update_weights(weight, keep, scoring), rtol=2e-2, atol=2e-3
     )
 
 
-def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
+def test_wide_layers_are_updated_in_blocks_as_in_one():
     """More columns than are gathered for one update."""
     torch.manual_seed(0)
     weight, inputs = torch.randn(4, 300), torch.randn(1, 900, 300)
@@ -58,13 +57,13 @@ def test_sparse_gpt_mends_wide_layers_in_blocks_as_in_one():
     for column in range(300):
         error = torch.where(keep[:, column], 0, expected[:, column] / factor[column, column])
         expected[:, column:] -= error.outer(factor[column, column:])
-    mended = criterion.update_weights(weight, keep, Scoring("x", 1, 42, factor))
-    torch.testing.assert_close(mended, expected * keep, rtol=1e-3, atol=1e-4)
+    updated = criterion.update_weights(weight, keep, Scoring("x", 1, 42, factor))
+    torch.testing.assert_close(updated, expected * keep, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("granularity", [Element(), NofM(2, 4)], ids=["element", "2:4"])
-def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
-    def error(mend):
+def test_updated_weights_leave_the_outputs_closer_than_plain_pruning(granularity):
+    def error(*, update):
         net = tiny_net(initializer_range=0.2)
         layers = LayerSelection().select(net)
         masks.attach(layers)
@@ -75,7 +74,7 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
             ).logits
         criterion = SparseGPT()
         statistics = calibrate(criterion, layers, batches)
-        if not mend:
+        if not update:
             criterion.updates_weights = False
         update_masks(layers, Method(criterion, granularity), 0.5, statistics=statistics)
         assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
@@ -85,4 +84,4 @@ def test_sparse_gpt_leaves_the_outputs_closer_than_a_cut_does(granularity):
             ).logits
         return float((after - before).square().mean())
 
-    assert error(mend=True) < 0.9 * error(mend=False)
+    assert error(update=True) < 0.9 * error(update=False)

@@ -11,7 +11,7 @@ Y = torch.randint(6, (5, 3))
 
 
 class Toy(nn.Module):
-    """A linear layer on tokens; the loss is the mean cross-entropy over images, of the sum over tokens."""
+    """A linear layer on tokens; the loss is summed over tokens, averaged over images."""
 
     def __init__(self):
         super().__init__()

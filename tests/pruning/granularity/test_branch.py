@@ -1,7 +1,6 @@
 """Attention and MLP branches."""
 
 import torch
-import torch._dynamo.testing
 from torch import nn
 
 from tests.conftest import tiny_net
@@ -20,11 +19,11 @@ def test_a_branch_becomes_the_identity(family):
     for layer in find_layers(net):
         nn.init.normal_(layer.module.bias)
     keep = prune_net(net, Branch(), 0.5, Global())
-    fallen = {key for key, mask in keep.items() if not mask.any()}
-    assert fallen
+    pruned = {key for key, mask in keep.items() if not mask.any()}
+    assert pruned
     assert all(mask.any() == mask.all() for mask in keep.values())
     for layer in find_layers(net):
-        if (layer.block, layer.role) in fallen:
+        if (layer.block, layer.role) in pruned:
             assert not layer.module.bias.any()
             assert not layer.module(torch.randn(3, layer.shape[1])).any()
         else:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import tiny_net
 from tests.pruning.layers import prune_net
@@ -11,7 +10,7 @@ from vitprune.pruning import Combined, Global, Head, HeadDim, Magnitude, Neuron,
 
 @pytest.mark.parametrize("criterion", [Random(), Magnitude(p=torch.inf)], ids=["random", "largest"])
 def test_a_ranking_of_scores_that_are_no_sums_favours_no_kind(criterion):
-    """Dimensions fall in all heads at once, neurons alone: a step of the former must not score the sum of its members."""
+    """An increment is a dimension of every head, or one neuron: it must score the mean."""
     net = tiny_net(hidden_size=128, intermediate_size=256, num_attention_heads=4)
     keep = prune_net(net, Combined([HeadDim(), Neuron()]), 0.5, Global(), criterion)
     share = {

@@ -78,7 +78,7 @@ def test_something_survives_in_every_layer(granularity):
 
 
 @pytest.mark.parametrize("attention", [{"query": 0.5}, {"query": 0.5, "key": 0.5}])
-def test_layers_that_fall_together_need_one_sparsity(attention):
+def test_layers_pruned_as_one_group_need_one_sparsity(attention):
     layers = LayerSelection(roles=[*ATTENTION]).select(tiny_net())
     allocation = PerLayer({**attention, "*": 0.25})
     Method(granularity=Row(), allocation=allocation).check(layers)

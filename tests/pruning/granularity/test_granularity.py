@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo.testing
 from torch import nn
 
 from tests.conftest import tiny_net
@@ -36,37 +35,39 @@ class TestEveryGranularity:
     def test_every_weight_is_in_exactly_one_group(self, granularity, family):
         layers = masked_layers(tiny_net(family), granularity)
         seen = {layer.name: torch.zeros(layer.shape) for layer in layers}
-        for unit in granularity.groupings(layers):
-            for group in (
-                (0, unit.groups // 2, unit.groups - 1) if unit.groups > 99 else range(unit.groups)
-            ):
-                decision = torch.zeros(unit.groups, dtype=torch.bool)
+        for grouping in granularity.groupings(layers):
+            groups = grouping.groups
+            few = groups <= 99
+            for group in range(groups) if few else (0, groups // 2, groups - 1):
+                decision = torch.zeros(groups, dtype=torch.bool)
                 decision[group] = True
-                unit.write(decision, "replace")
-                assert sum(int(masks.read(layer).sum()) for layer in unit.layers) == unit.group_size
-                if unit.groups <= 99:
-                    for layer in unit.layers:
+                grouping.write(decision, "replace")
+                kept = sum(int(masks.read(layer).sum()) for layer in grouping.layers)
+                assert kept == grouping.group_size
+                if few:
+                    for layer in grouping.layers:
                         seen[layer.name] += masks.read(layer)
-                assert torch.equal(unit.kept(), decision)
-            if unit.groups <= 99:
-                assert all(seen[layer.name].eq(1).all() for layer in unit.layers)
+                assert torch.equal(grouping.kept(), decision)
+            if few:
+                assert all(seen[layer.name].eq(1).all() for layer in grouping.layers)
 
     def test_a_group_scores_the_sum_of_its_members(self, granularity):
         layers = masked_layers(tiny_net(), granularity)
-        for unit in granularity.groupings(layers):
-            scores = [torch.rand(layer.shape) for layer in unit.layers]
-            groups = unit.reduce(scores, "sum")
-            decision = torch.zeros(unit.groups, dtype=torch.bool)
-            decision[unit.groups // 2] = True
-            unit.write(decision, "replace")
+        for grouping in granularity.groupings(layers):
+            scores = [torch.rand(layer.shape) for layer in grouping.layers]
+            groups = grouping.reduce(scores, "sum")
+            decision = torch.zeros(grouping.groups, dtype=torch.bool)
+            decision[grouping.groups // 2] = True
+            grouping.write(decision, "replace")
             members = [
-                score[masks.read(layer)] for score, layer in zip(scores, unit.layers, strict=True)
+                score[masks.read(layer)]
+                for score, layer in zip(scores, grouping.layers, strict=True)
             ]
-            assert groups[unit.groups // 2] == pytest.approx(
+            assert groups[grouping.groups // 2] == pytest.approx(
                 torch.cat(members).sum().item(), rel=1e-5
             )
-            assert unit.reduce(scores, "max")[unit.groups // 2] == torch.cat(members).max()
-            assert unit.reduce(scores, "square")[unit.groups // 2] == pytest.approx(
+            assert grouping.reduce(scores, "max")[grouping.groups // 2] == torch.cat(members).max()
+            assert grouping.reduce(scores, "square")[grouping.groups // 2] == pytest.approx(
                 torch.cat(members).sum().item() ** 2, rel=1e-5
             )
 

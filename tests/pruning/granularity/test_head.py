@@ -1,7 +1,6 @@
 """Attention heads."""
 
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import tiny_net
 from tests.pruning.layers import prune_net
@@ -21,7 +20,7 @@ def test_a_head_is_rows_and_columns_of_four_layers(family):
         assert torch.equal(keep[block, "attn_out"], heads.repeat_interleave(16).expand(32, 32))
 
 
-def test_the_weakest_head_is_the_one_that_falls():
+def test_the_weakest_head_is_pruned():
     net = tiny_net()
     for layer in find_layers(net):
         if layer.role in ("query", "key", "value"):

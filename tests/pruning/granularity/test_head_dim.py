@@ -1,14 +1,13 @@
 """Dimensions of attention heads."""
 
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import tiny_net
 from tests.pruning.layers import prune_net
 from vitprune.pruning import HeadDim
 
 
-def test_head_dimensions_fall_in_equal_numbers_from_every_head():
+def test_every_head_loses_as_many_dimensions():
     keep = prune_net(tiny_net(), HeadDim(), 0.25)
     for block in (0, 1):
         for first, second in (("query", "key"), ("value", "attn_out")):

@@ -1,7 +1,6 @@
 """Rectangular tiles."""
 
 import torch
-import torch._dynamo.testing
 
 from tests.conftest import tiny_net
 from tests.pruning.layers import prune_net
