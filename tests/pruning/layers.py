@@ -39,7 +39,7 @@ def kept(layer):
     return masks.read(layer).int().tolist()
 
 
-def masked_layers(net, granularity, straight_through=False):
+def masked_layers(net, granularity, *, straight_through=False):
     """Return the layers of a net that a granularity prunes, with masks."""
     layers = LayerSelection().select(net, granularity.roles)
     masks.attach(layers, straight_through=straight_through)

@@ -62,7 +62,7 @@ def every_pair():
 def test_rounds_on_a_vit(criterion, granularity, allocation):
     """Totals are exact or nearest, pruned stays pruned, kept scores are highest, floors hold."""
     net = tiny_net()
-    layers = masked_layers(net, granularity, criterion.straight_through)
+    layers = masked_layers(net, granularity, straight_through=criterion.straight_through)
     if isinstance(allocation, PerLayer):
         allocation = PerLayer({"*q_proj": 0.3, "*": 0.6})
         if "query" not in {layer.role for layer in layers}:
