@@ -21,7 +21,7 @@ from transformers import AutoModelForImageClassification
 
 from tests.cli.test_cli import SMALL
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
-from tests.pruning.test_axes import CRITERIA, GRANULARITIES
+from tests.pruning.axes import CRITERIA, GRANULARITIES
 from vitprune.cli.main import main
 from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData, Streaming

@@ -1,4 +1,4 @@
-"""Our masks against those of `torch.nn.utils.prune`, element by element, where it is deterministic."""
+"""Our masks against those of `torch.nn.utils.prune`, element by element if deterministic."""
 
 import copy
 
@@ -82,7 +82,7 @@ def test_global_unstructured_of_a_whole_vit(family, sparsity):
 
 
 @pytest.mark.parametrize("granularity", [Element(), Row(), Column()])
-def test_random_methods_drop_as_many(layer, granularity):
+def test_random_methods_prune_as_many(layer, granularity):
     """Theirs draws from the global generator, so only what is certain about it can be compared."""
     method = {Element: prune.random_unstructured}.get(type(granularity), prune.random_structured)
     options = (
@@ -99,7 +99,7 @@ def test_random_methods_drop_as_many(layer, granularity):
 
 
 def test_local_pruning_of_a_whole_vit():
-    """Layer by layer, at a sparsity that divides every layer; else the exact total moves single weights."""
+    """At a sparsity that divides every layer; else the exact total moves single weights."""
     net = tiny_net()
     reference = copy.deepcopy(net)
     ours = our_masks(LayerSelection().select(net), 0.25, Element())

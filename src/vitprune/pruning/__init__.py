@@ -43,6 +43,7 @@ from vitprune.pruning.granularity import (
 )
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
+from vitprune.pruning.prune import prune
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
 
@@ -102,6 +103,7 @@ __all__ = [
     "Wanda",
     "Weights",
     "masks",
+    "prune",
 ]
 
 

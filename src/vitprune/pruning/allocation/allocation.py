@@ -38,7 +38,7 @@ class Allocation(ABC):
 
     @property
     def ranks_together(self) -> bool:
-        """Whether it ranks the unchanged scores of all layers, so that a whole layer can be pruned."""
+        """Whether it ranks the plain scores of all layers, so that a whole layer can be pruned."""
         return False
 
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:

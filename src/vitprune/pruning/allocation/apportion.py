@@ -53,7 +53,7 @@ def apportion(
 
 
 def _solve(weights: Callable[[float], float], target: int) -> float:
-    """Find the x at which a rising function reaches the target, by bisection; 1 if it does there."""
+    """Find the x at which a rising function reaches the target; 1 is tried before bisection."""
     if abs(weights(1.0) - target) < 0.5:
         return 1.0
     low = 0.0

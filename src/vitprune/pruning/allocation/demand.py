@@ -23,7 +23,10 @@ class Demand:
 
 
 def weights_to_prune(sparsity: float, candidates: Sequence[Candidate]) -> int:
-    """Return the number of weights that a sparsity asks for; whole increments if they have one size."""
+    """Return the number of weights that a sparsity asks for.
+
+    If all increments have one size, it is a whole number of them.
+    """
     sizes = {candidate.increment_size for candidate in candidates}
     if len(sizes) > 1:
         return round(sparsity * sum(candidate.tied.weights for candidate in candidates))

@@ -53,7 +53,7 @@ def calibrate(
         reduce: Sums a tensor over ranks.
 
     Raises:
-        UsageError: If a layer is not called, or not once for each image.
+        UsageError: If there is no image, or a layer is not called, or not for each image.
 
     """
     sums: dict[str, Tensor] = {}
@@ -79,8 +79,9 @@ def calibrate(
                 else:
                     sums[layer.name] = observed
                 calls[layer.name].clear()
-    device = masks.read(layers[0]).device
-    total = int(reduce(torch.tensor(float(images), device=device)))
+    total = int(reduce(torch.tensor(float(images), device=layers[0].weight.device)))
+    if total == 0:
+        raise UsageError("no calibration data: pass batches with at least one image.")
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
 

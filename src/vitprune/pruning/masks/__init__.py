@@ -1,5 +1,6 @@
 """Boolean masks on weights, True = keep."""
 
+from vitprune.pruning.masks.loading import load_from_checkpoint, load_state_dict
 from vitprune.pruning.masks.masks import (
     Mask,
     Parameter,
@@ -7,8 +8,6 @@ from vitprune.pruning.masks.masks import (
     copy_masks,
     is_masked,
     keep_from_broadcasts,
-    load_from_checkpoint,
-    load_state_dict,
     original,
     read,
     remove,

@@ -7,24 +7,17 @@ graphs never see a new tensor, and they are buffers, so they are in every checkp
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import BLOCK_ROLES, Layer
-from vitprune.model.sameness import check_same_model
 from vitprune.pruning.masks.sharding import place, whole
 
-if TYPE_CHECKING:
-    from lightning import LightningModule
-
 KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
-Module = TypeVar("Module", bound="LightningModule")
 Parameter = Literal["weight", "bias"]
 
 
@@ -144,50 +137,6 @@ def keep_from_broadcasts(model: nn.Module) -> None:
     names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
     # the only way to exclude a buffer that is in the state dict
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
-
-
-def load_state_dict(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load a state dict with masks, which are attached where it has them.
-
-    Raises:
-        UsageError: If it is of another model.
-
-    """
-    modules = dict(model.named_modules())
-    for key in state:
-        found = KEEP_SUFFIX.search(key)
-        if found:
-            name = key[: found.start()]
-            if name not in modules:
-                raise UsageError(
-                    f"the checkpoint has a mask for {name}, which this model lacks: it is of "
-                    "another model. Load it into the model that was trained."
-                )
-            parameter: Parameter = "weight" if found.group(1) == "weight" else "bias"
-            attach([Layer(name, modules[name], role="other", block=None)], parameter)
-    check_same_model(model.state_dict(), state)
-    model.load_state_dict(state)
-
-
-def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
-    """Load a checkpoint of a pruning run with its masks outside of a `Trainer`.
-
-    Nothing in the checkpoint is executed.
-
-    Args:
-        model_class: The LightningModule that was trained; it must have saved its hyperparameters.
-        path: A training checkpoint.
-
-    Raises:
-        UsageError: If it is of another model.
-
-    """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    hyperparameters = checkpoint.get("hyper_parameters", {})
-    arguments = {key: value for key, value in hyperparameters.items() if not key.startswith("_")}
-    model = model_class(**arguments)
-    load_state_dict(model, checkpoint["state_dict"])
-    return model
 
 
 def _parametrizations(module: nn.Module, parameter: Parameter) -> Any:

@@ -1,3 +1,5 @@
+"""The lowest of many scores."""
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ tied = st.lists(st.integers(-2, 2).map(float), min_size=1, max_size=60)
 
 @settings(deadline=None)
 @given(tied, st.data())
-def test_exactly_so_many_of_the_lowest_fall_and_the_first_of_equals(values, data):
+def test_exactly_the_lowest_are_pruned_and_the_first_of_equals(values, data):
     drop = data.draw(st.integers(0, len(values)))
     keep = keep_highest(torch.tensor(values), drop)
     expected = np.ones(len(values), dtype=bool)
@@ -37,7 +39,7 @@ LARGE = {
     "constant": lambda g: torch.full((300_000,), 0.25),
     "few values": lambda g: torch.randint(0, 5, (300_000,), generator=g).float(),
     "mostly one value": lambda g: torch.randn(300_000, generator=g).clamp(min=0.5),
-    "mostly fallen": lambda g: torch.where(
+    "mostly pruned": lambda g: torch.where(
         torch.rand(300_000, generator=g) < 0.8, -torch.inf, torch.rand(1).item()
     ),
     "sorted": lambda g: torch.randn(300_000, generator=g).sort().values,

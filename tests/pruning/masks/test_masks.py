@@ -1,3 +1,5 @@
+"""Masks as parametrizations."""
+
 import copy
 
 import pytest
@@ -5,11 +7,21 @@ import torch
 import torch._dynamo.testing
 from torch import nn
 
-from tests.conftest import quiet_trainer, tiny_net
+from tests.conftest import (
+    quiet_trainer,
+    tiny_net,
+)
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Element, Global, LayerSelection, Magnitude, Method, masks
+from vitprune.pruning import (
+    Element,
+    Global,
+    LayerSelection,
+    Magnitude,
+    Method,
+    masks,
+)
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 
@@ -23,21 +35,21 @@ def masked_net(family="vit", sparsity=0.6):
 
 
 def test_what_is_zero_is_masked_and_a_bias_with_its_whole_weight():
-    layer, fallen, alive, new = (
+    layer, pruned, alive, new = (
         Layer("layer", nn.Linear(2, 2), role, block=None)
         for role in ("mlp_out", "mlp_out", "mlp_out", "classifier")
     )
     layer.module.weight.data[0] = 0
-    for other in (fallen, alive, new):
+    for other in (pruned, alive, new):
         nn.init.zeros_(other.module.weight)
-    for other in (layer, fallen, new):
+    for other in (layer, pruned, new):
         nn.init.zeros_(other.module.bias)
     for parameter in ("weight", "bias"):
-        masks.attach([layer, fallen, alive, new], parameter)
+        masks.attach([layer, pruned, alive, new], parameter)
     assert masks.read(layer).tolist() == [[False, False], [True, True]]
     assert masks.read(layer, "bias").all()
-    assert not masks.read(fallen).any()
-    assert not masks.read(fallen, "bias").any()
+    assert not masks.read(pruned).any()
+    assert not masks.read(pruned, "bias").any()
     assert not masks.read(alive).any()
     assert masks.read(alive, "bias").all()  # or the model would change
     assert masks.read(new).all()  # a classifier that begins at zero, say
@@ -78,9 +90,9 @@ def test_masked_weights_stay_zero_and_get_no_gradient(optimizer, precision):
         steps.zero_grad()
         if step >= 2:
             for layer in layers:
-                fallen = layer.weight[~masks.read(layer)]
-                assert fallen.eq(0).all()
-                assert not torch.signbit(fallen).any()
+                pruned = layer.weight[~masks.read(layer)]
+                assert pruned.eq(0).all()
+                assert not torch.signbit(pruned).any()
     assert measure(net, layers).prunable == pytest.approx(0.7, abs=1e-4)
 
 

@@ -1,0 +1,122 @@
+"""One-shot pruning of any model with torch alone."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vitprune.errors import UsageError
+from vitprune.pruning import masks
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
+from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.method import Method
+from vitprune.pruning.sparsity import Sparsity, measure
+from vitprune.pruning.update import update_masks
+
+Batch = Mapping[str, Tensor] | Sequence[Tensor]
+
+
+def prune(
+    model: nn.Module,
+    method: Method,
+    sparsity: float,
+    batches: Iterable[Batch] | None = None,
+) -> Sparsity:
+    """Prune a model in place, one-shot, and return the sparsity that it reached.
+
+    The layers are those that a run prunes by default: what the granularity is for, else every
+    linear and convolutional layer but patch embedding and classifier. They have masks afterwards;
+    `masks.remove(model)` makes the zeros permanent.
+
+    Args:
+        model: Any module; its layers must not be sharded.
+        method: How to prune.
+        sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
+        batches: Calibration data, for criteria that need it: mappings with `labels`, whose other
+            entries are arguments of the model, or pairs (inputs, labels). The loss is the
+            cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
+            meanwhile.
+
+    Returns:
+        Sparsity by layer, of the pruned layers and of the whole model.
+
+    Raises:
+        UsageError: If the method does not fit the model or the sparsity, or lacks calibration data.
+
+    Example:
+        >>> from vitprune.pruning import Magnitude, Method
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
+        >>> prune(model, Method(Magnitude()), sparsity=0.75).layers
+        {'0': 0.75, '2': 0.75}
+
+    """
+    if not 0 <= sparsity < 1:
+        raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
+    _check_criterion(method.criterion, batches)
+    layers = LayerSelection().select(model, method.granularity.roles)
+    method.check(layers)
+    method.granularity.check_sparsity(sparsity)
+    groupings = method.granularity.groupings(layers)
+    statistics: dict[str, Tensor] = {}
+    if method.criterion.calibrated:
+        with _evaluating(model):
+            statistics = calibrate(method.criterion, layers, _losses(model, batches or []))
+    masks.attach(layers)
+    masks.attach([layer for grouping in groupings for layer in grouping.biases], "bias")
+    update_masks(layers, method, sparsity, statistics=statistics)
+    return measure(model, layers)
+
+
+def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
+    name = type(criterion).__name__
+    if criterion.straight_through:
+        raise UsageError(
+            f"{name} scores what training does to the weights, and prune() does not train. Use "
+            "IterativePruning, or another criterion."
+        )
+    if criterion.calibrated and batches is None:
+        raise UsageError(
+            f"{name} needs calibration data. Pass batches: mappings with labels, or pairs "
+            "(inputs, labels)."
+        )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, and restore the mode of every module afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationBatch]:
+    for batch in batches:
+        inputs, labels = _inputs_and_labels(batch, next(model.parameters()).device)
+
+        def loss(inputs: Mapping[str, Tensor] | Tensor = inputs, labels: Tensor = labels) -> Tensor:
+            output: Any = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+            return F.cross_entropy(getattr(output, "logits", output), labels)
+
+        yield CalibrationBatch(loss, images=len(labels))
+
+
+def _inputs_and_labels(
+    batch: Batch, device: torch.device
+) -> tuple[Mapping[str, Tensor] | Tensor, Tensor]:
+    if isinstance(batch, Mapping) and "labels" in batch:
+        moved = {name: value.to(device) for name, value in batch.items()}
+        return moved, moved.pop("labels")
+    if isinstance(batch, Sequence) and len(batch) == 2:
+        return batch[0].to(device), batch[1].to(device)
+    raise UsageError(
+        f"a calibration batch must be a mapping with labels, or a pair (inputs, labels), not "
+        f"{sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__}."
+    )

@@ -1,0 +1,34 @@
+"""What holds for every allocation."""
+
+import pytest
+
+from tests.pruning.axes import ALLOCATIONS, name
+from tests.pruning.layers import linear_layers, sparsities_after
+from vitprune.pruning import Column, Element, Global, Magnitude, Method, Row, Uniform, masks
+from vitprune.pruning.update import update_masks
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS[:-1], ids=name)
+@pytest.mark.parametrize("granularity", [Element(), Row(), Column()], ids=name)
+def test_bounds(granularity, allocation):
+    layers = linear_layers([(8, 8), (8, 8)])
+    update_masks(layers, Method(Magnitude(), granularity, allocation), 0.0)
+    assert all(masks.read(layer).all() for layer in layers)
+    update_masks(layers, Method(Magnitude(), granularity, allocation), 0.99, 2)
+    kept = sum(int(masks.read(layer).sum()) for layer in layers)
+    assert kept <= max(16, 128 * allocation.min_density * 1.5)
+
+
+def test_a_layer_of_tiny_weights_keeps_its_floor_and_the_others_pay():
+    layers = linear_layers([(10, 10), (10, 10)])
+    layers[0].module.parametrizations.weight.original.data.mul_(1e-3)
+    update_masks(layers, Method(Magnitude(), Element(), Global(min_density=0.2)), 0.5)
+    assert [int(masks.read(layer).sum()) for layer in layers] == [20, 80]
+
+
+def test_a_full_layer_gives_its_share_to_the_others(layers):
+    sparsities = sparsities_after(layers, 0.8, Uniform(min_density=0.19), Row())
+    assert sum(
+        s * layer.weight.numel() for s, layer in zip(sparsities, layers, strict=True)
+    ) == pytest.approx(704, abs=30)
+    assert min(1 - s for s in sparsities) >= 0.19

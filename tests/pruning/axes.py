@@ -1,0 +1,72 @@
+"""The classes of each axis, over which the contract tests run."""
+
+from vitprune.pruning import (
+    ERK,
+    LAMP,
+    Branch,
+    Column,
+    Combined,
+    Element,
+    Fisher,
+    Global,
+    Head,
+    HeadDim,
+    Magnitude,
+    Movement,
+    Neuron,
+    NofM,
+    PerLayer,
+    Random,
+    Row,
+    SparseGPT,
+    Taylor,
+    Tile,
+    Uniform,
+    Wanda,
+)
+
+CRITERIA = [
+    Magnitude(),
+    Magnitude(p=2),
+    Magnitude(p=float("inf")),
+    Random(),
+    Taylor(),
+    Taylor(joint=True),
+    Fisher(),
+    Wanda(),
+    Wanda(per_output=False),
+    SparseGPT(),
+    Movement(),
+]
+GRANULARITIES = [
+    Element(),
+    Row(),
+    Column(),
+    Tile(4, 8),
+    NofM(2, 4),
+    NofM(1, 8),
+    Neuron(),
+    Neuron(round_to=8, uniform=True),
+    Head(),
+    Head(uniform=True),
+    HeadDim(),
+    HeadDim(round_to=4, uniform=True),
+    Branch(),
+    Combined([Head(), Neuron()]),
+]
+ALLOCATIONS = [
+    Uniform(),
+    Uniform(min_density=0.05),
+    ERK(),
+    Global(),
+    Global(min_density=0.1),
+    Global(normalize=True),
+    LAMP(),
+    PerLayer({"query": 0.3, "*mlp*": 0.9, "*": 0.6}),
+]
+
+
+def name(axis):
+    """Return the id of a test: class and numbers."""
+    numbers = [value for value in vars(axis).values() if isinstance(value, int | float)]
+    return "-".join(map(str, [type(axis).__name__, *numbers]))

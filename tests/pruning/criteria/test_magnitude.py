@@ -1,0 +1,26 @@
+"""Scores by magnitude."""
+
+import pytest
+
+from tests.pruning.axes import name
+from tests.pruning.layers import linear_layers
+from vitprune.pruning import Global, Magnitude, Method, Random, Row, masks
+from vitprune.pruning.update import update_masks
+
+
+def rates_of_long_and_short_rows(criterion):
+    layers = linear_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
+    update_masks(layers, Method(criterion, Row(), Global()), 0.4)
+    return [float((~masks.read(layer)).float().mean()) for layer in layers]
+
+
+@pytest.mark.parametrize("criterion", [Magnitude(), Random()], ids=name)
+def test_groups_of_unequal_size_are_treated_alike(criterion):
+    """Rows of one distribution are pruned at about one rate, whether long or short."""
+    long, short = rates_of_long_and_short_rows(criterion)
+    assert long == pytest.approx(short, abs=0.12)  # the means of short rows differ more
+
+
+def test_the_largest_of_few_is_smaller_than_the_largest_of_many():
+    long, short = rates_of_long_and_short_rows(Magnitude(p=float("inf")))
+    assert short > long + 0.3
