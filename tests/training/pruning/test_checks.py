@@ -15,10 +15,14 @@ from vitprune.pruning import (
     IterativePruning,
     LayerSelection,
     LearningRate,
+    Levels,
     Linear,
     Neuron,
+    NofM,
     OneShot,
     PerLayer,
+    RigL,
+    Row,
     Uniform,
 )
 
@@ -121,3 +125,30 @@ def test_uniform_goes_with_every_block(tmp_path, granularity):
     module.net = tiny_net()
     with pytest.raises(UsageError, match=r"leaves out the blocks \[0\].*uniform to false"):
         fit(tmp_path, pruning, module)
+
+
+def test_groups_too_few_to_exchange_are_refused(tmp_path):
+    """There are 16, in rounds of cos(pi / 2) and cos(pi)."""
+    few = IterativePruning(Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None)
+    with pytest.raises(
+        UsageError,
+        match="at most 1.2% of a layer's groups, and these layers have at most 16 groups",
+    ):
+        fit(tmp_path, few)
+
+
+def test_groups_that_do_not_stand_alone_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="pruned independently"):
+        fit(
+            tmp_path,
+            IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()),
+        )
+
+
+def test_units_of_several_layers_have_no_gradient_to_return_by():
+    model = ViTClassifier("digits", labels=[str(d) for d in range(10)])
+    pruning = IterativePruning(
+        Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None
+    )
+    with pytest.raises(UsageError, match="groups of a single layer"):
+        pruning.check(None, model, "validate")

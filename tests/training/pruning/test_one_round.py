@@ -7,21 +7,13 @@ from lightning import Callback
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from tests.training.pruning.runs import Every, fit_and_look, keeps
 from vitprune.errors import UsageError
-from vitprune.model import ViTClassifier
 from vitprune.pruning import (
-    LAMP,
-    AccuracyGuarded,
     Cubic,
     IterativePruning,
     Levels,
     Movement,
-    Neuron,
-    NofM,
     OneShot,
     RigL,
-    Row,
-    SparseGPT,
-    Weights,
     masks,
 )
 
@@ -129,68 +121,3 @@ class TestRegrowth:
         back = new & ~old
         assert back.any()
         assert gradients[0][back].min() >= gradients[0][~old & ~new].max()
-
-    @pytest.mark.parametrize(
-        ("schedule", "options", "message"),
-        [
-            (AccuracyGuarded(), {"regrow": RigL()}, "does not know how many"),
-            (OneShot(0.5), {"regrow": RigL()}, "several rounds, known beforehand; OneShot has one"),
-            (Levels([0.5, 0.6]), {"regrow": RigL(), "criterion": SparseGPT()}, "already"),
-            (
-                Levels([0.5, 0.6], begin=1),
-                {"regrow": RigL(), "criterion": Movement()},
-                "already",
-            ),
-            (
-                Levels([0.5, 0.6], begin=1),
-                {"allocation": LAMP(), "criterion": Movement()},
-                "take Global",
-            ),
-            (AccuracyGuarded(), {"rewind": Weights()}, "restores weights itself. Use LearningRate"),
-            (
-                AccuracyGuarded(),
-                {"monitor": None},
-                "better when higher. Set pruning.monitor to one, not None",
-            ),
-            (
-                AccuracyGuarded(),
-                {"monitor": "val/loss"},
-                "better when higher. Set pruning.monitor to one, not 'val/loss'",
-            ),
-            (
-                Levels([0.5, 0.6]),
-                {"rewind": Weights(), "criterion": SparseGPT()},
-                "undoes the weight updates of SparseGPT",
-            ),
-        ],
-    )
-    def test_what_does_not_go_together_is_refused(self, schedule, options, message):
-        with pytest.raises(UsageError, match=message):
-            IterativePruning(schedule, **options)
-
-    def test_groups_too_few_to_exchange_are_refused(
-        self, tmp_path
-    ):  # 16 of them, in rounds of cos(pi / 2) and cos(pi)
-        few = IterativePruning(
-            Levels([0.5, 0.5]), granularity=Row(), regrow=RigL(0.05), monitor=None
-        )
-        with pytest.raises(
-            UsageError,
-            match="at most 1.2% of a layer's groups, and these layers have at most 16 groups",
-        ):
-            fit_and_look(tmp_path, few)
-
-    def test_groups_that_do_not_stand_alone_are_refused(self, tmp_path):
-        with pytest.raises(UsageError, match="pruned independently"):
-            fit_and_look(
-                tmp_path,
-                IterativePruning(Levels([0.5, 0.5]), granularity=NofM(2, 4), regrow=RigL()),
-            )
-
-    def test_units_of_several_layers_have_no_gradient_to_return_by(self):
-        model = ViTClassifier("digits", labels=[str(d) for d in range(10)])
-        pruning = IterativePruning(
-            Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None
-        )
-        with pytest.raises(UsageError, match="groups of a single layer"):
-            pruning.check(None, model, "validate")
