@@ -1,6 +1,8 @@
 """The architecture, as a test: a room imports only from the rooms before it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import vitprune
@@ -44,6 +46,18 @@ def test_rooms_import_only_from_the_rooms_before_them():
         "__pycache__",
         "py.typed",
     } == set(ORDER)
+
+
+def test_pruning_is_imported_without_lightning():
+    code = """
+import sys
+import vitprune.pruning
+assert "lightning" not in sys.modules
+from vitprune.pruning import AccuracyGuarded, IterativePruning, LearningRate, Rewind, Weights
+assert "lightning" in sys.modules
+assert all(getattr(vitprune.pruning, name) for name in vitprune.pruning.__all__)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_file_is_called_utils_or_helpers():

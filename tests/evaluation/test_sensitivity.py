@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lightning import Callback, Fabric
 from PIL import Image
 from transformers import AutoModelForImageClassification
+from vitprune.evaluation.measuring import fingerprint
 
 from tests.cli.test_cli import SMALL
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
@@ -30,7 +31,6 @@ from vitprune.errors import UsageError
 from vitprune.evaluation import sensitivity
 from vitprune.evaluation.journal import Journal
 from vitprune.evaluation.measure import DENSE, measure
-from vitprune.evaluation.measuring import fingerprint
 from vitprune.evaluation.one_shot import check, learn, pruned
 from vitprune.evaluation.replay import Batch, record, replay
 from vitprune.model import ViTClassifier

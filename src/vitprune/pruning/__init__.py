@@ -48,12 +48,12 @@ from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules import Cubic, Geometric, Levels, Linear, OneShot, Schedule
 
 if TYPE_CHECKING:
+    from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
     from vitprune.training.pruning.callback import IterativePruning
     from vitprune.training.pruning.rewind import LearningRate, Rewind, Weights
-    from vitprune.training.pruning.search import AccuracyGuarded
 
 NEEDS_LIGHTNING = {
-    "AccuracyGuarded": "vitprune.training.pruning.search",
+    "AccuracyGuarded": "vitprune.training.pruning.accuracy_guarded",
     "IterativePruning": "vitprune.training.pruning.callback",
     "LearningRate": "vitprune.training.pruning.rewind",
     "Rewind": "vitprune.training.pruning.rewind",

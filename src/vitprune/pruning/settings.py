@@ -41,10 +41,10 @@ def _argument(value: object, name: str) -> Any:
 
 
 def first_difference(theirs: Any, ours: Any) -> str:
-    """Return the first setting that differs from a checkpoint, with both values; empty if none does.
+    """Return the first setting that differs from a checkpoint's, with both values.
 
-    Settings that the checkpoint does not have were added later and are not compared. Mappings
-    given by the user are compared as a whole.
+    The result is empty if none differs. Settings that the checkpoint does not have were added
+    later and are not compared. Mappings given by the user are compared as a whole.
 
     Args:
         theirs: The settings of the checkpoint, as `describe` returns them.

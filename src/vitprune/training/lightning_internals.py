@@ -22,7 +22,10 @@ def metric_state(metric: Metric) -> dict[str, Any]:
 
 
 def restore_metric_state(metric: Metric, state: dict[str, Any]) -> None:
-    """Restore what `metric_state` returned. Reason: as there."""
+    """Restore what `metric_state` returned.
+
+    Reason: as there.
+    """
     metric.reset()
     metric.__dict__.update(state)
 
@@ -61,12 +64,18 @@ def saves_shards(trainer: Trainer) -> bool:
 
 
 def averages_buffers(averaging: WeightAveraging) -> bool:
-    """Return whether an average includes buffers. Reason: the callback keeps its argument private."""
+    """Return whether an average includes buffers.
+
+    Reason: the callback keeps its argument `use_buffers` to itself.
+    """
     return bool(averaging._use_buffers)
 
 
 def averaged_module(averaging: WeightAveraging) -> nn.Module:
-    """Return the module that holds an average. Reason: there is no public access to it."""
+    """Return the module that holds an average.
+
+    Reason: there is no public access to it before training ends.
+    """
     assert averaging._average_model is not None
     return averaging._average_model.module
 

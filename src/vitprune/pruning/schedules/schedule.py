@@ -64,7 +64,7 @@ class Schedule(ABC):
         return min(self.rounds, (position - self.begin) // self.every + 1)
 
     def starts(self, end: int) -> Sequence[int]:
-        """Return the epochs (or steps) at which rounds are due, in a training that ends at `end`."""
+        """Return the epochs (or steps) at which rounds are due, in a training until `end`."""
         return range(self.begin, self.end + 1, self.every)
 
     def finished(self, rounds: int) -> bool:
@@ -101,8 +101,8 @@ def _check_interval(begin: int, end: int, every: int | None, unit: str) -> None:
     if every is None:
         if unit == "step" and begin < end:
             raise UsageError(
-                "a schedule with several rounds in steps needs `every`, the number of steps between "
-                "two rounds; a round at every step (1) validates at every step."
+                "a schedule with several rounds in steps needs `every`, the steps between two "
+                "rounds. With 1, every step is validated if validate_after_pruning is true."
             )
         return
     if every < 1 or (end - begin) % every:

@@ -25,27 +25,30 @@ def calibrate_on(
     images: int,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Calibrate on the training data of a Trainer: the loss is that of the module's own
-    `training_step`.
+    """Return calibration statistics from the training data of a Trainer, by layer name.
 
-    The sample is a function of the seed alone. Each rank sees its share of the batches; the sums
-    are those of one process. It runs in the precision of the training, but for 16-mixed, which is
-    float32 here: small gradients would vanish.
+    The loss is that of the module's `training_step`. The calibration images depend on the seed
+    alone. Each rank runs its share of the batches; the sums are those of a single process. The
+    precision is that of the training, except that 16-mixed runs in float32, where small gradients
+    do not underflow.
 
     Args:
-        trainer: Its data module may have `calibration_dataloader()`, with the training images and
-            no augmentation; else the training data are used as they are.
-        module: In evaluation mode meanwhile; it is left as it was.
+        trainer: Its data module may have `calibration_dataloader()`, with the training images
+            without augmentation; otherwise the training data are used as they are.
+        module: It is in evaluation mode during calibration and restored afterwards.
         criterion: See `calibrate`.
         layers: See `calibrate`.
-        images: Size of the sample.
-        seed: Chooses the images.
+        images: Number of calibration images.
+        seed: Seed of their choice.
+
+    Raises:
+        UsageError: If the module optimizes manually, or the data cannot be indexed.
 
     """
     if not module.automatic_optimization:
         raise UsageError(
-            "calibration needs a training_step that returns the loss; with manual optimization it "
-            "trains itself."
+            "calibration needs a training_step that returns the loss, which manual optimization "
+            "does not. Use a criterion without calibration, Magnitude for example."
         )
     with silenced(module), isolate_rng():  # a new iterator draws from the global generators
         losses = _losses(trainer, module, training_sample(trainer, images, seed))
@@ -53,18 +56,20 @@ def calibrate_on(
 
 
 def _precision(trainer: Trainer) -> AbstractContextManager[None]:
-    """Return the precision of the training, unless its gradients are only right with a loss scaler."""
+    """Return the precision of the training, unless its gradients need a loss scaler."""
     half = getattr(trainer.precision_plugin, "precision", None) == "16-mixed"
     return nullcontext() if half else trainer.precision_plugin.train_step_context()
 
 
 def training_sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
+    """Yield batches of calibration images, and whether each counts, for this rank."""
     own = getattr(getattr(trainer, "datamodule", None), "calibration_dataloader", None)
     loader = own() if own else trainer.train_dataloader
     if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__len__"):
         raise UsageError(
-            "calibration needs training images that can be picked by number. Give the data module "
-            "a method calibration_dataloader() that returns a DataLoader over such a data set."
+            "calibration needs training data that can be indexed. Add a method "
+            "calibration_dataloader() to the data module that returns a DataLoader over such a "
+            "data set."
         )
     return sample(loader, images, seed, trainer.global_rank, trainer.world_size)
 

@@ -21,12 +21,13 @@ from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.settings import first_difference
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
 from vitprune.training.pruning.checks import check_layers, check_steps, check_training
 from vitprune.training.pruning.dense import evaluate_dense
-from vitprune.training.pruning.one_round import prune_round
+from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
 from vitprune.training.pruning.round_log import end_round, log_scalars
-from vitprune.training.pruning.search import AccuracyGuarded, start
+from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
 from vitprune.training.pruning.weight_averaging import check_weight_averaging
@@ -173,23 +174,9 @@ class IterativePruning(Callback):
         """Record the metric of the fine-tuned round."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        value = trainer.callback_metrics.get(self.settings.monitor or "")
-        if value is not None:
-            mean = trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
-            self._record(trainer, pl_module, float(mean))
+        record_metric(trainer, pl_module, self.settings, self.state)
         reached = measure(pl_module, self.layers)
         log_scalars(trainer, {"sparsity/target": self.state.target, **reached.scalars()})
-
-    def _record(self, trainer: Trainer, pl_module: LightningModule, metric: float) -> None:
-        """Record a metric, the same on every rank, and let a search decide about the next round."""
-        state, monitor = self.state, str(self.settings.monitor)
-        if state.rounds:
-            state.rounds[-1].finetuned = metric
-        if state.search and state.rounds:
-            state.search.judge(trainer, pl_module, metric, state.dense[monitor])
-        elif state.search:  # fine-tuning before the first round can improve the dense model
-            state.dense[monitor] = max(metric, state.dense[monitor])
-            state.search.keep(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the last round and its weights; a search ends with its last good state."""

@@ -13,7 +13,7 @@ from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
-from vitprune.training.pruning.search import Plan
+from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
 

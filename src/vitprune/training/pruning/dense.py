@@ -1,4 +1,4 @@
-"""The model before the first round: its sparsity and its metrics, with which rounds are compared."""
+"""The model before the first round: its sparsity and its metrics."""
 
 from collections.abc import Sequence
 

@@ -13,11 +13,12 @@ BINS = 64
 
 @torch.no_grad()
 def log_histograms(writer: SummaryWriter | None, layers: Sequence[Layer], step: int) -> None:
-    """Write `weights/<layer>` for each layer: the weights that are not zero; the zeros would hide
-    the rest.
+    """Write a histogram `weights/<layer>` of the nonzero weights of each layer.
+
+    Zeros are left out: their bin would hide the others.
 
     Args:
-        writer: None on every rank but the first.
+        writer: The writer of TensorBoard; None on every rank but the first.
         layers: Layers with masks.
         step: Optimizer steps so far.
 

@@ -61,6 +61,24 @@ def prune_round(
         log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
 
 
+def record_metric(
+    trainer: Trainer, module: LightningModule, settings: PruningSettings, state: PruningState
+) -> None:
+    """Record the metric of a validation, and let a search decide about the next round."""
+    value = trainer.callback_metrics.get(settings.monitor or "")
+    if settings.monitor is None or value is None:
+        return
+    # the same on every rank, or the ranks would decide differently
+    metric = float(trainer.strategy.reduce(value.detach().clone(), reduce_op="mean"))
+    if state.rounds:
+        state.rounds[-1].finetuned = metric
+    if state.search and state.rounds:
+        state.search.judge(trainer, module, metric, state.dense[settings.monitor])
+    elif state.search:  # fine-tuning before the first round can improve the dense model
+        state.dense[settings.monitor] = max(metric, state.dense[settings.monitor])
+        state.search.keep(module)
+
+
 def _update_masks(
     trainer: Trainer,
     module: LightningModule,

@@ -1,4 +1,4 @@
-"""The settings of the pruning callback: how much, which weights, where, and what follows a round."""
+"""The settings of the pruning callback."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,8 +8,8 @@ from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.settings import describe
+from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
-from vitprune.training.pruning.search import Plan
 
 NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as its three axes
 

@@ -1,4 +1,4 @@
-"""A moving average of the weights beside the masks: it averages weights and has the current masks."""
+"""Moving averages of the weights, which must have the current masks."""
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging

@@ -10,8 +10,8 @@ from lightning import LightningModule, Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vitprune.errors import UsageError
+from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import EarlyWeights, Rewind
-from vitprune.training.pruning.search import Plan
 from vitprune.training.pruning.steps import steps_per_epoch
 
 
@@ -59,7 +59,7 @@ class LearningRate(Rewind):
 
 
 def _compressed(factor: Callable[[Any], float], starts: list[int]) -> Callable[[int], float]:
-    """Return a schedule that runs through all of `factor` between two starts; the last is the end."""
+    """Return a schedule that runs through `factor` between two starts; the last is the end."""
 
     def compressed(step: int) -> float:
         index = min(bisect_right(starts, step), len(starts) - 1)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
-from vitprune.training.pruning.search import Plan
+from vitprune.training.pruning.accuracy_guarded import Plan
 
 EarlyWeights = dict[str, Tensor]
 

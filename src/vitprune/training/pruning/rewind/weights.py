@@ -4,9 +4,9 @@ from lightning import LightningModule, Trainer
 
 from vitprune.errors import UsageError
 from vitprune.pruning.masks.sharding import restore, snapshot
+from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.learning_rate import LearningRate
 from vitprune.training.pruning.rewind.rewind import EarlyWeights
-from vitprune.training.pruning.search import Plan
 from vitprune.training.pruning.steps import steps_per_epoch
 
 

@@ -1,0 +1,35 @@
+"""Weight rewinding."""
+
+import pytest
+import torch
+
+from tests.training.pruning.runs import fit_and_look
+from vitprune.errors import UsageError
+from vitprune.pruning import (
+    IterativePruning,
+    Levels,
+    OneShot,
+    Weights,
+)
+
+
+def test_surviving_weights_go_back_to_an_early_value(tmp_path):
+    def parameters(trainer, module):
+        return {name: value.detach().clone() for name, value in module.named_parameters()}
+
+    pruning = IterativePruning(
+        Levels([0.4, 0.6], begin=1, every=2), monitor=None, rewind=Weights(step=2)
+    )
+    module, seen, _ = fit_and_look(tmp_path, pruning, look=parameters)
+    for first_batch in (4, 12):
+        for name, early in seen[2].items():
+            assert torch.equal(seen[first_batch][name], early)
+    assert not torch.equal(seen[3]["first.bias"], seen[2]["first.bias"])
+    assert float((module.first.weight == 0).float().mean()) == pytest.approx(0.6, abs=0.01)
+
+
+def test_weights_must_be_kept_before_the_first_round(tmp_path):
+    with pytest.raises(UsageError, match="after step 9, but the first round is due after step 4"):
+        fit_and_look(
+            tmp_path, IterativePruning(OneShot(0.5, begin=1), monitor=None, rewind=Weights(step=9))
+        )

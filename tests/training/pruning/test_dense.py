@@ -1,0 +1,56 @@
+"""The model before the first round."""
+
+import pytest
+import torch
+from lightning import LightningModule
+
+from tests.conftest import Regression, quiet_trainer, regression_loader
+from tests.training.pruning.runs import fit
+from vitprune.errors import UsageError
+from vitprune.pruning import (
+    IterativePruning,
+    Levels,
+    OneShot,
+)
+
+
+def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
+    """Neither before its first round nor by a round that asks for less do weights return, and the bias is no part of it."""
+    module = Regression()
+    with torch.no_grad():
+        for layer in (module.first, module.second):
+            layer.weight.view(-1)[::2] = 0
+            layer.bias.zero_()
+    zeros = module.first.weight == 0
+    _, watch, _ = fit(
+        tmp_path,
+        IterativePruning(Levels([0.25, 0.75], begin=1, every=2), monitor=None),
+        module,
+    )
+    assert watch.at("validation") == [0.5, 0.5, 0.5, 0.75, 0.75]
+    assert watch.at("step") == [0.5] * 12 + [0.75] * 8
+    assert watch.shown == [0.5] * 12 + [0.75] * 8
+    assert not module.first.weight[zeros].any()
+    assert module.first.bias.any()
+    assert (
+        "50.00% of the prunable weights are already zero and are masked" in capsys.readouterr().out
+    )
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
+    module = Regression()
+    with pytest.raises(
+        UsageError,
+        match="'val/accuracy' is not among the metrics that validation logs. Valid are val/score",
+    ):
+        fit(tmp_path, IterativePruning(OneShot(0.5)), module)
+
+
+def test_without_validation_data_nothing_is_scored(tmp_path):
+    class Blind(Regression):
+        validation_step = LightningModule.validation_step
+
+    pruning = IterativePruning(OneShot(0.5))
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=1)
+    trainer.fit(Blind(), regression_loader())
+    assert (pruning.state.rounds[0].pruned, pruning.state.rounds[0].sparsity) == (None, 0.5)

@@ -1,0 +1,183 @@
+"""Settings that go together, and what a checkpoint stores of them."""
+
+import inspect
+import json
+
+import pytest
+
+from vitprune.errors import UsageError
+from vitprune.pruning import (
+    ERK,
+    LAMP,
+    AccuracyGuarded,
+    Allocation,
+    Branch,
+    Column,
+    Combined,
+    Criterion,
+    Cubic,
+    Element,
+    Fisher,
+    FromSensitivity,
+    Geometric,
+    Global,
+    Granularity,
+    Head,
+    HeadDim,
+    IterativePruning,
+    LayerSelection,
+    LearningRate,
+    Levels,
+    Linear,
+    Magnitude,
+    Movement,
+    Neuron,
+    NofM,
+    OneShot,
+    PerLayer,
+    Random,
+    Rewind,
+    RigL,
+    Row,
+    Schedule,
+    SparseGPT,
+    Taylor,
+    Tile,
+    Uniform,
+    Wanda,
+    Weights,
+)
+from vitprune.pruning.settings import describe, first_difference
+
+AXES = [Schedule, Criterion, Granularity, Allocation, Rewind]
+NOT_THE_DEFAULTS = [
+    Cubic(0.9, end=9, begin=1, every=4, unit="step", initial_sparsity=0.5),
+    Geometric(0.9, end=9, begin=1, every=4, unit="step", initial_sparsity=0.5),
+    Linear(0.9, end=9, begin=1, every=4, unit="step", initial_sparsity=0.5),
+    Levels([0.1, 0.2], begin=1, every=2, unit="step"),
+    OneShot(0.3, begin=3, unit="step"),
+    AccuracyGuarded(0.2, 0.02, patience=1, min_step=0.1, max_sparsity=0.7, begin=1),
+    Fisher(),
+    Magnitude(2.0),
+    Movement(),
+    Random(),
+    SparseGPT(0.1),
+    Taylor(joint=True),
+    Wanda(per_output=False),
+    Branch(),
+    Column(),
+    Combined([Head(), Neuron(round_to=2)]),
+    Element(),
+    Head(round_to=2, uniform=True),
+    HeadDim(round_to=2, uniform=True),
+    Neuron(round_to=2, uniform=True),
+    NofM(1, 8),
+    Row(),
+    Tile(4, 8),
+    ERK(min_density=0.1),
+    Global(min_density=0.1, normalize=True),
+    LAMP(min_density=0.1),
+    PerLayer({"first": 0.5}, min_density=0.1),
+    Uniform(min_density=0.1),
+    LearningRate(),
+    Weights(step=3),
+    RigL(0.4),
+    LayerSelection(["query"], [0], [1], ["*"], ["x"]),
+]
+
+
+def family(cls):
+    return [cls, *(below for child in cls.__subclasses__() for below in family(child))]
+
+
+def test_every_class_of_every_axis_is_in_the_list():
+    ours = {
+        cls
+        for axis in AXES
+        for cls in family(axis)
+        if cls.__module__.startswith("vitprune.") and not inspect.isabstract(cls)
+    }
+    assert ours - {type(setting) for setting in NOT_THE_DEFAULTS} == {FromSensitivity}
+
+
+@pytest.mark.parametrize("setting", NOT_THE_DEFAULTS, ids=lambda setting: type(setting).__name__)
+def test_a_setting_is_described_by_its_arguments_alone(setting):
+    cls = type(setting)
+    described = describe(setting)
+    assert described.pop("class") == cls.__name__
+    assert list(described) == list(inspect.signature(cls).parameters)
+    parts = {
+        name: getattr(setting, name) if name == "granularities" else value
+        for name, value in described.items()
+    }
+    assert describe(cls(**parts)) == describe(setting)
+    for name, parameter in inspect.signature(cls).parameters.items():
+        assert described[name] != parameter.default
+
+
+def test_a_scan_is_described_by_its_path(tmp_path):
+    path = tmp_path / "sensitivity.json"
+    scan = {"granularity": "Element", "dense": 0.9, "groups": {"a": ["a"]}}
+    scan |= {"reached": {"a": {"0.5": 0.5}}, "scan": {"a": {"0.5": 0.8}}}
+    path.write_text(json.dumps(scan))
+    described = describe(FromSensitivity(str(path), min_density=0.1))
+    assert described == {"class": "FromSensitivity", "path": str(path), "min_density": 0.1}
+
+
+def test_a_setting_that_loses_its_arguments_is_refused_when_it_is_given():
+    class Forgetful(Magnitude):
+        def __init__(self, power: float = 2.0) -> None:
+            super().__init__(power)
+
+    with pytest.raises(
+        UsageError, match=r"Forgetful does not keep its argument power.*self\.power"
+    ):
+        IterativePruning(OneShot(0.5), Forgetful())
+
+
+def test_the_first_difference_is_named_by_its_path():
+    ours = describe({"schedule": Cubic(0.8, end=4), "names": {"a": 0.1}})
+    theirs = describe({"schedule": Cubic(0.8, end=5), "names": {"a": 0.2}})
+    assert first_difference(theirs, ours) == "schedule.end: 5 in the checkpoint, 4 now"
+    theirs = describe({"schedule": Cubic(0.8, end=4), "names": {"a": 0.2}})
+    assert first_difference(theirs, ours).startswith("names: {'a': 0.2} in the checkpoint")
+    assert not first_difference(ours, ours)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "message"),
+    [
+        (AccuracyGuarded(), {"regrow": RigL()}, "does not know how many"),
+        (OneShot(0.5), {"regrow": RigL()}, "several rounds, known beforehand; OneShot has one"),
+        (Levels([0.5, 0.6]), {"regrow": RigL(), "criterion": SparseGPT()}, "already"),
+        (
+            Levels([0.5, 0.6], begin=1),
+            {"regrow": RigL(), "criterion": Movement()},
+            "already",
+        ),
+        (
+            Levels([0.5, 0.6], begin=1),
+            {"allocation": LAMP(), "criterion": Movement()},
+            "take Global",
+        ),
+        (AccuracyGuarded(), {"rewind": Weights()}, "restores weights itself. Use LearningRate"),
+        (
+            AccuracyGuarded(),
+            {"monitor": None},
+            "better when higher. Set pruning.monitor to one, not None",
+        ),
+        (
+            AccuracyGuarded(),
+            {"monitor": "val/loss"},
+            "better when higher. Set pruning.monitor to one, not 'val/loss'",
+        ),
+        (
+            Levels([0.5, 0.6]),
+            {"rewind": Weights(), "criterion": SparseGPT()},
+            "undoes the weight updates of SparseGPT",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(schedule, options, message):
+    with pytest.raises(UsageError, match=message):
+        IterativePruning(schedule, **options)
