@@ -124,3 +124,11 @@ def quiet_trainer(folder, **options) -> Trainer:
             **options,
         },
     )
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory) -> Path:
+    """Return the folder of small runs; see `make_runs`."""
+    from tests.measured_runs import make_runs  # the command line is slow to import
+
+    return make_runs(tmp_path_factory.mktemp("logs"))

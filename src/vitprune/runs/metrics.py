@@ -60,7 +60,7 @@ def read_metrics(run: RunFolder) -> dict[str, dict[int, float]]:
     curves: dict[str, dict[int, float]] = {}
     if not run.metrics.exists():
         return curves
-    with run.metrics.open(newline="") as file:
+    with run.metrics.open(newline="", errors="replace") as file:
         for row in csv.reader(file):
             with contextlib.suppress(ValueError):
                 step, name, value = row
