@@ -1,7 +1,6 @@
 """What a finished run leaves: the export of its best state, and figures for TensorBoard."""
 
 from pathlib import Path
-from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -11,6 +10,8 @@ from vitprune.data import ImageData
 from vitprune.figures.run import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 
 
@@ -53,7 +54,7 @@ def _say_why_not(best: Path, pruning: IterativePruning | None) -> None:
     print(f"vitprune export --ckpt_path {best.with_name('last.ckpt')}")
 
 
-def _add_figures(trainer: Trainer, run_folder: Path, report: dict[str, Any]) -> None:
+def _add_figures(trainer: Trainer, run_folder: Path, report: RunReport) -> None:
     """Show a run's curves and where its zeros are.
 
     Args:
@@ -64,6 +65,6 @@ def _add_figures(trainer: Trainer, run_folder: Path, report: dict[str, Any]) -> 
     """
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in figures_of(report, run_folder).items():
+            for name, figure in figures_of(report, RunFolder(run_folder)).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -1,7 +1,7 @@
 """Lightning's trainer with every verb of this program, and its progress bar."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -9,13 +9,15 @@ from lightning.pytorch.callbacks import RichProgressBar
 from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
 from vitprune.evaluation.measuring import batch_limit
-from vitprune.export import export_checkpoint
-from vitprune.export.export import Choices
+from vitprune.export.checkpoint import export_checkpoint
+from vitprune.export.choices import Choices, DType, ShrinkMode
 from vitprune.export.formats import parse_formats
 from vitprune.export.summary import summarize
 from vitprune.model import ViTClassifier
+from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.checkpoint_files import read_checkpoint
-from vitprune.runs.folder import run_of
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
 
 
 class PruningTrainer(MeasuringTrainer):
@@ -28,43 +30,40 @@ class PruningTrainer(MeasuringTrainer):
         ckpt_path: str,
         output: str | None = None,
         formats: str = "hf",
-        shrink: Literal["auto", "required", "off"] = "auto",
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-    ) -> dict[str, Any]:
-        """Export the model of a checkpoint to a folder that plain `transformers` loads; return its
-        report.
+        shrink: ShrinkMode = "auto",
+        dtype: DType = "float32",
+    ) -> RunReport:
+        """Export the model of a checkpoint to a folder that plain `transformers` loads.
 
         Args:
-            model: Gives the configuration of the transformer.
-            datamodule: Scores the result.
-            ckpt_path: A training checkpoint, or the folder of a run.
-            output: The folder; by default `export` in the folder of the run.
-            formats: What else to write, separated by commas: pt2, onnx, compressed,
-                semi_structured. hf is always there.
-            shrink: Drop what can be dropped exactly, refuse to leave dead structure behind, or drop
-                nothing.
-            dtype: Of the stored weights.
+            model: Provides the configuration of the transformer.
+            datamodule: Provides validation images and the image processor.
+            ckpt_path: Training checkpoint, or the folder of a run.
+            output: Folder of the export; by default `export` in the folder of the run.
+            formats: Further formats, separated by commas: pt2, onnx, compressed, semi_structured.
+                hf is always written.
+            shrink: auto physically removes all structure that can be removed exactly, required
+                raises an error if zeroed structure stays, off removes nothing.
+            dtype: Type of the stored weights.
 
         """
-        checkpoint_path = Path(ckpt_path)
-        run_folder = run_of(checkpoint_path) or checkpoint_path.parent
-        folder = Path(output) if output else run_folder / "export"
+        path = Path(ckpt_path)
+        run = RunFolder.of_checkpoint(path) or RunFolder(path.parent)
+        folder = Path(output) if output else run.export.path
         report = export_checkpoint(
-            read_checkpoint(checkpoint_path),
+            TrainingCheckpoint(path, read_checkpoint(path)),
             model.net.config,
             datamodule,
             folder,
-            self.strategy.root_device,
-            run_folder=run_folder,
+            device=self.strategy.root_device,
             validation_batches=batch_limit(
                 self.limit_val_batches, len(datamodule.whole_validation())
             ),
             seed=datamodule.seed,
-            is_best=checkpoint_path.name == "best.ckpt",
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
         datamodule.bad_images.report()
-        print(f"exported {checkpoint_path} to {folder}:\n{summarize(report)}")
+        print(f"exported {path} to {folder}:\n{summarize(report)}")
         return report
 
 

@@ -103,7 +103,7 @@ def _read_run(folder: Path, name: str) -> Row:
         accuracy_pruned=rounds[0]["accuracy_pruned"] if len(rounds) == 1 else None,
         accuracy=report["pruned"]["accuracy"],
         flops=report["pruned"]["flops"],
-        latency_ms=_latency(report.get("benchmark", {})),
+        latency_ms=_latency(report.get("benchmark") or {}),
     )
 
 

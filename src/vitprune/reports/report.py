@@ -126,7 +126,7 @@ def _numbers(page: Page, report: dict[str, Any]) -> None:
         for key, text in names.items()
     ]
     page.table(("", "dense", "pruned"), rows)
-    if "benchmark" not in report:
+    if not report.get("benchmark"):
         page.paragraph(
             "Latency was not measured; the command benchmark does that on the export, and this "
             "page then shows it."

@@ -121,6 +121,14 @@ def vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
     return getattr(config, "vision_config", config)
 
 
+def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
+    """Return the shape of the images of a model, (channels, height, width)."""
+    vision = vision_config(config)
+    size = vision.image_size
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return vision.num_channels, height, width
+
+
 def read_widths(config: PreTrainedConfig) -> Widths:
     """Return the widths that a configuration gives to every block."""
     heads = config.num_attention_heads
