@@ -19,15 +19,17 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification
 
-from vitprune.benchmark.candidates import Contender, Setting, can_run_sparse, contender
+from vitprune.benchmark.candidates import Candidate, candidate
 from vitprune.benchmark.results import print_speeds
-from vitprune.benchmark.speed import describe_machine, race
+from vitprune.benchmark.setting import Setting, describe_conditions
+from vitprune.benchmark.speed import measure_speeds
 from vitprune.export import onnx, semi_structured
+from vitprune.export.choices import DTYPES
 from vitprune.export.exported import Exported
-from vitprune.export.formats import DTYPES
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
 from vitprune.model.anatomy.blocks import find_blocks, read_widths
+from vitprune.runs.run_folder import ExportFolder
 
 MODELS = {
     "deit-tiny": {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768},
@@ -64,20 +66,22 @@ def two_of_four(net: PreTrainedModel) -> PreTrainedModel:
     return net
 
 
-def contenders(name: str, setting: Setting, folder: Path) -> Iterator[Contender]:
-    yield contender(f"{name}, dense", build(name), setting, None)
+def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Candidate]:
+    yield candidate(f"{name}, dense", build(name), setting, None)
     small = halve(build(name))
     if setting.device == "cpu":
         images = torch.randn(2, 3, 224, 224)
-        onnx.write(Exported(small, small, images, logits(small, images), folder))
-    shrunk = contender(f"{name}, shrunk", small, setting, None)
+        onnx.write(Exported(small, small, images, logits(small, images), ExportFolder(folder)))
+    shrunk = candidate(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":
         yield replace(
-            shrunk, name=f"{name}, shrunk, ONNX Runtime", run=onnx.Runtime(folder / onnx.FILE)
+            shrunk,
+            name=f"{name}, shrunk, ONNX Runtime",
+            run=onnx.Runtime(ExportFolder(folder).onnx),
         )
-    elif can_run_sparse(setting):
-        yield contender(f"{name}, 2:4", two_of_four(build(name)), setting, None, sparse=True)
+    elif setting.runs_sparse_kernels:
+        yield candidate(f"{name}, 2:4", two_of_four(build(name)), setting, None, sparse=True)
     else:
         print(f"no 2:4: {semi_structured.missing_gpu() or 'float32'}")
 
@@ -97,15 +101,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(options.threads)
     setting = Setting(options.device, DTYPES[options.dtype], options.compile)
-    conditions = {
-        "batch_size": options.batch_size,
-        "repeats": options.repeats,
-        **describe_machine(setting),
-    }
+    conditions = describe_conditions(setting, options.batch_size, options.repeats)
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
-            speeds = race(
-                list(contenders(name, setting, Path(folder))),
+            speeds = measure_speeds(
+                list(candidates(name, setting, Path(folder))),
                 options.batch_size,
                 options.repeats,
                 options.device,
