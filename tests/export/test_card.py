@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import pytest
 from PIL import Image
 
 from tests.export.reports import WIDTHS, run_report
@@ -82,32 +81,6 @@ def test_an_unfinished_run_is_called_so():
     text = "had not reached its final sparsity"
     assert text in model_card(run_report(finished=False), None, [])
     assert text not in model_card(run_report(), None, [])
-
-
-SHRUNK = {
-    "off": (
-        ShrinkReport(0, reason="models of type 'beit' cannot be shrunk."),
-        "nothing was removed (models of type 'beit' cannot be shrunk).",
-    ),
-    "nothing to remove": (
-        ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 0}),
-        "Nothing could be removed without changing the logits.\n",
-    ),
-    "removed": (
-        ShrinkReport(1500, before=WIDTHS, after=replace(WIDTHS, heads=1, neurons=32), stayed={}),
-        "1,500 parameters were removed with the same logits: heads 2 to 1, neurons 64 to 32.",
-    ),
-    "stayed": (
-        ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 1234}),
-        "- 1,234: zeros that form no whole head, dimension of a head, neuron or branch",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SHRUNK)
-def test_what_was_removed_and_what_stays(case):
-    shrunk, text = SHRUNK[case]
-    assert text in model_card(run_report(shrunk=shrunk), None, [])
 
 
 def test_how_to_use_each_format():

@@ -17,7 +17,6 @@ from vitprune.model import ViTClassifier
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.checkpoint_files import read_checkpoint
 from vitprune.runs.report import RunReport
-from vitprune.runs.run_folder import RunFolder
 
 
 class PruningTrainer(MeasuringTrainer):
@@ -47,11 +46,10 @@ class PruningTrainer(MeasuringTrainer):
             dtype: Type of the stored weights.
 
         """
-        path = Path(ckpt_path)
-        run = RunFolder.of_checkpoint(path) or RunFolder(path.parent)
-        folder = Path(output) if output else run.export.path
+        checkpoint = TrainingCheckpoint(Path(ckpt_path), read_checkpoint(ckpt_path))
+        folder = Path(output) if output else checkpoint.run.export.path
         report = export_checkpoint(
-            TrainingCheckpoint(path, read_checkpoint(path)),
+            checkpoint,
             model.net.config,
             datamodule,
             folder,
@@ -63,7 +61,7 @@ class PruningTrainer(MeasuringTrainer):
             choices=Choices(parse_formats(formats), shrink, dtype),
         )
         datamodule.bad_images.report()
-        print(f"exported {path} to {folder}:\n{summarize(report)}")
+        print(f"exported {checkpoint.path} to {folder}:\n{summarize(report)}")
         return report
 
 

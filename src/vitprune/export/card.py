@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitprune.export.shrinkage import REASONS
+from vitprune.export.removed import describe_removed
 from vitprune.export.usage import describe_usage
-from vitprune.runs.report import ModelReport, RunReport, ShrinkReport
+from vitprune.runs.report import ModelReport, RunReport
 from vitprune.runs.rounds import ROUND_HEADER, RoundReport, round_rows
 
 CARD = """\
@@ -34,7 +34,7 @@ logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
 print(model.config.id2label[int(logits.argmax())])
 ```
 
-{usage}{rounds}{bias}{shrunk}
+{usage}{rounds}{bias}{removed}
 
 All numbers are in `report.json`.
 {plots}"""
@@ -68,7 +68,7 @@ def model_card(report: RunReport, base_name: str | None, plots: Sequence[str]) -
         usage=describe_usage(report),
         rounds=_rounds(report.rounds),
         bias=_selection_bias(report),
-        shrunk=_shrunk(report.shrunk),
+        removed=describe_removed(report.shrunk),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
     )
 
@@ -131,31 +131,4 @@ def _selection_bias(report: RunReport) -> str:
     return (
         f"The exported epoch has the highest validation accuracy{where}, so that accuracy is "
         f"optimistically biased.{row}\n\n"
-    )
-
-
-def _shrunk(shrunk: ShrinkReport) -> str:
-    """Return a paragraph about what was removed and which zeros stay."""
-    if shrunk.reason is not None:
-        return f"Zeros are stored as zeros: nothing was removed ({shrunk.reason.rstrip('.')})."
-    stayed = {name: zeros for name, zeros in shrunk.stayed.items() if zeros}
-    lines = [_removed(shrunk)]
-    if stayed:
-        lines.append("Zeros that stay in the file, and why:\n")
-    lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in stayed.items()]
-    return "\n".join(lines)
-
-
-def _removed(shrunk: ShrinkReport) -> str:
-    if not shrunk.dropped_parameters:
-        return "Nothing could be removed without changing the logits."
-    before, after = vars(shrunk.before), vars(shrunk.after)
-    changes = [
-        f"{name.replace('_', ' ')} {width} to {after[name]}"
-        for name, width in before.items()
-        if after[name] != width
-    ]
-    return (
-        f"{shrunk.dropped_parameters:,} parameters were removed with the same logits: "
-        f"{', '.join(changes)}."
     )

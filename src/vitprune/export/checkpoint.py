@@ -67,7 +67,6 @@ def export_checkpoint(
 
     """
     target = check_target(folder)
-    run = RunFolder.of_checkpoint(checkpoint.path) or RunFolder(checkpoint.path.parent)
     net = load_masked(checkpoint, config)
     sparsity = masked_sparsity(net)
     base_flops = count_flops(net, data.image_shape)
@@ -79,21 +78,27 @@ def export_checkpoint(
         formats = {name: FORMATS[name](written.exported) for name in choices.formats}
 
         pruning = checkpoint.pruning
-        pruned = measure_stored(written.loaded, scratch, data.image_shape)
-        evaluation = score(written.loaded, data, validation_batches, device)
+        costs = measure_stored(written.loaded, scratch, data.image_shape)
+        measured = score(written.loaded, data, validation_batches, device)
+        pruned = replace(
+            costs,
+            accuracy=measured["accuracy"],
+            loss=measured["loss"],
+            images=int(measured["images"]),
+        )
         report = RunReport(
             finished=pruning is None or pruning["finished"],
-            is_best=checkpoint.path.name == run.best.name,
+            is_best=checkpoint.is_best,
             sparsity=describe_sparsity(sparsity),
             base=describe_dense(pruning, sparsity.parameters, base_flops, written.base_bytes),
-            pruned=replace(pruned, **evaluation),
+            pruned=pruned,
             rounds=describe_rounds(pruning),
             shrunk=written.shrunk,
             formats=formats,
             verification=written.verification,
             environment=describe_environment(command_to_repeat(checkpoint.commands), seed, device),
         )
-        plots = _draw(report, run, scratch)
+        plots = _draw(report, checkpoint.run, scratch)
         report.write(scratch.report)
         write_text(scratch.card, model_card(report, checkpoint.pretrained, plots))
     return report

@@ -48,7 +48,8 @@ state_dict = restore("path/to/this/folder/model.compressed.safetensors")
 
 """,
     "semi_structured": """\
-At most 2 of 4 consecutive inputs have a nonzero weight. On a GPU of compute capability 8.0 or above:
+At most 2 of 4 consecutive inputs have a nonzero weight. On a GPU of compute capability 8.0 or
+above:
 
 ```python
 from vitprune.export.semi_structured import convert
