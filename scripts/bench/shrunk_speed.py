@@ -21,16 +21,18 @@ import torch
 from transformers import PreTrainedModel
 
 from scripts.bench.models import ARCHITECTURES, IMAGE_SHAPE, build
-from vitprune.benchmark.candidates import Contender, Setting, can_run_sparse, contender
+from vitprune.benchmark.candidates import Candidate, candidate
 from vitprune.benchmark.results import print_speeds
-from vitprune.benchmark.speed import describe_machine, race
+from vitprune.benchmark.setting import Setting, describe_conditions
+from vitprune.benchmark.speed import measure_speeds
 from vitprune.export import onnx, semi_structured
+from vitprune.export.choices import DTYPES
 from vitprune.export.exported import Exported
-from vitprune.export.formats import DTYPES
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
 from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.model.anatomy.widths import read_widths
+from vitprune.runs.run_folder import ExportFolder
 
 CLASSES = 1000
 
@@ -54,21 +56,21 @@ def prune_two_of_four(net: PreTrainedModel) -> PreTrainedModel:
     return net
 
 
-def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Contender]:
+def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Candidate]:
     """Yield the dense model and what is compared with it."""
-    yield contender(f"{name}, dense", build(name, CLASSES), setting, None)
+    yield candidate(f"{name}, dense", build(name, CLASSES), setting, None)
     small = halve(build(name, CLASSES))
     if setting.device == "cpu":
         images = torch.randn(2, *IMAGE_SHAPE)
-        onnx.write(Exported(small, small, images, logits(small, images), folder))
-    shrunk = contender(f"{name}, shrunk", small, setting, None)
+        onnx.write(Exported(small, small, images, logits(small, images), ExportFolder(folder)))
+    shrunk = candidate(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":
-        runtime = onnx.Runtime(folder / onnx.FILE)
+        runtime = onnx.Runtime(ExportFolder(folder).onnx)
         yield replace(shrunk, name=f"{name}, shrunk, ONNX Runtime", run=runtime)
-    elif can_run_sparse(setting):
+    elif setting.runs_sparse_kernels:
         sparse = prune_two_of_four(build(name, CLASSES))
-        yield contender(f"{name}, 2:4", sparse, setting, None, sparse=True)
+        yield candidate(f"{name}, 2:4", sparse, setting, None, sparse=True)
     else:
         print(f"2:4 is not measured: {semi_structured.missing_gpu() or 'float32'}")
 
@@ -105,15 +107,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(options.threads)
     setting = Setting(options.device, DTYPES[options.dtype], options.compile)
-    conditions = {
-        "batch_size": options.batch_size,
-        "repeats": options.repeats,
-        **describe_machine(setting),
-    }
+    conditions = describe_conditions(setting, options.batch_size, options.repeats)
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:
             models = list(candidates(name, setting, Path(folder)))
-            speeds = race(models, options.batch_size, options.repeats, options.device)
+            speeds = measure_speeds(models, options.batch_size, options.repeats, options.device)
         print_speeds(speeds, conditions)
         for speed in speeds[1:]:
             ratio = speed.measured_speedup / speed.theoretical_speedup

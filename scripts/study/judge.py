@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import torch
 from datasets import Dataset
 from torch import nn
 from torch.utils.data import DataLoader
 
 from scripts.study.budget import Budget
 from vitprune.data import ImageData
+from vitprune.training.evaluate import evaluate
 
 Half = Literal["choose", "score"]
 HALVES: tuple[Half, Half] = ("choose", "score")
@@ -36,7 +36,6 @@ class Judge:
             loaders[half] = (data, data.whole_validation())
         return loaders
 
-    @torch.inference_mode()
     def accuracy(self, net: nn.Module, half: Half) -> float:
         """Return the accuracy on one half, in [0, 1].
 
@@ -46,12 +45,6 @@ class Judge:
         data, loader = self.halves[half]
         device = self.budget.device
         net = net.eval().to(device)
-        right = 0
-        seen = 0
-        for batch in loader:
-            images = data.prepare(batch, device)
-            with self.budget.autocast() if half == "choose" else nullcontext():
-                logits = net(pixel_values=images["pixel_values"]).logits
-            right += int((logits.argmax(dim=1) == images["labels"]).sum())
-            seen += len(images["labels"])
-        return right / seen
+        batches = (data.prepare(batch, device) for batch in loader)
+        with self.budget.autocast() if half == "choose" else nullcontext():
+            return evaluate(lambda images: net(pixel_values=images).logits, batches).accuracy

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from transformers import AutoModelForImageClassification
+from vitprune.cli.measuring_trainer import PruningTrainer
 
 from tests.evaluation.arguments import ARGUMENTS
 from tests.files import assert_not_blank
 from vitprune.cli.main import main
-from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -192,7 +192,7 @@ def test_a_model_in_training_mode_stays_in_it(tmp_path):
     model = ViTClassifier("digits").train()
     data = ImageData("digits", "digits", num_workers=0, max_images={"validation": 8})
     pruning = IterativePruning(OneShot(0.5), Taylor(), calibration_images=8, monitor=None)
-    trainer = MeasuringTrainer(
+    trainer = PruningTrainer(
         default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[pruning]
     )
     trainer.sensitivity(model, data, by="role", sparsities=[0.5])

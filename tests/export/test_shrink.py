@@ -5,52 +5,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import tiny_net
-from vitprune.errors import UsageError
+from tests.export.small_nets import (
+    BLOCKS,
+    HEAD_DIM,
+    HEADS,
+    NEURONS,
+    STREAM,
+    dimensions,
+    drop,
+    images,
+    random_net,
+)
+from vitprune.export.costs import count_parameters
 from vitprune.export.shrink import shrink
-from vitprune.export.shrinkage import count, describe, shrink_as_asked
 from vitprune.export.verify import logits
 from vitprune.model.anatomy.blocks import BLOCK_ROLES, NARROW_FAMILIES, find_blocks
 from vitprune.model.anatomy.widths import Widths, read_widths
-
-HEADS, HEAD_DIM, NEURONS, BLOCKS = 2, 8, 12, 3
-STREAM = 16
-SIZES = {
-    "hidden_size": STREAM,
-    "num_hidden_layers": BLOCKS,
-    "num_attention_heads": HEADS,
-    "intermediate_size": NEURONS,
-}
-
-
-def random_net(family="vit", **changes):
-    """A net in which every parameter, biases and norms too, is some random number."""
-    net = tiny_net(family, **{**SIZES, **changes}).double()
-    generator = torch.Generator().manual_seed(1)
-    for parameter in net.parameters():
-        parameter.data += 0.3 * torch.randn(
-            parameter.shape, generator=generator, dtype=torch.double
-        )
-    return net
-
-
-def images(count=3):
-    return torch.randn(
-        count, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(2)
-    )
-
-
-def drop(net, block, role, index, dim, bias=False):
-    """Zero rows (dim 0) or columns (dim 1) of a weight."""
-    module = find_blocks(net)[block].linear[role]
-    module.weight.data.index_fill_(dim, torch.as_tensor(index, dtype=torch.long), 0)
-    if bias and module.bias is not None:
-        module.bias.data.index_fill_(0, torch.as_tensor(index, dtype=torch.long), 0)
-
-
-def dimensions(heads):
-    return [row for head in heads for row in range(head * HEAD_DIM, (head + 1) * HEAD_DIM)]
-
 
 # ---- one structure at a time: what is dropped, exactly
 
@@ -136,7 +106,7 @@ def test_each_structure(case, family):
     for block in find_blocks(small):
         assert block.widths == widths
     torch.testing.assert_close(logits(small, images()), logits(net, images()), rtol=0, atol=1e-10)
-    assert (small is net) == (count(small) == count(net))
+    assert (small is net) == (count_parameters(small) == count_parameters(net))
 
 
 # ---- any zeros whatever
@@ -179,9 +149,9 @@ def test_any_zeros(pieces, family, activation):
     small, ragged = shrink(net), shrink(net, ragged=True)
     torch.testing.assert_close(logits(small, images()), expected, rtol=0, atol=1e-10)
     torch.testing.assert_close(logits(ragged, images()), expected, rtol=0, atol=1e-10)
-    assert count(ragged) <= count(small) <= count(net)
+    assert count_parameters(ragged) <= count_parameters(small) <= count_parameters(net)
     assert shrink(small) is small
-    assert count(shrink(small, ragged=True)) == count(ragged)
+    assert count_parameters(shrink(small, ragged=True)) == count_parameters(ragged)
     torch.testing.assert_close(
         logits(net, images()), expected, rtol=0, atol=0
     )  # the model itself stays as it is
@@ -197,57 +167,3 @@ def test_any_zeros_in_float32(pieces):
     torch.testing.assert_close(
         logits(small, images().float()), logits(net, images().float()), rtol=0, atol=1e-5
     )
-
-
-# ---- what the report says
-
-
-def test_what_is_dropped_and_what_stays_are_counted():
-    net = random_net()
-    drop(net, 0, "attn_out", dimensions([0]), dim=1)
-    for block, neurons in enumerate((4, 6, 5)):
-        drop(net, block, "mlp_in", range(neurons), dim=0, bias=True)
-    drop(net, 2, "mlp_out", [3], dim=0)  # a channel of the residual stream
-    find_blocks(net)[1].linear["key"].weight.data[0, 0] = 0
-    summary = describe(net, shrink(net))
-    neuron, head = 2 * STREAM + 1, 4 * STREAM * HEAD_DIM + 3 * HEAD_DIM
-    assert summary["before"] == {"blocks": 3, "heads": 2, "head_dim": 8, "neurons": 12}
-    assert summary["after"] == {"blocks": 3, "heads": 2, "head_dim": 8, "neurons": 8}
-    assert [block["neurons"] for block in summary["blocks"]] == [8, 6, 7]
-    assert [block["heads"] for block in summary["blocks"]] == [1, 2, 2]
-    assert summary["dropped_parameters"] == 3 * 4 * neuron
-    assert summary["dropped_by_load_pruned"] == 3 * neuron + head
-    assert summary["stayed"] == {
-        "residual_stream": 7,
-        "uneven_widths": 3 * neuron + head,
-        "single_weights": 1,
-    }
-
-
-def test_required_refuses_to_leave_structure_behind():
-    def refuse(change, reason):
-        net = random_net().float()
-        change(net)
-        with pytest.raises(UsageError, match=reason):
-            shrink_as_asked(net, "required", images().float())
-
-    refuse(
-        lambda net: drop(net, 0, "mlp_out", [3], dim=0),
-        "LayerNorm over fewer channels is another function",
-    )
-    refuse(lambda net: drop(net, 0, "mlp_in", [3], dim=0), "the same widths in all blocks")
-    refuse(lambda net: None, "no whole head, dimension of a head, neuron or branch")
-    net = random_net().float()
-    drop_head(net)
-    small, summary = shrink_as_asked(net, "required", images().float())
-    assert summary["dropped_parameters"] == count(net) - count(small) > 0
-
-
-def test_a_family_that_is_built_otherwise_is_refused():
-    net = tiny_net("beit", **SIZES)
-    with pytest.raises(UsageError, match="'beit' cannot be shrunk. Valid are vit, deit"):
-        shrink(net)
-    same, summary = shrink_as_asked(net, "auto", images().float())
-    assert same is net
-    assert "'beit' cannot be shrunk" in summary["reason"]
-    assert {p.dtype for p in net.parameters()} == {torch.float32}

@@ -1,53 +1,37 @@
-"""What a benchmark compares: the dense model, exported folders, and the same folders in other formats."""
+"""The models that a benchmark compares: the dense one, and exports in each of their formats."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
+from vitprune.benchmark.setting import Setting
 from vitprune.export import onnx, pt2, semi_structured
-from vitprune.export.exported import Logits
-from vitprune.export.flops import count_flops
-from vitprune.export.load import WEIGHTS, load_pruned, load_stock
-from vitprune.export.shrinkage import count
-from vitprune.model.anatomy.config import vision_config
+from vitprune.export.costs import count_flops, count_parameters
+from vitprune.export.load import load_pruned, load_stock
+from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import Widths, with_widths
 from vitprune.model.loading import net_from_config
+from vitprune.model.logits import Logits
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import ExportFolder
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How models run.
+class Candidate:
+    """A model to measure.
 
     Attributes:
-        device: `cpu` or `cuda`.
-        dtype: float32, float16 or bfloat16.
-        compile: Compile with `torch.compile`.
-
-    """
-
-    device: str
-    dtype: torch.dtype
-    compile: bool
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A model that takes part.
-
-    Attributes:
-        name: For tables.
+        name: Name in tables.
         run: Images on the device, (B, channels, height, width), to logits.
         image_shape: (channels, height, width).
-        flops: Of one image.
-        parameters: Their number.
-        bytes: Of the weights on disk; None if they are not on disk.
+        flops: FLOPs of one image.
+        parameters: Number of parameters.
+        bytes: Size of the weights on disk; None if they are not on disk.
 
     """
 
@@ -59,65 +43,76 @@ class Contender:
     bytes: int | None
 
 
-def dense_of(folder: Path) -> PreTrainedModel:
-    """Return the architecture that an export came from, with random weights, which run as fast as any others."""
-    net = load_stock(folder)
-    report = folder / "report.json"
-    before = (
-        json.loads(report.read_text()).get("shrunk", {}).get("before") if report.is_file() else None
-    )
-    if not before:
-        return net
-    widths = Widths(before["heads"], before["head_dim"], before["neurons"])
-    return net_from_config(with_widths(net.config, widths, before["blocks"]))
+def candidate(
+    name: str, net: PreTrainedModel, setting: Setting, size: int | None, *, sparse: bool = False
+) -> Candidate:
+    """Return a model as a candidate.
 
+    Args:
+        name: Name in tables.
+        net: The model; it is moved to the device.
+        setting: How it runs.
+        size: Bytes of its weights on disk; None if they are not on disk.
+        sparse: Whether 2:4 sparse layers use 2:4 kernels.
 
-def contenders_of(folder: Path, name: str, setting: Setting) -> Iterator[Contender]:
-    """Yield a folder as plain `transformers` loads it, and in the forms that can differ from that in speed here."""
-    stock, smallest = load_stock(folder), load_pruned(folder)
-    size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else None
-    yield contender(name, stock, setting, size)
-    if count(smallest) < count(stock):
-        yield contender(f"{name}, load_pruned", smallest, setting, size)
-    as_exported = setting.device == "cpu" and setting.dtype == torch.float32
-    if (file := folder / pt2.FILE).is_file() and as_exported:
-        facts = contender(f"{name}, {pt2.FILE}", smallest, setting, file.stat().st_size)
-        yield replace(facts, run=pt2.load(file))
-    if (file := folder / onnx.FILE).is_file() and find_spec("onnxruntime") and as_exported:
-        facts = contender(f"{name}, ONNX Runtime", smallest, setting, file.stat().st_size)
-        yield replace(facts, run=onnx.Runtime(file))
-    sparse = load_stock(folder)
-    if semi_structured.find_convertible(sparse)[0] and can_run_sparse(setting):
-        yield contender(f"{name}, 2:4", sparse, setting, size, sparse=True)
-
-
-def can_run_sparse(setting: Setting) -> bool:
-    """Return whether 2:4 kernels can run."""
-    return (
-        setting.device == "cuda"
-        and setting.dtype != torch.float32
-        and not semi_structured.missing_gpu()
-    )
-
-
-def contender(
-    name: str, net: PreTrainedModel, setting: Setting, size: int | None, sparse: bool = False
-) -> Contender:
-    """Let a model take part, with 2:4 kernels if it is `sparse`."""
+    """
     shape = image_shape(net.config)
     flops = count_flops(net.float().cpu(), shape[1:])
     net.to(setting.device, setting.dtype)
     model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:
-        model.compile(
-            dynamic=False
-        )  # or the second batch size would get kernels for any size, which are slower
-    return Contender(name, model, shape, flops, count(net), size)
+        model.compile(dynamic=False)  # kernels for any batch size would be slower
+    return Candidate(name, model, shape, flops, count_parameters(net), size)
 
 
-def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
-    """Return (channels, height, width)."""
-    config = vision_config(config)
-    size = config.image_size
-    height, width = size if isinstance(size, list | tuple) else (size, size)
-    return config.num_channels, height, width
+def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator[Candidate]:
+    """Yield the model of an export, and each further format that can differ from it in speed."""
+    stock, smallest = load_stock(folder.path), load_pruned(folder.path)
+    size = _size(folder)
+    yield candidate(name, stock, setting, size)
+    if count_parameters(smallest) < count_parameters(stock):
+        yield candidate(f"{name}, load_pruned", smallest, setting, size)
+    for program in _programs(folder) if setting.runs_programs else ():
+        facts = candidate(f"{name}, {program.name}", smallest, setting, program.file.stat().st_size)
+        yield replace(facts, run=program.load(program.file))
+    sparse = load_stock(folder.path)
+    if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
+        yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
+
+
+def _size(folder: ExportFolder) -> int | None:
+    return folder.weights.stat().st_size if folder.weights.is_file() else None
+
+
+@dataclass(frozen=True)
+class Program:
+    """An exported program, made from the smallest model.
+
+    Attributes:
+        name: Name in tables.
+        file: The program.
+        load: Makes a function from images to logits of the file.
+
+    """
+
+    name: str
+    file: Path
+    load: Callable[[Path], Callable[[Tensor], Tensor]]
+
+
+def _programs(folder: ExportFolder) -> list[Program]:
+    """Return the programs of an export that can run here."""
+    programs = [Program(folder.pt2.name, folder.pt2, pt2.load)]
+    if find_spec("onnxruntime"):
+        programs.append(Program("ONNX Runtime", folder.onnx, onnx.Runtime))
+    return [program for program in programs if program.file.is_file()]
+
+
+def dense_of(folder: ExportFolder) -> PreTrainedModel:
+    """Return the architecture that an export was pruned from, with random weights."""
+    net = load_stock(folder.path)
+    before = RunReport.read(folder.report).shrunk.before if folder.report.is_file() else None
+    if before is None:
+        return net
+    widths = Widths(before.heads, before.head_dim, before.neurons)
+    return net_from_config(with_widths(net.config, widths, before.blocks))

@@ -1,90 +1,80 @@
-"""What a benchmark leaves behind: a table, `benchmark.csv`, `benchmark.png`, and an entry in `report.json`."""
+"""Results of a benchmark: a table, `benchmark.csv`, `benchmark.png`, an entry in `report.json`."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from vitprune.benchmark.speed import Speed
 from vitprune.evaluation.tables import print_table
 from vitprune.figures.speedups import plot_speedups
+from vitprune.runs.report import BenchmarkReport, Conditions, RunReport, Speed
+from vitprune.runs.run_folder import ExportFolder
 
-REPORT = "report.json"
+CSV = "benchmark.csv"
+FIGURE = "benchmark.png"
+COLUMNS = (
+    "latency ms (batch 1)",
+    "images/s",
+    "speed-up (images/s)",
+    "by FLOPs",
+    "GFLOPs",
+    "M params",
+    "MB",
+)
 
 
-def print_speeds(speeds: Sequence[Speed], conditions: dict[str, Any]) -> None:
-    """Print the results, medians with the distance between the quartiles."""
-    table = Table(caption=", ".join(f"{name} {value}" for name, value in conditions.items()))
-    columns = (
-        "",
-        "latency ms (batch 1)",
-        "images/s",
-        "speed-up (images/s)",
-        "by FLOPs",
-        "GFLOPs",
-        "M params",
-        "MB",
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "" else "right")
+def print_speeds(speeds: Sequence[Speed], conditions: Conditions) -> None:
+    """Print a table of medians with the distance between the quartiles."""
+    facts = asdict(conditions).items()
+    table = Table("", caption=", ".join(f"{name} {value}" for name, value in facts))
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
     for speed in speeds:
-        table.add_row(
-            speed.name,
-            f"{speed.latency_ms:.2f} ± {speed.latency_spread_ms:.2f}",
-            f"{speed.images_per_s:.1f} ± {speed.images_per_s_spread:.1f}",
-            f"{speed.measured_speedup:.2f}",
-            f"{speed.theoretical_speedup:.2f}",
-            f"{speed.flops / 1e9:.3f}",
-            f"{speed.parameters / 1e6:.2f}",
-            "-" if speed.bytes is None else f"{speed.bytes / 1e6:.1f}",
-        )
+        table.add_row(*_cells(speed))
     print_table(table)
 
 
-def save(
-    speeds: Sequence[Speed],
-    conditions: dict[str, Any],
-    names: Mapping[Path, str],
-    output: Path | None,
-) -> Path | None:
-    """Save the results.
+def _cells(speed: Speed) -> tuple[str, ...]:
+    return (
+        speed.name,
+        f"{speed.latency_ms:.2f} ± {speed.latency_spread_ms:.2f}",
+        f"{speed.images_per_s:.1f} ± {speed.images_per_s_spread:.1f}",
+        f"{speed.measured_speedup:.2f}",
+        f"{speed.theoretical_speedup:.2f}",
+        f"{speed.flops / 1e9:.3f}",
+        f"{speed.parameters / 1e6:.2f}",
+        "-" if speed.bytes is None else f"{speed.bytes / 1e6:.1f}",
+    )
+
+
+def add_to_reports(
+    speeds: list[Speed], conditions: Conditions, names: Mapping[ExportFolder, str]
+) -> None:
+    """Write the result into the report of each export.
 
     Args:
-        speeds: Of all models.
+        speeds: Speed of every model.
         conditions: How they were measured.
-        names: What each folder is called among the models. Those that vitprune has exported get the
-            results into their report, under `benchmark`, and in `export` there which of the models
-            they are.
-        output: For `benchmark.csv` and `benchmark.png`; the first such folder if None.
-
-    Returns:
-        The folder of the files; None if there is none to put them in.
+        names: Name of each export among the models.
 
     """
-    exports = [folder for folder in names if (folder / REPORT).is_file()]
-    for folder in exports:
-        report = json.loads((folder / REPORT).read_text())
-        report["benchmark"] = {
-            "export": names[folder],
-            **conditions,
-            "models": [vars(speed) for speed in speeds],
-        }
-        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-    target = output or next(iter(exports), None)
-    if target is None:
-        return None
-    target.mkdir(parents=True, exist_ok=True)
-    with (target / "benchmark.csv").open("w", newline="") as file:
-        rows = csv.DictWriter(file, vars(speeds[0]).keys())
+    for folder, name in names.items():
+        result = BenchmarkReport(export=name, conditions=conditions, models=speeds)
+        replace(RunReport.read(folder.report), benchmark=result).write(folder.report)
+
+
+def save(speeds: Sequence[Speed], folder: Path) -> None:
+    """Write the table and the figure to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / CSV).open("w", newline="") as file:
+        rows = csv.DictWriter(file, [field.name for field in fields(Speed)])
         rows.writeheader()
-        rows.writerows(vars(speed) for speed in speeds)
+        rows.writerows(asdict(speed) for speed in speeds)
     figure = plot_speedups(
         [speed.name for speed in speeds],
         [speed.theoretical_speedup for speed in speeds],
         [speed.measured_speedup for speed in speeds],
     )
-    figure.savefig(target / "benchmark.png", dpi=150)
-    return target
+    figure.savefig(folder / FIGURE, dpi=150)

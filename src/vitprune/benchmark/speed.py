@@ -1,134 +1,112 @@
-"""How fast models are against each other, on this machine."""
+"""Latency and throughput of models relative to each other, on this machine."""
 
-import platform
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from vitprune.benchmark.candidates import Contender, Setting
+from vitprune.benchmark.candidates import Candidate
+from vitprune.runs.report import Speed
 
-WARM_UP = 2
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How one model did.
-
-    Attributes:
-        name: Its name.
-        latency_ms: Time of a batch of one, in milliseconds, median.
-        latency_spread_ms: The middle half of the times lies within so many milliseconds.
-        images_per_s: Throughput at the given batch, median.
-        images_per_s_spread: Its spread, likewise.
-        measured_speedup: Throughput against the first model: median of the ratios of each round.
-        theoretical_speedup: The same ratio of FLOPs.
-        flops: Of one image.
-        parameters: Their number.
-        bytes: Of the weights on disk; None if they are not on disk.
-
-    """
-
-    name: str
-    latency_ms: float
-    latency_spread_ms: float
-    images_per_s: float
-    images_per_s_spread: float
-    measured_speedup: float
-    theoretical_speedup: float
-    flops: int
-    parameters: int
-    bytes: int | None
+WARM_UP = 2  # rounds
 
 
-def race(
-    contenders: Sequence[Contender], batch_size: int, repeats: int, device: str
+def measure_speeds(
+    candidates: Sequence[Candidate], batch_size: int, repeats: int, device: str
 ) -> list[Speed]:
-    """Measure models in turns, so that what else happens on the machine happens to all of them.
+    """Measure models in turns, so that other load on the machine affects all of them.
 
     Args:
-        contenders: The first one is what the others are compared with.
-        batch_size: For throughput.
-        repeats: Number of rounds after the warm-up.
+        candidates: Models; the others are compared with the first one.
+        batch_size: Batch size for throughput; latency is measured at batch size 1.
+        repeats: Number of rounds after the warm-up, in each of which every model runs once.
         device: `cpu` or `cuda`.
 
     """
-    with torch._dynamo.config.patch(
-        recompile_limit=2 * len(contenders)
-    ):  # further models would run without being compiled
-        single = time_rounds(contenders, 1, repeats, device)
-        batch = time_rounds(contenders, batch_size, repeats, device)
-    return [_speed(i, contenders, single[i], batch, batch_size) for i in range(len(contenders))]
+    with _compiling(len(candidates)):
+        single = time_rounds(candidates, 1, repeats, device)
+        batch = time_rounds(candidates, batch_size, repeats, device)
+    return [
+        _summarize(own, candidates[0], single[i], batch[i], batch[0], batch_size)
+        for i, own in enumerate(candidates)
+    ]
+
+
+@contextmanager
+def _compiling(models: int) -> Iterator[None]:
+    """Compile this many models for two batch sizes; above its limit, torch runs them uncompiled."""
+    config = torch._dynamo.config
+    with config.patch(recompile_limit=2 * models):
+        yield
 
 
 @torch.inference_mode()
 def time_rounds(
-    contenders: Sequence[Contender], batch_size: int, repeats: int, device: str
+    candidates: Sequence[Candidate], batch_size: int, repeats: int, device: str
 ) -> list[list[float]]:
-    """Return seconds a batch, for each model those of all rounds. Each round starts with another model."""
-    images = [
-        torch.randn(batch_size, *contender.image_shape, device=device) for contender in contenders
-    ]
-    seconds: list[list[float]] = [[] for _ in contenders]
+    """Return the seconds of a batch: for each model, those of all rounds.
+
+    Each round starts with another model.
+    """
+    images = [torch.randn(batch_size, *own.image_shape, device=device) for own in candidates]
+    seconds: list[list[float]] = [[] for _ in candidates]
     for turn in range(WARM_UP + repeats):
-        for place in range(len(contenders)):
-            i = (turn + place) % len(contenders)
-            elapsed = _time(contenders[i], images[i])
+        for place in range(len(candidates)):
+            i = (turn + place) % len(candidates)
+            elapsed = _time(candidates[i], images[i])
             if turn >= WARM_UP:
                 seconds[i].append(elapsed)
     return seconds
 
 
-def _time(contender: Contender, images: Tensor) -> float:
+def _time(candidate: Candidate, images: Tensor) -> float:
     start = time.perf_counter()
-    contender.run(images)
+    candidate.run(images)
     if images.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def _speed(
-    i: int,
-    contenders: Sequence[Contender],
+def _summarize(
+    own: Candidate,
+    first: Candidate,
     single: list[float],
-    batch: list[list[float]],
+    batch: list[float],
+    first_batch: list[float],
     batch_size: int,
 ) -> Speed:
-    rates = [batch_size / seconds for seconds in batch[i]]
+    """Return the speed of a model.
+
+    Args:
+        own: The model.
+        first: The model that it is compared with.
+        single: Seconds of a batch of one in each round.
+        batch: Seconds of a batch in each round.
+        first_batch: The same of the first model.
+        batch_size: Images in a batch.
+
+    """
+    rates = [batch_size / seconds for seconds in batch]
+    speedups = [theirs / ours for theirs, ours in zip(first_batch, batch, strict=True)]
     return Speed(
-        name=contenders[i].name,
+        name=own.name,
         latency_ms=1000 * statistics.median(single),
         latency_spread_ms=1000 * spread(single),
         images_per_s=statistics.median(rates),
         images_per_s_spread=spread(rates),
-        measured_speedup=statistics.median(
-            base / own for base, own in zip(batch[0], batch[i], strict=True)
-        ),
-        theoretical_speedup=contenders[0].flops / contenders[i].flops,
-        flops=contenders[i].flops,
-        parameters=contenders[i].parameters,
-        bytes=contenders[i].bytes,
+        measured_speedup=statistics.median(speedups),
+        theoretical_speedup=first.flops / own.flops,
+        flops=own.flops,
+        parameters=own.parameters,
+        bytes=own.bytes,
     )
 
 
-def describe_machine(setting: Setting) -> dict[str, Any]:
-    """Return how and on what models ran."""
-    gpu = torch.cuda.get_device_name() if setting.device == "cuda" else None
-    return {
-        "device": gpu or f"CPU {platform.processor() or platform.machine()}",
-        "threads": torch.get_num_threads(),
-        "dtype": str(setting.dtype).removeprefix("torch."),
-        "compile": setting.compile,
-        "torch": torch.__version__,
-    }
-
-
 def spread(values: Sequence[float]) -> float:
-    """Return the distance between the quartiles; 0 of a single value."""
+    """Return the distance between the quartiles; 0 for a single value."""
     if len(values) < 2:
         return 0.0
     first, _, third = statistics.quantiles(values, n=4)

@@ -9,7 +9,7 @@ from typing import get_args
 
 from lightning import Trainer
 
-from vitprune.cli.measuring_trainer import MEASURING, MeasuringTrainer
+from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
@@ -104,7 +104,7 @@ def _valid(keys: str, reason: str, message: str, verb: str) -> str:
 def _options(path: list[str], message: str, verb: str) -> Iterable[str]:
     owners = [key for key in path if key in SECTIONS or key in AXES]
     if not owners:
-        own = _parameters(getattr(MeasuringTrainer, verb)) if verb in MEASURING else []
+        own = _parameters(getattr(PruningTrainer, verb)) if verb in SCANS else []
         return {"seed_everything", "ckpt_path", *own, *SECTIONS} - {
             "datamodule",
             "layers",

@@ -1,10 +1,7 @@
 """After training: export the best model, and add figures to TensorBoard."""
 
-from typing import Any
-
 from lightning import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from pydantic import TypeAdapter
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
@@ -54,12 +51,10 @@ def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:
     print(f"vitprune export --ckpt_path {run.last}")
 
 
-def _add_figures(trainer: Trainer, run: RunFolder, report: dict[str, Any]) -> None:
+def _add_figures(trainer: Trainer, run: RunFolder, report: RunReport) -> None:
     """Add the curves of a run and the density of its layers to TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, figure in figures_of(
-                TypeAdapter(RunReport).validate_python(report), run
-            ).items():
+            for name, figure in figures_of(report, run).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -2,22 +2,16 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
-from vitprune.benchmark.candidates import Setting, contender, contenders_of, dense_of
-from vitprune.benchmark.results import print_speeds, save
-from vitprune.benchmark.speed import describe_machine, race
+from vitprune.benchmark.run import Device, choose_setting
+from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
 from vitprune.errors import UsageError
-from vitprune.export.formats import DTYPES
-from vitprune.export.load import load_stock
+from vitprune.export.choices import DType
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
-from vitprune.runs.names import resolve, short_names
 
 
 def benchmark(
@@ -26,47 +20,34 @@ def benchmark(
     batch_size: int = 16,
     repeats: int = 10,
     threads: int | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    device: Device = "auto",
+    dtype: DType = "float32",
     compile: bool = False,
     output: str | None = None,
 ) -> None:
-    """Measure latency and throughput of exported folders against the dense model.
+    """Measure latency and throughput of exports against the dense model.
 
     Args:
-        folders: Exports, each as plain transformers loads it and in what other formats it has.
-        base: Folder of the dense model; by default the architecture that the first export came
-            from.
-        batch_size: Of the throughput; latency is of a batch of one.
-        repeats: Rounds after the warm-up, in each of which every model runs once.
-        threads: Of torch and ONNX Runtime; as many as torch takes by default.
-        device: auto is the GPU if there is one.
-        dtype: What to compute in.
+        folders: Exports; each is measured as plain transformers loads it and in its other formats.
+        base: Folder of the dense model; by default the architecture of the first export before
+            pruning.
+        batch_size: Batch size for throughput; latency is measured at batch size 1.
+        repeats: Number of rounds after the warm-up, in each of which every model runs once.
+        threads: Number of threads of torch and ONNX Runtime; by default that of torch.
+        device: Device to measure on; auto is a GPU if there is one.
+        dtype: Type to compute in.
         compile: Use torch.compile.
-        output: Folder for benchmark.csv and benchmark.png; by default the first folder that
-            vitprune has exported.
+        output: Folder for benchmark.csv and benchmark.png; by default the first export of vitprune.
 
     """
-    for name, value in {"batch_size": batch_size, "repeats": repeats, "threads": threads}.items():
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: there is no CUDA GPU.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if threads:
-        torch.set_num_threads(threads)
-    setting = Setting(device, DTYPES[dtype], compile)
-    paths = resolve(folders)
-    names = short_names(paths)
-    found = [one for path in paths for one in contenders_of(path, names[path], setting)]
-    dense = load_stock(Path(base)) if base else dense_of(paths[0])
-    found.insert(0, contender("dense", dense, setting, None))
-    speeds = race(found, batch_size, repeats, device)
-    conditions = {"batch_size": batch_size, "repeats": repeats, **describe_machine(setting)}
-    print_speeds(speeds, conditions)
-    if target := save(speeds, conditions, names, Path(output) if output else None):
-        print(f"benchmark.csv and benchmark.png are in {target}")
+    run_benchmark(
+        folders,
+        choose_setting(device, dtype, compile=compile, threads=threads),
+        base=base,
+        batch_size=batch_size,
+        repeats=repeats,
+        output=output,
+    )
 
 
 def compare(folders: list[str], output: str | None = None) -> None:

@@ -14,10 +14,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from vitprune.cli import folder_commands
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
-from vitprune.cli.measuring_trainer import MEASURING
 from vitprune.cli.parser import Parser
+from vitprune.cli.progress import Progress
 from vitprune.cli.resuming import Resumed, find_resumed
-from vitprune.cli.trainer import Progress, PruningTrainer
+from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.export.formats import parse_formats
@@ -76,7 +76,7 @@ class PruningCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Return the subcommands, and the arguments of each that are not options."""
-        added = ("export", *MEASURING)
+        added = ("export", *SCANS)
         return {
             **LightningCLI.subcommands(),
             **{subcommand: {"model", "datamodule"} for subcommand in added},
@@ -100,7 +100,7 @@ class PruningCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand in LightningCLI.subcommands():
             parser.set_defaults(weights_only=True)  # never execute code from a checkpoint
-        if subcommand in MEASURING:  # one-shot, to sparsities given as options
+        if subcommand in SCANS:  # one-shot, to sparsities given as options
             parser.set_defaults({"pruning": {"schedule": ONE_SHOT}})
         return parser
 

@@ -1,25 +1,118 @@
-"""Lightning's trainer with every verb of this program, and its progress bar."""
+"""Lightning's Trainer with the further subcommands of the command line."""
 
-from pathlib import Path
-from typing import Any, Literal
+from lightning import Trainer
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-
-from vitprune.cli.measuring_trainer import MeasuringTrainer
 from vitprune.data import ImageData
-from vitprune.evaluation.scan import batch_limit
-from vitprune.export import export_checkpoint
-from vitprune.export.export import Choices
+from vitprune.evaluation import histograms, sensitivity, sweep
+from vitprune.evaluation.scan import ScanOptions
+from vitprune.export import run as export_run
+from vitprune.export.choices import Choices, DType, ShrinkMode
 from vitprune.export.formats import parse_formats
-from vitprune.export.summary import summarize
 from vitprune.model import ViTClassifier
-from vitprune.runs.checkpoint import TrainingCheckpoint
-from vitprune.runs.run_folder import RunFolder
+from vitprune.pruning import Method
+from vitprune.runs.report import RunReport
+
+SCANS = ("sensitivity", "sweep", "histograms")
+CLASSIFIER = ["*classifier"]
+TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
-class PruningTrainer(MeasuringTrainer):
-    """Lightning's trainer, with the verb `export` beside those that measure."""
+class PruningTrainer(Trainer):
+    """Lightning's Trainer; each further subcommand is a method, whose arguments are its options."""
+
+    def sensitivity(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        by: str = "layer",
+        sparsities: list[float] = TENTHS,
+        images_in_memory: int = 256,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Prune one layer, block or role at a time without fine-tuning; evaluate the model.
+
+        Uses criterion, granularity, layers and seed of `pruning`. Rerun the same command to resume
+        an interrupted scan.
+
+        Args:
+            model: The model.
+            datamodule: Validation images; `data.max_images` selects a fixed part of them.
+            by: What is pruned at a time: `layer`, `block` or `role`.
+            sparsities: Target sparsities of what is pruned at a time, each in (0, 1).
+            images_in_memory: Number of images whose hidden states are kept at a time.
+            output: Folder of the results; by default `sensitivity` in the run of the checkpoint, or
+                in a new run.
+            ckpt_path: Training checkpoint whose weights are used instead of the pretrained ones.
+
+        """
+        options = ScanOptions(output, ckpt_path, images_in_memory)
+        sensitivity.run(self, model, datamodule, by, sparsities, options)
+
+    def sweep(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        methods: dict[str, Method] | list[str] | None = None,
+        sparsities: list[float] = TENTHS,
+        seeds: int = 3,
+        images_in_memory: int = 1024,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Prune the whole model by several methods without fine-tuning; evaluate the model.
+
+        Uses layers and seed of `pruning`. Rerun the same command to resume an interrupted sweep.
+
+        Args:
+            model: The model.
+            datamodule: Validation images; `data.max_images` selects a fixed part of them.
+            methods: Criterion, granularity and allocation by name; or names among
+                random_unstructured, l1_unstructured, random_structured and l1_structured, which are
+                the default.
+            sparsities: Target sparsities of the prunable weights, each in (0, 1).
+            seeds: Number of seeds of each random method.
+            images_in_memory: Number of images kept in memory at a time.
+            output: Folder of the results; by default `sweep` in the run of the checkpoint, or in a
+                new run.
+            ckpt_path: Training checkpoint whose weights are used instead of the pretrained ones.
+
+        """
+        options = ScanOptions(output, ckpt_path, images_in_memory)
+        sweep.run(self, model, datamodule, methods, sparsities, seeds, options)
+
+    def histograms(
+        self,
+        model: ViTClassifier,
+        datamodule: ImageData,
+        names: list[str] = CLASSIFIER,
+        sparsity: float = 0.5,
+        methods: dict[str, Method] | list[str] | None = None,
+        finetuned: str | None = None,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Draw the weights of layers before pruning, after each method, and after fine-tuning.
+
+        Uses the seed of `pruning`.
+
+        Args:
+            model: The model.
+            datamodule: Classes, and calibration images for criteria that need them.
+            names: Names of the layers to prune and draw, a figure for each; `*` matches anything.
+            sparsity: Target sparsity of these layers, in (0, 1).
+            methods: Criterion, granularity and allocation by name; or names among
+                random_unstructured, l1_unstructured, random_structured and l1_structured, which are
+                the default.
+            finetuned: Folder of the same model after pruning and fine-tuning, for example the
+                export of a run.
+            output: Folder of the results; by default `histograms` in the run of the checkpoint, or
+                in a new run.
+            ckpt_path: Training checkpoint whose weights are used instead of the pretrained ones.
+
+        """
+        options = ScanOptions(output, ckpt_path)
+        histograms.run(self, model, datamodule, names, sparsity, methods, finetuned, options)
 
     def export(
         self,
@@ -28,58 +121,22 @@ class PruningTrainer(MeasuringTrainer):
         ckpt_path: str,
         output: str | None = None,
         formats: str = "hf",
-        shrink: Literal["auto", "required", "off"] = "auto",
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-    ) -> dict[str, Any]:
-        """Export the model of a checkpoint to a folder that plain `transformers` loads; return its
-        report.
+        shrink: ShrinkMode = "auto",
+        dtype: DType = "float32",
+    ) -> RunReport:
+        """Export the model of a checkpoint to a folder that plain `transformers` loads.
 
         Args:
-            model: Gives the configuration of the transformer.
-            datamodule: Scores the result.
-            ckpt_path: A training checkpoint, or the folder of a run.
-            output: The folder; by default `export` in the folder of the run.
-            formats: What else to write, separated by commas: pt2, onnx, compressed,
-                semi_structured. hf is always there.
-            shrink: Drop what can be dropped exactly, refuse to leave dead structure behind, or drop
-                nothing.
-            dtype: Of the stored weights.
+            model: Provides the configuration of the transformer.
+            datamodule: Provides validation images and the image processor.
+            ckpt_path: Training checkpoint, or the folder of a run.
+            output: Folder of the export; by default `export` in the folder of the run.
+            formats: Further formats, separated by commas: pt2, onnx, compressed, semi_structured.
+                hf is always written.
+            shrink: auto physically removes all structure that can be removed exactly, required
+                raises an error if zeroed structure stays, off removes nothing.
+            dtype: Type of the stored weights.
 
         """
-        checkpoint_path = Path(ckpt_path)
-        run = RunFolder.of_checkpoint(checkpoint_path) or RunFolder(checkpoint_path.parent)
-        folder = Path(output) if output else run.export.path
-        report = export_checkpoint(
-            TrainingCheckpoint.read(checkpoint_path).content,
-            model.net.config,
-            datamodule,
-            folder,
-            self.strategy.root_device,
-            run_folder=run.path,
-            validation_batches=batch_limit(
-                self.limit_val_batches, len(datamodule.whole_validation())
-            ),
-            seed=datamodule.seed,
-            is_best=checkpoint_path.name == run.best.name,
-            choices=Choices(parse_formats(formats), shrink, dtype),
-        )
-        datamodule.bad_images.report()
-        print(f"Exported {checkpoint_path} to {folder}:\n{summarize(report)}")
-        return report
-
-
-class Progress(RichProgressBar):
-    """A progress bar of metrics alone."""
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Leave out the version of the run, which is no metric."""
-        return {
-            name: value
-            for name, value in super().get_metrics(trainer, pl_module).items()
-            if name != "v_num"
-        }
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the epoch's metrics, which all processes must reduce together, though one alone shows them."""
-        _ = trainer.progress_bar_metrics
-        super().on_train_epoch_end(trainer, pl_module)
+        choices = Choices(parse_formats(formats), shrink, dtype)
+        return export_run.run(self, model, datamodule, ckpt_path, output, choices)

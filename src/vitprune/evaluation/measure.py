@@ -19,10 +19,11 @@ from vitprune.evaluation.images import Images
 from vitprune.evaluation.journal import Entry, Journal
 from vitprune.evaluation.measurement import DENSE, Measurement, Outcome
 from vitprune.evaluation.one_shot import pruned
-from vitprune.evaluation.replay import Batch, correct_and_loss, record, replay
+from vitprune.evaluation.replay import Batch, record, replay
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.stages import find_stages, stages_before
 from vitprune.pruning.sparsity import sparsity_of
+from vitprune.training.evaluate import Evaluation
 
 
 @torch.no_grad()
@@ -125,16 +126,16 @@ def _inside(net: nn.Module, layer: Layer) -> Layer:
 def _entry(
     key: str, number: int, chunk: Sequence[Batch], logits: Sequence[Tensor], sparsity: float
 ) -> Entry:
-    results = [
-        correct_and_loss(outputs, batch.labels)
+    found = Evaluation.join(
+        Evaluation.of_logits(outputs, batch.labels)
         for outputs, batch in zip(logits, chunk, strict=True)
-    ]
+    )
     return Entry(
         key,
         number,
-        images=sum(len(batch.labels) for batch in chunk),
-        correct=sum(correct for correct, _ in results),
-        loss=sum(loss for _, loss in results),
+        images=found.images,
+        correct=found.correct,
+        loss=found.loss_sum,
         sparsity=sparsity,
     )
 

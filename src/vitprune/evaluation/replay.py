@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -60,9 +59,3 @@ def _answering(stages: Sequence[nn.Module], outputs: Sequence[Any]) -> Iterator[
     finally:
         for stage in stages:
             stage.__dict__.pop("forward", None)  # the class has the real one
-
-
-def correct_and_loss(logits: Tensor, labels: Tensor) -> tuple[int, float]:
-    """Return the number of correctly classified images and the sum of their cross-entropies."""
-    correct = (logits.argmax(dim=1) == labels).sum()
-    return int(correct), float(F.cross_entropy(logits.float(), labels, reduction="sum"))

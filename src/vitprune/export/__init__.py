@@ -1,5 +1,5 @@
-"""From a masked checkpoint to a folder that plain `transformers` loads."""
+"""From a masked model to a folder that plain `transformers` loads.
 
-from vitprune.export.export import export_checkpoint
-
-__all__ = ["export_checkpoint"]
+`checkpoint.export_checkpoint` exports the model of a training run, `model.export` any masked
+Hugging Face classifier, and `load.load_pruned` reads an export.
+"""

@@ -1,4 +1,4 @@
-"""The weights of a linear layer, in float64, as shrinking moves them about."""
+"""The affine map of a linear layer in float64, as shrinking rewrites it."""
 
 from dataclasses import dataclass
 
@@ -7,41 +7,52 @@ from torch import Tensor, nn
 
 @dataclass
 class Affine:
-    """Weight, (out, in), and bias, (out,), of a linear layer in float64; a missing bias is zero."""
+    """The affine map of a linear layer.
+
+    Attributes:
+        weight: (out, in), float64.
+        bias: (out,), float64; zero if the layer has none.
+
+    """
 
     weight: Tensor
     bias: Tensor
 
     @classmethod
     def of(cls, module: nn.Linear) -> "Affine":
-        """Copy those of a module."""
-        weight = module.weight.detach().double()  # a copy, unless the model is float64 already
-        bias = (
-            weight.new_zeros(len(weight)) if module.bias is None else module.bias.detach().double()
-        )
-        return cls(weight.clone(), bias.clone())
+        """Copy weight and bias of a module."""
+        weight = module.weight.detach().double().clone()
+        if module.bias is None:
+            return cls(weight, weight.new_zeros(len(weight)))
+        return cls(weight, module.bias.detach().double().clone())
 
     @property
     def rows(self) -> Tensor:
-        """Which outputs depend on the input, (out,)."""
+        """Outputs that depend on the input, boolean (out,)."""
         return self.weight.any(dim=1)
 
     @property
     def columns(self) -> Tensor:
-        """Which inputs are read, (in,)."""
+        """Inputs that are read, boolean (in,)."""
         return self.weight.any(dim=0)
 
-    def fold(self, dead: Tensor, values: Tensor) -> None:
-        """Move into the bias what constant inputs contribute: those marked in `dead`, (in,), at `values`, (in,)."""
-        self.bias += self.weight[:, dead] @ values[dead]
-        self.weight[:, dead] = 0
+    def fold(self, constant: Tensor, values: Tensor) -> None:
+        """Move the contribution of constant inputs into the bias, and prune their weights.
+
+        Args:
+            constant: Inputs that are constant, boolean (in,).
+            values: Values of the inputs, (in,).
+
+        """
+        self.bias += self.weight[:, constant] @ values[constant]
+        self.weight[:, constant] = 0
 
     def take_rows(self, index: Tensor) -> "Affine":
-        """Return the outputs of these numbers; -1 stands for one that is always zero."""
+        """Return the outputs at these indices; -1 stands for an output that is always zero."""
         return Affine(_take(self.weight, index), _take(self.bias, index))
 
     def take_columns(self, index: Tensor) -> "Affine":
-        """Return the same for inputs of these numbers."""
+        """Return the map of the inputs at these indices; -1 stands for an unused input."""
         return Affine(_take(self.weight.T, index).T, self.bias)
 
 

@@ -1,11 +1,12 @@
 """The model card of an export."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from vitprune.export.shrinkage import REASONS
-from vitprune.export.usage import USAGE
-from vitprune.runs.rounds_table import ROUND_HEADER, round_rows
+from vitprune.export.removed import describe_removed
+from vitprune.export.usage import describe_usage
+from vitprune.runs.report import ModelReport, RunReport
+from vitprune.runs.rounds import ROUND_HEADER, RoundReport, round_rows
 
 CARD = """\
 ---
@@ -22,9 +23,7 @@ tags: [vit, pruning, sparse, vitprune]
 {command}
 ```
 
-| | base | pruned |
-|---|---|---|
-{rows}
+{numbers}
 
 ```python
 from transformers import AutoImageProcessor, AutoModelForImageClassification
@@ -35,32 +34,41 @@ logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
 print(model.config.id2label[int(logits.argmax())])
 ```
 
-{usage}{rounds}{chosen}{shrunk}
+{usage}{rounds}{bias}{removed}
 
 All numbers are in `report.json`.
 {plots}"""
 
+ROWS = {  # title: attribute of `ModelReport` and format
+    "validation accuracy": ("accuracy", "{:.2%}"),
+    "validation loss": ("loss", "{:.4f}"),
+    "parameters": ("parameters", "{:,}"),
+    "nonzero parameters": ("nonzero_parameters", "{:,}"),
+    "FLOPs, one image": ("flops", "{:,}"),
+    "bytes of weights": ("bytes", "{:,}"),
+}
 
-def model_card(report: dict[str, Any], base_name: str | None, plots: list[str]) -> str:
-    """Return the model card of an export, in Markdown."""
-    sparsity = report["sparsity"]["prunable"]
-    done = (
-        ""
-        if report["finished"]
-        else " The run had not reached its final sparsity when this was exported."
-    )
+
+def model_card(report: RunReport, base_name: str | None, plots: Sequence[str]) -> str:
+    """Return the model card of an export, in Markdown.
+
+    Args:
+        report: Numbers about the run and the export.
+        base_name: Pretrained model that the run started from; None if there was none.
+        plots: Paths of the figures, relative to the export.
+
+    """
     name = base_name or "a Vision Transformer"
     return CARD.format(
         base_line=f"base_model: {base_name}\n" if base_name and _is_hub_name(base_name) else "",
-        title=f"{Path(name).name}, {sparsity:.0%} sparse" if sparsity else Path(name).name,
-        sentence=f"{name}, fine-tuned; {sparsity:.2%} of the prunable weights and {report['sparsity']['total']:.2%} of all "
-        f"parameters were set to zero.{done}",
-        command=report["environment"]["command"],
-        rows="\n".join([*(_row(*line, report) for line in ROWS), *_other_sizes(report)]),
-        usage="".join(USAGE[name] for name in _other_ways(report)),
-        rounds=_rounds_table(report["rounds"]),
-        chosen=_how_chosen(report),
-        shrunk=_shrunk(report),
+        title=_title(Path(name).name, report.sparsity.prunable),
+        sentence=_sentence(name, report),
+        command=report.environment.command,
+        numbers=_numbers(report),
+        usage=describe_usage(report),
+        rounds=_rounds(report.rounds),
+        bias=_selection_bias(report),
+        removed=describe_removed(report.shrunk),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
     )
 
@@ -69,80 +77,58 @@ def _is_hub_name(name: str) -> bool:
     return "/" in name and not name.startswith((".", "/", "~")) and not Path(name).is_dir()
 
 
-def _how_chosen(report: dict[str, Any]) -> str:
-    """Return a warning about a validation accuracy that the epoch was chosen by."""
-    if not report["is_best"]:
-        return ""
-    where, row = (
-        (" at the final sparsity", "; the last row above ends at that epoch")
-        if report["rounds"]
-        else ("", "")
+def _title(name: str, sparsity: float) -> str:
+    return f"{name}, {sparsity:.0%} sparse" if sparsity else name
+
+
+def _sentence(name: str, report: RunReport) -> str:
+    sparsity = report.sparsity
+    sentence = (
+        f"{name}, fine-tuned; {sparsity.prunable:.2%} of the prunable weights and "
+        f"{sparsity.total:.2%} of all parameters are zero."
     )
-    chosen = f"The exported epoch is the one of the highest validation accuracy{where}"
-    return f"{chosen}, so that accuracy is a little too good{row}.\n\n"
+    if report.finished:
+        return sentence
+    return f"{sentence} The run had not reached its final sparsity when this was exported."
 
 
-def _other_ways(report: dict[str, Any]) -> list[str]:
-    return [
-        *(["load_pruned"] if report["shrunk"].get("dropped_by_load_pruned") else []),
-        *report["formats"],
+def _numbers(report: RunReport) -> str:
+    """Return the table of the dense and the pruned model."""
+    rows = [
+        _row(title, _cell(report.base, *how), _cell(report.pruned, *how))
+        for title, how in ROWS.items()
     ]
-
-
-def _shrunk(report: dict[str, Any]) -> str:
-    """Return a paragraph about what was dropped and what stays."""
-    shrunk = report["shrunk"]
-    if "after" not in shrunk:
-        return f"Zeros are stored as zeros: nothing was dropped ({shrunk['reason'].rstrip('.')})."
-    lines = ["Nothing could be dropped with the same logits."]
-    if shrunk["dropped_parameters"]:
-        lines = [
-            f"{shrunk['dropped_parameters']:,} parameters were dropped with the same logits: "
-            f"{_widths(shrunk)}."
-        ]
-    if any(shrunk["stayed"].values()):
-        lines.append("What stays in the file as zeros, and why:\n")
-    lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in shrunk["stayed"].items() if zeros]
-    return "\n".join(lines)
-
-
-def _widths(shrunk: dict[str, Any]) -> str:
-    changes = [
-        f"{name.replace('_', ' ')} {before} to {shrunk['after'][name]}"
-        for name, before in shrunk["before"].items()
-        if shrunk["after"][name] != before
+    rows += [
+        _row(f"bytes as {name}", "-", f"{written.bytes:,}")
+        for name, written in report.formats.items()
+        if written.bytes is not None
     ]
-    return ", ".join(changes)
+    return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])
 
 
-ROWS = (
-    ("validation accuracy", "accuracy", "{:.2%}"),
-    ("validation loss", "loss", "{:.4f}"),
-    ("parameters", "parameters", "{:,}"),
-    ("of them not zero", "nonzero_parameters", "{:,}"),
-    ("FLOPs, one image", "flops", "{:,}"),
-    ("bytes of weights", "bytes", "{:,}"),
-)
+def _cell(model: ModelReport, attribute: str, form: str) -> str:
+    value = getattr(model, attribute)
+    return "-" if value is None else form.format(value)
 
 
-def _row(title: str, key: str, form: str, report: dict[str, Any]) -> str:
-    cells = [
-        "-" if (value := report[side][key]) is None else form.format(value)
-        for side in ("base", "pruned")
-    ]
-    return f"| {title} | {cells[0]} | {cells[1]} |"
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
-def _other_sizes(report: dict[str, Any]) -> list[str]:
-    return [
-        f"| bytes as {name} | - | {facts['bytes']:,} |"
-        for name, facts in report["formats"].items()
-        if "bytes" in facts
-    ]
-
-
-def _rounds_table(rounds: list[dict[str, Any]]) -> str:
+def _rounds(rounds: Sequence[RoundReport]) -> str:
     if not rounds:
         return ""
-    lines = [ROUND_HEADER, ("---",) * len(ROUND_HEADER), *round_rows(rounds)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n\n"
+    rule = ("---",) * len(ROUND_HEADER)
+    return "\n".join(_row(*cells) for cells in (ROUND_HEADER, rule, *round_rows(rounds))) + "\n\n"
+
+
+def _selection_bias(report: RunReport) -> str:
+    """Return a warning if the exported epoch was chosen by its validation accuracy."""
+    if not report.is_best:
+        return ""
+    where = " at the final sparsity" if report.rounds else ""
+    row = " The last row above ends at that epoch." if report.rounds else ""
+    return (
+        f"The exported epoch has the highest validation accuracy{where}, so that accuracy is "
+        f"optimistically biased.{row}\n\n"
+    )

@@ -1,23 +1,24 @@
-"""What every format starts from."""
+"""What every further format of an export is made from."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
+
+from vitprune.runs.run_folder import ExportFolder
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A model that is about to leave.
+    """A model whose masks are removed, and what its formats are compared with.
 
     Attributes:
-        net: As plain `transformers` loads it, in evaluation mode.
-        smallest: The same with widths of its own in each block; the same object if that saves
-            nothing.
-        images: Validation images to compare on, (B, channels, height, width), float32.
-        logits: What the masked model gives for them, (B, classes), float32.
-        folder: Where to write.
+        net: The model in the folder, as plain `transformers` loads it; in evaluation mode.
+        smallest: The same function with individual widths for each block; `net` itself if that
+            saves nothing.
+        images: Images to compare on, (B, channels, height, width), float32.
+        logits: Logits of the masked model on these images, (B, classes), float32.
+        folder: Folder to write to.
 
     """
 
@@ -25,16 +26,4 @@ class Exported:
     smallest: PreTrainedModel
     images: Tensor
     logits: Tensor
-    folder: Path
-
-
-class Logits(nn.Module):
-    """A model from images to logits, with nothing else in its signature."""
-
-    def __init__(self, net: PreTrainedModel) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """(B, channels, height, width) -> (B, classes), float32."""
-        return self.net(pixel_values=pixel_values.to(self.net.dtype)).logits.float()
+    folder: ExportFolder

@@ -1,4 +1,4 @@
-"""The folder of an export: it appears whole or not at all."""
+"""Where an export may be written, and how it appears there."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,57 +6,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vitprune.errors import UsageError
+from vitprune.runs.atomic import replacing_folder
+from vitprune.runs.run_folder import ExportFolder
 
 
-def check_target(folder: Path) -> Path:
-    """Return the absolute path of a folder that may be written: new, empty, or an export that may
-    be replaced.
+def check_target(path: str | Path) -> ExportFolder:
+    """Return a folder that may be written: a new one, an empty one, or an export to replace.
 
     Raises:
-        UsageError: If it holds anything else.
+        UsageError: If the folder holds anything else.
 
     """
-    folder = folder.expanduser().resolve()
-    if folder.exists() and (
-        not folder.is_dir() or (any(folder.iterdir()) and not _is_export(folder))
-    ):
+    folder = ExportFolder(Path(path).expanduser().resolve())
+    if folder.path.exists() and not _may_be_replaced(folder):
         raise UsageError(
-            f"{folder} holds something that is not an export; give a new or an empty folder."
+            f"{folder.path} holds something that is not an export. Choose a new or empty folder."
         )
     return folder
 
 
-def _is_export(folder: Path) -> bool:
-    """Tell an export from another folder with a `report.json`: it goes for good when it is replaced."""
-    report = folder / "report.json"
+def _may_be_replaced(folder: ExportFolder) -> bool:
+    """Return whether nothing but an export is lost if the folder is deleted."""
+    return folder.path.is_dir() and (not any(folder.path.iterdir()) or _is_export(folder))
+
+
+def _is_export(folder: ExportFolder) -> bool:
+    """Return whether the folder has a model and the report of an export, not just any report."""
     return (
-        (folder / "config.json").is_file()
-        and report.is_file()
-        and b'"verification"' in report.read_bytes()
+        folder.config.is_file()
+        and folder.report.is_file()
+        and b'"verification"' in folder.report.read_bytes()
     )
 
 
 @contextmanager
-def written_at_once(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to that becomes `folder` when all went well, and goes away otherwise."""
-    scratch = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        yield scratch
-        for file in scratch.glob(
-            "*.safetensors"
-        ):  # which are written so that only their owner may read them
-            shutil.copymode(scratch / "config.json", file)
-        replace_folder(folder, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def replace_folder(folder: Path, new: Path) -> None:
-    """Put a finished folder where an older one may be; the older one goes only when the new one is there."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+def writing(target: ExportFolder) -> Iterator[ExportFolder]:
+    """Yield a folder that replaces `target` when the block ends; if it raises, nothing changes."""
+    with replacing_folder(target.path) as scratch:
+        folder = ExportFolder(scratch)
+        yield folder
+        for file in scratch.glob("*.safetensors"):  # safetensors lets only the owner read them
+            shutil.copymode(folder.config, file)

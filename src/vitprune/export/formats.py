@@ -1,44 +1,42 @@
-"""What an export can be written as, beside the folder that plain `transformers` loads. One format is one file of this room."""
+"""The formats of an export besides the one of `transformers`; each is a file of this room."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
-
-import torch
 
 from vitprune.errors import UsageError
 from vitprune.export import compressed, onnx, pt2, semi_structured
 from vitprune.export.exported import Exported
+from vitprune.runs.report import FormatReport
 
-STOCK = "hf"  # always there
-FORMATS: dict[str, Callable[[Exported], dict[str, Any]]] = {
+STOCK = "hf"  # always written
+FORMATS: dict[str, Callable[[Exported], FormatReport]] = {
     "pt2": pt2.write,
     "onnx": onnx.write,
     "compressed": compressed.write,
     "semi_structured": semi_structured.write,
 }
-EXTRAS = {
-    "onnx": ("onnx", "onnxscript", "onnxruntime")
-}  # packages that a format needs, by the name of the extra
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+NEEDED_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}  # by format
 
 
 def parse_formats(text: str) -> list[str]:
-    """Return the formats beside the stock one that a comma-separated list names.
+    """Return the formats of a comma-separated list, each once, without the one always written.
 
     Raises:
-        UsageError: If a name is unknown or a package that it needs is missing.
+        UsageError: If a name is unknown or a package that the format needs is missing.
 
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
-        if name not in (STOCK, *FORMATS):
-            raise UsageError(
-                f"--formats: {name!r} is not known. Valid are {', '.join((STOCK, *FORMATS))}."
-            )
-        missing = [package for package in EXTRAS.get(name, ()) if find_spec(package) is None]
-        if missing:
-            raise UsageError(
-                f"--formats {name} needs {', '.join(missing)}: pip install {' '.join(missing)}"
-            )
-    return [name for name in dict.fromkeys(names) if name != STOCK]
+        _check(name)
+    return [name for name in names if name != STOCK]
+
+
+def _check(name: str) -> None:
+    valid = (STOCK, *FORMATS)
+    if name not in valid:
+        raise UsageError(f"--formats: unknown format {name!r}. Valid are {', '.join(valid)}.")
+    missing = [package for package in NEEDED_PACKAGES.get(name, ()) if find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            f"--formats {name} needs {', '.join(missing)}. Run pip install {' '.join(missing)}."
+        )

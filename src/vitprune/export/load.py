@@ -1,4 +1,4 @@
-"""Exported folders back into models."""
+"""Load exported folders."""
 
 from pathlib import Path
 
@@ -10,17 +10,15 @@ from vitprune.export import compressed
 from vitprune.export.shrink import shrink
 from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import net_from_config
-
-WEIGHTS = "model.safetensors"
+from vitprune.runs.run_folder import ExportFolder
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
-    """Load the smallest model that an exported folder holds: each block with widths of its own,
-    same logits.
+    """Load the smallest model with the logits of an export: each block has its own widths.
 
     Args:
-        folder: What `vitprune export` wrote, or any folder of a Hugging Face ViT.
-            `model.compressed.safetensors` is enough if `model.safetensors` is not there.
+        folder: Export, or any folder of a Hugging Face ViT. Without `model.safetensors`,
+            `model.compressed.safetensors` is loaded.
 
     Returns:
         The model in evaluation mode, in the type of the stored weights.
@@ -29,23 +27,19 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
         UsageError: If the folder holds no such model.
 
     """
-    net = load_stock(Path(folder))
+    net = load_stock(folder)
     return shrink(net, ragged=True) if net.config.model_type in NARROW_FAMILIES else net
 
 
-def load_stock(folder: Path) -> PreTrainedModel:
+def load_stock(folder: str | Path) -> PreTrainedModel:
     """Load the model of a folder as plain `transformers` does; see `load_pruned`."""
-    if not (folder / "config.json").is_file():
-        raise UsageError(f"{str(folder)!r} is not an export: it has no config.json.")
-    if not (folder / WEIGHTS).is_file() and not (folder / compressed.FILE).is_file():
-        raise UsageError(
-            f"{str(folder)!r} is not an export: it has neither {WEIGHTS} nor {compressed.FILE}."
-        )
+    export = ExportFolder(Path(folder))
+    _check_files(export)
     try:
-        if (folder / WEIGHTS).is_file():
-            return AutoModelForImageClassification.from_pretrained(folder)
-        config = AutoConfig.from_pretrained(folder)
-        state = compressed.restore(folder / compressed.FILE)
+        if export.weights.is_file():
+            return AutoModelForImageClassification.from_pretrained(export.path)
+        config = AutoConfig.from_pretrained(export.path)
+        state = compressed.restore(export.compressed)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(
             f"{str(folder)!r} holds no image classifier that can be loaded: "
@@ -54,3 +48,13 @@ def load_stock(folder: Path) -> PreTrainedModel:
     net = net_from_config(config).to(next(iter(state.values())).dtype)
     net.load_state_dict(state)
     return net.eval()
+
+
+def _check_files(export: ExportFolder) -> None:
+    if not export.config.is_file():
+        raise UsageError(f"{str(export.path)!r} is not an export: it has no {export.config.name}.")
+    if not export.weights.is_file() and not export.compressed.is_file():
+        raise UsageError(
+            f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "
+            f"{export.compressed.name}."
+        )

@@ -1,5 +1,6 @@
-"""ONNX, checked by ONNX Runtime on real images. Needs the extra `onnx`."""
+"""An ONNX model, compared by ONNX Runtime on real images. Needs the extra `onnx`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +9,33 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.export.attention import eager_attention
-from vitprune.export.exported import Exported, Logits
-from vitprune.export.verify import agreement
+from vitprune.export.exported import Exported
+from vitprune.export.verify import compare
+from vitprune.model.logits import Logits
+from vitprune.runs.report import FormatReport
 
-FILE = "model.onnx"
-INPUT, OUTPUT = "pixel_values", "logits"
+INPUT = "pixel_values"
+OUTPUT = "logits"
 
 
-def write(exported: Exported) -> dict[str, Any]:
-    """Write `model.onnx`, for any batch size; return how ONNX Runtime's logits compare.
+def write(exported: Exported) -> FormatReport:
+    """Write an ONNX model for any batch size, and compare its logits.
 
     Raises:
-        UsageError: If the weights are bfloat16, which ONNX Runtime cannot compute with on a CPU.
+        UsageError: If the weights are bfloat16, which ONNX Runtime does not support on a CPU.
 
     """
-    file, net = exported.folder / FILE, exported.smallest
+    file, net = exported.folder.onnx, exported.smallest
     if net.dtype == torch.bfloat16:
         raise UsageError(
-            "--formats onnx: ONNX Runtime has no bfloat16 on a CPU; use --dtype float16 or float32."
+            "--formats onnx: ONNX Runtime does not support bfloat16 on a CPU. Use --dtype float16 "
+            "or float32."
         )
-    with eager_attention(
-        net
-    ):  # a third fewer nodes: nothing guards against rows that are masked out
+    images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would become a constant
+    with eager_attention(net):  # a third fewer nodes, without guards against fully masked rows
         program: Any = torch.onnx.export(
             Logits(net).eval(),
-            (
-                torch.zeros(2, *exported.images.shape[1:]),
-            ),  # a batch of one would be taken for a constant
+            (images,),
             dynamo=True,
             input_names=[INPUT],
             output_names=[OUTPUT],
@@ -42,18 +43,16 @@ def write(exported: Exported) -> dict[str, Any]:
             verbose=False,
         )
     program.save(file)
-    return {
-        **agreement(exported.logits, Runtime(file)(exported.images)),
-        "bytes": file.stat().st_size,
-    }
+    logits = Runtime(file)(exported.images)
+    return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
 
 
 class Runtime:
     """An ONNX model on the CPU.
 
     Args:
-        file: The model.
-        threads: Number of threads; that of torch by default.
+        file: ONNX file.
+        threads: Number of threads; by default that of torch.
 
     """
 

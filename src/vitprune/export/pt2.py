@@ -1,33 +1,31 @@
-"""A `torch.export` program: `torch.export.load(file).module()(images)` needs nothing but torch."""
+"""A `torch.export` program: `torch.export.load(file).module()(images)` needs only torch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from vitprune.export.exported import Exported, Logits
-from vitprune.export.verify import agreement
+from vitprune.export.exported import Exported
+from vitprune.export.verify import compare
+from vitprune.model.logits import Logits
+from vitprune.runs.report import FormatReport
 
-FILE = "model.pt2"
 
-
-def write(exported: Exported) -> dict[str, Any]:
-    """Write `model.pt2`, for any batch size; return how its logits compare."""
-    file = exported.folder / FILE
-    images = torch.zeros(
-        2, *exported.images.shape[1:]
-    )  # a batch of one would be taken for a constant
+def write(exported: Exported) -> FormatReport:
+    """Write a program for any batch size, and compare its logits."""
+    file = exported.folder.pt2
+    images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would become a constant
     batch = {"pixel_values": {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad():
         program = torch.export.export(Logits(exported.smallest), (images,), dynamic_shapes=batch)
-        program.example_inputs = None  # they would be pickled into the file
+        program.example_inputs = None  # would be pickled into the file
         torch.export.save(program, file)
         logits = load(file)(exported.images)
-    return {**agreement(exported.logits, logits), "bytes": file.stat().st_size}
+    return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
 
 
 def load(file: Path) -> Callable[[Tensor], Tensor]:
-    """Return a program that takes images, (B, channels, height, width), to logits, (B, classes)."""
+    """Return a program from images, (B, channels, height, width), to logits, (B, classes)."""
     return torch.export.load(file).module()

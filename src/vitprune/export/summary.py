@@ -1,37 +1,44 @@
 """The summary of an export on the terminal."""
 
-from typing import Any
+from vitprune.runs.report import FormatReport, RunReport
 
 
-def summarize(report: dict[str, Any]) -> str:
-    """Return what is worth saying about an export, in lines of their own, and a line for each further format."""
-    done = "" if report["finished"] else ", before the final sparsity of its schedule"
-    pruned, before = report["pruned"], report["base"]["accuracy"]
-    dense = "" if before is None else f", {before:.2%} before pruning"
+def summarize(report: RunReport) -> str:
+    """Return the main numbers of an export and one line for each further format."""
     lines = [
-        f"sparsity {report['sparsity']['prunable']:.2%}{done}, validation accuracy "
-        f"{pruned['accuracy']:.2%}{dense}",
-        f"{pruned['parameters']:,} of {report['base']['parameters']:,} parameters stored, "
-        f"{pruned['nonzero_parameters']:,} of them not zero",
-        _logits(report["verification"]),
+        f"sparsity {report.sparsity.prunable:.2%}{_unfinished(report)}, {_accuracies(report)}",
+        f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters stored, "
+        f"{report.pruned.nonzero_parameters:,} of them nonzero",
+        _describe_difference(report.verification.largest_logit_difference),
     ]
-    lines += [f"{name}: {_describe_format(result)}" for name, result in report["formats"].items()]
+    lines += [f"{name}: {_describe_format(result)}" for name, result in report.formats.items()]
     return "\n".join(f"  {line}" for line in lines)
 
 
-def _describe_format(result: dict[str, Any]) -> str:
-    if "note" in result:
-        return result["note"]
-    size = f"{result['bytes']:,} bytes, " if "bytes" in result else ""
-    if "largest_logit_difference" not in result:
-        return f"{size}the same weights, bit for bit"
-    return f"{size}{_logits(result)}, the same class for {result['top1_agreement']:.1%} of {result['images']} images"
+def _unfinished(report: RunReport) -> str:
+    return "" if report.finished else " (the pruning schedule is not complete)"
 
 
-def _logits(comparison: dict[str, Any]) -> str:
-    difference = comparison["largest_logit_difference"]
-    return (
-        f"logits at most {difference:.1g} from the masked model's"
-        if difference
-        else "same logits as the masked model"
-    )
+def _accuracies(report: RunReport) -> str:
+    dense = report.base.accuracy
+    before = "" if dense is None else f", {dense:.2%} before pruning"
+    return f"validation accuracy {report.pruned.accuracy:.2%}{before}"
+
+
+def _describe_format(result: FormatReport) -> str:
+    if result.note:
+        return result.note
+    parts = [] if result.bytes is None else [f"{result.bytes:,} bytes"]
+    if result.lossless:
+        parts.append("restores every bit of the weights")
+    if result.largest_logit_difference is not None:
+        parts.append(_describe_difference(result.largest_logit_difference))
+    if result.top1_agreement is not None:
+        parts.append(f"same class for {result.top1_agreement:.1%} of {result.images} images")
+    return ", ".join(parts)
+
+
+def _describe_difference(difference: float) -> str:
+    if not difference:
+        return "logits equal to those of the masked model"
+    return f"logits differ from the masked model by at most {difference:.1g}"

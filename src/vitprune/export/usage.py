@@ -1,8 +1,10 @@
-"""How each form of an export is used, for the model card."""
+"""How to use each format of an export, for the model card."""
 
-USAGE = {
-    "load_pruned": """\
-Blocks differ in width. The model above fills the narrower ones up with zeros; the smallest one with the same logits is
+from vitprune.runs.report import RunReport
+
+LOAD_PRUNED = """\
+Widths differ between blocks. The model above zero-pads the narrower ones; the smallest model with
+the same logits is
 
 ```python
 import vitprune
@@ -10,9 +12,11 @@ import vitprune
 model = vitprune.load_pruned("path/to/this/folder")
 ```
 
-""",
+"""
+
+FORMATS = {
     "pt2": """\
-With nothing but torch:
+With torch alone:
 
 ```python
 import torch
@@ -33,8 +37,8 @@ session = onnxruntime.InferenceSession("path/to/this/folder/model.onnx")
 
 """,
     "compressed": """\
-`model.compressed.safetensors` has the same weights, bit for bit, without their zeros. `vitprune.load_pruned` takes a folder
-that has it in place of `model.safetensors`, and this gives the tensors alone:
+`model.compressed.safetensors` stores the same weights, bit for bit, without their zeros.
+`vitprune.load_pruned` loads a folder that has it instead of `model.safetensors`. The tensors alone:
 
 ```python
 from vitprune.export.compressed import restore
@@ -44,7 +48,8 @@ state_dict = restore("path/to/this/folder/model.compressed.safetensors")
 
 """,
     "semi_structured": """\
-At most 2 of 4 consecutive inputs have a weight. On a GPU of compute capability 8.0 or above:
+At most 2 of 4 consecutive inputs have a nonzero weight. On a GPU of compute capability 8.0 or
+above:
 
 ```python
 from vitprune.export.semi_structured import convert
@@ -54,3 +59,9 @@ model = convert(model.to("cuda", torch.bfloat16))
 
 """,
 }
+
+
+def describe_usage(report: RunReport) -> str:
+    """Return a paragraph for `load_pruned`, if it saves something, and one for each format."""
+    smaller = LOAD_PRUNED if report.shrunk.dropped_by_load_pruned else ""
+    return smaller + "".join(FORMATS[name] for name in report.formats)

@@ -1,33 +1,30 @@
-"""The proof that what is in a folder is the masked model."""
+"""Checks that an export is the masked model: the same logits, the same number of zeros."""
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForImageClassification, PreTrainedModel
+
+from vitprune.runs.report import FormatReport, Verification
+from vitprune.runs.run_folder import ExportFolder
 
 TOLERANCE = 1e-5  # of logits in float32
-PROOF_IMAGES = 4  # in float64, which is slow
 
 
 @dataclass(frozen=True)
-class Verification:
-    """How an exported model compares with the masked one.
+class Reference:
+    """The masked model, as an export must reproduce it.
 
     Attributes:
-        largest_logit_difference: Between the masked model and the folder loaded by plain
-            `transformers`; 0 if only the masks were removed.
-        zeros_in_file: Exact zeros among the parameters in `model.safetensors`.
-        images: Number of validation images compared.
+        images: Images to compare on, (B, channels, height, width), float32.
+        logits: Logits of the masked model on these images, (B, classes).
 
     """
 
-    largest_logit_difference: float
-    zeros_in_file: int
-    images: int
+    images: Tensor
+    logits: Tensor
 
 
 @torch.no_grad()
@@ -36,49 +33,70 @@ def logits(net: PreTrainedModel, images: Tensor) -> Tensor:
     return net(pixel_values=images).logits
 
 
-def verify(
-    before: Tensor, loaded: PreTrainedModel, images: Tensor, file: Path, tolerance: float
-) -> Verification:
-    """Compare a folder with the masked model.
+def save_and_verify(
+    net: PreTrainedModel, folder: ExportFolder, reference: Reference, tolerance: float
+) -> tuple[PreTrainedModel, Verification]:
+    """Save a model, load it with plain `transformers` in float32, and compare its logits.
 
     Args:
-        before: Logits of the masked model, (B, classes).
-        loaded: The folder, loaded by plain `transformers`.
-        images: (B, channels, height, width).
-        file: Its `model.safetensors`.
-        tolerance: By how much a logit may differ, relative to the largest logit where that is above
-            1; 0 for bitwise equality.
+        net: Model to save, in the type to store.
+        folder: Folder to write to.
+        reference: The masked model.
+        tolerance: Largest allowed difference of a logit, relative to the largest logit if that is
+            above 1; 0 for bitwise equality, infinity to only measure it.
+
+    Returns:
+        The loaded model and the comparison.
 
     Raises:
-        RuntimeError: If the logits differ by more.
+        RuntimeError: If the logits differ by more than the tolerance.
 
     """
-    for parameter in (
-        loaded.parameters()
-    ):  # a mapped file is not aligned like fresh memory, which moves the last bit
+    net.save_pretrained(folder.path)
+    loaded = AutoModelForImageClassification.from_pretrained(folder.path, dtype=torch.float32)
+    # A mapped file is not aligned like allocated memory, which changes the last bit of results.
+    for parameter in loaded.parameters():
         parameter.data = parameter.data.clone()
-    difference = float((logits(loaded, images) - before).abs().max())
-    if difference > tolerance * max(1.0, float(before.abs().max())) or math.isnan(difference):
+    difference = largest_difference(reference.logits, logits(loaded, reference.images), tolerance)
+    return loaded, Verification(difference, count_zeros(folder, loaded), len(reference.images))
+
+
+def largest_difference(expected: Tensor, actual: Tensor, tolerance: float) -> float:
+    """Return the largest difference of two sets of logits, (B, classes).
+
+    Raises:
+        RuntimeError: If it is NaN or above the tolerance; see `save_and_verify`.
+
+    """
+    difference = float((actual - expected).abs().max())
+    if not difference <= tolerance * max(1.0, float(expected.abs().max())):
         raise RuntimeError(
             f"the exported model differs from the masked one: logits by {difference}. Nothing was "
             "exported."
         )
-    return Verification(difference, count_zeros(file, loaded), len(images))
+    return difference
 
 
-def count_zeros(file: Path, loaded: PreTrainedModel) -> int:
-    """Return the number of exact zeros among the parameters in a safetensors file, which a model was loaded from."""
-    parameters = dict(loaded.named_parameters())  # whose names in the file may be others
+def count_zeros(folder: ExportFolder, loaded: PreTrainedModel) -> int:
+    """Return the number of exact zeros among the stored parameters.
+
+    Args:
+        folder: Folder with the weights.
+        loaded: The model loaded from it, which tells its parameters from its buffers.
+
+    """
+    parameters = dict(loaded.named_parameters())  # the file may use other names
     buffers = [value for name, value in loaded.state_dict().items() if name not in parameters]
-    with safe_open(file, framework="pt") as tensors:
+    with safe_open(folder.weights, framework="pt") as tensors:
         zeros = sum(int((tensors.get_tensor(name) == 0).sum()) for name in tensors.keys())  # noqa: SIM118
     return zeros - sum(int((value == 0).sum()) for value in buffers)
 
 
-def agreement(before: Tensor, after: Tensor) -> dict[str, float]:
-    """Return how two sets of logits, (B, classes), of the same images compare."""
-    return {
-        "largest_logit_difference": float((after - before).abs().max()),
-        "top1_agreement": float((after.argmax(dim=1) == before.argmax(dim=1)).float().mean()),
-        "images": len(before),
-    }
+def compare(expected: Tensor, actual: Tensor) -> FormatReport:
+    """Compare two sets of logits, (B, classes), of the same images."""
+    same_class = actual.argmax(dim=1) == expected.argmax(dim=1)
+    return FormatReport(
+        largest_logit_difference=float((actual - expected).abs().max()),
+        top1_agreement=float(same_class.float().mean()),
+        images=len(expected),
+    )

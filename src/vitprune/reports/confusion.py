@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from vitprune.data import ImageData
+from vitprune.model.logits import Logits
+from vitprune.training.evaluate import evaluate
 
 
 @dataclass(frozen=True)
@@ -95,29 +97,27 @@ class Comparison:
         ]
 
 
-@torch.no_grad()
 def compare_predictions(
-    dense: nn.Module, pruned: nn.Module, data: ImageData, images: int
+    dense: PreTrainedModel, pruned: PreTrainedModel, data: ImageData, images: int
 ) -> Comparison:
     """Classify the first validation images with both models.
 
     Args:
-        dense: A Hugging Face image classifier.
+        dense: Hugging Face image classifier.
         pruned: Another one with the same classes.
-        data: Its validation images are used.
+        data: Data module with the validation images.
         images: Number of images, rounded up to whole batches.
 
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dense.to(device).eval()
-    pruned.to(device).eval()
-    found = Comparison([], [], [], data.class_names or [])
-    for batch in data.validation_batches(device, -(-images // data.batch_size)):
-        found.labels.extend(batch["labels"].tolist())
-        found.dense.extend(_classes(dense, batch["pixel_values"]))
-        found.pruned.extend(_classes(pruned, batch["pixel_values"]))
-    return found
-
-
-def _classes(net: nn.Module, images: torch.Tensor) -> list[int]:
-    return net(pixel_values=images).logits.argmax(dim=1).tolist()
+    batches = -(-images // data.batch_size)
+    of_dense, of_pruned = (
+        evaluate(Logits(net).to(device).eval(), data.validation_batches(device, batches))
+        for net in (dense, pruned)
+    )
+    return Comparison(
+        of_dense.labels.tolist(),
+        of_dense.predictions.tolist(),
+        of_pruned.predictions.tolist(),
+        data.class_names or [],
+    )

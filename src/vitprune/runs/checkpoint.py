@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.runs.run_folder import RunFolder
 
 VALID = (
     "A checkpoint is a .ckpt file, or the folder of the run that saved it "
@@ -59,6 +60,16 @@ class TrainingCheckpoint:
     def check_data(self) -> None:
         """Raise `UsageError` if the checkpoint has no position in the data of this program."""
         _check_keys(self.content, (DATA,), self.path)
+
+    @property
+    def run(self) -> RunFolder:
+        """Run that saved the checkpoint; the folder of the file if it was moved out of its run."""
+        return RunFolder.of_checkpoint(self.path) or RunFolder(self.path.parent)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the checkpoint was chosen by its validation metric."""
+        return self.path.name == self.run.best.name
 
     @property
     def epoch(self) -> int:

@@ -4,7 +4,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 RESUMING = ("fit --ckpt_path last", "fit --ckpt_path=last")
 
@@ -36,11 +35,3 @@ def command_line(words: Sequence[str]) -> str:
     }
     script = ["python", f"{program.parent.name}/{program.name}"]
     return shlex.join([*starts.get(program.name, script), *words[1:]])
-
-
-KEY = "commands"
-
-
-def command_of(checkpoint: dict[str, Any]) -> str:
-    """Return the command line that repeats the run of a checkpoint."""
-    return command_to_repeat(checkpoint.get(KEY, []))

@@ -12,7 +12,7 @@ class RoundReport:
     """One pruning round.
 
     Attributes:
-        round: Number of the round, from 0.
+        round: Number of the round, from 1.
         epoch: Epoch at whose start, or in which, it pruned.
         step: Optimizer steps before it.
         target: Target sparsity, in [0, 1).

@@ -34,6 +34,21 @@ class ExportFolder:
         return self.path / "model.safetensors"
 
     @property
+    def compressed(self) -> Path:
+        """Weights without their zeros."""
+        return self.path / "model.compressed.safetensors"
+
+    @property
+    def pt2(self) -> Path:
+        """Program of `torch.export`."""
+        return self.path / "model.pt2"
+
+    @property
+    def onnx(self) -> Path:
+        """ONNX model."""
+        return self.path / "model.onnx"
+
+    @property
     def report(self) -> Path:
         """Numbers about the run and the export; see `RunReport`."""
         return self.path / "report.json"

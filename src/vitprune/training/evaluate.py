@@ -77,13 +77,3 @@ def evaluate(classify: Callable[[Tensor], Tensor], batches: Iterable[Batch]) -> 
     return Evaluation.join(
         Evaluation.of_logits(classify(batch["pixel_values"]), batch["labels"]) for batch in batches
     )
-
-
-def score(net, data, batches, device) -> dict[str, float]:  # type: ignore[no-untyped-def]
-    """Return accuracy, loss and the number of images of a Hugging Face model."""
-    net.to(device)
-    result = evaluate(
-        lambda images: net(pixel_values=images).logits, data.validation_batches(device, batches)
-    )
-    net.cpu()
-    return {"accuracy": result.accuracy, "loss": result.loss, "images": result.images}

@@ -1,0 +1,51 @@
+"""How benchmarked models run."""
+
+import platform
+from dataclasses import dataclass
+
+import torch
+
+from vitprune.export import semi_structured
+from vitprune.runs.report import Conditions
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How models run.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        dtype: float32, float16 or bfloat16.
+        compile: Whether models are compiled by `torch.compile`.
+
+    """
+
+    device: str
+    dtype: torch.dtype
+    compile: bool
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether exported programs can run, which compute on a CPU in float32."""
+        return self.device == "cpu" and self.dtype == torch.float32
+
+    @property
+    def runs_sparse_kernels(self) -> bool:
+        """Whether 2:4 kernels can run."""
+        is_half = self.dtype != torch.float32
+        return self.device == "cuda" and is_half and semi_structured.missing_gpu() is None
+
+
+def describe_conditions(setting: Setting, batch_size: int, repeats: int) -> Conditions:
+    """Describe how and on what models were measured."""
+    on_gpu = setting.device == "cuda"
+    cpu = f"CPU {platform.processor() or platform.machine()}"
+    return Conditions(
+        batch_size=batch_size,
+        repeats=repeats,
+        device=torch.cuda.get_device_name() if on_gpu else cpu,
+        threads=torch.get_num_threads(),
+        dtype=str(setting.dtype).removeprefix("torch."),
+        compile=setting.compile,
+        torch=torch.__version__,
+    )

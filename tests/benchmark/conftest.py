@@ -1,0 +1,44 @@
+"""An export to benchmark."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.conftest import tiny_net
+from tests.export.reports import run_report
+from vitprune.export import pt2
+from vitprune.export.exported import Exported
+from vitprune.export.load import load_pruned
+from vitprune.export.shrink import shrink
+from vitprune.export.shrinkage import describe
+from vitprune.export.verify import logits
+from vitprune.model.anatomy.blocks import find_blocks
+from vitprune.runs.run_folder import ExportFolder
+
+
+@pytest.fixture
+def export(tmp_path) -> ExportFolder:
+    """An export with uneven widths."""
+    net = tiny_net()
+    for block, neurons in zip(find_blocks(net), (20, 40), strict=True):
+        block.linear["mlp_in"].weight.data[:neurons] = 0
+    small = shrink(net)
+    folder = ExportFolder(tmp_path / "export")
+    small.save_pretrained(folder.path)
+    replace(run_report(), shrunk=describe(net, small)).write(folder.report)
+    return folder
+
+
+@pytest.fixture
+def program(export) -> ExportFolder:
+    """The same export, with a program for torch alone."""
+    net, images = load_pruned(export.path), torch.zeros(2, 3, 16, 16)
+    pt2.write(Exported(net, net, images, logits(net, images), export))
+    return export
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    yield
+    torch.set_num_threads(1)
