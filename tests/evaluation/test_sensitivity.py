@@ -462,7 +462,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("extra", "message"),
         [
-            (["--sparsitys=[0.5]"], "Did you mean sparsities?"),
+            (["--sparsitys=[0.5]"], "Did you mean --sparsities?"),
             (["--by=head"], "by layer, block, role, not by 'head'"),
             (["--sparsities=[0.5,1.5]"], "between 0 and 1, not [0.5, 1.5]"),
             (

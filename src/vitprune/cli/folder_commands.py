@@ -14,6 +14,7 @@ from vitprune.benchmark.candidates import Setting, contender, contenders_of, den
 from vitprune.benchmark.results import print_speeds, save
 from vitprune.benchmark.speed import describe_machine, race
 from vitprune.cli.errors import explain
+from vitprune.cli.options import Options, parameters
 from vitprune.errors import UsageError
 from vitprune.evaluation.measuring import show
 from vitprune.evaluation.tables import print_table
@@ -175,8 +176,13 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
             find what pruning confuses; 0 leaves that out.
 
     """
-    if images < 0 or (output and len(folders) > 1):
-        raise UsageError("report: --images must not be negative, and --output is for a single run.")
+    if images < 0:
+        raise UsageError(f"--images must be 0 or more, not {images}.")
+    if output and len(folders) > 1:
+        raise UsageError(
+            f"--output names one file, but there are {len(folders)} folders. Without --output, each "
+            "report is saved in its folder."
+        )
     for folder in folders:
         run = Path(folder).expanduser().resolve()
         target = Path(output) if output else run / "report.html"
@@ -195,6 +201,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+def options_of_command(name: str) -> Options:
+    """Return the options of one of `COMMANDS`; its folders are none."""
+    options = parameters(COMMANDS[name])
+    return {key: options[key] for key in options if key != "folders"}
+
+
 def run(name: str, arguments: list[str]) -> None:
     """Run one of `COMMANDS`.
 
@@ -203,7 +215,6 @@ def run(name: str, arguments: list[str]) -> None:
 
     """
     command = COMMANDS[name]
-    options = [option for option in inspect.signature(command).parameters if option != "folders"]
     parser = ArgumentParser(
         prog=f"vitprune {name}",
         description=_purpose(command),
@@ -215,10 +226,7 @@ def run(name: str, arguments: list[str]) -> None:
     try:
         settings = parser.parse_args(arguments)
     except ArgumentError as error:
-        reason = explain(str(error)).split(". Valid are ")[0]
-        raise UsageError(
-            f"{name}: {reason}. It takes folders and --{', --'.join(options)}."
-        ) from error
+        raise UsageError(explain(str(error), options_of_command(name))) from error
     command(**settings.as_dict())
 
 

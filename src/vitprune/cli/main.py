@@ -20,6 +20,7 @@ from vitprune.cli.finish import finish
 from vitprune.cli.measuring_trainer import MEASURING
 from vitprune.cli.parser import Parser
 from vitprune.cli.quiet import quieten
+from vitprune.cli.subcommands import options_of_subcommand
 from vitprune.cli.trainer import Progress, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
@@ -166,7 +167,8 @@ class PruningCLI(LightningCLI):
         except UsageError:
             raise
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UsageError(explain(str(error))) from error
+            message = explain(str(error), options_of_subcommand(self.subcommand))
+            raise UsageError(message) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers, callbacks and the checkpoint writer of this program."""
