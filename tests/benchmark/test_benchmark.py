@@ -191,8 +191,11 @@ def test_folders_of_others_get_no_files_unless_asked(export, tmp_path, capsys):
 BAD = {
     "no folder": (["{tmp}/nothing"], "nothing' is not an export: it has no config.json"),
     "no model": (["{tmp}/other"], "holds no image classifier that can be loaded"),
-    "no folders": ([], "benchmark: "),
-    "unknown option": (["{export}", "--batch=3"], "It takes folders and --base, --batch_size, "),
+    "no folders": ([], "missing folders, which is required."),
+    "unknown option": (
+        ["{export}", "--batch=3"],
+        "Did you mean --batch_size? Valid are --base, --batch_size, ",
+    ),
     "batch size": (["{export}", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
     "device": (["{export}", "--device=tpu"], "device"),
     "base": (["{export}", "--base={tmp}"], "is not an export: it has no config.json"),

@@ -155,7 +155,10 @@ class TestSweep:
     @pytest.mark.parametrize(
         ("extra", "message"),
         [
-            ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Valid are"),
+            (
+                "--methods={a: {criterion: Magnitud}}",
+                "'Magnitud' is not known. Did you mean Magnitude?",
+            ),
             (
                 "--methods=[l2_structured]",
                 "there is no method 'l2_structured'; the usual ones are random_unstructured, l1_",

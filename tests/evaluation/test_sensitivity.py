@@ -19,7 +19,7 @@ from lightning import Callback, Fabric
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
-from tests.cli.test_cli import SMALL
+from tests.cli.arguments import SMALL
 from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
 from tests.pruning.test_axes import CRITERIA, GRANULARITIES
 from vitprune.cli.main import main

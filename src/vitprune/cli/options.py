@@ -1,4 +1,4 @@
-"""The options and keys that exist, and what their values may be, from signatures and annotations."""
+"""The options and keys that exist and their valid values, from signatures and annotations."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
