@@ -1,4 +1,4 @@
-"""Models and data sets by their names on a hub, downloaded by a process of their own from one on this machine."""
+"""Models and data sets by their names on a hub, which is a process on this machine."""
 
 import os
 import subprocess
@@ -21,8 +21,11 @@ from vitprune.errors import UsageError
 source = "someone/pictures"
 for subset in ("small", None, "smal", "huge"):
     try:
-        print([(name, len(split)) for name, split in load_source(source, subset=subset).items()])
-        print([(name, len(split)) for name, split in load_streams(source, Columns(), {}, subset).items()])
+        for splits in (
+            load_source(source, subset=subset),
+            load_streams(source, Columns(), {}, subset),
+        ):
+            print([(name, len(split)) for name, split in splits.items()])
     except UsageError as error:
         print(error)
 """
@@ -48,7 +51,7 @@ def run(environment, *command):
 
 @pytest.fixture
 def script(tmp_path):
-    """A data set that is a script, whose conversion has a large and a small configuration, and one in part."""
+    """A data set that is a script; its conversion has two configurations, and one in part."""
     (revision(tmp_path, "datasets", "someone/pictures") / "pictures.py").write_text(
         "raise RuntimeError('this was run')"
     )
@@ -69,7 +72,10 @@ def test_a_data_set_that_is_a_script_is_read_from_the_conversion_of_the_hub(scri
             environment, "-c", LOAD
         ).stdout.splitlines()
     assert in_memory == streamed == "[('train', 20), ('validation', 10)]"
-    valid = "data.subset must be one of the configurations of 'someone/pictures', ['huge', 'large', 'small']"
+    valid = (
+        "data.subset must be one of the configurations of 'someone/pictures', "
+        "['huge', 'large', 'small']"
+    )
     assert (without, wrong) == (f"{valid}, not None.", f"{valid}, not 'smal'.")
     assert "the hub has converted only the first part of 'huge'" in partial
 

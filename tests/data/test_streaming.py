@@ -209,7 +209,8 @@ def test_labels_that_there_are_no_names_for(tmp_path, wrong):
     data.setup("fit")
     with pytest.raises(
         UsageError,
-        match=f"row 2 of the validation split has the label {wrong!r}; valid are 0 to 1, and names such as 'zero'",
+        match=f"row 2 of the validation split has the label {wrong!r}; valid are 0 to 1, and names "
+        "such as 'zero'",
     ):
         data.on_before_batch_transfer(next(iter(data.val_dataloader())), 0)
 

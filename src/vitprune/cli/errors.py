@@ -1,144 +1,114 @@
-"""Turn the parser's long messages into a short one that lists what would have been valid."""
+"""Say in one message what is wrong on a command line or in a configuration, and what is valid."""
 
+import builtins
 import difflib
-import inspect
-import re
-from collections.abc import Callable, Iterable
-from types import UnionType
-from typing import get_args
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+from typing import Any
 
-from lightning import Trainer
-
-from vitprune.cli.trainer import SCANS, PruningTrainer
-from vitprune.data import ImageData
-from vitprune.model import ViTClassifier
-from vitprune.model.distillation import Distillation
-from vitprune.pruning import (
-    AccuracyGuarded,
-    Allocation,
-    Criterion,
-    Granularity,
-    IterativePruning,
-    LayerSelection,
-    Rewind,
-    RigL,
-    Schedule,
+from vitprune.cli.options import Options, class_names, describe, options_of
+from vitprune.cli.parser_messages import (
+    Missing,
+    Mistake,
+    NoValue,
+    Path,
+    Remark,
+    UnknownClass,
+    UnknownOption,
+    WrongType,
+    read_message,
 )
-from vitprune.training.checkpoints import RunCheckpoints
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.cli.renamed_keys import explain_renamed
 
-SECTIONS = {
-    "data": ImageData,
-    "model": ViTClassifier,
-    "pruning": IterativePruning,
-    "trainer": Trainer,
-    "checkpoint": RunCheckpoints,
-    "predictions": PredictionsCSV,
-    "layers": LayerSelection,
-    "regrow": RigL,
-    "distillation": Distillation,
-}
-AXES: dict[str, type | UnionType] = {
-    "schedule": Schedule | AccuracyGuarded,
-    "criterion": Criterion,
-    "granularity": Granularity,
-    "granularities": Granularity,
-    "allocation": Allocation,
-    "rewind": Rewind,
-}
-# lines of the parser's messages that repeat the type system instead of naming the mistake
-NOISE = re.compile(
-    r"Does not validate against|Problem with given class_path|Subtypes:|Errors:|Given "
-    r"value|Expected a <class 'NoneType'>"
-)
+LONGEST_VALUE = 80
 
 
-def explain(message: str, verb: str = "") -> str:
+def explain(message: str, options: Options) -> str:
     """Return what is wrong, where, and what would be valid.
 
     Args:
-        message: As jsonargparse writes it: one line, or a tree of the subtypes that it tried.
-        verb: What was to be done; some verbs have options of their own.
+        message: A message of the parser, or any other text, which is returned in one line.
+        options: The options of the subcommand, by name.
 
     """
-    keys = ".".join(re.findall(r'Parser key "([^"]+)"', message))
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    reasons = [
-        line
-        for line in lines
-        if line and not NOISE.match(line) and not line.startswith("Parser key")
-    ]
-    for other_type in ("Import path", "Expected a <class"):  # of several types, one fits
-        reasons = [line for line in reasons if not line.startswith(other_type)] or reasons
-    reason = "; ".join(dict.fromkeys(reasons)) or message.strip()
-    reason = re.sub(r"Expected a dot import path string: (\S+)", r"'\1' is not known", reason)
-    reason = re.sub(
-        r"argument of type '(\w+)' is not.*",
-        r"must be the name of a class or a class_path, not a \1",
-        reason,
-    )
-    given = re.search(r"Given value: (\S+)$", message, re.MULTILINE)
-    if given and reason.startswith("Expected a <class"):
-        reason = f"{reason}, not {given.group(1)}"
-    return f"{keys + ': ' if keys else ''}{reason}{_valid(keys, reason, message, verb)}"
+    sentences = [_sentence(mistake, options) for mistake in read_message(message)]
+    return " ".join(dict.fromkeys(sentences)) or " ".join(message.split())
 
 
-def _valid(keys: str, reason: str, message: str, verb: str) -> str:
-    """Return a sentence about what could have been written in place of the mistake, or nothing."""
-    owner = keys.split(".")[-1]
-    if "is not known" in reason and owner in AXES:
-        return f". Valid are {', '.join(concrete_names(AXES[owner]))}."
-    unknown = re.search(
-        r"Option '([\w.]+)' is not accepted|arguments: --([\w.]+)|accept option '([\w.]+)'", reason
-    )
-    if not unknown:
-        return ""
-    name = next(group for group in unknown.groups() if group)
-    *path, leaf = f"{keys}.{name}".strip(".").split(".")
-    options = sorted(_options(path, message, verb))
-    close = difflib.get_close_matches(leaf, options, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    return f".{hint} Valid are {', '.join(options)}."
+def _sentence(mistake: Mistake, options: Options) -> str:
+    match mistake:
+        case UnknownOption():
+            return _unknown_option(mistake, options)
+        case UnknownClass():
+            return _unknown_class(mistake, options)
+        case WrongType(path, value, expected, owner):
+            return _wrong_type(path, value, _annotation(path, owner, options) or _type(expected))
+        case Missing(path, owner):
+            return _missing(path, owner, options)
+        case NoValue(option):
+            return f"{option} needs a value."
+        case Remark(path, text):
+            return f"{'.'.join(path)}: {text}" if path else text
 
 
-def _options(path: list[str], message: str, verb: str) -> Iterable[str]:
-    owners = [key for key in path if key in SECTIONS or key in AXES]
-    if not owners:
-        own = _parameters(getattr(PruningTrainer, verb)) if verb in SCANS else []
-        return {"seed_everything", "ckpt_path", *own, *SECTIONS} - {
-            "datamodule",
-            "layers",
-            "regrow",
-            "distillation",
-        }
-    if owners[-1] in SECTIONS:
-        return _parameters(SECTIONS[owners[-1]])
-    axis = AXES[owners[-1]]
-    named = [
-        cls
-        for cls in _concrete(axis)
-        if re.search(rf"class_path\W+(\w+\.)*{cls.__name__}\b", message)
-    ]
-    return {name for cls in named or _concrete(axis) for name in _parameters(cls)}
+def _unknown_option(mistake: UnknownOption, options: Options) -> str:
+    path = _visible(mistake.path)
+    key = ".".join(path)
+    if renamed := explain_renamed(key):
+        return renamed
+    *parents, leaf = path
+    valid = sorted(options_of(mistake.owner, options, tuple(parents)))
+    dashes = "--" if mistake.typed else ""
+    sentence = f"unknown {'option' if mistake.typed else 'key'} {dashes}{key}."
+    if close := difflib.get_close_matches(leaf, valid, n=1):
+        sentence += f" Did you mean {dashes}{'.'.join([*parents, close[0]])}?"
+    if not valid:
+        return sentence
+    if parents:
+        return f"{sentence} Valid under {dashes}{'.'.join(parents)} are {', '.join(valid)}."
+    return f"{sentence} Valid are {', '.join(f'{dashes}{name}' for name in valid)}."
 
 
-def _parameters(cls: Callable[..., object]) -> list[str]:
-    return [
-        name for name in inspect.signature(cls).parameters if name not in ("self", "args", "kwargs")
-    ]
+def _unknown_class(mistake: UnknownClass, options: Options) -> str:
+    annotation = _annotation(mistake.path, mistake.owner, options)
+    if not mistake.name[:1].isupper() and annotation is not None:
+        return _wrong_type(mistake.path, mistake.name, annotation)
+    valid = class_names(annotation)
+    sentence = f"{'.'.join(_visible(mistake.path))}: the class {mistake.name!r} is not known."
+    if close := difflib.get_close_matches(mistake.name, valid, n=1):
+        sentence += f" Did you mean {close[0]}?"
+    return f"{sentence} Valid are {', '.join(valid)}." if valid else sentence
 
 
-def _concrete(axis: type | UnionType) -> list[type]:
-    """Return the classes of an axis that can be configured."""
-    found = [cls for base in get_args(axis) or (axis,) for cls in _family(base)]
-    return [cls for cls in found if not inspect.isabstract(cls)]
+def _wrong_type(path: Path, value: str | None, annotation: Any) -> str:
+    sentence = f"{'.'.join(_visible(path))} must be {describe(annotation)}"
+    if value is None:
+        return f"{sentence}."
+    shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
+    return f"{sentence}, not {shown}."
 
 
-def _family(cls: type) -> list[type]:
-    children: list[type] = cls.__subclasses__()
-    return [cls, *(below for child in children for below in _family(child))]
+def _missing(path: Path, owner: str | None, options: Options) -> str:
+    if path[0] not in options and path[1:2] and path[1] in options:
+        path = path[1:]  # the parser puts the subcommand before its options
+    sentence = f"missing {'.'.join(_visible(path))}, which is required."
+    valid = class_names(_annotation(path, owner, options))
+    return f"{sentence} Valid are {', '.join(valid)}." if valid else sentence
 
 
-def concrete_names(axis: type | UnionType) -> list[str]:
-    """Return the names of the classes of an axis that can be configured."""
-    return sorted(cls.__name__ for cls in _concrete(axis))
+def _annotation(path: Path, owner: str | None, options: Options) -> Any:
+    """Return what the value of a key may be, None if that is not known."""
+    *parents, leaf = _visible(path)
+    return options_of(owner, options, tuple(parents)).get(leaf)
+
+
+def _type(names: Iterable[str]) -> Any:
+    """Return the union of types that the parser names, as far as they are built in."""
+    kinds = [None if name == "NoneType" else getattr(builtins, name, None) for name in names]
+    return reduce(or_, [kind for kind in kinds if kind] or [Any])
+
+
+def _visible(path: Path) -> Path:
+    """Return a path as it may be written: `init_args` can be left out."""
+    return tuple(key for key in path if key != "init_args")

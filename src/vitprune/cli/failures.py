@@ -1,4 +1,4 @@
-"""How a command ends when it cannot go on: one message and an exit code that is not 0."""
+"""How a command ends when it fails: one message, and an exit code that is not 0."""
 
 import os
 import re
@@ -12,27 +12,37 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vitprune.cli.errors import explain
+from vitprune.cli.subcommands import SUBCOMMANDS, explain_unknown, options_of_subcommand
 from vitprune.errors import UsageError
 
 # what other libraries say when a process that this one depends on is gone, and what that means
 GONE = {
-    r"DataLoader worker": "a data worker has died, for lack of memory perhaps: try fewer data.num_workers",
-    r"(?i)connection (was )?(closed|reset|refused)|remote process exited|timed out": "another process of this run has ended, "
-    "and says why",
+    r"DataLoader worker": "a data worker has died, perhaps for lack of memory. Reduce "
+    "data.num_workers",
+    r"(?i)connection (was )?(closed|reset|refused)|remote process exited|timed out": "another "
+    "process of this run has ended, and its output says why",
 }
 
 
 @contextmanager
 def one_message(verb: str) -> Iterator[None]:
-    """End the process with a message and a code, 2 for bad input and 1 for what happened on the way; faults pass through."""
+    """End the process with one message and an exit code; bugs pass through as tracebacks.
+
+    The code is 2 for bad input and 1 for a failure during the run.
+
+    Args:
+        verb: The first word of the command line.
+
+    """
     try:
         yield
     except ArgumentError as error:
-        _fail(explain(str(error), verb=verb))
+        if verb in SUBCOMMANDS or verb.startswith("-"):
+            _fail(explain(str(error), options_of_subcommand(verb)))
+        _fail(explain_unknown(verb))
     except UsageError as error:
-        _fail(
-            str(error).rpartition("UsageError: ")[2]
-        )  # after the traceback of a data worker, if it is one's
+        # an error of a data worker comes with its traceback in front
+        _fail(str(error).rpartition("UsageError: ")[2])
     except (ValueError, TypeError, MisconfigurationException) as error:
         if not _raised_by_lightning(error):
             raise
@@ -42,21 +52,18 @@ def one_message(verb: str) -> Iterator[None]:
             raise
         _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
     except RuntimeError as error:
-        meaning = next(
-            (meaning for pattern, meaning in GONE.items() if re.search(pattern, str(error))), None
-        )
-        if meaning:
-            _fail(
-                f"{meaning} ({str(error).splitlines()[0]}). Go on with: fit --ckpt_path last",
-                code=1,
-            )
+        text = str(error)
+        for pattern, meaning in GONE.items():
+            if re.search(pattern, text):
+                reason = text.splitlines()[0]
+                _fail(f"{meaning} ({reason}). Resume with: fit --ckpt_path last", code=1)
         if not _raised_by_lightning(error):
             raise
-        _fail(str(error))
+        _fail(text)
 
 
 def _raised_by_lightning(error: Exception) -> bool:
-    """Tell a setting of the Trainer that does not fit from a fault of this program."""
+    """Return whether a setting of the Trainer is refused, as opposed to a bug of this program."""
     return f"{os.sep}lightning{os.sep}" in traceback.extract_tb(error.__traceback__)[-1].filename
 
 

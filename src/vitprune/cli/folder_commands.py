@@ -1,4 +1,4 @@
-"""The commands that take folders: they need no configuration, so they are dispatched before LightningCLI."""
+"""The commands over folders; they need no configuration and are dispatched before LightningCLI."""
 
 import inspect
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from vitprune.benchmark.run import Device, choose_setting
 from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
+from vitprune.cli.options import Options, parameters
 from vitprune.errors import UsageError
 from vitprune.export.choices import DType
 from vitprune.reports import compare as compare_runs
@@ -81,6 +82,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
+def options_of_command(name: str) -> Options:
+    """Return the options of one of `COMMANDS`, without its folders."""
+    options = parameters(COMMANDS[name])
+    return {key: options[key] for key in options if key != "folders"}
+
+
 def run(name: str, arguments: list[str]) -> None:
     """Run one of `COMMANDS`.
 
@@ -89,7 +96,6 @@ def run(name: str, arguments: list[str]) -> None:
 
     """
     command = COMMANDS[name]
-    options = [option for option in inspect.signature(command).parameters if option != "folders"]
     parser = ArgumentParser(
         prog=f"vitprune {name}",
         description=_purpose(command),
@@ -101,10 +107,7 @@ def run(name: str, arguments: list[str]) -> None:
     try:
         settings = parser.parse_args(arguments)
     except ArgumentError as error:
-        reason = explain(str(error)).split(". Valid are ")[0]
-        raise UsageError(
-            f"{name}: {reason}. It takes folders and --{', --'.join(options)}."
-        ) from error
+        raise UsageError(explain(str(error), options_of_command(name))) from error
     command(**settings.as_dict())
 
 

@@ -1,4 +1,4 @@
-"""The parser of the command line, where it differs from Lightning's."""
+"""The parser of the command line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 
 class Parser(LightningArgumentParser):
-    """A parser that raises its errors instead of printing its usage, and does not guess at abbreviated options."""
+    """Lightning's parser, but it raises its errors and accepts no abbreviated options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
@@ -16,7 +16,11 @@ class Parser(LightningArgumentParser):
     def parse_args(
         self, args: Sequence[str] | None = None, *rest: Any, **options: Any
     ) -> Namespace:
-        """Read `null` also where it is for an argument of an argument of an argument, which the base class writes as None."""
+        """Parse a command line.
+
+        The base class writes `null` as `None` where it is for an argument of an argument of an
+        argument, and would then read the string; here it is `null` again.
+        """
         if args is not None:
             args = [
                 f"{arg.removesuffix('None')}null" if arg.endswith("=None") else arg for arg in args

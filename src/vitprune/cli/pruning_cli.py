@@ -17,6 +17,7 @@ from vitprune.cli.finish import finish
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
 from vitprune.cli.resuming import Resumed, find_resumed
+from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
@@ -76,11 +77,7 @@ class PruningCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Return the subcommands, and the arguments of each that are not options."""
-        added = ("export", *SCANS)
-        return {
-            **LightningCLI.subcommands(),
-            **{subcommand: {"model", "datamodule"} for subcommand in added},
-        }
+        return TRAINER_SUBCOMMANDS
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the sections `pruning`, `checkpoint` and `predictions`."""
@@ -147,7 +144,8 @@ class PruningCLI(LightningCLI):
         except UsageError:
             raise
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise UsageError(explain(str(error))) from error
+            message = explain(str(error), options_of_subcommand(self.subcommand))
+            raise UsageError(message) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the loggers, the callbacks and the checkpoint writer."""

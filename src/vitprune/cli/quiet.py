@@ -1,4 +1,4 @@
-"""Turn off what other libraries print that a user of this program cannot act on."""
+"""Silence messages of other libraries that a user of this program cannot act on."""
 
 import logging
 import os
@@ -9,8 +9,8 @@ import huggingface_hub
 import transformers
 
 UNHELPFUL_WARNINGS = (
-    "You're using the WeightAveraging callback with a model that "
-    "overrides",  # refused where it would not work
+    # refused where it would not work
+    "You're using the WeightAveraging callback with a model that overrides",
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
@@ -28,7 +28,7 @@ UNHELPFUL_LINES = (
 
 
 def quieten() -> None:
-    """Do so for the rest of the process."""
+    """Silence them for the rest of the process."""
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # Lightning's own calls
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

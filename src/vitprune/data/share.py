@@ -29,7 +29,7 @@ class Share:
         return range(self.rank, images, self.world_size)
 
     def even_batch_size(self, images: int, batch_size: int) -> int:
-        """Return the smallest batch size from `batch_size` on that gives ranks equally many batches.
+        """Return the smallest batch size from `batch_size` on that gives all ranks as many batches.
 
         The shares differ by one image at most. With sharded models, a process with one batch more
         than the others would wait for them forever.

@@ -1,0 +1,51 @@
+"""The subcommands and their options."""
+
+import difflib
+from collections.abc import Callable
+
+from lightning import Trainer
+from lightning.pytorch.cli import LightningCLI
+
+from vitprune.cli.folder_commands import COMMANDS, options_of_command
+from vitprune.cli.options import Options, parameters
+from vitprune.cli.trainer import SCANS, PruningTrainer
+from vitprune.data import ImageData
+from vitprune.model import ViTClassifier
+from vitprune.pruning import IterativePruning
+from vitprune.training.checkpoints import RunCheckpoints
+from vitprune.training.predictions import PredictionsCSV
+
+SECTIONS = {
+    "data": ImageData,
+    "model": ViTClassifier,
+    "pruning": IterativePruning | None,
+    "trainer": Trainer,
+    "checkpoint": RunCheckpoints,
+    "predictions": PredictionsCSV,
+}
+# methods of the Trainer, and their parameters that are not options
+TRAINER_SUBCOMMANDS = {
+    **LightningCLI.subcommands(),
+    **{name: {"model", "datamodule"} for name in ("export", *SCANS)},
+}
+SUBCOMMANDS = (*TRAINER_SUBCOMMANDS, *COMMANDS)
+
+
+def options_of_subcommand(name: str) -> Options:
+    """Return the options of a subcommand; of an unknown one, those that all with a config share."""
+    if name in COMMANDS:
+        return options_of_command(name)
+    shared = {"config": str, "seed_everything": bool | int, **SECTIONS}
+    if name not in TRAINER_SUBCOMMANDS:
+        return shared
+    method: Callable[..., object] = getattr(PruningTrainer, name)
+    own = parameters(method)
+    return shared | {key: own[key] for key in own if key not in TRAINER_SUBCOMMANDS[name]}
+
+
+def explain_unknown(name: str) -> str:
+    """Return that a subcommand does not exist, and which do."""
+    close = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    what = f"unknown subcommand {name}." if name else "a subcommand is required."
+    return f"{what}{hint} Valid are {', '.join(SUBCOMMANDS)}."

@@ -1,0 +1,116 @@
+"""Bad input ends in one message."""
+
+import pytest
+
+from tests.cli.arguments import ITERATIVE
+from vitprune.assets import EMBEDDED
+from vitprune.cli.main import main
+
+BAD = {
+    "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean --data.source?"),
+    "unknown section": (
+        ["fit", "--config", "{tmp}/section.yaml"],
+        "unknown key foo. Valid are checkpoint",
+    ),
+    "no abbreviations": (
+        [*ITERATIVE, "--trainer.max_epoch=3"],
+        "Did you mean --trainer.max_epochs?",
+    ),
+    "unknown class": (
+        [*ITERATIVE, "--pruning.criterion=Magnitud"],
+        "'Magnitud' is not known. Did you mean Magnitude? Valid are Fisher, Magnitude, ",
+    ),
+    "unknown argument": (
+        [*ITERATIVE, "--pruning.schedule.init_args.final=0.5"],
+        "Valid under pruning.schedule are begin",
+    ),
+    "sparsity": (
+        [*ITERATIVE, "--pruning.schedule.init_args.final_sparsity=1.5"],
+        "must lie in [0, 1), not 1.5",
+    ),
+    "roles": ([*ITERATIVE, "--pruning.layers.roles=[querry]"], "valid are query, key"),
+    "pattern": (
+        [*ITERATIVE, "--pruning.layers.names=[foo]"],
+        "q_proj  (role query, blocks 0 to 5)",
+    ),
+    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
+    "type": (
+        [*ITERATIVE, "--trainer.max_epochs=abc"],
+        "trainer.max_epochs must be an integer or null, not abc.",
+    ),
+    "no schedule": (
+        ["fit", "--config", "{tmp}/noschedule.yaml"],
+        "missing pruning.schedule, which is required. Valid are ",
+    ),
+    "missing configuration": (
+        ["fit", "--config", "nope.yaml"],
+        "dense.yaml, imagenet_vit_base.yaml",
+    ),
+    "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
+    "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),
+    "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "cannot be reached"),
+    "missing data": ([*ITERATIVE, "--data.source=/nowhere"], "'/nowhere' is not a folder"),
+    "no model": (["fit", "--data.source=digits"], "either model.pretrained"),
+    "no data": (
+        ["fit", "--model.pretrained=digits", "--trainer.max_epochs=1"],
+        "data.source is not set",
+    ),
+    "missing checkpoint": ([*ITERATIVE, "--ckpt_path=none.ckpt"], "no checkpoint 'none.ckpt'"),
+    "no run to continue": (
+        [*ITERATIVE, "--ckpt_path=last", "--trainer.default_root_dir={tmp}"],
+        "no run in",
+    ),
+    "an export to go on from": (
+        ["fit", "--ckpt_path", str(EMBEDDED["digits"])],
+        "is an exported model, not a checkpoint",
+    ),
+    "a folder to go on from": (["fit", "--ckpt_path={tmp}"], "is a folder, but not that of a run"),
+    "a configuration to go on from": (
+        [*ITERATIVE, "--ckpt_path={tmp}/section.yaml"],
+        "is not a checkpoint",
+    ),
+    "missing checkpoint to validate": (
+        ["validate", *ITERATIVE[1:], "--ckpt_path=no.ckpt"],
+        "no checkpoint 'no.ckpt'",
+    ),
+    "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
+    "two image sizes": (
+        [*ITERATIVE, "--data.image_size=32", "--model.image_size=16"],
+        "sees images of 16 pixels",
+    ),
+    "a Trainer's own": (
+        [*ITERATIVE, "--trainer.val_check_interval=1000"],
+        "must be less than or equal",
+    ),
+    "no folder of its own": (
+        [*ITERATIVE, "--trainer.logger=false"],
+        "trainer.logger must not be false",
+    ),
+    "verb": (
+        ["fitt"],
+        "unknown subcommand fitt. Did you mean fit? Valid are fit, validate, test, ",
+    ),
+    "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
+    "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_message(case, tmp_path, capsys):
+    (tmp_path / "section.yaml").write_text("model: {pretrained: digits}\nfoo: 3\n")
+    (tmp_path / "broken.yaml").write_text("model: [\n")
+    (tmp_path / "noschedule.yaml").write_text(
+        "model: {pretrained: digits}\npruning: {criterion: Magnitude}\n"
+    )
+    arguments, message = BAD[case]
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            [a.replace("{tmp}", str(tmp_path)) for a in arguments]
+            + ([] if case == "verb" else [f"--trainer.default_root_dir={tmp_path}"])
+        )
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("vitprune: error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert len(error) < 1500
