@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from transformers import AutoModelForImageClassification
-from vitprune.cli.measuring_trainer import PruningTrainer
+from vitprune.cli.trainer import PruningTrainer
 
 from tests.evaluation.arguments import ARGUMENTS
 from tests.files import assert_not_blank
