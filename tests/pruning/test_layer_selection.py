@@ -1,8 +1,10 @@
 """Layers to prune."""
 
+import pytest
 from torch import nn
 
 from tests.conftest import tiny_net
+from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import LayerSelection
 
@@ -59,3 +61,17 @@ class TestLayerSelection:
             ("vit.encoder.layer.3.output.dense", "vit.layers.3.mlp.fc2"),
         ]:
             assert role_of(old) == role_of(new) != "other"
+
+    @pytest.mark.parametrize(
+        ("selection", "message"),
+        [
+            ({"roles": ["querry"]}, "unknown roles.*valid are query, key"),
+            ({"blocks": [7]}, "blocks names block 7, and the model has the blocks 0 to 1"),
+            ({"skip_blocks": [-3]}, "skip_blocks names block -3, and the model has"),
+            ({"names": ["*nothing*"]}, r"nothing\*' matches no layer(.|\n)*q_proj"),
+            ({"roles": ["query"], "names": ["*fc1"]}, "selection matches nothing"),
+        ],
+    )
+    def test_impossible_selections_say_what_is_valid(self, selection, message):
+        with pytest.raises(UsageError, match=message):
+            LayerSelection(**selection).select(tiny_net())

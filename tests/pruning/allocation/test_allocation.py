@@ -2,9 +2,29 @@
 
 import pytest
 
+from tests.conftest import tiny_net
 from tests.pruning.axes import ALLOCATIONS, name
 from tests.pruning.layers import linear_layers, sparsities_after
-from vitprune.pruning import Column, Element, Global, Magnitude, Method, Row, Uniform, masks
+from vitprune.errors import UsageError
+from vitprune.pruning import (
+    ERK,
+    LAMP,
+    Column,
+    Element,
+    Global,
+    Head,
+    LayerSelection,
+    Magnitude,
+    Method,
+    Movement,
+    NofM,
+    PerLayer,
+    Row,
+    Uniform,
+    masks,
+)
+from vitprune.pruning.granularity.coupled import ATTENTION
+from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.update import update_masks
 
 
@@ -32,3 +52,26 @@ def test_a_full_layer_gives_its_share_to_the_others(layers):
         s * layer.weight.numel() for s, layer in zip(sparsities, layers, strict=True)
     ) == pytest.approx(704, abs=30)
     assert min(1 - s for s in sparsities) >= 0.19
+
+
+@pytest.mark.parametrize("allocation", [Uniform, Global, ERK, LAMP])
+@pytest.mark.parametrize("min_density", [1.0, -0.1])
+def test_an_impossible_density_is_refused(allocation, min_density):
+    with pytest.raises(UsageError, match=rf"min_density must lie in \[0, 1\), not {min_density}"):
+        allocation(min_density=min_density)
+
+
+def test_signed_scores_are_not_squared():
+    with pytest.raises(UsageError, match="those of Movement are signed; use Global"):
+        Method(Movement(), allocation=LAMP())
+    assert Method(Movement(), allocation=Global()).criterion.signed_scores
+
+
+def test_the_highest_sparsity_keeps_what_must_be_kept():
+    """One of two heads, a quarter of every layer, one of four weights, or all of most layers."""
+    layers = LayerSelection(roles=[*ATTENTION]).select(tiny_net())
+    assert Uniform().highest_sparsity(tie(Head().groupings(layers))) == 0.5
+    assert Uniform(min_density=0.25).highest_sparsity(tie(Row().groupings(layers))) == 0.75
+    assert Uniform().highest_sparsity(tie(NofM(1, 4).groupings(layers))) == 0.75
+    only_queries = PerLayer({"query": 0.5, "*": 0})
+    assert only_queries.highest_sparsity(tie(Element().groupings(layers))) == 0.25

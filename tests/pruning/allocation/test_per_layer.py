@@ -2,8 +2,19 @@
 
 import pytest
 
+from tests.conftest import tiny_net
 from tests.pruning.layers import linear_layers
-from vitprune.pruning import Element, Magnitude, Method, PerLayer, masks
+from vitprune.errors import UsageError
+from vitprune.pruning import (
+    Element,
+    LayerSelection,
+    Magnitude,
+    Method,
+    PerLayer,
+    Row,
+    Uniform,
+    masks,
+)
 from vitprune.pruning.update import update_masks
 
 
@@ -17,3 +28,31 @@ def test_per_layer_sparsities_are_reached_with_the_schedule():
     assert [float((~masks.read(layer)).float().mean()) for layer in layers] == pytest.approx(
         [0.2, 0.8, 0.4]
     )
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "message"), [({}, "none at all"), ({"query": 1.5, "*": 0.5}, "{'query': 1.5}")]
+)
+def test_impossible_sparsities_are_refused(sparsities, message):
+    with pytest.raises(UsageError, match=rf"needs sparsities in \[0, 1\), not {message}"):
+        PerLayer(sparsities)
+
+
+@pytest.mark.parametrize(
+    ("sparsities", "message"),
+    [
+        ({"patch_embed": 0.5}, r"names 'patch_embed', which matches none(.|\n)*q_proj"),
+        ({"query": 0.5}, r"no sparsity for .*k_proj \(role key\). Add it, or '\*'"),
+    ],
+)
+def test_sparsities_must_fit_the_layers(sparsities, message):
+    layers = LayerSelection().select(tiny_net())
+    with pytest.raises(UsageError, match=message):
+        PerLayer(sparsities).check(layers, Element())
+
+
+def test_the_fixed_sparsity_is_the_weighted_average():
+    layers = linear_layers([(10, 10), (10, 30)])
+    groupings = Row().groupings(layers)
+    assert PerLayer({"layer0": 0.2, "*": 0.6}).fixed_sparsity(groupings) == pytest.approx(0.5)
+    assert Uniform().fixed_sparsity(groupings) is None

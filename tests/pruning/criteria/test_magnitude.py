@@ -4,6 +4,7 @@ import pytest
 
 from tests.pruning.axes import name
 from tests.pruning.layers import linear_layers
+from vitprune.errors import UsageError
 from vitprune.pruning import Global, Magnitude, Method, Random, Row, masks
 from vitprune.pruning.update import update_masks
 
@@ -24,3 +25,9 @@ def test_groups_of_unequal_size_are_treated_alike(criterion):
 def test_the_largest_of_few_is_smaller_than_the_largest_of_many():
     long, short = rates_of_long_and_short_rows(Magnitude(p=float("inf")))
     assert short > long + 0.3
+
+
+@pytest.mark.parametrize("p", [0, -1.0, float("nan")])
+def test_an_impossible_norm_is_refused(p):
+    with pytest.raises(UsageError, match=f"positive p, such as 1, 2 or inf, not {p}"):
+        Magnitude(p=p)

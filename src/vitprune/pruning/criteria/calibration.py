@@ -79,7 +79,8 @@ def calibrate(
                 else:
                     sums[layer.name] = observed
                 calls[layer.name].clear()
-    total = int(reduce(torch.tensor(float(images), device=layers[0].weight.device)))
+    device = next(layers[0].module.parameters()).device
+    total = int(reduce(torch.tensor(float(images), device=device)))
     if total == 0:
         raise UsageError("no calibration data: pass batches with at least one image.")
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}

@@ -16,6 +16,9 @@ class Movement(Criterion):
     step does the same. With rounds far apart, many weights are pruned or regrown in one round, by
     scores from older masks.
 
+    Example: `Cubic(0.95, begin=500, end=5000, every=1, unit="step")` with
+    `validate_after_pruning=False`.
+
     Source: Sanh et al. 2020.
 
     Example:
