@@ -1,4 +1,4 @@
-"""When to save: two checkpoints, `last` and `best`, where the loops can go on exactly."""
+"""When to save: the checkpoints `last` and `best`, where a resume is exact."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,21 +17,20 @@ from vitprune.training.probe import validate_now
 from vitprune.training.pruning.callback import IterativePruning
 from vitprune.training.signals import StopSignals
 
-OWN = ("vitprune", "lightning")  # whose callbacks log no metrics of validation
+OWN = ("vitprune", "lightning")  # packages whose callbacks log no validation metrics
 
 
 class RunCheckpoints(Checkpoint):
-    """Save `last.ckpt` after every epoch (and every few steps), `best.ckpt` when the metric is the
-    best so far.
+    """Save `last.ckpt` after every epoch and `best.ckpt` at the best metric so far.
 
-    `best` is chosen among the epochs at the final sparsity only: the metric that counts is that of
-    the sparse model. Both are saved where the loops can go on exactly: between two optimizer steps,
-    or after an epoch and its validation. SIGTERM and Ctrl-C end the run at the next such point,
-    with exit code 143 or 130; SIGUSR1 also puts a SLURM job back into its queue.
+    `best` is chosen among the epochs at the final sparsity. Both are saved where a resume is exact:
+    between two optimizer steps, or after an epoch and its validation. SIGTERM and Ctrl-C end the
+    run at the next such point, with exit code 143 or 130; SIGUSR1 also requeues a SLURM job.
 
     Args:
-        monitor: Validation metric, higher = better; no loss.
-        every_n_steps: Save `last` also every so many optimizer steps; None for epochs only.
+        monitor: Validation metric that is better when higher, so no loss.
+        every_n_steps: Number of optimizer steps after which `last` is saved within an epoch; null
+            saves it after epochs only.
 
     """
 
@@ -40,8 +39,8 @@ class RunCheckpoints(Checkpoint):
             raise UsageError(f"checkpoint.every_n_steps must be at least 1, not {every_n_steps}.")
         if monitor.endswith("loss"):
             raise UsageError(
-                f"checkpoint.monitor {monitor!r} is better when it is lower: take one that is "
-                "better when higher."
+                f"checkpoint.monitor {monitor!r} is better when lower. Set it to a metric that is "
+                "better when higher, val/accuracy for example."
             )
         self.monitor, self.every_n_steps = monitor, every_n_steps
         self.best_score: float | None = None
@@ -51,40 +50,40 @@ class RunCheckpoints(Checkpoint):
         self._validated_at = -1
 
     def folder(self, trainer: Trainer) -> Path:
-        """Return where the checkpoints of a run are: `checkpoints` in its folder."""
+        """Return the folder of the checkpoints: `checkpoints` in that of the run."""
         return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse checkpoints that would be folders of shards, which nothing here can read."""
+        """Refuse checkpoints that are folders of shards, which cannot be read here."""
         if saves_shards(trainer):
             raise UsageError(
-                "trainer.strategy.save_distributed_checkpoint must be false: a checkpoint is one "
-                "file here."
+                "sharded checkpoints are not supported. Set "
+                "trainer.strategy.save_distributed_checkpoint to false."
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals, now that Lightning has set its own handlers."""
+        """Handle signals, now that Lightning has set its own handlers."""
         self._signals.install()
         self._take_over_best(trainer)
         foreign = any(
             type(callback).__module__.partition(".")[0] not in OWN for callback in trainer.callbacks
         )
-        for pruning in trainer.callbacks:  # which has validated the dense model already
-            if (
-                isinstance(pruning, IterativePruning) and pruning.state.dense and not foreign
-            ):  # who may log it later
+        if foreign:  # another callback may log the metric later
+            return
+        for pruning in trainer.callbacks:
+            if isinstance(pruning, IterativePruning) and pruning.state.dense:
                 self._check_monitor(pruning.state.dense)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Remember whether this batch takes an optimizer step."""
+        """Remember the optimizer steps before this batch."""
         self._steps_before = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save or stop between two steps. After the last batch of an epoch there is a better moment: its end."""
+        """Save or stop between two steps; after the last batch, the end of the epoch does."""
         if trainer.global_step == self._steps_before or trainer.is_last_batch:
             return
         stopping = self._signals.agreed(trainer)
@@ -94,12 +93,12 @@ class RunCheckpoints(Checkpoint):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember which weights the metric is of."""
+        """Remember the step of the weights that the metric belongs to."""
         if not trainer.sanity_checking:
             self._validated_at = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save `best` if it is, and `last`."""
+        """Save `best` if the metric is the best so far, and `last`."""
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
@@ -118,12 +117,12 @@ class RunCheckpoints(Checkpoint):
     def _check_monitor(self, metrics: Mapping[str, Any]) -> None:
         if self.monitor not in metrics:
             raise UsageError(
-                f"checkpoint.monitor {self.monitor!r} is not among what validation logs: "
-                f"{sorted(metrics)}."
+                f"checkpoint.monitor {self.monitor!r} is not among the metrics that validation "
+                f"logs. Valid are {', '.join(sorted(metrics)) or 'none'}."
             )
 
     def _score(self, trainer: Trainer, pl_module: LightningModule) -> float | None:
-        """Return the metric of these very weights; without any score so far, validate for it if nobody did."""
+        """Return the metric of the current weights, validating if there is no best one yet."""
         if self._validated_at == trainer.global_step:
             score = trainer.callback_metrics.get(self.monitor)
         else:
@@ -135,23 +134,23 @@ class RunCheckpoints(Checkpoint):
         return None if score is None else float(score)
 
     def _save(self, trainer: Trainer, name: str) -> None:
-        """Save a checkpoint, unless the last step ruined the weights."""
+        """Save a checkpoint, unless the last step made weights infinite or NaN."""
         for parameter_name, parameter in trainer.lightning_module.named_parameters():
             if not parameter.isfinite().all():
                 raise UsageError(
-                    f"{parameter_name} is no longer finite in epoch {trainer.current_epoch} after "
+                    f"{parameter_name} is not finite in epoch {trainer.current_epoch} after "
                     f"optimizer step {trainer.global_step}. {KEPT}"
                 )
         trainer.save_checkpoint(self.folder(trainer) / f"{name}.ckpt", weights_only=False)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the best checkpoint so far, also if there is nothing left to train."""
+        """Copy the best checkpoint so far, also if no training is left."""
         self._take_over_best(trainer)
 
     def _take_over_best(self, trainer: Trainer) -> None:
-        """Copy it from beside the checkpoint that is resumed; without it the search begins anew.
+        """Copy the best checkpoint from the folder of the resumed one; restart tracking without it.
 
-        Sharded strategies know only when training starts that there is one.
+        Sharded strategies restore the best metric only when training starts.
         """
         if self.best_score is None or trainer.ckpt_path is None:
             return
@@ -166,13 +165,13 @@ class RunCheckpoints(Checkpoint):
             copy_checkpoint(source, target)
         if not trainer.strategy.broadcast(source is not None):
             rank_zero_info(
-                f"the best checkpoint so far is neither {target} nor {places[1]}: the next good "
-                "one will be it."
+                f"Best checkpoint not found at {target} or {places[1]}; best-metric tracking "
+                "restarts."
             )
             self.best_score, self.best_sparsity = None, 0.0
 
     def _is_best(self, path: Path) -> bool:
-        with suppress(UsageError):  # torn or foreign
+        with suppress(UsageError):  # damaged or foreign
             return (
                 path.is_file()
                 and read_checkpoint(path)["callbacks"].get(type(self).__name__) == self.state_dict()
@@ -184,32 +183,32 @@ class RunCheckpoints(Checkpoint):
         place = "" if root.resolve() == Path.cwd() else f" --trainer.default_root_dir {root}"
         rank_zero_info(
             f"stopped by {self._signals.name} in epoch {trainer.current_epoch} after step "
-            f"{trainer.global_step}; everything is in {self.folder(trainer) / 'last.ckpt'}. Go on "
-            f"with: fit --ckpt_path last{place}"
+            f"{trainer.global_step}; saved {self.folder(trainer) / 'last.ckpt'}. Resume with: "
+            f"fit --ckpt_path last{place}"
         )
         if said := self._signals.requeue(trainer):
             rank_zero_info(said)
         raise SystemExit(self._signals.exit_code)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop listening."""
+        """Restore the signal handlers."""
         self._signals.restore()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Stop listening, also when training broke off."""
+        """Restore the signal handlers after an exception."""
         self._signals.restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, and its sparsity."""
+        """Return the best metric so far, and its sparsity."""
         return {"best_score": self.best_score, "best_sparsity": self.best_sparsity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the best score so far."""
+        """Restore the best metric so far."""
         self.best_score, self.best_sparsity = state_dict["best_score"], state_dict["best_sparsity"]
 
 
 def at_final_sparsity(trainer: Trainer) -> bool:
-    """Return whether every pruning callback of a trainer has done its last round; true without pruning."""
+    """Return whether all pruning callbacks are at their final sparsity; true without any."""
     return all(c.state.finished for c in trainer.callbacks if isinstance(c, IterativePruning))

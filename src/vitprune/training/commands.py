@@ -8,11 +8,10 @@ from vitprune.runs.commands import KEY
 
 
 class RunCommands(Callback):
-    """Keep the commands of a run in its checkpoints: the one that began it, and those that went on
-    with it, each once.
+    """Save the commands of a run in its checkpoints: those that started and resumed it, each once.
 
     Args:
-        command: The one of this process.
+        command: The command of this process.
 
     """
 
@@ -22,11 +21,14 @@ class RunCommands(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the commands, beside the states of callbacks: Lightning would miss one where nothing is trained."""
+        """Save the commands.
+
+        Not as a callback's state: Lightning would warn about it where nothing is trained.
+        """
         checkpoint[KEY] = self.commands
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the commands before this one in front of it."""
+        """Insert the earlier commands before this one."""
         self.commands = list(dict.fromkeys([*checkpoint.get(KEY, []), *self.commands]))

@@ -1,4 +1,4 @@
-"""What a checkpoint must hold beside what Lightning puts there, so that a resumed run does what an undisturbed one would."""
+"""What a checkpoint needs beside Lightning's content, so that resuming is exact."""
 
 import random
 from typing import Any
@@ -12,10 +12,9 @@ from vitprune.training.optimizer_names import to_names, to_numbers
 
 
 class ExactResume(Callback):
-    """Save the generators of torch, CUDA, numpy and Python of every rank; put them back when
-    training goes on.
+    """Save and restore the random generators of torch, CUDA, numpy and Python on every rank.
 
-    Optimizer states are saved by name of the parameter; see `optimizer_names`.
+    Optimizer states are saved by parameter name; see `optimizer_names`.
     """
 
     def __init__(self) -> None:
@@ -24,7 +23,7 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Gather the states of all ranks."""
+        """Gather the generator states of all ranks."""
         states: list[Any] = [generator_states()] * trainer.world_size
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, generator_states())
@@ -36,13 +35,13 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep them until everything else that may draw numbers is built."""
+        """Keep the states until everything else that draws random numbers is built."""
         self._states = checkpoint.get("generators", [])
         if trainer.state.fn == "fit":
             checkpoint["optimizer_states"] = to_numbers(trainer, checkpoint["optimizer_states"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put them back, and start the next epoch if the last one was finished."""
+        """Restore the generators, and start the next epoch if the last one was finished."""
         leave_finished_epoch(trainer)
         if trainer.global_rank < len(self._states):
             restore_generators(self._states[trainer.global_rank])
@@ -50,7 +49,7 @@ class ExactResume(Callback):
 
 
 def generator_states() -> dict[str, Any]:
-    """Return the states in types that `torch.load(weights_only=True)` accepts: tensors, numbers, tuples."""
+    """Return the states in types that `torch.load(weights_only=True)` accepts."""
     algorithm, keys, position, has_gauss, gauss = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),

@@ -1,22 +1,25 @@
-"""Stop before damage is done."""
+"""Stop a run whose loss is not finite."""
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vitprune.errors import UsageError
 
-KEPT = "The last good checkpoint is kept; try a lower model.learning_rate, trainer.gradient_clip_val 1.0, or look at the data."
+KEPT = (
+    "The last good checkpoint is kept. Try a lower model.learning_rate or "
+    "trainer.gradient_clip_val 1.0, or check the data."
+)
 
 
 class StopOnNaN(Callback):
-    """End the run at the first loss that is NaN or infinite, before it reaches the weights."""
+    """Stop at the first loss that is NaN or infinite, before it reaches the weights."""
 
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
     ) -> None:
         """Check the loss."""
         bad = not loss.isfinite().all()
-        if trainer.world_size > 1:  # all ranks stop, or the others would wait for this one
+        if trainer.world_size > 1:  # all ranks stop, or the others would wait
             bad = trainer.strategy.reduce_boolean_decision(bad, all=False)
         if bad:
             raise UsageError(

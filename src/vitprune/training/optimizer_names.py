@@ -1,9 +1,8 @@
-"""Optimizer states in checkpoints by name of the parameter, so that any strategy resumes what any
-other has saved.
+"""Optimizer states in checkpoints by parameter name, so that every strategy can load them.
 
-By number they are not: DDP numbers parameters in the order of the optimizer's groups, Lightning's
-FSDP2 in that of the module, and a state of equal shape would end up at another parameter without a
-word.
+Numbers depend on the strategy: DDP counts parameters in the order of the optimizer's groups,
+Lightning's FSDP2 in that of the module, and a state of equal shape would silently be loaded for
+another parameter.
 """
 
 from typing import Any
@@ -15,7 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 def to_names(
     trainer: Trainer, module: LightningModule, states: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Translate the states that a strategy has saved, one for each optimizer."""
+    """Return saved states, one per optimizer, with names in place of numbers."""
     names = {parameter: name for name, parameter in module.named_parameters()}
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     translated = []
@@ -28,7 +27,10 @@ def to_names(
 
 
 def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Translate them back for a strategy that loads them by number, in the order of the groups; FSDP2 takes the names."""
+    """Return saved states with numbers in place of names, in the order of the groups.
+
+    FSDP2 takes the names.
+    """
     if isinstance(trainer.strategy, ModelParallelStrategy):
         return states
     orders = [
@@ -41,7 +43,7 @@ def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str,
 
 
 def _rename(state: dict[str, Any], new: dict[Any, Any]) -> dict[str, Any]:
-    if not state:  # sharded: only the first rank has one
+    if not state:  # sharded: only rank 0 has one
         return state
     groups = [
         {**group, "params": [new[key] for key in group["params"]]}

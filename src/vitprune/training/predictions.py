@@ -14,8 +14,9 @@ from vitprune.errors import UsageError
 
 
 class PredictionsCSV(BasePredictionWriter):
-    """Write `file, label, probability` for each predicted image; with several processes, one file
-    for each.
+    """Write `file, label, probability` for each predicted image.
+
+    With several processes, each writes a file of its own.
 
     Args:
         output: Path of the file.
@@ -27,9 +28,11 @@ class PredictionsCSV(BasePredictionWriter):
         self.output = Path(output)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a folder before anything is predicted."""
+        """Check the path before anything is predicted."""
         if self.output.is_dir():
-            raise UsageError(f"predictions.output {str(self.output)!r} is a folder: name a file.")
+            raise UsageError(
+                f"predictions.output {str(self.output)!r} is a folder. Set it to a file."
+            )
 
     def write_on_epoch_end(
         self,
@@ -38,7 +41,7 @@ class PredictionsCSV(BasePredictionWriter):
         predictions: Sequence[dict[str, Tensor]],
         batch_indices: Sequence[Any],
     ) -> None:
-        """Write what this process predicted."""
+        """Write the predictions of this process."""
         names = pl_module.net.config.id2label
         files = trainer.datamodule.predict_files
         target = self.output

@@ -1,4 +1,4 @@
-"""Score a LightningModule on its validation data in the middle of training, and leave no trace."""
+"""Evaluate a LightningModule in the middle of training without leaving a trace."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -26,19 +26,16 @@ from vitprune.training.lightning_internals import (
 
 @torch.no_grad()
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
-    """Run the module's own `validation_step` over the validation data and return what it logs, by
-    name.
+    """Return what the module's `validation_step` logs on the validation data, by name.
 
-    What the module logs in `on_validation_epoch_end` counts as well. Torchmetrics are computed over
-    all batches (and ranks); plain values are averaged, weighted by the size of their batch. Metrics
-    are reset before and after; the mode of every submodule is restored; loggers and other callbacks
-    hear nothing of it.
+    Includes what it logs in `on_validation_epoch_end`. Torchmetrics are computed over all batches
+    and ranks; plain values are averaged, weighted by batch size. Metrics are reset before and
+    restored after; the mode of every submodule is restored; loggers and other callbacks are not
+    called.
     """
     collected = _Collector()
-    with (
-        silenced(module, collected),
-        isolate_rng(),
-    ):  # a new iterator draws from the global generators
+    # a new iterator draws from the global generators
+    with silenced(module, collected), isolate_rng():
         module.on_validation_epoch_start()
         for index, batch in enumerate(_batches(trainer)):
             collected.batch = to_device(trainer, module, batch)
@@ -51,7 +48,10 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
 
 @contextmanager
 def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
-    """Put a module into evaluation mode and let it log into `collected`; its modes and its metrics are as before afterwards."""
+    """Put a module into evaluation mode and collect what it logs.
+
+    Afterwards its modes and its metrics are as before.
+    """
     collected = collected or _Collector()
     modes = {name: child.training for name, child in module.named_modules()}
     metrics = [child for child in module.modules() if isinstance(child, Metric)]
@@ -71,7 +71,7 @@ def silenced(module: LightningModule, collected: "_Collector | None" = None) -> 
 
 
 def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
-    """Run a module's step as Lightning does, with the number of the batch only if the step takes it."""
+    """Run a module's step as Lightning does: with `batch_idx` only if the step takes it."""
     return (
         step(batch, index)
         if is_param_in_hook_signature(step, "batch_idx", min_args=2)
@@ -80,7 +80,7 @@ def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
 
 
 def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
-    """Take a batch from a loader to the device, as a Trainer does."""
+    """Move a batch from a loader to the device, as a Trainer does."""
     batch = trainer.precision_plugin.convert_input(batch)
     batch = before_batch_transfer(module, batch)
     return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
@@ -90,19 +90,20 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
     """Yield the batches that a validation epoch would see.
 
     Raises:
-        UsageError: If there are several loaders, whose metrics Lightning gives names of their own.
+        UsageError: If there are several loaders, as Lightning adds their numbers to the names.
 
     """
     if trainer.enable_validation:
-        trainer.fit_loop.epoch_loop.val_loop.setup_data()  # not done yet where the first epochs are not validated
+        # not done yet if the first epochs are not validated
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()
     if not trainer.num_val_batches:
         return
     loaders = trainer.val_dataloaders
     if isinstance(loaders, list | tuple):
         if len(loaders) > 1:
             raise UsageError(
-                f"pruning.monitor needs one validation loader, and there are {len(loaders)}: set "
-                "it to None."
+                f"pruning.monitor needs one validation loader, and there are {len(loaders)}. Set "
+                "it to null."
             )
         loaders = loaders[0]
     limit = trainer.num_val_batches[0]
@@ -110,10 +111,10 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
 
 
 class _Collector:
-    """Stands in for `LightningModule.log`, and weighs plain values as that does.
+    """A replacement of `LightningModule.log` that weights plain values in the same way.
 
     Attributes:
-        batch: The one that is being validated.
+        batch: The batch that is being validated.
 
     """
 
@@ -156,5 +157,5 @@ def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
 
 @rank_zero_only
 def announce(line: str) -> None:
-    """Print a line above the progress bar, once."""
+    """Print a line above the progress bar, on rank 0."""
     print(line, flush=True)

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and SLURM's SIGUSR1 ask; the training loop answers at the next point from which it can go on exactly."""
+"""Stop signals: finish the step, save a checkpoint, exit with the conventional code."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 
 
 class StopSignals:
-    """Remember that the process was asked to stop. A second Ctrl-C interrupts at once.
+    """Record that the process was asked to stop. A second Ctrl-C interrupts immediately.
 
     Attributes:
         received: Number of the first signal, or None.
@@ -23,32 +23,37 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT; in a SLURM job also SIGUSR1, at which Lightning would save in the middle of a step."""
-        numbers = [
-            signal.SIGTERM,
-            signal.SIGINT,
-            *([signal.SIGUSR1] if SLURMEnvironment.detect() else []),
-        ]
+        """Handle SIGTERM and SIGINT, and in a SLURM job SIGUSR1.
+
+        On SIGUSR1 Lightning would save in the middle of a step.
+        """
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if SLURMEnvironment.detect():
+            numbers.append(signal.SIGUSR1)
         self._before = {number: signal.signal(number, self._remember) for number in numbers}
 
     def restore(self) -> None:
-        """Give them back."""
+        """Restore the earlier handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
     def agreed(self, trainer: Trainer) -> bool:
         """Return whether any process was asked to stop; all processes get the same answer."""
-        return _anywhere(trainer, self.received is not None)
+        return _on_any_rank(trainer, here=self.received is not None)
 
     def requeue(self, trainer: Trainer) -> str:
-        """Put the SLURM job back into its queue if SIGUSR1 asked for that, as `--signal=USR1@120` does; return what to say."""
-        if not _anywhere(trainer, self.received == signal.SIGUSR1):
+        """Requeue the SLURM job on SIGUSR1, which `--signal=USR1@120` sends.
+
+        Returns:
+            What to print; empty without SIGUSR1.
+
+        """
+        if not _on_any_rank(trainer, here=self.received == signal.SIGUSR1):
             return ""
         said = _requeue() if trainer.is_global_zero else ""
-        return str(
-            trainer.strategy.broadcast(said)
-        )  # together: the first process to end takes the others with it
+        # a barrier as well: the first process to end terminates the others
+        return str(trainer.strategy.broadcast(said))
 
     @property
     def name(self) -> str:
@@ -66,12 +71,10 @@ class StopSignals:
         self.received = self.received or number
 
 
-def _anywhere(trainer: Trainer, here: bool) -> bool:
-    return (
-        here
-        if trainer.world_size == 1
-        else trainer.strategy.reduce_boolean_decision(here, all=False)
-    )
+def _on_any_rank(trainer: Trainer, *, here: bool) -> bool:
+    if trainer.world_size == 1:
+        return here
+    return bool(trainer.strategy.reduce_boolean_decision(here, all=False))
 
 
 def _requeue() -> str:
@@ -80,5 +83,5 @@ def _requeue() -> str:
     try:
         subprocess.run(["scontrol", "requeue", job], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        return f"the job could not be put back into its queue: {error}"
-    return "the job is back in its queue."
+        return f"the job could not be requeued: {error}"
+    return "the job is requeued."

@@ -1,4 +1,4 @@
-"""How fast the run is, and how much of the time it waits for data."""
+"""Training speed, and the share of the time spent waiting for data."""
 
 import time
 from typing import Any
@@ -9,13 +9,12 @@ from vitprune.training.pruning.callback import IterativePruning
 
 
 class Throughput(Callback):
-    """Log `throughput/images_per_s` and `throughput/data_wait`, the share of the time spent waiting
-    for a batch, in [0, 1].
+    """Log images per second, the share of the time spent waiting for data, and the images seen.
 
-    Also `throughput/images_seen`, from the first step of the run, however often it was resumed.
-    Validation, checkpoints, what lies between epochs and batches before which a round was pruned
-    and validated are left out of the other two. Must stand before callbacks that work between
-    batches.
+    `throughput/images_per_s` and `throughput/data_wait`, in [0, 1], exclude validation,
+    checkpoints, the time between epochs, and batches before which a round was pruned and
+    validated. `throughput/images_seen` counts from the first step of the run, across resumes.
+    This callback must stand before those that work between batches.
     """
 
     def __init__(self) -> None:
@@ -26,28 +25,31 @@ class Throughput(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the number of images; in a state of its own, Lightning would ask other verbs for this callback."""
+        """Save the number of images.
+
+        Not as a callback's state: Lightning would warn about it in other subcommands.
+        """
         checkpoint["images_seen"] = self._images_seen
         self._batch_end = None
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on counting there."""
+        """Restore the number of images."""
         self._images_seen = checkpoint.get("images_seen", 0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave out what happens between epochs."""
+        """Exclude the time between epochs."""
         self._reset()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave out a validation within an epoch."""
+        """Exclude a validation within an epoch."""
         self._batch_end = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop the wait: a batch is there."""
+        """Add the time waited for this batch."""
         now = time.perf_counter()
         if self._batch_end is not None:
             self._waited_s += now - self._batch_end
