@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning import Callback
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
@@ -176,3 +177,12 @@ class TestAccuracyGuarded:
     def test_impossible_settings(self, options, message):
         with pytest.raises(UsageError, match=message):
             AccuracyGuarded(**options)
+
+
+@pytest.mark.parametrize("name", ["AccuracyGuarded", "vitprune.pruning.AccuracyGuarded"])
+def test_a_configuration_takes_it_in_place_of_a_schedule(name):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--pruning", type=IterativePruning)
+    parsed = parser.parse_args([f"--pruning.schedule={name}", "--pruning.schedule.max_drop=0.1"])
+    assert parsed.pruning.schedule.class_path.endswith(".AccuracyGuarded")
+    assert parsed.pruning.schedule.init_args.max_drop == 0.1
