@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 from transformers import AutoModelForImageClassification
-from vitprune.cli.trainer import PruningTrainer
 
 from tests.evaluation.arguments import ARGUMENTS
 from tests.files import assert_not_blank
 from vitprune.cli.main import main
+from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (

@@ -16,7 +16,7 @@ LABELS = [str(digit) for digit in range(10)]
 
 
 class MaskedStaysZero(Callback):
-    """After every step: masked weights are zero in what the forward pass uses, and their gradients were zero."""
+    """After every step: masked weights are zero in the forward pass, and so are their gradients."""
 
     def __init__(self):
         self.steps = 0
@@ -95,7 +95,7 @@ def test_recomputed_activations_change_nothing(tmp_path, plain):
 def test_compiled_there_is_one_graph_for_training_and_one_for_evaluation(
     tmp_path, plain, monkeypatch
 ):
-    """Though the masks change in three rounds. Traced in full, but not translated to C++, which takes minutes."""
+    """The masks change in three rounds. Traced only: a translation to C++ takes minutes."""
     monkeypatch.setattr(
         torch.nn.Module,
         "compile",

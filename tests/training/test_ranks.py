@@ -1,4 +1,4 @@
-"""Two processes hold the same masks at every round, with DDP and with FSDP2, and they are those of one process."""
+"""Two processes have the masks of a single one in every round, with DDP and with FSDP2."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Validate a LightningModule in the middle of training without side effects."""
+"""Evaluate a LightningModule in the middle of training without leaving a trace."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -26,18 +26,16 @@ from vitprune.training.lightning_internals import (
 
 @torch.no_grad()
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
-    """Run the module's `validation_step` over the validation data; return the logged metrics.
+    """Return what the module's `validation_step` logs on the validation data, by name.
 
-    Metrics logged in `on_validation_epoch_end` are included. Torchmetrics are computed over all
-    batches and ranks; plain values are averaged, weighted by batch size. Metrics are reset before
-    and restored after, and so is the mode of every submodule. Loggers and other callbacks are not
+    Includes what it logs in `on_validation_epoch_end`. Torchmetrics are computed over all batches
+    and ranks; plain values are averaged, weighted by batch size. Metrics are reset before and
+    restored after; the mode of every submodule is restored; loggers and other callbacks are not
     called.
     """
     collected = _Collector()
-    with (
-        silenced(module, collected),
-        isolate_rng(),
-    ):  # a new iterator draws from the global generators
+    # a new iterator draws from the global generators
+    with silenced(module, collected), isolate_rng():
         module.on_validation_epoch_start()
         for index, batch in enumerate(_batches(trainer)):
             collected.batch = to_device(trainer, module, batch)
@@ -50,7 +48,10 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
 
 @contextmanager
 def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
-    """Put a module into evaluation mode and collect what it logs; restore modes and metrics."""
+    """Put a module into evaluation mode and collect what it logs.
+
+    Afterwards its modes and its metrics are as before.
+    """
     collected = collected or _Collector()
     modes = {name: child.training for name, child in module.named_modules()}
     metrics = [child for child in module.modules() if isinstance(child, Metric)]
@@ -70,7 +71,7 @@ def silenced(module: LightningModule, collected: "_Collector | None" = None) -> 
 
 
 def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
-    """Run a step as Lightning does: with the batch number only if the step accepts it."""
+    """Run a module's step as Lightning does: with `batch_idx` only if the step takes it."""
     return (
         step(batch, index)
         if is_param_in_hook_signature(step, "batch_idx", min_args=2)
@@ -79,17 +80,17 @@ def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
 
 
 def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
-    """Move a batch to the device as a Trainer does."""
+    """Move a batch from a loader to the device, as a Trainer does."""
     batch = trainer.precision_plugin.convert_input(batch)
     batch = before_batch_transfer(module, batch)
     return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
 
 def _batches(trainer: Trainer) -> Iterator[Any]:
-    """Yield the batches of a validation epoch.
+    """Yield the batches that a validation epoch would see.
 
     Raises:
-        UsageError: If there are several loaders, as Lightning would rename their metrics.
+        UsageError: If there are several loaders, as Lightning adds their numbers to the names.
 
     """
     if trainer.enable_validation:
@@ -101,8 +102,8 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
     if isinstance(loaders, list | tuple):
         if len(loaders) > 1:
             raise UsageError(
-                f"pruning.monitor needs one validation loader, but there are {len(loaders)}. Set "
-                "pruning.monitor to null."
+                f"pruning.monitor needs one validation loader, and there are {len(loaders)}. Set "
+                "it to null."
             )
         loaders = loaders[0]
     limit = trainer.num_val_batches[0]
@@ -110,10 +111,10 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
 
 
 class _Collector:
-    """Replace `LightningModule.log`, and weight plain values as it does.
+    """A replacement of `LightningModule.log` that weights plain values in the same way.
 
     Attributes:
-        batch: Current validation batch.
+        batch: The batch that is being validated.
 
     """
 
@@ -156,5 +157,5 @@ def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
 
 @rank_zero_only
 def announce(line: str) -> None:
-    """Print a line above the progress bar, once."""
+    """Print a line above the progress bar, on rank 0."""
     print(line, flush=True)

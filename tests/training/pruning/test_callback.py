@@ -56,7 +56,7 @@ def test_steps_are_optimizer_steps_when_gradients_accumulate(tmp_path):
 
 
 def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
-    """Just after pruning: before any step at that sparsity. After fine-tuning: the last validation of the round."""
+    """Just after pruning is before any step; after fine-tuning is the round's last validation."""
     pruning = IterativePruning(Levels([0.5, 0.75], begin=1, every=2), monitor="val/score")
 
     class Scores(Callback):

@@ -117,7 +117,7 @@ def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(
     ids=["alone", "combined"],
 )
 def test_uniform_goes_with_every_block(tmp_path, granularity):
-    """The shrunk model has one size for all layers, and a block that is left out keeps the old one."""
+    """The shrunk model has one size for all layers; an omitted block keeps the old one."""
     pruning = IterativePruning(
         OneShot(0.5), granularity=granularity, layers=LayerSelection(skip_blocks=[0])
     )

@@ -15,7 +15,10 @@ from vitprune.pruning import (
 
 
 def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
-    """Neither before its first round nor by a round that asks for less do weights return, and the bias is no part of it."""
+    """Weights regrow neither before the first round nor in a round with a lower target.
+
+    The bias is not masked.
+    """
     module = Regression()
     with torch.no_grad():
         for layer in (module.first, module.second):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from lightning import Callback
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
@@ -96,7 +97,7 @@ class TestAccuracyGuarded:
         assert search.ended
 
     def test_a_run_finds_its_limit_and_keeps_the_last_good_state(self, tmp_path):
-        """The metric says how much was pruned, so that the limit is known: a drop of 0.55 allows a sparsity of 0.55."""
+        """The metric is the density, so a drop of 0.55 allows a sparsity of 0.55."""
 
         class Counting(Regression):
             def validation_step(self, batch, batch_idx):
@@ -146,7 +147,7 @@ class TestAccuracyGuarded:
         assert not torch.equal(before.seen[2], pruned[1])
 
     def test_the_dense_model_counts_as_it_is_when_the_first_round_comes(self, tmp_path):
-        """Trained before the first round, it is better than at the start; so the drop is measured from there."""
+        """Fine-tuned before the first round, it is better; the drop is measured from there."""
 
         class Improving(Regression):
             def validation_step(self, batch, batch_idx):
@@ -176,3 +177,12 @@ class TestAccuracyGuarded:
     def test_impossible_settings(self, options, message):
         with pytest.raises(UsageError, match=message):
             AccuracyGuarded(**options)
+
+
+@pytest.mark.parametrize("name", ["AccuracyGuarded", "vitprune.pruning.AccuracyGuarded"])
+def test_a_configuration_takes_it_in_place_of_a_schedule(name):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--pruning", type=IterativePruning)
+    parsed = parser.parse_args([f"--pruning.schedule={name}", "--pruning.schedule.max_drop=0.1"])
+    assert parsed.pruning.schedule.class_path.endswith(".AccuracyGuarded")
+    assert parsed.pruning.schedule.init_args.max_drop == 0.1

@@ -15,7 +15,7 @@ from vitprune.pruning import (
 
 @pytest.mark.parametrize("when", [{}, {"update_every_n_steps": 9}, {"update_starting_at_step": 99}])
 def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path, when):
-    """Also before its first update, and in between: it is what validation sees, and what training ends with."""
+    """Also before its first update, and in between: it is what is validated and exported."""
     seen = []
 
     class Seen(Regression):
