@@ -305,7 +305,7 @@ class TestVerbs:
         assert "restore" in (tmp_path / "mine" / "README.md").read_text()
         assert 0 < report["verification"]["largest_logit_difference"] < 0.5
         for choice, message in {
-            "--formats=hf,tflite": "'tflite' is not known. Valid are hf, pt2, onnx, compressed, semi_structured",
+            "--formats=hf,tflite": "unknown format 'tflite'. Valid are hf, pt2, onnx, compressed, semi_structured",
             "--formats=semi_structured": "no layer is 2:4 sparse",
             "--shrink=required": "no whole head, dimension of a head, neuron or branch",
             "--shrink=always": "shrink",
