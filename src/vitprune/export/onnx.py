@@ -11,7 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.export.attention import eager_attention
 from vitprune.export.exported import Exported, Logits
 from vitprune.export.verify import compare
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 INPUT = "pixel_values"
 OUTPUT = "logits"

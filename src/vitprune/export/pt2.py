@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitprune.export.exported import Exported, Logits
 from vitprune.export.verify import compare
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 
 def write(exported: Exported) -> FormatReport:
