@@ -6,7 +6,8 @@ from dataclasses import replace
 from PIL import Image
 
 from vitprune.benchmark.results import add_to_reports, print_speeds, save
-from vitprune.runs.report import Conditions, RunReport, Speed
+from vitprune.runs.benchmark_report import Conditions, Speed
+from vitprune.runs.report import RunReport
 
 CONDITIONS = Conditions(16, 10, "CPU x86_64", 1, "float32", False, "2.14")
 DENSE = Speed("dense", 12.345, 0.5, 80.0, 1.0, 1.0, 1.0, 2_500_000_000, 5_700_000, None)

@@ -1,10 +1,14 @@
 """Exports that several tests look at."""
 
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
+from transformers import ViTImageProcessor
 
 from tests.conftest import tiny_net
-from tests.export.runs import export, train
+from tests.export.runs import PruningRun, export, train
 from vitprune.export.exported import Exported
 from vitprune.export.shrink import shrink
 from vitprune.export.verify import logits
@@ -12,22 +16,31 @@ from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 
+@pytest.fixture(scope="session", params=["vit", "deit"])
+def trained(request, tmp_path_factory) -> PruningRun:
+    """A pruning run for all tests; they get a copy of its folder, see `run`."""
+    folder = tmp_path_factory.mktemp(f"trained-{request.param}")
+    tiny_net(request.param).save_pretrained(folder / "pretrained")
+    processor = ViTImageProcessor(size={"height": 16, "width": 16})
+    processor.save_pretrained(folder / "pretrained")
+    return train(folder / "run", folder / "pretrained")
+
+
 @pytest.fixture
-def run(tmp_path, pretrained):
-    """A pruning run with its model and data."""
-    model, data = train(tmp_path, pretrained)
-    return RunFolder(tmp_path), model, data
+def run(trained, tmp_path) -> PruningRun:
+    """A pruning run."""
+    shutil.copytree(trained.folder.path, tmp_path / "run")
+    return replace(trained, folder=RunFolder(tmp_path / "run"))
 
 
 @pytest.fixture
 def exported_run(run):
     """The same run, and the report of its exported last checkpoint."""
-    folder, model, data = run
-    return folder, model, data, export(folder.path, model, data)
+    return run, export(run)
 
 
 @pytest.fixture(params=["vit", "deit"])
-def exported(request, tmp_path):
+def exported(request, tmp_path) -> Exported:
     """An uneven model: two heads and 48 neurons in the first block, one and 32 in the second."""
     net = tiny_net(request.param)
     first, second = find_blocks(net)

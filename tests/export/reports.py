@@ -2,16 +2,10 @@
 
 from dataclasses import replace
 
-from vitprune.runs.report import (
-    Environment,
-    ModelReport,
-    ModelWidths,
-    RunReport,
-    ShrinkReport,
-    SparsityReport,
-    Verification,
-)
+from vitprune.runs.format_report import Verification
+from vitprune.runs.report import Environment, ModelReport, RunReport, SparsityReport
 from vitprune.runs.rounds import RoundReport
+from vitprune.runs.shrink_report import ModelWidths, ShrinkReport
 
 ROUND = RoundReport(
     round=1,

@@ -6,15 +6,17 @@ from dataclasses import replace
 from PIL import Image
 
 from tests.export.reports import WIDTHS, run_report
-from tests.export.runs import export
+from tests.export.runs import export, read
 from vitprune.export.card import model_card
-from vitprune.runs.report import FormatReport, ShrinkReport, SparsityReport
+from vitprune.runs.format_report import FormatReport
+from vitprune.runs.report import SparsityReport
+from vitprune.runs.shrink_report import ShrinkReport
 
 CHOSEN = "highest validation accuracy at the final sparsity"
 
 
 def test_card_and_figures_of_an_export(exported_run):
-    folder = exported_run[0].export
+    folder = exported_run[0].folder.export
     files = [path for path in folder.path.iterdir() if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1  # the weights are readable as well
     card = folder.card.read_text()
@@ -29,11 +31,12 @@ def test_card_and_figures_of_an_export(exported_run):
 
 
 def test_the_best_checkpoint_is_told_from_the_last(exported_run):
-    run, model, data, report = exported_run
+    run, report = exported_run
+    card = run.folder.export.card
     assert not report.is_best
-    assert CHOSEN not in run.export.card.read_text()
-    assert export(run.path, model, data, "best").is_best
-    assert CHOSEN in run.export.card.read_text()
+    assert CHOSEN not in card.read_text()
+    assert export(run, read(run.folder.best)).is_best
+    assert CHOSEN in card.read_text()
 
 
 def test_a_biased_accuracy_is_called_so():
@@ -94,6 +97,7 @@ def test_how_to_use_each_format():
 
 
 def test_the_report_is_read_back_as_it_was(exported_run):
-    run, _, _, report = exported_run
-    assert type(report).read(run.export.report) == report
-    assert json.loads(run.export.report.read_text())["verification"]["images"] == 32
+    run, report = exported_run
+    file = run.folder.export.report
+    assert type(report).read(file) == report
+    assert json.loads(file.read_text())["verification"]["images"] == 32

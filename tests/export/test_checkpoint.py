@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification, ViTImageProcessor
 
 import vitprune
-from tests.conftest import TINY, quiet_trainer, tiny_net
-from tests.export.runs import export, read, train
-from vitprune.data import ImageData
+from tests.conftest import TINY, tiny_net
+from tests.export.runs import digits, export, read, train
 from vitprune.errors import UsageError
 from vitprune.export.checkpoint import export_checkpoint
 from vitprune.export.costs import count_parameters
@@ -32,7 +31,6 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
-    IterativePruning,
     LayerSelection,
     Magnitude,
     Neuron,
@@ -42,45 +40,36 @@ from vitprune.pruning import (
     masks,
 )
 from vitprune.runs.checkpoint import TrainingCheckpoint
-from vitprune.runs.report import ModelWidths, Verification
-from vitprune.runs.run_folder import RunFolder
-from vitprune.training.checkpoints import RunCheckpoints
+from vitprune.runs.format_report import Verification
+from vitprune.runs.shrink_report import ModelWidths
 
 PLAIN_PROCESS = Path(__file__).with_name("plain_process.py")
 
 
-def test_a_process_without_this_package_gets_the_same_logits(exported_run, tmp_path, pretrained):
-    run, _, data, _ = exported_run
-    structured = RunFolder(tmp_path / "structured")
+def test_a_process_without_this_package_gets_the_same_logits(exported_run, tmp_path):
+    run, _ = exported_run
     uneven = {"allocation": Global(), "granularity": Combined([Head(), Neuron()])}
-    model, _ = train(structured.path, pretrained, OneShot(0.4), 1, **uneven)
-    report = export(structured.path, model, data, formats=["pt2"])
+    structured = train(tmp_path / "structured", run.pretrained, OneShot(0.4), 1, **uneven)
+    report = export(structured, formats=["pt2"])
     assert report.shrunk.dropped_parameters > 0
     assert report.pruned.parameters < report.base.parameters
     image = tmp_path / "images" / "image.png"
     image.parent.mkdir()
     Image.effect_noise((30, 20), 80).save(image)  # a grey one
+    folders = [run.folder.export.path, structured.folder.export.path]
     result = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "error",
-            PLAIN_PROCESS,
-            image,
-            run.export.path,
-            structured.export.path,
-        ],
+        [sys.executable, "-W", "error", PLAIN_PROCESS, image, *folders],
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    data.predict_images = str(image.parent)
+    data = digits(run.pretrained, predict_images=str(image.parent))
     batch = data.prepare(next(iter(data.predict_dataloader())), torch.device("cpu"))
+
+    def masked_logits(run):
+        return logits(load_masked(run.last, run.model.net.config), batch["pixel_values"])
+
     same, close = json.loads(result.stdout)
-
-    def masked_logits(folder):
-        return logits(load_masked(read(folder.last), model.net.config), batch["pixel_values"])
-
     assert same == masked_logits(run).tolist()
     torch.testing.assert_close(torch.tensor(close), masked_logits(structured), rtol=0, atol=1e-5)
 
@@ -103,24 +92,25 @@ def test_an_image_tower_of_a_model_of_image_and_text_is_trained_and_exported(tmp
     }
     net.save_pretrained(tmp_path / "net")
     ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "net")
-    model, data = train(tmp_path, tmp_path / "net", distillation=Distillation())
-    report = export(tmp_path, model, data)
+    run = train(tmp_path / "run", tmp_path / "net", distillation=Distillation())
+    report = export(run)
     assert report.verification.largest_logit_difference == 0
     assert report.sparsity.prunable == pytest.approx(0.8, abs=1e-4)
-    loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
+    loaded = AutoModelForImageClassification.from_pretrained(run.folder.export.path)
     assert image_shape(loaded.config) == (3, 16, 16)
 
 
 def test_the_report_counts_what_is_in_the_file(exported_run):
-    run, _, _, report = exported_run
-    tensors = load_file(run.export.weights)
+    run, report = exported_run
+    export = run.folder.export
+    tensors = load_file(export.weights)
     zeros = sum(int((t == 0).sum()) for t in tensors.values())
     parameters = sum(t.numel() for t in tensors.values())
     assert report.verification == Verification(0.0, zeros_in_file=zeros, images=32)
     assert report.sparsity.total == zeros / parameters
     assert report.pruned.nonzero_parameters == parameters - zeros
-    assert report.pruned.bytes == run.export.weights.stat().st_size
-    loaded = AutoModelForImageClassification.from_pretrained(run.export.path)
+    assert report.pruned.bytes == export.weights.stat().st_size
+    loaded = AutoModelForImageClassification.from_pretrained(export.path)
     prunable = {name: loaded.get_submodule(name).weight for name in report.sparsity.layers}
     assert len(prunable) == 12
     for name, weight in prunable.items():
@@ -130,8 +120,8 @@ def test_the_report_counts_what_is_in_the_file(exported_run):
 
 
 def test_the_report_has_the_rounds_and_both_accuracies(exported_run):
-    run, _, _, report = exported_run
-    rounds = read(run.last).pruning["rounds"]
+    run, report = exported_run
+    rounds = run.last.pruning["rounds"]
     assert [r.accuracy_finetuned for r in report.rounds] == [r["finetuned"] for r in rounds]
     assert report.pruned.accuracy == pytest.approx(rounds[-1]["finetuned"])
     assert report.base.accuracy is not None
@@ -142,41 +132,40 @@ def test_the_report_has_the_rounds_and_both_accuracies(exported_run):
 
 
 def test_a_checkpoint_of_another_model_is_refused(run):
-    folder, _, data = run
+    target = run.folder.export.path
     for changes in ({"classes": 7}, {"num_hidden_layers": 1}, {"intermediate_size": 32}):
         config = tiny_net(**changes).config
         with pytest.raises(UsageError, match="another model"):
-            export_checkpoint(read(folder.last), config, data, folder.export.path)
-    assert not folder.export.path.exists()
+            export_checkpoint(run.last, config, run.data, target)
+    assert not target.exists()
 
 
-def test_a_checkpoint_that_was_never_pruned_is_complete(run, tmp_path, pretrained):
-    _, _, data = run
-    model = ViTClassifier(str(pretrained))
-    never_pruned = TrainingCheckpoint(tmp_path / "a.ckpt", {"state_dict": model.state_dict()})
-    report = export_checkpoint(never_pruned, model.net.config, data, tmp_path / "dense")
+def test_a_checkpoint_that_was_never_pruned_is_complete(run, tmp_path):
+    state = ViTClassifier(str(run.pretrained)).state_dict()
+    never_pruned = TrainingCheckpoint(tmp_path / "a.ckpt", {"state_dict": state})
+    report = export(run, never_pruned, tmp_path / "dense")
     assert report.finished
     assert report.base.accuracy is None
     assert report.rounds == []
 
 
 def test_before_the_final_sparsity_the_export_says_so(run):
-    folder, model, data = run
-    assert export(folder.path, model, data).finished
-    checkpoint = read(folder.last)
+    assert export(run).finished
+    checkpoint = run.last
     checkpoint.pruning["finished"] = False  # as in the checkpoint of an earlier epoch
-    report = export_checkpoint(checkpoint, model.net.config, data, folder.export.path)
-    assert not report.finished
-    assert "had not reached its final sparsity" in folder.export.card.read_text()
+    assert not export(run, checkpoint).finished
+    assert "had not reached its final sparsity" in run.folder.export.card.read_text()
 
 
 def test_exports_of_different_types_do_not_influence_each_other(run):
-    folder, model, data = run
-    halved = export(folder.path, model, data, dtype="bfloat16")
-    assert load_file(folder.export.weights)["classifier.weight"].dtype == torch.bfloat16
+    def stored_type():
+        return load_file(run.folder.export.weights)["classifier.weight"].dtype
+
+    halved = export(run, dtype="bfloat16")
+    assert stored_type() == torch.bfloat16
     assert 0 < halved.verification.largest_logit_difference < 0.1
-    whole = export(folder.path, model, data)
-    assert load_file(folder.export.weights)["classifier.weight"].dtype == torch.float32
+    whole = export(run)
+    assert stored_type() == torch.float32
     assert whole.verification.largest_logit_difference == 0
     assert halved.base == whole.base
 
@@ -199,8 +188,9 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     granularity, widths = STRUCTURED[case]
     allocation = Uniform() if widths else Global()
     pruning = {"granularity": granularity, "allocation": allocation}
-    model, data = train(tmp_path, pretrained, OneShot(0.5), 1, **pruning)
-    report = export(tmp_path, model, data, shrink="required" if widths else "auto")
+    run = train(tmp_path / "run", pretrained, OneShot(0.5), 1, **pruning)
+    report = export(run, shrink="required" if widths else "auto")
+    folder = run.folder.export.path
     shrunk = report.shrunk
     assert shrunk.before == ModelWidths(blocks=2, heads=2, head_dim=16, neurons=64)
     assert shrunk.largest_logit_difference_float64 < 1e-10
@@ -210,13 +200,13 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
         assert report.sparsity.prunable == 0.5
         assert not any(shrunk.stayed.values())
     assert shrunk.dropped_parameters + shrunk.dropped_by_load_pruned > 0
-    loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
-    smallest = vitprune.load_pruned(tmp_path / "export")
+    loaded = AutoModelForImageClassification.from_pretrained(folder)
+    smallest = vitprune.load_pruned(folder)
     assert count_parameters(loaded) == report.pruned.parameters
     assert count_parameters(loaded) == report.base.parameters - shrunk.dropped_parameters
     assert count_parameters(smallest) == count_parameters(loaded) - shrunk.dropped_by_load_pruned
     assert report.pruned.flops < report.base.flops or not widths
-    images = next(iter(data.whole_validation()))["pixel_values"].float()
+    images = next(iter(run.data.whole_validation()))["pixel_values"].float()
     torch.testing.assert_close(logits(smallest, images), logits(loaded, images), rtol=0, atol=1e-5)
 
 
@@ -229,38 +219,30 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     ],
 )
 def test_other_masks_export_as_well(tmp_path, pretrained, options):
-    model, data = train(tmp_path, pretrained, OneShot(0.6), **options)
-    report = export(tmp_path, model, data, "best")
+    run = train(tmp_path / "run", pretrained, OneShot(0.6), **options)
+    report = export(run, read(run.folder.best))
     assert report.sparsity.prunable == pytest.approx(0.6, abs=0.02)
 
 
 def test_mixing_images_ends_with_training(tmp_path, pretrained):
-    torch.manual_seed(0)
-    model = ViTClassifier(str(pretrained), labels=[str(d) for d in range(10)])
-    options = {"max_images": {"train": 64, "validation": 50}, "num_workers": 0, "batch_size": 10}
-    data = ImageData("digits", str(pretrained), mixup=0.8, **options)
-    pruning = IterativePruning(OneShot(0.5))
-    callbacks = [pruning, RunCheckpoints()]
-    trainer = quiet_trainer(tmp_path, callbacks=callbacks, enable_checkpointing=True, max_epochs=1)
-    trainer.fit(model, data)
-    finetuned = read(RunFolder(tmp_path).last).pruning["rounds"][-1]["finetuned"]
-    assert export(tmp_path, model, data).pruned.accuracy == pytest.approx(finetuned)
+    run = train(tmp_path / "run", pretrained, OneShot(0.5), 1, digits(pretrained, mixup=0.8))
+    finetuned = run.last.pruning["rounds"][-1]["finetuned"]
+    assert export(run).pruned.accuracy == pytest.approx(finetuned)
 
 
 def test_a_folder_of_something_else_is_left_alone(run):
-    folder, model, data = run
-    folder.export.path.mkdir()
-    (folder.export.path / "thesis.tex").write_text("years of work")
+    target = run.folder.export.path
+    target.mkdir()
+    (target / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match="not an export"):
-        export(folder.path, model, data)
-    (folder.export.path / "thesis.tex").unlink()
-    export(folder.path, model, data)
-    assert export(folder.path, model, data).finished  # an export may be replaced
-    assert not list(folder.path.glob(".export*"))
+        export(run)
+    (target / "thesis.tex").unlink()
+    export(run)
+    assert export(run).finished  # an export may be replaced
+    assert not list(run.folder.path.glob(".export*"))
 
 
 def test_a_failed_verification_exports_nothing(run, monkeypatch):
-    folder, model, data = run
     remove = masks.remove
 
     def damaging_remove(net):
@@ -269,5 +251,5 @@ def test_a_failed_verification_exports_nothing(run, monkeypatch):
 
     monkeypatch.setattr(masks, "remove", damaging_remove)
     with pytest.raises(RuntimeError, match="differs from the masked one"):
-        export(folder.path, model, data)
-    assert not folder.export.path.exists()
+        export(run)
+    assert not run.folder.export.path.exists()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.export.reports import WIDTHS
 from vitprune.export.removed import describe_removed
-from vitprune.runs.report import ShrinkReport
+from vitprune.runs.shrink_report import ShrinkReport
 
 SHRUNK = {
     "off": (

@@ -19,7 +19,7 @@ from vitprune.export.costs import count_parameters
 from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import describe, shrink_and_verify
 from vitprune.model.anatomy.blocks import find_blocks
-from vitprune.runs.report import ModelWidths
+from vitprune.runs.shrink_report import ModelWidths
 
 
 def test_what_is_removed_and_what_stays_are_counted():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.export.reports import run_report
 from vitprune.export.summary import summarize
-from vitprune.runs.report import FormatReport, Verification
+from vitprune.runs.format_report import FormatReport, Verification
 
 
 def test_main_numbers():

@@ -9,7 +9,8 @@ import pytest
 from tests.files import assert_not_blank, rows_of
 from vitprune.cli.main import main
 from vitprune.reports.results import read_folder
-from vitprune.runs.report import BenchmarkReport, Conditions, RunReport, Speed
+from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
+from vitprune.runs.report import RunReport
 
 
 class TestCompare:

@@ -5,19 +5,11 @@ import json
 import pytest
 
 from vitprune.errors import UsageError
-from vitprune.runs.report import (
-    BenchmarkReport,
-    Conditions,
-    Environment,
-    FormatReport,
-    ModelReport,
-    RunReport,
-    ShrinkReport,
-    SparsityReport,
-    Speed,
-    Verification,
-)
+from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
+from vitprune.runs.format_report import FormatReport
+from vitprune.runs.report import Environment, ModelReport, RunReport, SparsityReport, Verification
 from vitprune.runs.rounds import MOST_ROUNDS, RoundReport, round_rows
+from vitprune.runs.shrink_report import ShrinkReport
 
 SPEED = Speed("dense", 1.0, 0.1, 100.0, 1.0, 1.0, 1.0, 200, 10, 40)
 REPORT = RunReport(

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from vitprune.evaluation.tables import print_table
 from vitprune.figures.speedups import plot_speedups
-from vitprune.runs.report import BenchmarkReport, Conditions, RunReport, Speed
+from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
+from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
 
 CSV = "benchmark.csv"

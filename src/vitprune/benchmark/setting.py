@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from vitprune.export import semi_structured
-from vitprune.runs.report import Conditions
+from vitprune.runs.benchmark_report import Conditions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.benchmark.candidates import Candidate
-from vitprune.runs.report import Speed
+from vitprune.runs.benchmark_report import Speed
 
 WARM_UP = 2  # rounds
 

@@ -16,7 +16,6 @@ from vitprune.export.masked import load_masked
 from vitprune.export.report import (
     describe_dense,
     describe_environment,
-    describe_rounds,
     describe_sparsity,
 )
 from vitprune.export.stored import masked_sparsity, measure_stored
@@ -68,6 +67,7 @@ def export_checkpoint(
 
     """
     target = check_target(folder)
+    record = checkpoint.record
     net = load_masked(checkpoint, config)
     sparsity = masked_sparsity(net)
     base_flops = count_flops(net, data.image_shape)
@@ -78,17 +78,16 @@ def export_checkpoint(
         data.image_processor.save_pretrained(scratch.path)
         formats = {name: FORMATS[name](written.exported) for name in choices.formats}
 
-        pruning = checkpoint.pruning
         costs = measure_stored(written.loaded, scratch, data.image_shape)
         found = _evaluate(written.loaded, data, validation_batches, device)
         pruned = replace(costs, accuracy=found.accuracy, loss=found.loss, images=found.images)
         report = RunReport(
-            finished=pruning is None or pruning["finished"],
+            finished=record.finished,
             is_best=checkpoint.is_best,
             sparsity=describe_sparsity(sparsity),
-            base=describe_dense(pruning, sparsity.parameters, base_flops, written.base_bytes),
+            base=describe_dense(record, sparsity.parameters, base_flops, written.base_bytes),
             pruned=pruned,
-            rounds=describe_rounds(pruning),
+            rounds=record.rounds,
             shrunk=written.shrunk,
             formats=formats,
             verification=written.verification,

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vitprune.export.exported import Exported
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 SHAPES = "shapes"
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from vitprune.errors import UsageError
 from vitprune.export import compressed, onnx, pt2, semi_structured
 from vitprune.export.exported import Exported
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 STOCK = "hf"  # always written
 FORMATS: dict[str, Callable[[Exported], FormatReport]] = {

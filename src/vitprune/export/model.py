@@ -15,6 +15,7 @@ from vitprune.export.stored import masked_sparsity, measure_stored
 from vitprune.export.write import write_weights
 from vitprune.model.anatomy.config import image_shape
 from vitprune.runs.commands import command_to_repeat
+from vitprune.runs.pruning_record import UNPRUNED
 from vitprune.runs.report import RunReport
 
 IMAGES = 8  # random ones to verify on
@@ -68,7 +69,7 @@ def export(
             finished=True,
             is_best=False,
             sparsity=describe_sparsity(sparsity),
-            base=describe_dense(None, sparsity.parameters, base_flops, written.base_bytes),
+            base=describe_dense(UNPRUNED, sparsity.parameters, base_flops, written.base_bytes),
             pruned=measure_stored(written.loaded, scratch, shape[1:]),
             rounds=[],
             shrunk=written.shrunk,

@@ -12,7 +12,7 @@ from vitprune.export.attention import eager_attention
 from vitprune.export.exported import Exported
 from vitprune.export.verify import compare
 from vitprune.model.logits import Logits
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 INPUT = "pixel_values"
 OUTPUT = "logits"

@@ -10,7 +10,7 @@ from torch import Tensor
 from vitprune.export.exported import Exported
 from vitprune.export.verify import compare
 from vitprune.model.logits import Logits
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 
 def write(exported: Exported) -> FormatReport:

@@ -1,7 +1,7 @@
 """What shrinking removed and which zeros stay, in words, for the model card."""
 
 from vitprune.export.shrinkage import REASONS
-from vitprune.runs.report import ShrinkReport
+from vitprune.runs.shrink_report import ShrinkReport
 
 
 def describe_removed(shrunk: ShrinkReport) -> str:

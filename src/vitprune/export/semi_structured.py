@@ -12,7 +12,7 @@ from vitprune.export.exported import Exported
 from vitprune.export.load import load_stock
 from vitprune.export.verify import compare, logits
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.runs.report import FormatReport
+from vitprune.runs.format_report import FormatReport
 
 GROUP = 4
 KEPT = 2

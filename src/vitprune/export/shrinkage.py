@@ -12,7 +12,7 @@ from vitprune.export.shrink import shrink
 from vitprune.export.verify import largest_difference, logits
 from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.model.anatomy.widths import read_widths
-from vitprune.runs.report import BlockWidths, ModelWidths, ShrinkReport
+from vitprune.runs.shrink_report import BlockWidths, ModelWidths, ShrinkReport
 
 PROOF_IMAGES = 4  # float64 is slow
 TOLERANCE = 1e-10  # of logits in float64

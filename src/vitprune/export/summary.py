@@ -1,6 +1,7 @@
 """The summary of an export on the terminal."""
 
-from vitprune.runs.report import FormatReport, RunReport
+from vitprune.runs.format_report import FormatReport
+from vitprune.runs.report import RunReport
 
 
 def summarize(report: RunReport) -> str:

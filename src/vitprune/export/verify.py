@@ -7,7 +7,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
-from vitprune.runs.report import FormatReport, Verification
+from vitprune.runs.format_report import FormatReport, Verification
 from vitprune.runs.run_folder import ExportFolder
 
 TOLERANCE = 1e-5  # of logits in float32

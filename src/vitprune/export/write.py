@@ -12,8 +12,9 @@ from vitprune.export.shrink import shrink
 from vitprune.export.shrinkage import shrink_and_verify
 from vitprune.export.verify import TOLERANCE, Reference, logits, save_and_verify
 from vitprune.pruning import masks
-from vitprune.runs.report import ShrinkReport, Verification
+from vitprune.runs.format_report import Verification
 from vitprune.runs.run_folder import ExportFolder
+from vitprune.runs.shrink_report import ShrinkReport
 
 
 @dataclass(frozen=True)

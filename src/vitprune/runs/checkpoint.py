@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.runs.pruning_record import PruningRecord
 from vitprune.runs.run_folder import RunFolder
 
 VALID = (
@@ -100,6 +101,11 @@ class TrainingCheckpoint:
     def pruning(self) -> Mapping[str, Any] | None:
         """State of the pruning callback; None if nothing was pruned."""
         return self.content.get("callbacks", {}).get(PRUNING)
+
+    @property
+    def record(self) -> PruningRecord:
+        """Rounds and dense metrics of the run."""
+        return PruningRecord.of(self.pruning)
 
     @property
     def run_checkpoints(self) -> Mapping[str, Any] | None:

@@ -1,0 +1,48 @@
+"""How exported files compare with the masked model, as stored in `report.json`."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FormatReport:
+    """One further format of an export.
+
+    Attributes:
+        bytes: Size of the file; None if the format writes no file.
+        lossless: Whether the file restores the weights bit for bit.
+        largest_logit_difference: From the masked model; None if it was not compared.
+        top1_agreement: Share of images with the same class, in [0, 1].
+        images: Number of images compared.
+        layers: Names of the converted layers.
+        dense_layers: By name of a layer that was not converted, the reason.
+        converted: Whether the model was converted on this machine.
+        note: What was not tried, and why.
+
+    """
+
+    bytes: int | None = None
+    lossless: bool | None = None
+    largest_logit_difference: float | None = None
+    top1_agreement: float | None = None
+    images: int | None = None
+    layers: list[str] = field(default_factory=list)
+    dense_layers: dict[str, str] = field(default_factory=dict)
+    converted: bool | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How the exported model compares with the masked one.
+
+    Attributes:
+        largest_logit_difference: Between the masked model and the folder loaded by plain
+            `transformers`; 0 if only the masks were removed.
+        zeros_in_file: Number of exact zeros among the stored parameters.
+        images: Number of validation images compared.
+
+    """
+
+    largest_logit_difference: float
+    zeros_in_file: int
+    images: int

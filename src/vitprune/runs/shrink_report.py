@@ -1,0 +1,68 @@
+"""What shrinking removed from a model, as stored in `report.json`."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class BlockWidths:
+    """Inner widths of one transformer block.
+
+    Attributes:
+        heads: Number of attention heads.
+        head_dim: Dimensions of a head.
+        neurons: Number of neurons of the MLP.
+
+    """
+
+    heads: int
+    head_dim: int
+    neurons: int
+
+
+@dataclass(frozen=True)
+class ModelWidths:
+    """Number of blocks of a model and the inner widths that all of them have.
+
+    Attributes:
+        blocks: Number of blocks.
+        heads: Number of attention heads of a block.
+        head_dim: Dimensions of a head.
+        neurons: Number of neurons of an MLP.
+
+    """
+
+    blocks: int
+    heads: int
+    head_dim: int
+    neurons: int
+
+
+@dataclass(frozen=True)
+class ShrinkReport:
+    """What was physically removed from the tensors, and which zeros stayed.
+
+    Attributes:
+        dropped_parameters: Number of parameters removed from the stored model.
+        reason: Why nothing was removed; None if shrinking ran.
+        before: Number of blocks and their widths before shrinking; None if shrinking did not run.
+        after: The same after shrinking.
+        blocks: Widths of every block in the smallest model.
+        dropped_by_load_pruned: Further parameters that `load_pruned` removes.
+        stayed: Number of zeros that stayed, by reason.
+        largest_logit_difference_float64: Between the masked and the shrunk model.
+
+    """
+
+    dropped_parameters: int
+    reason: str | None = None
+    before: ModelWidths | None = None
+    after: ModelWidths | None = None
+    blocks: list[BlockWidths] = field(default_factory=list)
+    dropped_by_load_pruned: int = 0
+    stayed: dict[str, int] = field(default_factory=dict)
+    largest_logit_difference_float64: float | None = None
+
+    @property
+    def ran(self) -> bool:
+        """Whether shrinking was possible and asked for."""
+        return self.reason is None
