@@ -1,14 +1,33 @@
-"""Iterative prune-and-finetune training for Vision Transformers."""
+"""Iterative prune-and-finetune training for Vision Transformers.
 
-from typing import Any
+`prune` prunes a model one-shot, `IterativePruning` prunes during training as a Lightning callback,
+`export` writes a pruned model to a folder that plain `transformers` loads, and `load_pruned` reads
+the smallest model from such a folder. Names are imported when they are first used.
+"""
 
-__all__ = ["load_pruned"]
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitprune.export.load import load_pruned
+    from vitprune.export.model import export
+    from vitprune.pruning.prune import prune
+    from vitprune.training.pruning.callback import IterativePruning
+
+__version__ = version("vitprune")
+__all__ = ["IterativePruning", "__version__", "export", "load_pruned", "prune"]
+
+MODULES = {
+    "IterativePruning": "vitprune.training.pruning.callback",
+    "export": "vitprune.export.model",
+    "load_pruned": "vitprune.export.load",
+    "prune": "vitprune.pruning.prune",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what the package offers at its top when it is asked for: it brings half of Hugging Face along."""
-    if name == "load_pruned":
-        from vitprune.export.load import load_pruned
-
-        return load_pruned
+    """Import a name of the public API."""
+    if name in MODULES:
+        return getattr(import_module(MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
