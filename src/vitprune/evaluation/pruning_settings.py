@@ -13,14 +13,14 @@ class ScanPruning:
 
     Attributes:
         method: Criterion, granularity and allocation.
-        selection: Layers to prune.
+        layers: Layers to prune.
         calibration_images: Number of training images for calibration statistics.
         seed: Seed of random scores and of the calibration images.
 
     """
 
     method: Method
-    selection: LayerSelection
+    layers: LayerSelection
     calibration_images: int
     seed: int
 

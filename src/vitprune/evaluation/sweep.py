@@ -52,7 +52,7 @@ def run(
     pruning = pruning_of(trainer)
     used = list(range(pruning.seed, pruning.seed + seeds))
     layers = {
-        name: pruning.selection.select(model, method.granularity.roles)
+        name: pruning.layers.select(model, method.granularity.roles)
         for name, method in chosen.items()
     }
     for name, method in chosen.items():
