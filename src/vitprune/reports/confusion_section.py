@@ -2,11 +2,10 @@
 
 from transformers import PreTrainedModel
 
-from vitprune.data import ImageData
-from vitprune.data.saved_settings import from_settings
 from vitprune.errors import UsageError
 from vitprune.reports.confusion import Comparison, compare_predictions
 from vitprune.reports.page import Page
+from vitprune.reports.run_data import image_data
 from vitprune.reports.sections import NO_DENSE
 from vitprune.runs.run_config import RunConfig
 
@@ -41,7 +40,7 @@ def confusions(
         )
         return
     try:
-        found = compare_predictions(dense, net, _image_data(config), images)
+        found = compare_predictions(dense, net, image_data(config), images)
     except UsageError as error:
         page.paragraph(f"Not available: the data cannot be read here ({error})")
         return
@@ -51,12 +50,6 @@ def confusions(
     )
     _add_changes(page, found)
     _add_confusions(page, found)
-
-
-def _image_data(config: RunConfig) -> ImageData:
-    """Return the data of a run."""
-    processor = config.data.processor or config.model.pretrained
-    return from_settings({**config.data.model_dump(), "processor": processor})
 
 
 def _add_changes(page: Page, found: Comparison) -> None:
