@@ -61,3 +61,20 @@ def test_imagenette():
     assert len(data.class_names) == 10
     batch = data.prepare(next(iter(data.val_dataloader())), torch.device("cpu"))
     assert batch["pixel_values"].shape == (8, 3, 224, 224)
+
+
+def test_the_data_of_a_saved_configuration():
+    section = {
+        "source": "digits",
+        "processor": "digits",
+        "augmentation": {"crop_scale": None, "mixup": 0.5},
+        "columns": {"class_names": list("abcdefghij")},
+        "streaming": None,
+    }
+    data = ImageData.from_config(section)
+    assert data.augmentation == Augmentation(crop_scale=None, mixup=0.5)
+    assert data.class_names == list("abcdefghij")
+    assert ImageData.from_config({"streaming": {"shuffle_buffer": 7}}).streaming == Streaming(7)
+    for wrong in ({"crop_scale": None}, {"split": {"fraction": 0.1}}, {"split": 3}):
+        with pytest.raises(UsageError, match="the section data of the configuration is not valid"):
+            ImageData.from_config({**section, **wrong})

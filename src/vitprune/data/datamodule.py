@@ -40,6 +40,13 @@ NEEDED_SPLITS = {
     "test": ("test",),
     "predict": (),
 }
+GROUPS = {
+    "augmentation": Augmentation,
+    "columns": Columns,
+    "normalization": Normalization,
+    "split": Split,
+    "streaming": Streaming,
+}
 
 
 class ImageData(LightningDataModule):
@@ -115,6 +122,28 @@ class ImageData(LightningDataModule):
         self.predict_images = predict_images
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
         self.position = DataPosition(batch_size)
+
+    @classmethod
+    def from_config(cls, section: dict[str, Any]) -> "ImageData":
+        """Return the data module of a saved configuration.
+
+        Args:
+            section: The section `data` of a run's config.yaml.
+
+        Raises:
+            UsageError: If a key is not known, as in the configuration of an older version.
+
+        """
+        settings = dict(section)
+        try:
+            for name, group in GROUPS.items():
+                if settings.get(name) is not None:
+                    settings[name] = group(**settings[name])
+            return cls(**settings)
+        except TypeError as error:
+            raise UsageError(
+                f"the section data of the configuration is not valid: {error}"
+            ) from error
 
     # ---- what there is
 

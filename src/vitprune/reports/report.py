@@ -222,7 +222,7 @@ def _confusion(
         "processor": config["data"]["processor"] or config["model"]["pretrained"],
     }
     try:
-        found = predict(dense, net, ImageData(**data), images)
+        found = predict(dense, net, ImageData.from_config(data), images)
     except UsageError as error:
         page.paragraph(f"Not known: the data cannot be read here ({error})")
         return
