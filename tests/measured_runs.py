@@ -17,7 +17,7 @@ def make_runs(root: Path) -> Path:
     logs = root / "lightning_logs"
     main(["fit", "--config=oneshot.yaml", *small, "--trainer.max_epochs=2"])
 
-    levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every_n_epochs: 1}}"
+    levels = "{class_path: Levels, init_args: {levels: [0.4, 0.7], every: 1}}"
     iterative = ["--trainer.max_epochs=3", f"--pruning.schedule={levels}"]
     main(["fit", "--config=iterative.yaml", *small, *iterative])
 

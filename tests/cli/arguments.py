@@ -9,8 +9,8 @@ SMALL = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu", "--
 DIGITS = ["--data.max_images", "{train: 256, validation: 64}", "--data.batch_size=32"]
 SHORT = [
     "--trainer.max_epochs=3",
-    "--pruning.schedule.init_args.end_epoch=1",
-    "--pruning.schedule.init_args.every_n_epochs=1",
+    "--pruning.schedule.init_args.end=1",
+    "--pruning.schedule.init_args.every=1",
 ]
 ITERATIVE = ["fit", "--config", "iterative.yaml"]
 

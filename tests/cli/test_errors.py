@@ -177,3 +177,9 @@ def test_mistakes_that_are_not_the_parsers(arguments, message, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith(f"vitprune: error: {message}")
+
+
+def test_classes_that_are_imported_on_first_use_are_known(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config=iterative.yaml", "--pruning.schedule=AccuracyGuardd"])
+    assert "Did you mean AccuracyGuarded?" in capsys.readouterr().err

@@ -69,7 +69,7 @@ def test_the_csv_has_the_same_scalars(finished_run):
 
 def test_the_configuration_repeats_the_run(finished_run):
     settings = yaml.safe_load((finished_run / "config.yaml").read_text())
-    assert settings["pruning"]["schedule"]["init_args"]["end_epoch"] == 1
+    assert settings["pruning"]["schedule"]["init_args"]["end"] == 1
     assert settings["data"]["max_images"] == {"train": 256, "validation": 64}
     assert settings["seed_everything"] == 42
 

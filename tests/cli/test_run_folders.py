@@ -58,8 +58,8 @@ def test_a_refused_run_leaves_that_of_another_alone(tmp_path, monkeypatch, refus
         "--trainer.max_epochs=-1",
         "--pruning.layers.exclude=[.*]",
         "--pruning.monitor=val/acc",
-        "'--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end_step: 9999, "
-        "every_n_steps: 1}}'",
+        "'--pruning.schedule={class_path: Linear, init_args: {final_sparsity: 0.5, end: 9999, "
+        "unit: step}}'",
         "--checkpoint.monitor=val/acc",
         "--model.distillation.teacher=./none",
         "--model.distillation.teacher=./none --trainer.fast_dev_run=true",

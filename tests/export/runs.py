@@ -58,7 +58,7 @@ def train(
         str(pretrained), labels=LABELS, learning_rate=1e-3, distillation=distillation
     )
     run = PruningRun(RunFolder(folder), pretrained, model, data or digits(pretrained))
-    pruning = IterativePruning(schedule or Cubic(0.8, end_epoch=1), **pruning)
+    pruning = IterativePruning(schedule or Cubic(0.8, end=1), **pruning)
     trainer = quiet_trainer(
         folder,
         callbacks=[pruning, RunCheckpoints()],

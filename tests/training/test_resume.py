@@ -296,7 +296,7 @@ def test_images_are_counted_once_also_over_an_interruption(tmp_path):
 def test_batches_of_another_size_in_the_middle_of_an_epoch_are_refused(tmp_path):
     assert run(tmp_path, 3, every_n_steps=1) is None
     with pytest.raises(
-        UsageError, match="in the middle of an epoch of batches of 16 images.*and here they have 8"
+        UsageError, match="within an epoch of batches of 16 images.*but this run has 8"
     ):
         run(tmp_path, ckpt=str(tmp_path / "checkpoints" / "last.ckpt"), batch_size=8)
 

@@ -6,6 +6,11 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from vitprune import pruning
+
+# a class is known by its short name once it is imported, and some are imported on first use
+CLASSES = [getattr(pruning, name) for name in pruning.__all__]
+
 
 class Parser(LightningArgumentParser):
     """Lightning's parser, but it raises its errors and accepts no abbreviated options."""

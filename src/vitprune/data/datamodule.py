@@ -68,7 +68,8 @@ class ImageData(LightningDataModule):
         normalization: Mean and std per channel; by default the processor's.
         split: Division of train if the source has no validation split.
         streaming: Read sharded parquet files or webdataset tars while training, without a download
-            of the whole; null reads everything first, `{}` streams with the defaults.
+            of the whole; null reads everything first, `{}` streams with the defaults. Its key
+            `shuffle_buffer` is the number of images that a worker shuffles among themselves (1000).
 
     Raises:
         UsageError: If a value is out of its range.
