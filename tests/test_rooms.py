@@ -9,7 +9,7 @@ import vitprune
 
 SOURCE = Path(vitprune.__file__).parent
 ORDER = ["errors", "seeding", "assets", "runs", "data", "model", "pruning", "training", "figures"]
-ORDER += ["evaluation", "export", "benchmark", "reports", "cli", "__main__"]
+ORDER += ["evaluation", "exports", "benchmark", "reports", "cli", "__main__"]
 
 
 def _imports(path: Path) -> set[str]:

@@ -25,11 +25,11 @@ from vitprune.benchmark.candidates import Candidate, candidate
 from vitprune.benchmark.results import print_speeds
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
-from vitprune.export import onnx, semi_structured
-from vitprune.export.choices import DTYPES
-from vitprune.export.exported import Exported
-from vitprune.export.shrink import shrink
-from vitprune.export.verify import logits
+from vitprune.exports import onnx, semi_structured
+from vitprune.exports.choices import DTYPES
+from vitprune.exports.exported import Exported
+from vitprune.exports.shrink import shrink
+from vitprune.exports.verify import logits
 from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.model.anatomy.widths import read_widths
 from vitprune.runs.run_folder import ExportFolder

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vitprune.export.load import load_pruned
-    from vitprune.export.model import export
+    from vitprune.exports.load import load_pruned
+    from vitprune.exports.model import export
     from vitprune.pruning.prune import prune
     from vitprune.training.pruning.callback import IterativePruning
 
@@ -20,8 +20,8 @@ __all__ = ["IterativePruning", "__version__", "export", "load_pruned", "prune"]
 
 MODULES = {
     "IterativePruning": "vitprune.training.pruning.callback",
-    "export": "vitprune.export.model",
-    "load_pruned": "vitprune.export.load",
+    "export": "vitprune.exports.model",
+    "load_pruned": "vitprune.exports.load",
     "prune": "vitprune.pruning.prune",
 }
 

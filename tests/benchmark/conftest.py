@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from tests.conftest import tiny_net
-from tests.export.reports import run_report
-from vitprune.export import pt2
-from vitprune.export.exported import Exported
-from vitprune.export.load import load_pruned
-from vitprune.export.shrink import shrink
-from vitprune.export.shrinkage import describe
-from vitprune.export.verify import logits
+from tests.exports.reports import run_report
+from vitprune.exports import pt2
+from vitprune.exports.exported import Exported
+from vitprune.exports.load import load_pruned
+from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinkage import describe
+from vitprune.exports.verify import logits
 from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.runs.run_folder import ExportFolder
 

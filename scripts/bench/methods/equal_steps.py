@@ -23,7 +23,7 @@ def run(setting: Setting) -> list[Result]:
     seed_everything(setting.seed, verbose=False)
     first = 1 if setting.criterion == "Movement" else 0  # it scores a training
     schedule = (
-        Cubic(setting.sparsity, first, setting.epochs // 2)
+        Cubic(setting.sparsity, setting.epochs // 2, first)
         if setting.column == ITERATIVE
         else OneShot(setting.sparsity, first)
     )

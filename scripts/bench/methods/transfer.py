@@ -57,9 +57,9 @@ def run(setting: Setting) -> list[Result]:
     begin = setting.epochs // 8
     end = setting.epochs // 2
     schedule = (
-        Cubic(setting.sparsity, begin * STEPS, end * STEPS, every=1, unit="step")
+        Cubic(setting.sparsity, end * STEPS, begin * STEPS, every=1, unit="step")
         if setting.column == EVERY_STEP
-        else Cubic(setting.sparsity, begin, end)
+        else Cubic(setting.sparsity, end, begin)
     )
     model = random_model()
     model.net.load_state_dict(weights)

@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.benchmark.setting import Setting
-from vitprune.export import onnx, pt2, semi_structured
-from vitprune.export.costs import count_flops, count_parameters
-from vitprune.export.load import load_pruned, load_stock
+from vitprune.exports import onnx, pt2, semi_structured
+from vitprune.exports.costs import count_flops, count_parameters
+from vitprune.exports.load import load_pruned, load_stock
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import Widths, with_widths
 from vitprune.model.loading import net_from_config

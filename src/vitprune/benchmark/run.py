@@ -11,8 +11,8 @@ from vitprune.benchmark.results import CSV, FIGURE, add_to_reports, print_speeds
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
 from vitprune.errors import UsageError
-from vitprune.export.choices import DTYPES, DType
-from vitprune.export.load import load_stock
+from vitprune.exports.choices import DTYPES, DType
+from vitprune.exports.load import load_stock
 from vitprune.runs.names import resolve, short_names
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vitprune.export import semi_structured
+from vitprune.exports import semi_structured
 from vitprune.runs.benchmark_report import Conditions
 
 

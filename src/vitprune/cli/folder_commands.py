@@ -10,7 +10,7 @@ from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
 from vitprune.cli.options import Options, parameters
 from vitprune.errors import UsageError
-from vitprune.export.choices import DType
+from vitprune.exports.choices import DType
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
 

@@ -21,7 +21,7 @@ from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.export.formats import parse_formats
+from vitprune.exports.formats import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import vision_config
 from vitprune.pruning import IterativePruning

@@ -5,9 +5,9 @@ from lightning import Trainer
 from vitprune.data import ImageData
 from vitprune.evaluation import histograms, sensitivity, sweep
 from vitprune.evaluation.scan import ScanOptions
-from vitprune.export import run as export_run
-from vitprune.export.choices import Choices, DType, ShrinkMode
-from vitprune.export.formats import parse_formats
+from vitprune.exports import run as export_run
+from vitprune.exports.choices import Choices, DType, ShrinkMode
+from vitprune.exports.formats import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Method
 from vitprune.runs.report import RunReport

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.evaluation import histograms
-from vitprune.export.load import load_stock
+from vitprune.exports.load import load_stock
 from vitprune.model.reference import build_reference
 from vitprune.reports import sections
 from vitprune.reports.confusion_section import confusions

@@ -19,6 +19,6 @@ def image_data(config: RunConfig) -> ImageData:
     parser.add_class_arguments(ImageData)
     try:
         settings = parser.parse_object({**config.data.model_dump(), "processor": processor})
-    except ArgumentError as error:
-        raise UsageError(f"The section data of the configuration is not valid: {error}") from error
-    return ImageData(**vars(parser.instantiate(settings)))
+        return ImageData(**vars(parser.instantiate(settings)))
+    except (ArgumentError, TypeError) as error:
+        raise UsageError(f"the section data of the configuration is not valid: {error}") from error

@@ -1,0 +1,134 @@
+"""The model card of an export."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitprune.exports.removed import describe_removed
+from vitprune.exports.usage import describe_usage
+from vitprune.runs.report import ModelReport, RunReport
+from vitprune.runs.rounds import ROUND_HEADER, RoundReport, round_rows
+
+CARD = """\
+---
+library_name: transformers
+pipeline_tag: image-classification
+tags: [vit, pruning, sparse, vitprune]
+{base_line}---
+
+# {title}
+
+{sentence}
+
+```
+{command}
+```
+
+{numbers}
+
+```python
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
+model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
+print(model.config.id2label[int(logits.argmax())])
+```
+
+{usage}{rounds}{bias}{removed}
+
+All numbers are in `report.json`.
+{plots}"""
+
+ROWS = {  # title: attribute of `ModelReport` and format
+    "validation accuracy": ("accuracy", "{:.2%}"),
+    "validation loss": ("loss", "{:.4f}"),
+    "parameters": ("parameters", "{:,}"),
+    "nonzero parameters": ("nonzero_parameters", "{:,}"),
+    "FLOPs, one image": ("flops", "{:,}"),
+    "bytes of weights": ("bytes", "{:,}"),
+}
+
+
+def model_card(report: RunReport, base_name: str | None, plots: Sequence[str]) -> str:
+    """Return the model card of an export, in Markdown.
+
+    Args:
+        report: Numbers about the run and the export.
+        base_name: Pretrained model that the run started from; None if there was none.
+        plots: Paths of the figures, relative to the export.
+
+    """
+    name = base_name or "a Vision Transformer"
+    return CARD.format(
+        base_line=f"base_model: {base_name}\n" if base_name and _is_hub_name(base_name) else "",
+        title=_title(Path(name).name, report.sparsity.prunable),
+        sentence=_sentence(name, report),
+        command=report.environment.command,
+        numbers=_numbers(report),
+        usage=describe_usage(report),
+        rounds=_rounds(report.rounds),
+        bias=_selection_bias(report),
+        removed=describe_removed(report.shrunk),
+        plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
+    )
+
+
+def _is_hub_name(name: str) -> bool:
+    return "/" in name and not name.startswith((".", "/", "~")) and not Path(name).is_dir()
+
+
+def _title(name: str, sparsity: float) -> str:
+    return f"{name}, {sparsity:.0%} sparse" if sparsity else name
+
+
+def _sentence(name: str, report: RunReport) -> str:
+    sparsity = report.sparsity
+    sentence = (
+        f"{name}, fine-tuned; {sparsity.prunable:.2%} of the prunable weights and "
+        f"{sparsity.total:.2%} of all parameters are zero."
+    )
+    if report.finished:
+        return sentence
+    return f"{sentence} The run had not reached its final sparsity when this was exported."
+
+
+def _numbers(report: RunReport) -> str:
+    """Return the table of the dense and the pruned model."""
+    rows = [
+        _row(title, _cell(report.base, *how), _cell(report.pruned, *how))
+        for title, how in ROWS.items()
+    ]
+    rows += [
+        _row(f"bytes as {name}", "-", f"{written.bytes:,}")
+        for name, written in report.formats.items()
+        if written.bytes is not None
+    ]
+    return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])
+
+
+def _cell(model: ModelReport, attribute: str, form: str) -> str:
+    value = getattr(model, attribute)
+    return "-" if value is None else form.format(value)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rounds(rounds: Sequence[RoundReport]) -> str:
+    if not rounds:
+        return ""
+    rule = ("---",) * len(ROUND_HEADER)
+    return "\n".join(_row(*cells) for cells in (ROUND_HEADER, rule, *round_rows(rounds))) + "\n\n"
+
+
+def _selection_bias(report: RunReport) -> str:
+    """Return a warning if the exported epoch was chosen by its validation accuracy."""
+    if not report.is_best:
+        return ""
+    where = " at the final sparsity" if report.rounds else ""
+    row = " The last row above ends at that epoch." if report.rounds else ""
+    return (
+        f"The exported epoch has the highest validation accuracy{where}, so that accuracy is "
+        f"optimistically biased.{row}\n\n"
+    )

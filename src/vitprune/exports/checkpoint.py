@@ -1,0 +1,117 @@
+"""Export the model of a training checkpoint: weights, further formats, numbers, figures, card."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from vitprune.data import ImageData
+from vitprune.exports.card import model_card
+from vitprune.exports.choices import DEFAULT, Choices
+from vitprune.exports.costs import count_flops
+from vitprune.exports.folder import check_target, writing
+from vitprune.exports.formats import FORMATS
+from vitprune.exports.masked import load_masked
+from vitprune.exports.report import (
+    describe_dense,
+    describe_environment,
+    describe_sparsity,
+)
+from vitprune.exports.stored import masked_sparsity, measure_stored
+from vitprune.exports.write import write_weights
+from vitprune.figures.run import figures_of
+from vitprune.model.logits import Logits
+from vitprune.runs.atomic import write_text
+from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.runs.commands import command_to_repeat
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import ExportFolder, RunFolder
+from vitprune.training.evaluate import Evaluation, evaluate
+
+CPU = torch.device("cpu")
+
+
+def export_checkpoint(
+    checkpoint: TrainingCheckpoint,
+    config: PreTrainedConfig,
+    data: ImageData,
+    folder: str | Path,
+    *,
+    device: torch.device = CPU,
+    validation_batches: int | None = None,
+    seed: int | None = None,
+    choices: Choices = DEFAULT,
+) -> RunReport:
+    """Export the model of a training checkpoint.
+
+    Args:
+        checkpoint: Checkpoint of a run, pruned or not.
+        config: Configuration of the Hugging Face model.
+        data: Provides validation images and the image processor.
+        folder: Folder for `config.json`, `model.safetensors`, `preprocessor_config.json`,
+            `README.md`, `report.json`, `plots/` and the files of further formats. It appears whole
+            or not at all; an older export there is replaced.
+        device: Device on which the exported model is evaluated.
+        validation_batches: Number of validation batches to evaluate on; None for all.
+        seed: Seed of the run.
+        choices: Formats, shrinking and type of the weights.
+
+    Returns:
+        The content of `report.json`.
+
+    Raises:
+        UsageError: If the folder holds something that is not an export, the checkpoint is of
+            another model, or a choice does not fit the model.
+        RuntimeError: If the folder does not reproduce logits and zeros of the masked model.
+
+    """
+    target = check_target(folder)
+    record = checkpoint.record
+    net = load_masked(checkpoint, config)
+    sparsity = masked_sparsity(net)
+    base_flops = count_flops(net, data.image_shape)
+    images = next(data.validation_batches(CPU))["pixel_values"]
+
+    with writing(target) as scratch:
+        written = write_weights(net, sparsity.zeros, scratch, images, choices)
+        data.image_processor.save_pretrained(scratch.path)
+        formats = {name: FORMATS[name](written.exported) for name in choices.formats}
+
+        costs = measure_stored(written.loaded, scratch, data.image_shape)
+        found = _evaluate(written.loaded, data, validation_batches, device)
+        pruned = replace(costs, accuracy=found.accuracy, loss=found.loss, images=found.images)
+        report = RunReport(
+            finished=record.finished,
+            is_best=checkpoint.is_best,
+            sparsity=describe_sparsity(sparsity),
+            base=describe_dense(record, sparsity.parameters, base_flops, written.base_bytes),
+            pruned=pruned,
+            rounds=record.rounds,
+            shrunk=written.shrunk,
+            formats=formats,
+            verification=written.verification,
+            environment=describe_environment(command_to_repeat(checkpoint.commands), seed, device),
+        )
+        plots = _draw(report, checkpoint.run, scratch)
+        report.write(scratch.report)
+        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots))
+    return report
+
+
+def _evaluate(
+    net: PreTrainedModel, data: ImageData, batches: int | None, device: torch.device
+) -> Evaluation:
+    """Evaluate a model on the validation images, on this device."""
+    found = evaluate(Logits(net).to(device), data.validation_batches(device, batches))
+    net.cpu()
+    return found
+
+
+def _draw(report: RunReport, run: RunFolder, folder: ExportFolder) -> list[str]:
+    """Save the figures of a report; return their paths relative to the export."""
+    folder.plots.mkdir()
+    files = {folder.plots / f"{name}.png": plot for name, plot in figures_of(report, run).items()}
+    for file, figure in files.items():
+        figure.savefig(file, dpi=150)
+    return [str(file.relative_to(folder.path)) for file in files]

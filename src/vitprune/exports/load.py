@@ -1,0 +1,60 @@
+"""Load exported folders."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
+
+from vitprune.errors import UsageError
+from vitprune.exports import compressed
+from vitprune.exports.shrink import shrink
+from vitprune.model.anatomy.blocks import NARROW_FAMILIES
+from vitprune.model.loading import net_from_config
+from vitprune.runs.run_folder import ExportFolder
+
+
+def load_pruned(folder: str | Path) -> PreTrainedModel:
+    """Load the smallest model with the logits of an export: each block has its own widths.
+
+    Args:
+        folder: Export, or any folder of a Hugging Face ViT. Without `model.safetensors`,
+            `model.compressed.safetensors` is loaded.
+
+    Returns:
+        The model in evaluation mode, in the type of the stored weights.
+
+    Raises:
+        UsageError: If the folder holds no such model.
+
+    """
+    net = load_stock(folder)
+    return shrink(net, ragged=True) if net.config.model_type in NARROW_FAMILIES else net
+
+
+def load_stock(folder: str | Path) -> PreTrainedModel:
+    """Load the model of a folder as plain `transformers` does; see `load_pruned`."""
+    export = ExportFolder(Path(folder))
+    _check_files(export)
+    try:
+        if export.weights.is_file():
+            return AutoModelForImageClassification.from_pretrained(export.path)
+        config = AutoConfig.from_pretrained(export.path)
+        state = compressed.restore(export.compressed)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UsageError(
+            f"{str(folder)!r} holds no image classifier that can be loaded: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    net = net_from_config(config).to(next(iter(state.values())).dtype)
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def _check_files(export: ExportFolder) -> None:
+    if not export.config.is_file():
+        raise UsageError(f"{str(export.path)!r} is not an export: it has no {export.config.name}.")
+    if not export.weights.is_file() and not export.compressed.is_file():
+        raise UsageError(
+            f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "
+            f"{export.compressed.name}."
+        )

@@ -1,0 +1,86 @@
+"""Export a masked model from Python, without a run or data."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import BaseImageProcessor
+
+from vitprune.exports.choices import DTYPES, Choices, DType
+from vitprune.exports.costs import count_flops
+from vitprune.exports.folder import check_target, writing
+from vitprune.exports.masked import copy_masked, find_net
+from vitprune.exports.report import describe_dense, describe_environment, describe_sparsity
+from vitprune.exports.stored import masked_sparsity, measure_stored
+from vitprune.exports.write import write_weights
+from vitprune.model.anatomy.config import image_shape
+from vitprune.runs.commands import command_to_repeat
+from vitprune.runs.pruning_record import UNPRUNED
+from vitprune.runs.report import RunReport
+
+IMAGES = 8  # random ones to verify on
+SEED = 0
+
+
+def export(
+    model: nn.Module,
+    folder: str | Path,
+    image_processor: BaseImageProcessor | None = None,
+    images: Tensor | None = None,
+) -> RunReport:
+    """Export a masked image classifier to a folder that plain `transformers` loads.
+
+    The masks are removed, structure without influence on the logits is physically removed, and the
+    logits of the folder are compared with those of the model. The model is not changed.
+
+    Args:
+        model: Hugging Face image classifier, or a module that holds one as `net`.
+        folder: Folder for `config.json`, `model.safetensors` and `report.json`. It appears whole or
+            not at all; an older export there is replaced.
+        image_processor: Image processor to save with the model; None saves none.
+        images: Images to compare logits on, (B, channels, height, width), as the model takes them;
+            by default random ones.
+
+    Returns:
+        The content of `report.json`: sparsity, what was removed, and the comparison. Accuracies are
+        None.
+
+    Raises:
+        UsageError: If the folder holds something that is not an export, or the model cannot be
+            exported.
+        RuntimeError: If the folder does not reproduce logits and zeros of the model.
+
+    """
+    target = check_target(folder)
+    original = find_net(model)
+    net = copy_masked(original)
+    shape = image_shape(net.config)
+    if images is None:
+        images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(SEED))
+    sparsity = masked_sparsity(net)
+    base_flops = count_flops(net, shape[1:])
+    choices = Choices(dtype=_stored_type(original.dtype))
+
+    with writing(target) as scratch:
+        written = write_weights(net, sparsity.zeros, scratch, images.cpu().float(), choices)
+        if image_processor is not None:
+            image_processor.save_pretrained(scratch.path)
+        report = RunReport(
+            finished=True,
+            is_best=False,
+            sparsity=describe_sparsity(sparsity),
+            base=describe_dense(UNPRUNED, sparsity.parameters, base_flops, written.base_bytes),
+            pruned=measure_stored(written.loaded, scratch, shape[1:]),
+            rounds=[],
+            shrunk=written.shrunk,
+            formats={},
+            verification=written.verification,
+            environment=describe_environment(command_to_repeat([]), None, torch.device("cpu")),
+        )
+        report.write(scratch.report)
+    return report
+
+
+def _stored_type(dtype: torch.dtype) -> DType:
+    """Return the type to store weights in: that of the model, if it can be stored."""
+    return next((name for name, known in DTYPES.items() if known == dtype), "float32")

@@ -1,0 +1,50 @@
+"""The subcommand `export`."""
+
+from pathlib import Path
+
+from lightning import Trainer
+
+from vitprune.data import ImageData
+from vitprune.evaluation.scan import batch_limit
+from vitprune.exports.checkpoint import export_checkpoint
+from vitprune.exports.choices import Choices
+from vitprune.exports.summary import summarize
+from vitprune.model import ViTClassifier
+from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.runs.report import RunReport
+
+
+def run(
+    trainer: Trainer,
+    model: ViTClassifier,
+    data: ImageData,
+    ckpt_path: str,
+    output: str | None,
+    choices: Choices,
+) -> RunReport:
+    """Export the model of a training checkpoint and print a summary; see `export_checkpoint`.
+
+    Args:
+        trainer: Trainer with the device and `limit_val_batches`.
+        model: Model with the configuration of the transformer.
+        data: Data module, to evaluate the export.
+        ckpt_path: Path of the checkpoint.
+        output: Folder of the export; None for `export` in the folder of the run.
+        choices: Formats, shrinking and type of the weights.
+
+    """
+    checkpoint = TrainingCheckpoint.read(ckpt_path)
+    folder = Path(output) if output else checkpoint.run.export.path
+    report = export_checkpoint(
+        checkpoint,
+        model.net.config,
+        data,
+        folder,
+        device=trainer.strategy.root_device,
+        validation_batches=batch_limit(trainer.limit_val_batches, len(data.whole_validation())),
+        seed=data.seed,
+        choices=choices,
+    )
+    data.bad_images.report()
+    print(f"Exported {checkpoint.path} to {folder}:\n{summarize(report)}")
+    return report

@@ -1,0 +1,81 @@
+"""Remove the masks, shrink, and store the weights; each step is verified."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from vitprune.exports.choices import DTYPES, Choices
+from vitprune.exports.exported import Exported
+from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinkage import shrink_and_verify
+from vitprune.exports.verify import TOLERANCE, Reference, logits, save_and_verify
+from vitprune.pruning import masks
+from vitprune.runs.format_report import Verification
+from vitprune.runs.run_folder import ExportFolder
+from vitprune.runs.shrink_report import ShrinkReport
+
+
+@dataclass(frozen=True)
+class Written:
+    """Stored weights.
+
+    Attributes:
+        exported: The stored model, for further formats.
+        loaded: The folder loaded by plain `transformers`, in float32.
+        verification: How `loaded` compares with the masked model.
+        shrunk: What was removed, and which zeros stayed.
+        base_bytes: Size of the weights in float32 with nothing removed.
+
+    """
+
+    exported: Exported
+    loaded: PreTrainedModel
+    verification: Verification
+    shrunk: ShrinkReport
+    base_bytes: int
+
+
+def write_weights(
+    net: PreTrainedModel, zeros: int, folder: ExportFolder, images: Tensor, choices: Choices
+) -> Written:
+    """Remove the masks, store the model, then replace it by the smallest one with the same logits.
+
+    Args:
+        net: Masked model in float32 and evaluation mode; its masks are removed.
+        zeros: Number of zeros among its parameters.
+        folder: Folder to write to.
+        images: Images to compare on, (B, channels, height, width), float32.
+        choices: Shrinking and type of the weights.
+
+    Raises:
+        UsageError: If `choices.shrink` is `required` and zeroed structure stays.
+        RuntimeError: If logits or zeros are not those of the masked model.
+
+    """
+    reference = Reference(images, logits(net, images))
+    masks.remove(net)
+    loaded, verification = save_and_verify(net, folder, reference, tolerance=0.0)
+    _check_zeros(verification.zeros_in_file, zeros)
+    base_bytes = folder.weights.stat().st_size
+
+    small, shrunk = shrink_and_verify(net, choices.shrink, images)
+    if small is not net:
+        loaded, verification = save_and_verify(small, folder, reference, TOLERANCE)
+    smallest = shrink(small, ragged=True) if shrunk.ran else small
+
+    if choices.dtype != "float32":
+        smallest.to(DTYPES[choices.dtype])
+        small.to(DTYPES[choices.dtype])
+        loaded, verification = save_and_verify(small, folder, reference, tolerance=math.inf)
+
+    exported = Exported(small, smallest, images, reference.logits, folder)
+    return Written(exported, loaded, verification, shrunk, base_bytes)
+
+
+def _check_zeros(found: int, expected: int) -> None:
+    if found != expected:
+        raise RuntimeError(
+            f"the file has {found} zeros, the masked model {expected}. Nothing was exported."
+        )

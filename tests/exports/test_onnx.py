@@ -1,0 +1,45 @@
+"""ONNX models give the logits of the masked model."""
+
+from dataclasses import replace
+
+import onnxruntime
+import pytest
+import torch
+
+from vitprune.errors import UsageError
+from vitprune.exports import onnx
+
+
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
+def test_any_batch_size(exported):
+    report = onnx.write(exported)
+    session = onnxruntime.InferenceSession(exported.folder.onnx, providers=["CPUExecutionProvider"])
+    for batch in (1, 3, 5):
+        (result,) = session.run(["logits"], {"pixel_values": exported.images[:batch].numpy()})
+        torch.testing.assert_close(
+            torch.from_numpy(result), exported.logits[:batch], rtol=0, atol=1e-5
+        )
+    assert report.largest_logit_difference < 1e-5
+    assert report.bytes == exported.folder.onnx.stat().st_size
+    assert exported.smallest.config._attn_implementation == "sdpa"  # as it was
+
+
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
+def test_any_batch_size_where_one_image_is_compared(exported):
+    report = onnx.write(replace(exported, images=exported.images[:1], logits=exported.logits[:1]))
+    assert report.largest_logit_difference < 1e-5
+    program = onnx.Runtime(exported.folder.onnx)
+    torch.testing.assert_close(program(exported.images), exported.logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("exported", ["deit"], indirect=True)
+def test_half_precision(exported):
+    exported.smallest.half()
+    report = onnx.write(exported)
+    weights = sum(parameter.numel() for parameter in exported.smallest.parameters())
+    assert 0 < report.largest_logit_difference < 0.01
+    # the graph itself takes the same whatever the model
+    assert report.bytes < 2 * weights + 170_000
+    exported.smallest.bfloat16()
+    with pytest.raises(UsageError, match="does not support bfloat16 on a CPU. Use --dtype float16"):
+        onnx.write(exported)

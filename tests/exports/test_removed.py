@@ -1,0 +1,34 @@
+"""What was removed and what stays, in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.exports.reports import WIDTHS
+from vitprune.exports.removed import describe_removed
+from vitprune.runs.shrink_report import ShrinkReport
+
+SHRUNK = {
+    "off": (
+        ShrinkReport(0, reason="models of type 'beit' cannot be shrunk."),
+        "nothing was removed (models of type 'beit' cannot be shrunk).",
+    ),
+    "nothing to remove": (
+        ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 0}),
+        "Nothing could be removed without changing the logits.",
+    ),
+    "removed": (
+        ShrinkReport(1500, before=WIDTHS, after=replace(WIDTHS, heads=1, neurons=32), stayed={}),
+        "1,500 parameters were removed with the same logits: heads 2 to 1, neurons 64 to 32.",
+    ),
+    "stayed": (
+        ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 1234}),
+        "- 1,234: zeros that form no whole head, dimension of a head, neuron or branch",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHRUNK)
+def test_what_was_removed_and_what_stays(case):
+    shrunk, text = SHRUNK[case]
+    assert text in describe_removed(shrunk)

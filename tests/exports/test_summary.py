@@ -1,0 +1,44 @@
+"""The summary of an export on the terminal."""
+
+from dataclasses import replace
+
+from tests.exports.reports import run_report
+from vitprune.exports.summary import summarize
+from vitprune.runs.format_report import FormatReport, Verification
+
+
+def test_main_numbers():
+    assert summarize(run_report()).splitlines() == [
+        "  sparsity 50.00%, validation accuracy 90.00%, 95.00% before pruning",
+        "  900 of 1,000 parameters stored, 500 of them nonzero",
+        "  logits equal to those of the masked model",
+    ]
+
+
+def test_an_unfinished_run_without_a_dense_model():
+    report = run_report()
+    report = replace(report, finished=False, base=replace(report.base, accuracy=None))
+    first = summarize(report).splitlines()[0]
+    assert first == (
+        "  sparsity 50.00% (the pruning schedule is not complete), validation accuracy 90.00%"
+    )
+
+
+def test_differences_and_formats():
+    report = run_report(
+        verification=Verification(0.00012, 400, 32),
+        formats={
+            "compressed": FormatReport(bytes=1234, lossless=True),
+            "onnx": FormatReport(
+                bytes=99, largest_logit_difference=0.002, top1_agreement=0.5, images=32
+            ),
+            "semi_structured": FormatReport(converted=False, note="there is no CUDA GPU: dense"),
+        },
+    )
+    assert summarize(report).splitlines()[2:] == [
+        "  logits differ from the masked model by at most 0.0001",
+        "  compressed: 1,234 bytes, restores every bit of the weights",
+        "  onnx: 99 bytes, logits differ from the masked model by at most 0.002, same class for "
+        "50.0% of 32 images",
+        "  semi_structured: there is no CUDA GPU: dense",
+    ]
