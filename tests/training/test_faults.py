@@ -173,7 +173,7 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_bac
     child.kill(signal.SIGUSR1)
     assert child.wait() == 128 + signal.SIGUSR1, child.output
     assert (tmp_path / "queue").read_text() == "requeue 1234\n"
-    assert ("the job is back in its queue" in child.output) is taken_back
+    assert ("the job is requeued" in child.output) is taken_back
     assert ("the job could not be requeued: " in child.output) is not taken_back
     assert "stopped by SIGUSR1" in child.output
     assert not list(
