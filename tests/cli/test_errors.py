@@ -107,6 +107,15 @@ class TestSaying:
         message = "Parser key \"x\":\n  Expected a <class 'int'>. Got value: abc"
         assert explain(message, {}) == "x must be an integer, not abc."
 
+    def test_a_type_of_no_key(self):
+        assert explain("Expected a <class 'int'>. Got value: abc", {}) == (
+            "the value must be an integer, not abc."
+        )
+
+    def test_a_key_that_is_elsewhere_left_out(self):
+        message = "Subcommand 'fit' does not accept option 'init_args'"
+        assert explain(message, {"data": int}) == "unknown key init_args. Valid are data."
+
     def test_a_long_value_is_cut(self):
         message = f"Parser key \"x\":\n  Expected a <class 'int'>. Got value: {'9' * 500}"
         assert explain(message, {}) == f"x must be an integer, not {'9' * 80}...."

@@ -82,7 +82,7 @@ def _unknown_class(mistake: UnknownClass, options: Options) -> str:
 
 
 def _wrong_type(path: Path, value: str | None, annotation: Any) -> str:
-    sentence = f"{'.'.join(_visible(path))} must be {describe(annotation)}"
+    sentence = f"{'.'.join(_visible(path)) or 'the value'} must be {describe(annotation)}"
     if value is None:
         return f"{sentence}."
     shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
@@ -99,6 +99,8 @@ def _missing(path: Path, owner: str | None, options: Options) -> str:
 
 def _annotation(path: Path, owner: str | None, options: Options) -> Any:
     """Return what the value of a key may be, None if that is not known."""
+    if not path:
+        return None
     *parents, leaf = _visible(path)
     return options_of(owner, options, tuple(parents)).get(leaf)
 
@@ -110,5 +112,5 @@ def _type(names: Iterable[str]) -> Any:
 
 
 def _visible(path: Path) -> Path:
-    """Return a path as it may be written: `init_args` can be left out."""
-    return tuple(key for key in path if key != "init_args")
+    """Return a path as it may be written: `init_args` inside of it can be left out."""
+    return tuple(key for key in path[:-1] if key != "init_args") + path[-1:]
