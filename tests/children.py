@@ -1,4 +1,4 @@
-"""Runs of the command line in processes of their own that start in a moment: forks of one that has imported everything."""
+"""Runs of the command line in forks of a process that has imported everything: a fast start."""
 
 import contextlib
 import multiprocessing

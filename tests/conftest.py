@@ -38,7 +38,7 @@ def tiny_net(model_type: str = "vit", classes: int = 10, **changes):
 
 
 def tiny_swin():
-    """Return a Swin with random weights: two blocks in its first stage and one in its second, with a layer in between."""
+    """Return a random Swin: two blocks, a downsampling layer, one block."""
     torch.manual_seed(0)
     stages = {"depths": [2, 1], "num_heads": [2, 4], "embed_dim": 8, "window_size": 2}
     return net_from_config(
@@ -82,7 +82,7 @@ def pretrained(tmp_path, family) -> Path:
 
 
 class Regression(LightningModule):
-    """A LightningModule that has nothing to do with this package: two linear layers and an optimizer of choice."""
+    """A LightningModule of another program: two linear layers and an optimizer of choice."""
 
     def __init__(self, optimizer=torch.optim.AdamW, **options) -> None:
         super().__init__()

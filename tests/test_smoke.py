@@ -1,4 +1,4 @@
-"""The least that must work after `pip install`: also run against the wheel alone, by `make test-wheel`."""
+"""What must work after `pip install`; `make test-wheel` runs it against the wheel alone."""
 
 import importlib
 import json

@@ -14,7 +14,7 @@ from vitprune.model.anatomy.stages import find_stages, stages_before
 class TestReplay:
     @pytest.mark.parametrize("family", ["vit", "deit", "dinov2", "beit"])
     def test_every_start_gives_the_logits_of_the_whole_model(self, family):
-        """Bit for bit: the stages before the changed layer are answered from memory, the rest is computed."""
+        """Bit for bit: stages before the changed layer come from memory, the rest is computed."""
         net, images = tiny_net(family, num_hidden_layers=3), one_batch()
         stages = find_stages(net)
         assert len(stages) == 4

@@ -55,7 +55,7 @@ def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
 
 @pytest.mark.parametrize("criterion", [Taylor, Fisher])
 def test_criteria_do_not_learn_from_the_teacher(tmp_path, criterion):
-    """That is the model itself before the first round, and could only teach them its rounding errors."""
+    """Before the first round the teacher is the model: its gradients are rounding errors."""
     found = []
     for distillation in (None, Distillation(weight=1.0)):
         pruning = IterativePruning(OneShot(0.5), criterion(), monitor=None, calibration_images=16)

@@ -91,7 +91,8 @@ class TestCompare:
             line for line in capsys.readouterr().out.splitlines() if line.startswith("Skipped: ")
         ]
         assert skipped == [
-            f"Skipped: {folder} is neither a finished run nor a sweep: it has no export/report.json."
+            f"Skipped: {folder} is neither a finished run nor a sweep: it has no "
+            "export/report.json."
             for folder in (stopped, logs / "version_9")
         ]
 

@@ -18,7 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Page(HTMLParser):
-    """Collects headings and whatever refers to something outside, and checks that tags are balanced."""
+    """Collect headings and references to the outside, and check that tags are balanced."""
 
     VOID = {"meta", "img", "br", "link"}
 
@@ -111,8 +111,11 @@ class TestReport:
     @pytest.mark.parametrize("width", [1280, 500])
     def test_a_browser_shows_it_without_the_page_scrolling_sideways(self, logs, tmp_path, width):
         source = report_of(logs)
-        probe = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth + ', ' + \
-            [...document.images].filter(i => i.complete && i.naturalWidth > 0).length + ' images'</script>"
+        probe = (
+            "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth "
+            "+ ', ' + [...document.images].filter(i => i.complete && i.naturalWidth > 0).length "
+            "+ ' images'</script>"
+        )
         path = tmp_path / "report.html"
         path.write_text(source.replace("</body>", f"{probe}</body>"))
         command = [

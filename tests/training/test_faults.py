@@ -187,7 +187,7 @@ def test_a_slurm_job_is_put_back_into_its_queue(tmp_path, undisturbed, taken_bac
 
 @pytest.fixture
 def streamed(tmp_path):
-    """Return the arguments that let a run read the digits from shards, more of them on one rank than on the other."""
+    """Return arguments to read the digits from shards, more of them on one rank."""
     for split, cuts in {"train": (0, 20, 32, 50, 64), "validation": (0, 8, 16)}.items():
         rows = load_source("digits")[split]
         for begin, end in itertools.pairwise(cuts):

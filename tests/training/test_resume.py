@@ -60,7 +60,7 @@ def run(
     batch_size=16,
     **options,
 ):
-    """Train a tiny ViT with dropout on digits: five batches an epoch, everything random switched on."""
+    """Train a tiny ViT with dropout on digits: five batches an epoch, everything random."""
     seed_everything(42, workers=True, verbose=False)
     architecture = {
         "model_type": "vit",
@@ -368,7 +368,7 @@ class TestFiles:
         assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
     def test_what_broke_into_a_save_is_what_is_raised(self, tmp_path, monkeypatch):
-        """A dead data worker is reported by a signal, wherever the program is; torch's own complaint would hide it."""
+        """The signal about a dead data worker is what is raised, not what torch makes of it."""
 
         class Interrupted(io.FileIO):
             def write(self, data):

@@ -15,7 +15,7 @@ from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
 
 
-def benchmark(
+def benchmark(  # noqa: PLR0913  # each is an option
     folders: list[str],
     base: str | None = None,
     batch_size: int = 16,
@@ -23,7 +23,7 @@ def benchmark(
     threads: int | None = None,
     device: Device = "auto",
     dtype: DType = "float32",
-    compile: bool = False,
+    compile: bool = False,  # noqa: FBT001, FBT002  # an option
     output: str | None = None,
 ) -> None:
     """Measure latency and throughput of exports against the dense model.

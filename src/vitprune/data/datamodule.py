@@ -76,7 +76,7 @@ class ImageData(LightningDataModule):
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a key of `data:`
         self,
         source: str | None = None,
         processor: str | None = None,

@@ -19,4 +19,4 @@ def eager_attention(net: PreTrainedModel) -> Iterator[None]:
 
 def _attention_of(net: PreTrainedModel) -> str:
     """Return the name of the attention in use; `transformers` has no public way to ask for it."""
-    return net.config._attn_implementation
+    return net.config._attn_implementation  # noqa: SLF001

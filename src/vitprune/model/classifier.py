@@ -47,7 +47,7 @@ class ViTClassifier(LightningModule):
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a key of `model:`
         self,
         pretrained: str | None = None,
         architecture: dict[str, Any] | None = None,

@@ -39,7 +39,7 @@ class RunLoggers:
                 self.folder.path.mkdir(parents=True)
             except FileExistsError:
                 # the Trainer holds this logger already, so it cannot be replaced
-                self.tensorboard._version = int(self.tensorboard.version) + 1
+                self.tensorboard._version = int(self.tensorboard.version) + 1  # noqa: SLF001
             else:
                 self.metrics.folder = self.folder
                 self._created = True

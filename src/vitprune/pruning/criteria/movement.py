@@ -8,8 +8,8 @@ from vitprune.pruning.criteria.criterion import Criterion, Scoring
 class Movement(Criterion):
     """The sum of -w g over all training steps so far: weights that move away from zero are kept.
 
-    g is the gradient of the masked weight. Masks are chosen afresh in every round, so pruned
-    weights can regrow. Unlike the published method, pruned weights get the gradient as well (a
+    g is the gradient of the masked weight. Every round chooses among all weights, so pruned weights
+    can regrow. Unlike the published method, pruned weights get the gradient as well (a
     straight-through mask), not only their scores, so they continue to train.
 
     The published method changes its masks at every step; a schedule in steps with a round every
@@ -20,10 +20,6 @@ class Movement(Criterion):
     `validate_after_pruning=False`.
 
     Source: Sanh et al. 2020.
-
-    Example:
-        `Cubic(0.95, begin=500, end=5000, every=1, unit="step")`, and
-        `validate_after_pruning=False`.
 
     Cost: one pass over the weights a step, and one more set of weights in memory and checkpoints.
 

@@ -136,7 +136,8 @@ def keep_from_broadcasts(model: nn.Module) -> None:
     """Exclude the masks of a model from the broadcasts of DDP: every rank writes its own."""
     names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
     # the only way to exclude a buffer that is in the state dict
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+    exclude = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001
+    exclude(model, names)
 
 
 def _parametrizations(module: nn.Module, parameter: Parameter) -> Any:

@@ -72,7 +72,7 @@ class IterativePruning(Callback):
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a key of `pruning:`
         self,
         schedule: Schedule | AccuracyGuarded,
         criterion: Criterion | None = None,
