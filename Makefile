@@ -4,13 +4,16 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS)
 
-.PHONY: train test test-wheel test-pythons test-oldest lint audit fuzz faults clean
+.PHONY: train test test-slow test-wheel test-pythons test-oldest lint audit fuzz faults clean
 
 train: $(VENV)/installed  ## prune the bundled default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
 
-test: $(VENV)/installed-test lint  ## lint, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/installed-test lint  ## lint, types and all tests but the slow ones
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/installed-test  ## the slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from pathlib import Path
 import vitprune
 
 SOURCE = Path(vitprune.__file__).parent
-ORDER = ["errors", "seeding", "assets", "runs", "data", "model", "pruning", "training", "figures"]
+ORDER = ["errors", "seeding", "runs", "model", "data", "pruning", "training", "figures"]
 ORDER += ["evaluation", "exports", "benchmark", "reports", "cli", "__main__"]
 
 
@@ -37,15 +37,8 @@ def test_rooms_import_only_from_the_rooms_before_them():
             if ORDER.index(other) > ORDER.index(room)
         ]
     assert not wrong
-    assert {
-        path.name.removesuffix(".py")
-        for path in SOURCE.iterdir()
-        if path.suffix == ".py" or path.is_dir()
-    } - {
-        "__init__",
-        "__pycache__",
-        "py.typed",
-    } == set(ORDER)
+    files = {path.stem for path in SOURCE.glob("*.py")} - {"__init__"}
+    assert files | {path.parent.name for path in SOURCE.glob("*/__init__.py")} == set(ORDER)
 
 
 def test_pruning_is_imported_without_lightning():

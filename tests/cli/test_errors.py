@@ -166,11 +166,11 @@ def test_the_new_key_exists_and_the_old_one_does_not(old):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["report", "x", "--images=-1"], "--images must be 0 or more, not -1."),
+        (["report", "x", "--images=-1"], "--images must be at least 0, not -1."),
         (
             ["report", "x", "y", "--output=z"],
-            "--output names one file, but there are 2 folders. Without --output, each report is "
-            "saved in its folder.",
+            "--output names the page of a single run, but there are 2 runs. Leave it out to write "
+            "report.html in the folder of each run.",
         ),
         (
             ["exprot"],

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.cli.arguments import ITERATIVE
-from vitprune.assets import EMBEDDED
 from vitprune.cli.main import main
+from vitprune.model.names import EMBEDDED
 
 BAD = {
     "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean --data.source?"),
@@ -33,7 +33,7 @@ BAD = {
         [*ITERATIVE, "--pruning.layers.names=[foo]"],
         "q_proj  (role query, blocks 0 to 5)",
     ),
-    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set max_epochs to at least"),
+    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set trainer.max_epochs to at least"),
     "type": (
         [*ITERATIVE, "--trainer.max_epochs=abc"],
         "trainer.max_epochs must be an integer or null, not abc.",
@@ -48,7 +48,7 @@ BAD = {
     ),
     "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
     "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),
-    "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "cannot be reached"),
+    "unreachable model": ([*ITERATIVE, "--model.pretrained=nobody/nothing"], "could not be loaded"),
     "missing data": ([*ITERATIVE, "--data.source=/nowhere"], "'/nowhere' is not a folder"),
     "no model": (["fit", "--data.source=digits"], "either model.pretrained"),
     "no data": (
@@ -64,7 +64,7 @@ BAD = {
         ["fit", "--ckpt_path", str(EMBEDDED["digits"])],
         "is an exported model, not a checkpoint",
     ),
-    "a folder to go on from": (["fit", "--ckpt_path={tmp}"], "is a folder, but not that of a run"),
+    "a folder to go on from": (["fit", "--ckpt_path={tmp}"], "is a folder without checkpoints"),
     "a configuration to go on from": (
         [*ITERATIVE, "--ckpt_path={tmp}/section.yaml"],
         "is not a checkpoint",
@@ -76,7 +76,7 @@ BAD = {
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
     "two image sizes": (
         [*ITERATIVE, "--data.image_size=32", "--model.image_size=16"],
-        "sees images of 16 pixels",
+        "needs images of 16x16 pixels",
     ),
     "a Trainer's own": (
         [*ITERATIVE, "--trainer.val_check_interval=1000"],

@@ -31,7 +31,7 @@ def test_last_is_found_under_the_root_of_the_configuration(tmp_path, capsys, cap
     with pytest.raises(SystemExit):
         main([*arguments, "--ckpt_path=last"])
     assert (
-        "version_0 has come to epoch 1 of 1, step 8. Raise trainer.max_epochs"
+        "version_0 at epoch 1/1, step 8. Increase trainer.max_epochs"
         in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):
@@ -95,7 +95,7 @@ def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(tmp_path, capsys
     assert "training ended before" not in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*arguments, "--ckpt_path=last"])
-    assert "this run is finished, its schedule has ended" in capsys.readouterr().err
+    assert "The pruning schedule of this checkpoint is complete." in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
@@ -119,4 +119,4 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
                     *DIGITS,
                 ]
             )
-        assert "last.ckpt' is a checkpoint of another Lightning program" in capsys.readouterr().err
+        assert "last.ckpt' is not a training checkpoint of vitprune" in capsys.readouterr().err

@@ -113,7 +113,7 @@ def test_a_line_per_round(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "before pruning  val/accuracy 1.0000" in out
     assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
-    assert "exported" in out
+    assert "Exported" in out
 
 
 def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
     )
     out = capsys.readouterr().out
     assert "round 1  epoch 0  target 90.00%" in out
-    assert "no pruned state kept val/accuracy as high as AccuracyGuarded wants it" in out
+    assert "No pruned checkpoint met the accuracy threshold of AccuracyGuarded" in out
     assert "training ended before its schedule did" in out
 
 

@@ -71,7 +71,7 @@ def test_predictions_do_not_fit_into_a_folder(tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
     with pytest.raises(SystemExit):
         main(["predict", *arguments, *SMALL])
-    assert "is a folder: name a file" in capsys.readouterr().err
+    assert "is a folder. Use the path of a file" in capsys.readouterr().err
 
 
 def test_export_says_at_which_sparsity(finished_run, tmp_path, capsys):
@@ -100,7 +100,7 @@ def test_export_of_the_folder_of_a_run(finished_run, tmp_path, capsys):
     assert "restore" in (tmp_path / "mine" / "README.md").read_text()
     assert 0 < report["verification"]["largest_logit_difference"] < 0.5
     for choice, message in {
-        "--formats=hf,tflite": "'tflite' is not known. Valid are hf, pt2, onnx, compressed, ",
+        "--formats=hf,tflite": "unknown format 'tflite'. Valid are hf, pt2, onnx, compressed, ",
         "--formats=semi_structured": "no layer is 2:4 sparse",
         "--shrink=required": "no whole head, dimension of a head, neuron or branch",
         "--shrink=always": "shrink",

@@ -11,7 +11,7 @@ from lightning import Callback
 from tests.conftest import TINY, quiet_trainer, tiny_net
 from tests.evaluation.scanning import METHODS
 from tests.pruning.axes import CRITERIA, GRANULARITIES
-from vitprune.data import ImageData
+from vitprune.data import ImageData, Streaming
 from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 from vitprune.evaluation.grouping import group_layers
@@ -151,7 +151,7 @@ class TestEveryMethod:
 def test_calibration_images_of_a_stream_are_its_first_ones(tmp_path):
     for split, images in load_source("digits").items():
         images.to_parquet(tmp_path / f"{split}.parquet")
-    data = ImageData(str(tmp_path), "digits", streaming=True, num_workers=0)
+    data = ImageData(str(tmp_path), "digits", streaming=Streaming(), num_workers=0)
     assert len(data.calibration_dataloader().dataset) < len(data.splits["train"])
     model = ViTClassifier("digits")
     layers = LayerSelection(blocks=[0], roles=["query"]).select(model)

@@ -7,7 +7,7 @@ import numpy as np
 from tests.conftest import tiny_net
 from vitprune.evaluation.grouping import OUTSIDE, place_of
 from vitprune.evaluation.sensitivity_result import Losses, SensitivityResult
-from vitprune.evaluation.tables import print_table
+from vitprune.figures.tables import print_table
 from vitprune.pruning import LayerSelection
 
 

@@ -11,7 +11,7 @@ from tests.evaluation.arguments import ARGUMENTS
 from tests.files import assert_not_blank, rows_of
 from vitprune.cli.main import main
 from vitprune.evaluation.sweep_result import SweepResult
-from vitprune.evaluation.tables import print_table
+from vitprune.figures.tables import print_table
 from vitprune.reports.results import read_folder
 
 
@@ -68,7 +68,7 @@ class TestSweep:
     @pytest.mark.parametrize(
         ("extra", "message"),
         [
-            ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Valid are"),
+            ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Did you mean Magnitude?"),
             (
                 "--methods=[l2_structured]",
                 "unknown method 'l2_structured'. Valid are random_unstructured, l1_",

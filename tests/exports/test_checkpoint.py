@@ -15,6 +15,7 @@ from transformers import AutoModelForImageClassification, ViTImageProcessor
 import vitprune
 from tests.conftest import TINY, tiny_net
 from tests.exports.runs import digits, export, read, train
+from vitprune.data import Augmentation
 from vitprune.errors import UsageError
 from vitprune.exports.checkpoint import export_checkpoint
 from vitprune.exports.costs import count_parameters
@@ -225,7 +226,7 @@ def test_other_masks_export_as_well(tmp_path, pretrained, options):
 
 
 def test_mixing_images_ends_with_training(tmp_path, pretrained):
-    run = train(tmp_path / "run", pretrained, OneShot(0.5), 1, digits(pretrained, mixup=0.8))
+    run = train(tmp_path / "run", pretrained, OneShot(0.5), 1, digits(pretrained, augmentation=Augmentation(mixup=0.8)))
     finetuned = run.last.pruning["rounds"][-1]["finetuned"]
     assert export(run).pruned.accuracy == pytest.approx(finetuned)
 

@@ -239,7 +239,7 @@ def test_a_torn_best_checkpoint_does_not_keep_a_run_from_going_on(tmp_path, capl
         run(
             tmp_path / "new", ckpt=str(tmp_path / "old" / "checkpoints" / "last.ckpt"), max_epochs=5
         )
-    assert "the best checkpoint so far is neither" in caplog.text
+    assert "Best checkpoint not found" in caplog.text
     assert read_raw(tmp_path / "new" / "checkpoints" / "best.ckpt")
 
 
@@ -339,7 +339,7 @@ def test_without_the_best_checkpoint_so_far_another_is_found(tmp_path):
 
 
 def test_a_metric_that_is_not_logged_cannot_choose_the_best(tmp_path):
-    with pytest.raises(UsageError, match=r"'val/loss' is better when it is lower"):
+    with pytest.raises(UsageError, match=r"'val/loss' is better when lower"):
         run(tmp_path, monitor="val/loss")
     with pytest.raises(UsageError, match=r"not among what validation logs: .*'val/accuracy'"):
         run(tmp_path, monitor="val/acc")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from vitprune.evaluation.tables import print_table
 from vitprune.figures.speedups import plot_speedups
+from vitprune.figures.tables import print_table
 from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder

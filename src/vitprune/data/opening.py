@@ -8,9 +8,9 @@ import datasets
 from datasets import DatasetDict, IterableDatasetDict
 from huggingface_hub import HfApi
 
-from vitprune.assets import local_folder
 from vitprune.data.image_folders import files_by_split
 from vitprune.errors import UsageError
+from vitprune.model.names import local_folder
 
 CONVERSION = "refs/convert/parquet"  # the hub's branch with a data set as parquet files
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from transformers import AutoImageProcessor
 from transformers.image_processing_backends import TorchvisionBackend
 
-from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
+from vitprune.model.names import resolve_pretrained
 
 
 @dataclass(frozen=True)

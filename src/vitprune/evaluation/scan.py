@@ -19,6 +19,7 @@ from vitprune.evaluation.settings import Settings
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, Method, OneShot, masks
 from vitprune.runs.checkpoint import TrainingCheckpoint
+from vitprune.training.evaluate import batch_limit
 from vitprune.training.probe import silenced
 from vitprune.training.pruning.settings import PruningSettings
 
@@ -145,17 +146,6 @@ def launch(trainer: Trainer) -> Fabric:
 def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
     """Load the weights and masks of a training checkpoint into a model."""
     masks.load_state_dict(model, TrainingCheckpoint.read(ckpt_path).weights)
-
-
-def batch_limit(limit: float, count: int) -> int | None:
-    """Return `limit_val_batches` as a number of batches; None for all.
-
-    Args:
-        limit: A number of batches, or a fraction if it is a float; 0 stands for all.
-        count: Number of batches in the split.
-
-    """
-    return (limit if isinstance(limit, int) else int(limit * count)) or None
 
 
 def pruning_of(trainer: Trainer) -> PruningSettings:

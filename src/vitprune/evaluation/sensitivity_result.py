@@ -13,9 +13,9 @@ from rich.table import Table
 
 from vitprune.evaluation.grouping import OUTSIDE, By, Place
 from vitprune.evaluation.settings import Settings
-from vitprune.evaluation.tables import accuracy_table, deviation
 from vitprune.figures.curves import Curve, Curves, Panels, plot_curves
 from vitprune.figures.drop_map import plot_drop_map
+from vitprune.figures.tables import accuracy_table, deviation
 from vitprune.runs.typed_json import read_json, write_json
 
 RESULT = "sensitivity.json"

@@ -14,7 +14,7 @@ from vitprune.evaluation.scan import Scan, ScanOptions, describe_calibration, pr
 from vitprune.evaluation.settings import Settings, SweepSettings
 from vitprune.evaluation.sparsities import check_sparsities
 from vitprune.evaluation.sweep_result import MethodResult, SweepResult
-from vitprune.evaluation.tables import print_table
+from vitprune.figures.tables import print_table
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Method

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from vitprune.evaluation.settings import SweepSettings
-from vitprune.evaluation.tables import accuracy_table, deviation
 from vitprune.figures.curves import Curves, plot_curves
+from vitprune.figures.tables import accuracy_table, deviation
 from vitprune.runs.typed_json import read_json, write_json
 
 RESULT = "sweep.json"

@@ -5,13 +5,13 @@ from pathlib import Path
 from lightning import Trainer
 
 from vitprune.data import ImageData
-from vitprune.evaluation.scan import batch_limit
 from vitprune.exports.checkpoint import export_checkpoint
 from vitprune.exports.choices import Choices
 from vitprune.exports.summary import summarize
 from vitprune.model import ViTClassifier
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.report import RunReport
+from vitprune.training.evaluate import batch_limit
 
 
 def run(

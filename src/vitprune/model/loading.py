@@ -16,9 +16,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from vitprune.assets import resolve_pretrained
 from vitprune.errors import UsageError
 from vitprune.model.classes import class_names, find_classes, keep_classes
+from vitprune.model.names import resolve_pretrained
 
 
 def build_net(

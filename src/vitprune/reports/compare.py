@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from vitprune.evaluation.results_folder import publish
-from vitprune.evaluation.tables import print_table
 from vitprune.figures.comparison import ComparedModel, plot_comparison
+from vitprune.figures.tables import print_table
 from vitprune.reports.results import read_all
 from vitprune.runs.names import resolve
 

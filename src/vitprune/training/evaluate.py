@@ -77,3 +77,14 @@ def evaluate(classify: Callable[[Tensor], Tensor], batches: Iterable[Batch]) -> 
     return Evaluation.join(
         Evaluation.of_logits(classify(batch["pixel_values"]), batch["labels"]) for batch in batches
     )
+
+
+def batch_limit(limit: float, count: int) -> int | None:
+    """Return `limit_val_batches` as a number of batches; None for all.
+
+    Args:
+        limit: A number of batches, or a fraction if it is a float; 0 stands for all.
+        count: Number of batches in the split.
+
+    """
+    return (limit if isinstance(limit, int) else int(limit * count)) or None

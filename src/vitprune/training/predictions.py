@@ -29,7 +29,7 @@ class PredictionsCSV(BasePredictionWriter):
         """Refuse a folder before predicting."""
         if self.output.is_dir():
             raise UsageError(
-                f"predictions.output {str(self.output)!r} is a folder: Use the path of a file."
+                f"predictions.output {str(self.output)!r} is a folder. Use the path of a file."
             )
 
     def write_on_epoch_end(

@@ -158,7 +158,7 @@ def test_the_first_difference_is_named_by_its_path():
         (
             Levels([0.5, 0.6], begin=1),
             {"allocation": LAMP(), "criterion": Movement()},
-            "take Global",
+            "use Global",
         ),
         (AccuracyGuarded(), {"rewind": Weights()}, "restores weights itself. Use LearningRate"),
         (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vitprune.errors import UsageError
 
-EMBEDDED = {"digits": Path(__file__).parent / "vit-digits"}
+EMBEDDED = {"digits": Path(__file__).parents[1] / "assets" / "vit-digits"}
 
 
 def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
