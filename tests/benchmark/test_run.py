@@ -72,7 +72,10 @@ BAD = {
     "no folder": (["{tmp}/nothing"], "nothing' is not an export: it has no config.json"),
     "no model": (["{tmp}/other"], "holds no image classifier that can be loaded"),
     "no folders": ([], "missing folders"),
-    "unknown option": (["{export}", "--batch=3"], "Did you mean --batch_size? Valid are --base, --batch_size, "),
+    "unknown option": (
+        ["{export}", "--batch=3"],
+        "Did you mean --batch_size? Valid are --base, --batch_size, ",
+    ),
     "batch size": (["{export}", "--batch_size=0"], "--batch_size must be at least 1, not 0"),
     "threads": (["{export}", "--threads=0"], "--threads must be at least 1, not 0"),
     "device": (["{export}", "--device=tpu"], "device"),

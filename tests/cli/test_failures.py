@@ -33,7 +33,10 @@ BAD = {
         [*ITERATIVE, "--pruning.layers.names=[foo]"],
         "q_proj  (role query, blocks 0 to 5)",
     ),
-    "schedule too long": ([*ITERATIVE, "--trainer.max_epochs=3"], "Set trainer.max_epochs to at least"),
+    "schedule too long": (
+        [*ITERATIVE, "--trainer.max_epochs=3"],
+        "Set trainer.max_epochs to at least",
+    ),
     "type": (
         [*ITERATIVE, "--trainer.max_epochs=abc"],
         "trainer.max_epochs must be an integer or null, not abc.",

@@ -30,10 +30,7 @@ def test_last_is_found_under_the_root_of_the_configuration(tmp_path, capsys, cap
     main(arguments)
     with pytest.raises(SystemExit):
         main([*arguments, "--ckpt_path=last"])
-    assert (
-        "version_0 at epoch 1/1, step 8. Increase trainer.max_epochs"
-        in capsys.readouterr().err
-    )
+    assert "version_0 at epoch 1/1, step 8. Increase trainer.max_epochs" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(
             [

@@ -136,7 +136,7 @@ def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "round 1  epoch 0  target 90.00%" in out
     assert "No pruned checkpoint met the accuracy threshold of AccuracyGuarded" in out
-    assert "training ended before its schedule did" in out
+    assert "Training stopped before the pruning schedule finished" in out
 
 
 def test_a_run_that_was_stopped_early_exports_on_request_only(tmp_path, capsys):

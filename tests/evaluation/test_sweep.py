@@ -68,7 +68,10 @@ class TestSweep:
     @pytest.mark.parametrize(
         ("extra", "message"),
         [
-            ("--methods={a: {criterion: Magnitud}}", "'Magnitud' is not known. Did you mean Magnitude?"),
+            (
+                "--methods={a: {criterion: Magnitud}}",
+                "'Magnitud' is not known. Did you mean Magnitude?",
+            ),
             (
                 "--methods=[l2_structured]",
                 "unknown method 'l2_structured'. Valid are random_unstructured, l1_",

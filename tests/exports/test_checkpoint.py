@@ -226,7 +226,13 @@ def test_other_masks_export_as_well(tmp_path, pretrained, options):
 
 
 def test_mixing_images_ends_with_training(tmp_path, pretrained):
-    run = train(tmp_path / "run", pretrained, OneShot(0.5), 1, digits(pretrained, augmentation=Augmentation(mixup=0.8)))
+    run = train(
+        tmp_path / "run",
+        pretrained,
+        OneShot(0.5),
+        1,
+        digits(pretrained, augmentation=Augmentation(mixup=0.8)),
+    )
     finetuned = run.last.pruning["rounds"][-1]["finetuned"]
     assert export(run).pruned.accuracy == pytest.approx(finetuned)
 

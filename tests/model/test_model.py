@@ -10,8 +10,8 @@ from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.optimization import WarmupCosine, parameter_groups
-from vitprune.pruning.sparsity import measure
 from vitprune.pruning import IterativePruning, Levels
+from vitprune.pruning.sparsity import measure
 
 LABELS = [str(d) for d in range(10)]
 

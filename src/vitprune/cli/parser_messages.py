@@ -82,7 +82,8 @@ Mistake = UnknownOption | UnknownClass | WrongType | Missing | NoValue | Remark
 # lines that repeat the type system instead of naming the mistake
 NOISE = re.compile(
     r"$|Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
-    r"Not a valid subclass|Import path \S+ does not correspond to a subclass|Subclass types expect|a class path \(|a dict with"
+    r"Not a valid subclass|Import path \S+ does not correspond to a subclass|"
+    r"Subclass types expect|a class path \(|a dict with"
 )
 KEY = re.compile(r'Parser key "([^"]+)":')
 CLASS = re.compile(r"Problem with given class_path '([^']+)'")
