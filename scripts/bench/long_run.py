@@ -51,7 +51,7 @@ class Gauge(Callback):
 
 
 def fit(gauge: Gauge, rounds: int, folder: str) -> None:
-    """Run `vitprune fit` with a callback of our own."""
+    """Run `vitprune fit` with an additional callback."""
     build = cli.PruningCLI.instantiate_trainer
 
     def with_gauge(self: cli.PruningCLI, **settings: object) -> Trainer:

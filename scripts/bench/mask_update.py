@@ -46,7 +46,7 @@ def extra_bytes(pretrained: str | None, sparsity: float) -> int:
     layers = LayerSelection().select(load_or_build(pretrained, "vit-base"))
     masks.attach(layers)
     update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # loads what torch loads on first use
-    torch.ones(ABOVE_LOADING // 4)  # freed at once: lifts the peak above that of loading
+    torch.ones(ABOVE_LOADING // 4)  # freed immediately: raises the peak above that of loading
     before = memory.resident_bytes()
     memory.reset_peak()
     update_masks(layers, GLOBAL_MAGNITUDE, sparsity)

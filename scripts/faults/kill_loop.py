@@ -1,4 +1,4 @@
-"""Kill the digits default at random moments, and compare the result with an undisturbed run.
+"""Kill the default digits run at random moments; compare the result with an undisturbed run.
 
     python -m scripts.faults.kill_loop [--kills 12] [--seed 0]
 

@@ -14,7 +14,7 @@ from vitprune.evaluation.fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything besides the row and its key that changes a result."""
+    """What changes a result, besides the row, its key and the versions of libraries."""
 
     model: str
     weights: str

@@ -76,7 +76,7 @@ class TestSweep:
                 "--methods=[l2_structured]",
                 "unknown method 'l2_structured'. Valid are random_unstructured, l1_",
             ),
-            ("--methods={a/b: {criterion: Magnitude}}", "the name becomes that of a file"),
+            ("--methods={a/b: {criterion: Magnitude}}", "cannot be used as a file name"),
             ("--methods={a: {criterion: Movement}}", "Movement needs training steps"),
             ("--seeds=0", "--seeds must be at least 1, not 0"),
         ],

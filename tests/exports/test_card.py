@@ -43,10 +43,10 @@ def test_a_biased_accuracy_is_called_so():
     assert CHOSEN not in model_card(run_report(), None, [])
     card = model_card(run_report(is_best=True), None, [])
     assert CHOSEN in card
-    assert "optimistically biased. The last row above ends at that epoch." in card
+    assert "The last row of the table of rounds is measured at that epoch." in card
     dense = model_card(run_report(is_best=True, rounds=[]), None, [])
     assert "highest validation accuracy, so" in dense
-    assert "last row above" not in dense
+    assert "last row of the table" not in dense
 
 
 def test_a_base_model_that_others_can_find_is_named(tmp_path, monkeypatch):

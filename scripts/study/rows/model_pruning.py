@@ -19,7 +19,7 @@ class LightningModelPruning(Row):
     The amount of each round is the fraction of the remaining weights that reaches the target
     sparsity after the last round. By default the callback also rewinds every layer to its
     pretrained weights after each round (the lottery ticket hypothesis). With a few epochs that
-    discards the fine-tuning, so it is a row of its own. On a CPU the callback rewinds correctly
+    discards the fine-tuning, so it is a separate row. On a CPU the callback rewinds correctly
     after the first round only, because training then changes its stored copy.
 
     Args:

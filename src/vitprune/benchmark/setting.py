@@ -37,7 +37,7 @@ class Setting:
 
 
 def describe_conditions(setting: Setting, batch_size: int, repeats: int) -> Conditions:
-    """Describe how and on what models were measured."""
+    """Describe the settings and the device of a measurement."""
     on_gpu = setting.device == "cuda"
     cpu = f"CPU {platform.processor() or platform.machine()}"
     return Conditions(

@@ -37,7 +37,7 @@ def measure_speeds(
 
 @contextmanager
 def _compiling(models: int) -> Iterator[None]:
-    """Compile this many models for two batch sizes; above its limit, torch runs them uncompiled."""
+    """Let torch compile this many models for two batch sizes; above its limit, it runs eagerly."""
     config = torch._dynamo.config  # noqa: SLF001  # has no public name
     with config.patch(recompile_limit=2 * models):
         yield

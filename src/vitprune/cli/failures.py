@@ -20,26 +20,26 @@ GONE = {
     r"DataLoader worker": "a data worker has died, perhaps for lack of memory. Reduce "
     "data.num_workers",
     r"(?i)connection (was )?(closed|reset|refused)|remote process exited|timed out": "another "
-    "process of this run has ended, and its output says why",
+    "process of this run has ended; see its output for the reason",
 }
 
 
 @contextmanager
-def one_message(verb: str) -> Iterator[None]:
+def one_message(subcommand: str) -> Iterator[None]:
     """End the process with one message and an exit code; bugs pass through as tracebacks.
 
     The code is 2 for bad input and 1 for a failure during the run.
 
     Args:
-        verb: The first word of the command line.
+        subcommand: The first word of the command line.
 
     """
     try:
         yield
     except ArgumentError as error:
-        if verb in SUBCOMMANDS or verb.startswith("-"):
-            _fail(explain(str(error), options_of_subcommand(verb)))
-        _fail(explain_unknown(verb))
+        if subcommand in SUBCOMMANDS or subcommand.startswith("-"):
+            _fail(explain(str(error), options_of_subcommand(subcommand)))
+        _fail(explain_unknown(subcommand))
     except UsageError as error:
         # an error of a data worker comes with its traceback in front
         _fail(str(error).rpartition("UsageError: ")[2])

@@ -19,7 +19,7 @@ def finish(
     datamodule: ImageData,
     pruning: IterativePruning | None,
 ) -> None:
-    """Export the best model at the final sparsity, and draw the run.
+    """Export the best model at the final sparsity, and add its figures to TensorBoard.
 
     Args:
         trainer: Trainer after `fit`.
@@ -40,7 +40,7 @@ def finish(
         elif trainer.is_global_zero:
             _say_why_not(run, pruning)
     finally:
-        trainer.strategy.barrier()  # the first process to end may take the others with it
+        trainer.strategy.barrier()  # the end of the first process may terminate the others
 
 
 def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:

@@ -37,7 +37,7 @@ def benchmark(  # noqa: PLR0913  # each is an option
         threads: Number of threads of torch and ONNX Runtime; by default that of torch.
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
-        compile: Use torch.compile.
+        compile: Whether to use torch.compile.
         output: Folder for benchmark.csv and benchmark.png; by default the first export of vitprune.
 
     """

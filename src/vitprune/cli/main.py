@@ -16,7 +16,7 @@ def main(args: list[str] | None = None) -> None:
     argv = sys.argv
     words = argv[1:] if args is None else args
     try:
-        with one_message(verb=words[0] if words else ""):
+        with one_message(subcommand=words[0] if words else ""):
             _run(words, argv[0])
     finally:
         sys.argv = argv

@@ -23,8 +23,8 @@ class Parser(LightningArgumentParser):
     ) -> Namespace:
         """Parse a command line.
 
-        The base class writes `null` as `None` where it is for an argument of an argument of an
-        argument, and would then read the string; here it is `null` again.
+        The base class rewrites `null` as `None` for an argument nested three levels deep, and
+        would then read it as a string; this method writes `null` again.
         """
         if args is not None:
             args = [

@@ -181,7 +181,7 @@ def _split(option: str) -> Path:
 
 
 def _most_specific(mistakes: list[Mistake]) -> list[Mistake]:
-    """Leave out that a value is of no other type either, where one type has a mistake inside."""
+    """Drop wrong-type mistakes of a key for which a more specific mistake is known."""
     paths = [one.path for one in mistakes if not isinstance(one, NoValue)]
     named = [one.path for one in mistakes if not isinstance(one, NoValue | WrongType)]
 

@@ -9,7 +9,7 @@ import huggingface_hub
 import transformers
 
 UNHELPFUL_WARNINGS = (
-    # refused where it would not work
+    # `check_weight_averaging` refuses the cases in which it would fail
     "You're using the WeightAveraging callback with a model that overrides",
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",

@@ -24,7 +24,7 @@ RENAMED = {
     "pruning.schedule.epoch": "pruning.schedule.begin",
     "pruning.schedule.step": "pruning.schedule.begin",
 }
-# of a schedule in steps, which is now said by its unit
+# keys of a schedule in steps, which is now set by `pruning.schedule.unit`
 IN_STEPS = {
     "pruning.schedule.begin_step",
     "pruning.schedule.end_step",

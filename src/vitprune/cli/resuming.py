@@ -17,7 +17,7 @@ class Resumed:
 
     Attributes:
         ckpt_path: Path of the checkpoint; None without one.
-        run: Run that is continued in its own folder; None for a new run.
+        run: Run that is resumed in its own folder; None for a new run.
         step: Optimizer steps of the checkpoint; 0 without one.
 
     """
@@ -57,7 +57,7 @@ def find_resumed(config: Namespace, subcommand: str) -> Resumed:
 def check_unfinished(
     run: RunFolder, checkpoint: TrainingCheckpoint, max_epochs: int | None, max_steps: int
 ) -> None:
-    """Announce which run is resumed, and where.
+    """Log which run is resumed, and at which epoch and step.
 
     Raises:
         UsageError: If its training is complete and exported.

@@ -32,14 +32,14 @@ class PruningTrainer(Trainer):
     ) -> None:
         """Prune one layer, block or role at a time without fine-tuning; evaluate the model.
 
-        Uses criterion, granularity, layers and seed of `pruning`. Rerun the same command to resume
-        an interrupted scan.
+        Uses criterion, granularity, layers, calibration_images and seed of `pruning`. Rerun the
+        same command to resume an interrupted scan.
 
         Args:
             model: The model.
             datamodule: Validation images; `data.max_images` selects a fixed part of them.
-            by: What is pruned at a time: `layer`, `block` or `role`.
-            sparsities: Target sparsities of what is pruned at a time, each in (0, 1).
+            by: Part of the model that is pruned at a time: `layer`, `block` or `role`.
+            sparsities: Target sparsities of that part, each in (0, 1).
             images_in_memory: Number of images whose hidden states are kept at a time.
             output: Folder of the results; by default `sensitivity` in the run of the checkpoint, or
                 in a new run.
@@ -62,7 +62,7 @@ class PruningTrainer(Trainer):
     ) -> None:
         """Prune the whole model by several methods without fine-tuning; evaluate the model.
 
-        Uses layers and seed of `pruning`. Rerun the same command to resume an interrupted sweep.
+        Uses layers, calibration_images and seed of `pruning`. Rerun the command to resume a sweep.
 
         Args:
             model: The model.
@@ -94,7 +94,7 @@ class PruningTrainer(Trainer):
     ) -> None:
         """Draw the weights of layers before pruning, after each method, and after fine-tuning.
 
-        Uses the seed of `pruning`.
+        Uses calibration_images and seed of `pruning`.
 
         Args:
             model: The model.

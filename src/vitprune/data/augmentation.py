@@ -15,7 +15,7 @@ class Augmentation:
     Args:
         crop_scale: Smallest and largest fraction of the area that a random crop keeps, in (0, 1];
             null trains on the images as evaluation sees them.
-        horizontal_flip: Mirror half of the images from left to right.
+        horizontal_flip: Whether to mirror half of the images from left to right.
         randaugment: Number of RandAugment operations per image, 0 for none (Cubuk et al. 2019).
         random_erasing: Probability of erasing a rectangle, in [0, 1] (Zhong et al. 2017).
         mixup: Alpha of Mixup, 0 for none (Zhang et al. 2017).

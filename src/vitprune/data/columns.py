@@ -67,8 +67,8 @@ def _find_image_column(split: Dataset, source: str) -> str:
 def _find_label_column(split: Dataset, source: str) -> str:
     if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
         raise UsageError(
-            f"the image folder {source!r} has one class only, or none: at least two folders, one a "
-            "class, must hold images, all at the same depth, for example train/cat/1.jpg and "
+            f"the image folder {source!r} has one class only, or none: at least two folders, one "
+            "per class, must hold images, all at the same depth, for example train/cat/1.jpg and "
             "train/dog/2.jpg."
         )
     typed = [name for name, feature in split.features.items() if isinstance(feature, ClassLabel)]

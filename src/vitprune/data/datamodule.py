@@ -58,7 +58,7 @@ class ImageData(LightningDataModule):
         image_size: Height and width of the model's input, in pixels; by default the processor's.
         max_images: Largest number of images per split, for example `{train: 2000, validation:
             600}`, a random choice. While streaming, the first images of validation and test, and
-            the length of an epoch of train: the next epoch continues after it. Required while
+            the images per epoch of train; the next epoch continues after them. Required while
             streaming if the source does not state the size of a split.
         predict_images: Folder of the images to predict.
         on_bad_image: Reaction to an unreadable image: `error` stops, `skip` leaves it out and
@@ -116,7 +116,7 @@ class ImageData(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", 42))
         self.position = DataPosition(batch_size)
 
-    # ---- what there is
+    # ---- splits and image processor
 
     @property
     def splits(self) -> DatasetDict | dict[str, StreamedSplit]:

@@ -65,7 +65,7 @@ def make_loader(
         share: Share of this process.
         shuffle: Serve the images in an order that depends on the seed of `samples` and the epoch;
             otherwise in their own.
-        start: Where to start; a stream has a state of its own.
+        start: Where to start; a stream stores its own state.
         buffer: Images of a stream that are shuffled among themselves.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How far training has come in its data, and how a checkpoint stores that."""
+"""The position of training in its data, and how a checkpoint stores it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from vitprune.errors import UsageError
 
 @dataclass(frozen=True)
 class Position:
-    """The number of batches of an epoch that training has used."""
+    """An epoch, and the number of its batches that training has used."""
 
     epoch: int = 0
     batches: int = 0

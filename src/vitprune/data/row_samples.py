@@ -1,6 +1,6 @@
 """Rows of a split as samples: decoded, transformed, and with randomness that depends on a key.
 
-Nothing depends on how far a worker has come, so a run that stops after any batch resumes with
+Nothing depends on the progress of a worker, so a run that stops after any batch resumes with
 exactly the next one.
 """
 

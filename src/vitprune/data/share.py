@@ -25,11 +25,11 @@ class Share:
         return cls(trainer.global_rank, trainer.world_size) if trainer else cls()
 
     def indices(self, images: int) -> range:
-        """Return the indices of every `world_size`-th of so many images."""
+        """Return the indices of this process: every `world_size`-th of `images`."""
         return range(self.rank, images, self.world_size)
 
     def even_batch_size(self, images: int, batch_size: int) -> int:
-        """Return the smallest batch size from `batch_size` on that gives all ranks as many batches.
+        """Return the smallest size, at least `batch_size`, for equally many batches on all ranks.
 
         The shares differ by one image at most. With sharded models, a process with one batch more
         than the others would wait for them forever.

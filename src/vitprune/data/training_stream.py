@@ -1,6 +1,6 @@
 """Batches of a streamed split for training: shuffled, without end, and exactly resumable.
 
-Each worker of each rank reads shards of its own, block by block, and serves a block in an order
+Each worker of each rank reads separate shards, block by block, and serves a block in an order
 that is a function of (seed, rank, worker, block). What it needs to resume exactly is small and is
 sent along with each batch: where the block begins, and how much of it is used. An epoch is as many
 batches as its images fill, and the next one continues after them.

@@ -41,5 +41,5 @@ def _check_names(methods: Mapping[str, Method]) -> None:
     for name in methods:
         if not re.fullmatch(r"[\w.+-]+", name):
             raise UsageError(
-                f"method {name!r}: the name becomes that of a file. Use letters, digits, _ + - ."
+                f"method {name!r} cannot be used as a file name. Use letters, digits, _ + - ."
             )

@@ -1,4 +1,4 @@
-"""One-shot pruning for the duration of a measurement: the one place that changes a model."""
+"""One-shot pruning for the duration of a measurement; the model is restored afterwards."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,7 +54,7 @@ def calibrate_dense(
         data: Its training images are used.
         layers: Layers to collect statistics for.
         images: Number of calibration images.
-        seed: Seed of their choice.
+        seed: Seed that selects them.
 
     """
     if not criterion.calibrated:

@@ -130,7 +130,7 @@ class SensitivityResult:
     def _in_panels(self, curves: Curves, panel: Literal["role", "block"]) -> Panels:
         """Sort curves of layers into a panel for each role, or for each block.
 
-        Layers outside of the blocks have a panel of their own, the last one.
+        Layers outside of the blocks are in a separate panel, the last one.
         """
         panels: dict[str, dict[str, Curve]] = {}
         for name, curve in curves.items():

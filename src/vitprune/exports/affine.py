@@ -37,7 +37,7 @@ class Affine:
         return self.weight.any(dim=0)
 
     def fold(self, constant: Tensor, values: Tensor) -> None:
-        """Move the contribution of constant inputs into the bias, and prune their weights.
+        """Move the contribution of constant inputs into the bias, and set their weights to zero.
 
         Args:
             constant: Inputs that are constant, boolean (in,).

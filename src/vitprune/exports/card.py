@@ -127,7 +127,7 @@ def _selection_bias(report: RunReport) -> str:
     if not report.is_best:
         return ""
     where = " at the final sparsity" if report.rounds else ""
-    row = " The last row above ends at that epoch." if report.rounds else ""
+    row = " The last row of the table of rounds is measured at that epoch." if report.rounds else ""
     return (
         f"The exported epoch has the highest validation accuracy{where}, so that accuracy is "
         f"optimistically biased.{row}\n\n"

@@ -1,4 +1,4 @@
-"""The formats of an export besides the one of `transformers`; each is a file of this room."""
+"""The formats of an export besides the one of `transformers`, one module each."""
 
 from collections.abc import Callable
 from importlib.util import find_spec

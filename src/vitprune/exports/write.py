@@ -1,4 +1,4 @@
-"""Remove the masks, shrink, and store the weights; each step is verified."""
+"""Remove the masks, shrink, and store the weights; logits are compared after each step."""
 
 import math
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Written:
 def write_weights(
     net: PreTrainedModel, zeros: int, folder: ExportFolder, images: Tensor, choices: Choices
 ) -> Written:
-    """Remove the masks, store the model, then replace it by the smallest one with the same logits.
+    """Remove the masks, store the model, then replace it by the shrunk one with the same logits.
 
     Args:
         net: Masked model in float32 and evaluation mode; its masks are removed.

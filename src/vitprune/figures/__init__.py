@@ -1,1 +1,1 @@
-"""Every plot: functions that return a figure, readable in greyscale; the caller saves it."""
+"""Plots as figures that are readable in greyscale, and tables for the terminal."""

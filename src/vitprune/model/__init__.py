@@ -9,7 +9,7 @@ __all__ = ["ViTClassifier"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the LightningModule on first use: `vitprune.model.anatomy` needs torch only."""
+    """Import the LightningModule on first use; `vitprune.model.anatomy.layers` needs only torch."""
     if name == "ViTClassifier":
         from vitprune.model.classifier import ViTClassifier
 

@@ -40,8 +40,8 @@ class ViTClassifier(LightningModule):
         layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
         warmup_fraction: Share of all steps used for warm-up, in [0, 1).
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
-        gradient_checkpointing: Save memory by a second forward pass.
-        compile: Compile the transformer in place with `torch.compile`.
+        gradient_checkpointing: Whether to recompute activations in backward, to save memory.
+        compile: Whether to compile the transformer in place with `torch.compile`.
         distillation: Distillation from a teacher model; null for none.
         channels_last: Memory format of the patch embedding; faster on some GPUs.
 

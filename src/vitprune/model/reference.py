@@ -1,4 +1,4 @@
-"""Pretrained models that another model is compared with, or learns from."""
+"""Pretrained models as a dense baseline, or as the teacher of a distillation."""
 
 from transformers import PreTrainedModel
 

@@ -28,7 +28,7 @@ def prune(
 ) -> Sparsity:
     """Prune a model in place, one-shot, and return the sparsity that it reached.
 
-    The layers are those that a run prunes by default: what the granularity is for, else every
+    The layers are those that a run prunes by default: the roles of the granularity, else every
     linear and convolutional layer but patch embedding and classifier. They have masks afterwards;
     `masks.remove(model)` makes the zeros permanent.
 

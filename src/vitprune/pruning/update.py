@@ -29,8 +29,8 @@ def update_masks(
 ) -> None:
     """Update masks in place to the given sparsity. Already pruned weights stay pruned.
 
-    Cost: beside that of the axes, the scores of all groups are held together, at most as much
-    memory as the weights, on every rank.
+    Cost: that of the axes, and memory for the scores of all groups, at most as large as the
+    weights, on every rank.
 
     Args:
         layers: Layers with masks attached.

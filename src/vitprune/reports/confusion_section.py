@@ -69,7 +69,7 @@ def _add_changes(page: Page, found: Comparison) -> None:
 def _add_confusions(page: Page, found: Comparison) -> None:
     confused = found.new_confusions()[:MOST_CLASSES]
     if not confused:
-        page.paragraph("The pruned model misclassifies no image that the dense one classifies.")
+        page.paragraph("The pruned model adds no misclassification to those of the dense model.")
         return
     page.paragraph("Images that only the pruned model misclassifies:")
     rows = [(c.label, c.prediction, str(c.images)) for c in confused]

@@ -78,7 +78,7 @@ def write_report(folder: RunFolder, target: Path, images: int) -> None:
 
 
 def _load_dense(run: FinishedRun, net: PreTrainedModel) -> PreTrainedModel | None:
-    """Return the pretrained model with the images and classes of the pruned one.
+    """Return the pretrained model for the image size and classes of the pruned one.
 
     None if it cannot be loaded here, or if training started from random weights.
     """

@@ -45,8 +45,8 @@ def before_and_after(page: Page, report: RunReport) -> None:
         page.table(SPEED_HEADER, _speeds(report.benchmark))
     else:
         page.paragraph(
-            "Latency was not measured. Run vitprune benchmark on the export, then write this page "
-            "again."
+            "Latency was not measured. Run vitprune benchmark on the export, then rerun vitprune "
+            "report."
         )
 
 

@@ -1,4 +1,4 @@
-"""A training checkpoint: every key of the file, and how it is read."""
+"""A training checkpoint: the keys that this package adds, and how the file is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

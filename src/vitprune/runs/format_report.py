@@ -14,7 +14,7 @@ class FormatReport:
         top1_agreement: Share of images with the same class, in [0, 1].
         images: Number of images compared.
         layers: Names of the converted layers.
-        dense_layers: By name of a layer that was not converted, the reason.
+        dense_layers: Reason why a layer was not converted, by its name.
         converted: Whether the model was converted on this machine.
         note: What was not tried, and why.
 

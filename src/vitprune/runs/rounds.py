@@ -13,7 +13,7 @@ class RoundReport:
 
     Attributes:
         round: Number of the round, from 1.
-        epoch: Epoch at whose start, or in which, it pruned.
+        epoch: Epoch of the mask update, from 0.
         step: Optimizer steps before it.
         target: Target sparsity, in [0, 1).
         sparsity: Sparsity reached, in [0, 1).

@@ -1,4 +1,4 @@
-"""The folder of a run: the one place that knows the names of its files."""
+"""The folders of a run and of an export, and the names of their main files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,7 @@ class RunFolder:
         return self.path / "report.html"
 
     def results(self, subcommand: str) -> Path:
-        """Return the folder of what a subcommand such as `sensitivity` measured on this run."""
+        """Return the folder of the results of a subcommand such as `sensitivity` on this run."""
         return self.path / subcommand
 
     def best_or_last(self) -> Path:

@@ -57,7 +57,7 @@ def before_batch_transfer(module: LightningModule, batch: Any) -> Any:
 def saves_shards(trainer: Trainer) -> bool:
     """Return whether checkpoints are folders of shards.
 
-    Reason: the strategy keeps its argument `save_distributed_checkpoint` to itself.
+    Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
     return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
@@ -66,7 +66,7 @@ def saves_shards(trainer: Trainer) -> bool:
 def averages_buffers(averaging: WeightAveraging) -> bool:
     """Return whether an average includes buffers.
 
-    Reason: the callback keeps its argument `use_buffers` to itself.
+    Reason: the argument `use_buffers` has no public attribute.
     """
     return bool(averaging._use_buffers)
 

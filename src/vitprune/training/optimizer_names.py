@@ -26,7 +26,7 @@ def to_names(
 
 
 def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rename them back for a strategy that loads states by number; FSDP2 loads them by name."""
+    """Rename saved states from names to numbers, except for FSDP2, which loads them by name."""
     if isinstance(trainer.strategy, ModelParallelStrategy):
         return states
     orders = [

@@ -1,4 +1,4 @@
-"""Evaluate a LightningModule in the middle of training without leaving a trace."""
+"""Evaluate a LightningModule during training without changing its state."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def _batches(trainer: Trainer) -> Iterator[Any]:
         if len(loaders) > 1:
             raise UsageError(
                 f"pruning.monitor needs one validation loader, and there are {len(loaders)}. Set "
-                "it to null."
+                "pruning.monitor to null."
             )
         loaders = loaders[0]
     limit = trainer.num_val_batches[0]

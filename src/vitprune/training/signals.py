@@ -49,7 +49,7 @@ class StopSignals:
         if not _anywhere(trainer, here=self.received == signal.SIGUSR1):
             return ""
         message = _requeue() if trainer.is_global_zero else ""
-        # all processes wait here: the first one to end would take the others with it
+        # all processes wait here: the end of the first one would terminate the others
         return str(trainer.strategy.broadcast(message))
 
     @property

@@ -13,8 +13,8 @@ class Throughput(Callback):
     """Log `throughput/images_per_s`, `throughput/data_wait` and `throughput/images_seen`.
 
     `data_wait` is the share of the time spent waiting for a batch, in [0, 1]. `images_seen` counts
-    from the first step of the run, also across resumes. The time of validation, checkpoints,
-    pruning rounds and of everything between epochs is not counted. Must be placed before callbacks
+    from the first step of the run, also across resumes. The time of validation, of checkpoints, of
+    validated pruning rounds and between epochs is not counted. Must be placed before callbacks
     that work between batches.
     """
 

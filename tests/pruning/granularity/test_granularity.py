@@ -138,7 +138,7 @@ def toy_layer(out=6, inputs=6, role="query", heads=None):
             ),
             "toy has none",
         ),
-        (lambda: Combined([Element(), Head()]), "roles of their own"),
+        (lambda: Combined([Element(), Head()]), "that define roles"),
         (lambda: Combined([Head(), HeadDim()]), "each role once"),
         (
             lambda: Method(granularity=Combined([Head(), Neuron()])).check(

@@ -1,1 +1,1 @@
-"""The parts of a Vision Transformer: the only room that knows how model families name them."""
+"""The parts of a Vision Transformer, and how the model families of `transformers` name them."""

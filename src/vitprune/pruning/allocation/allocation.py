@@ -21,7 +21,7 @@ class Allocation(ABC):
     Cost: next to none, unless a rule says otherwise.
 
     Args:
-        min_density: Every layer keeps at least this fraction of its groups, in [0, 1); the others
+        min_density: Smallest fraction of groups kept in every layer, in [0, 1); the other layers
             are pruned more.
 
     Attributes:
@@ -44,9 +44,9 @@ class Allocation(ABC):
     def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
         """Return how many increments of each candidate are pruned after this round.
 
-        With increments of one size the total is exactly round(sparsity * increments); else it is
-        near the number of weights that it should be, off by less than the largest increment, within
-        what floors and earlier rounds allow. Weights already pruned inside surviving groups count
+        With increments of one size the total is exactly round(sparsity * increments). Otherwise the
+        pruned weights differ from the target by less than the largest increment, as far as
+        floors and earlier rounds allow. Weights already pruned inside surviving groups count
         towards the target.
 
         Args:

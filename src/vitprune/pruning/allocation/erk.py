@@ -12,8 +12,8 @@ class ERK(Allocation):
     """Densities in proportion to (in + out) / (in * out), so large layers are pruned more.
 
     1 - s_l = min(1, a (in_l + out_l) / (in_l out_l)), with a such that the layers reach the target
-    sparsity (Erdos-Renyi-kernel). A kernel counts here with its inputs; of groups that span several
-    layers, sums over the layers count.
+    sparsity (Erdos-Renyi-kernel). Kernel height and width are further terms and factors. For groups
+    that span several layers, numerator and denominator are summed over the layers.
 
     Source: Mocanu et al. 2018; Evci et al. 2020.
     """

@@ -22,8 +22,8 @@ class Global(Allocation):
 
     Args:
         min_density: See `Allocation`.
-        normalize: Divide the scores of each layer by their mean first, since magnitudes differ much
-            from layer to layer.
+        normalize: Whether to divide the scores of each layer by their mean, as magnitudes differ
+            between layers.
 
     """
 

@@ -11,8 +11,8 @@ from vitprune.pruning.candidates import Candidate
 class Uniform(Allocation):
     """The same sparsity in every layer, s_l = s: local pruning.
 
-    If that is no whole number of groups in every layer, the first layers lose one more than the
-    last.
+    If that is no whole number of groups in every layer, one more group is pruned in the first
+    layers than in the last.
 
     Source: `torch.nn.utils.prune`, applied layer by layer.
     """

@@ -27,7 +27,7 @@ class CalibrationBatch:
     Attributes:
         loss: Runs the model on the images and returns the mean loss.
         images: Number of images.
-        counts: Whether they count; a batch that does not only keeps the ranks in step.
+        counts: Whether the images count; if not, the batch only keeps the ranks synchronized.
 
     """
 
@@ -67,7 +67,7 @@ def calibrate(
             _check_calls(ran, batch.images)
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
             if criterion.needs_gradients:
-                # of a mean over images, but each image's own gradient is wanted
+                # the loss is a mean over images; `observe` needs each image's own gradient
                 gradients = _gradients(loss * batch.images, ran)
             images += batch.images if batch.counts else 0
             for layer in layers:
@@ -131,7 +131,7 @@ def sample(
     Args:
         loader: Loader of a data set with a length.
         images: Number of images; all if there are fewer.
-        seed: Seed of the choice.
+        seed: Seed that selects the images.
         rank: This rank, from 0.
         ranks: Number of ranks that share the batches.
 
@@ -152,7 +152,7 @@ def sample(
 def accumulate_step(
     criterion: Criterion, layers: Sequence[Layer], statistics: dict[str, Tensor]
 ) -> None:
-    """Add what a training step shows a criterion to its statistics, by name of the layer."""
+    """Add the contribution of one training step to the statistics, by name of the layer."""
     for layer in layers:
         parameter = masks.original(layer)
         if parameter.grad is not None:

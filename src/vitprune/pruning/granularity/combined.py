@@ -11,7 +11,7 @@ from vitprune.pruning.layer_selection import listing
 
 
 class Combined(Granularity):
-    """Several granularities in one model, each for the layers of its roles: heads and neurons, say.
+    """Several granularities in one model, each for its own roles, such as heads and neurons.
 
     Args:
         granularities: Granularities whose roles do not overlap.
@@ -24,7 +24,7 @@ class Combined(Granularity):
         has_roles = bool(roles) and all(granularity.roles for granularity in granularities)
         if not has_roles or len(roles) != len(set(roles)):
             raise UsageError(
-                "Combined needs granularities with roles of their own (Neuron, Head, HeadDim), "
+                "Combined needs granularities that define roles (Neuron, Head, HeadDim, Branch), "
                 f"each role once, not {self.granularities}."
             )
         self.roles = tuple(roles)

@@ -18,8 +18,8 @@ class Coupled(Granularity):
     """A granularity whose groups span layers of one block.
 
     Args:
-        round_to: Every layer keeps a multiple of this number of groups; must divide them.
-        uniform: Keep the same number of groups in every layer, so that plain `transformers` loads
+        round_to: Divisor of the number of groups kept in every layer; must divide their number.
+        uniform: Whether every layer keeps the same number of groups, so that `transformers` loads
             the shrunk model.
 
     """
@@ -116,7 +116,7 @@ def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
         if layer.role not in (granularity.roles or ()):
             raise UsageError(
                 f"{granularity} prunes {', '.join(granularity.roles or ())}; {layer.name} has the "
-                f"role {layer.role}. Leave pruning.layers.roles out to select what it prunes."
+                f"role {layer.role}. Omit pruning.layers.roles to select the roles that it prunes."
             )
 
 

@@ -28,7 +28,7 @@ class Granularity(ABC):
 
     @abstractmethod
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Partition the weights of these layers, each on its own or several layers together.
+        """Partition the weights of these layers, each layer separately or several together.
 
         Raises:
             UsageError: If the granularity does not fit a layer, or a layer that must be pruned

@@ -44,11 +44,11 @@ class Grouping:
     Attributes:
         parts: The weights.
         group_dims: Number of leading dimensions of every view that count the groups.
-        pools: The groups, in their order, come in this many equal pools; every pool loses the same
+        pools: Number of equal pools of consecutive groups; every pool is pruned by the same
             number of groups.
         round_to: A pool keeps a multiple of this number of groups, or all.
         survivors: Fewest groups that a pool keeps.
-        tie: Groupings with the same tie lose the same number of groups from each of their pools;
+        tie: Groupings with the same tie are pruned by the same number of groups in each pool;
             None ties to nothing.
         pattern: (n, m): of every m consecutive groups n are kept.
         rows: Number of outputs of the weight, where groups are single weights; a criterion may

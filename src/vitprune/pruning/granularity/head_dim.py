@@ -12,7 +12,7 @@ from vitprune.pruning.granularity.views import head_columns, head_rows
 class HeadDim(Coupled):
     """One dimension of a head: rows of query and key, or a row of value and a column of attn_out.
 
-    Every head of a layer loses the same number of each kind; each head has its own ranking. With
+    The same number of each kind is pruned in every head of a layer, by a ranking per head. With
     `uniform` as many query/key dimensions are pruned as value dimensions, in every layer.
 
     Source: Zhu et al. 2021; Yang et al. 2023.

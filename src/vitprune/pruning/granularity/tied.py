@@ -1,4 +1,4 @@
-"""Groupings that lose the same number of groups."""
+"""Groupings that are pruned by the same number of groups."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vitprune.pruning.granularity.grouping import Grouping
 
 @dataclass(frozen=True)
 class TiedGroupings:
-    """One grouping, or several that lose the same number of groups, pruned in increments.
+    """One grouping, or several pruned by the same number of groups, in increments.
 
     An increment is the smallest number of groups that an allocation can add. Of a plain grouping it
     is one group. With pools, tied groupings or `round_to` it is that many of the lowest groups of

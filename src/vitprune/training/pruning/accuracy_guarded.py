@@ -9,7 +9,7 @@ from vitprune.pruning.schedules.schedule import Schedule, Unit
 class AccuracyGuarded:
     """Prune further while the accuracy holds; otherwise backtrack and try half the increase.
 
-    A backtracking search of our own, in place of a schedule: s_(r+1) = s_good + step, where s_good
+    A backtracking search in place of a schedule: s_(r+1) = s_good + step, where s_good
     is the last good sparsity. It decides after the validation of each epoch that follows a round.
     If the metric is within `max_drop` of the dense model, the state is good, and the next epoch
     prunes `step` more. Otherwise fine-tuning continues; after `patience` such validations the last
@@ -29,7 +29,7 @@ class AccuracyGuarded:
 
     Args:
         step: Sparsity added per round, in (0, 1).
-        max_drop: Largest accepted loss of the monitored metric against the best value of the dense
+        max_drop: Largest accepted drop of the monitored metric from the best value of the dense
             model; absolute: 0.01 is one point of accuracy.
         patience: Validations below the threshold after which a round is given up.
         min_step: Smallest step that is tried, in (0, step].
@@ -81,7 +81,7 @@ class AccuracyGuarded:
 
     @property
     def end(self) -> int:
-        """The epoch of the last round that is certain to come: the first."""
+        """The epoch of the only round that is certain, the first."""
         return self.begin
 
     def starts(self, end: int) -> Sequence[int]:

@@ -39,7 +39,7 @@ def calibrate_on(
         criterion: See `calibrate`.
         layers: See `calibrate`.
         images: Number of calibration images.
-        seed: Seed of their choice.
+        seed: Seed that selects them.
 
     Raises:
         UsageError: If the module optimizes manually, or the data cannot be indexed.

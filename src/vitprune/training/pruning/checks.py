@@ -1,4 +1,4 @@
-"""What cannot work, found before anything is trained."""
+"""Checks that refuse impossible settings before training starts."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
 
-TOLERANCE = 0.005  # of a sparsity that people have rounded
+TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.Module) -> None:

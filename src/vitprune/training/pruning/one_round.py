@@ -1,4 +1,4 @@
-"""One round: the masks are updated in the course of training, and what that did is recorded."""
+"""One pruning round: update the masks during training, and record the result."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext

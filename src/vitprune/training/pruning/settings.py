@@ -16,7 +16,7 @@ NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as it
 
 @dataclass(frozen=True)
 class PruningSettings:
-    """The arguments of `IterativePruning`, which describes them, with the axes as one method.
+    """The arguments of `IterativePruning` (see there), with the three axes as one method.
 
     Raises:
         UsageError: If the settings do not fit together.
@@ -64,7 +64,7 @@ class PruningSettings:
         return self.validate_after_pruning and self.monitor is not None
 
     def describe(self) -> dict[str, Any]:
-        """Return what must not change between a checkpoint and its resume, as plain values."""
+        """Return the settings that a resume must share with its checkpoint, as plain values."""
         others = [field.name for field in fields(self) if field.name not in NOT_COMPARED]
         return self.method.describe() | {name: describe(getattr(self, name)) for name in others}
 

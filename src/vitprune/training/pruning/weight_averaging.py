@@ -10,7 +10,7 @@ from vitprune.training.lightning_internals import averaged_module, averages_buff
 
 
 def check_weight_averaging(trainer: Trainer, pruning: Callback, *, restores_weights: bool) -> None:
-    """Raise `UsageError` if an average would blend masks or cannot have any.
+    """Raise `UsageError` if a weight average cannot follow the masks or restored weights.
 
     Args:
         trainer: The trainer with the callbacks.

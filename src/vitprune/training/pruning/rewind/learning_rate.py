@@ -19,8 +19,8 @@ class LearningRate(Rewind):
     """Run the learning-rate schedule from start to end in every round.
 
     The whole schedule, including its warm-up, is compressed into the steps between two rounds
-    (between two epochs with `AccuracyGuarded`); the steps before the first round are a stretch of
-    their own.
+    (between two epochs with `AccuracyGuarded`). The steps before the first round get a full
+    schedule, too.
 
     Source: Renda et al. 2020.
     """
