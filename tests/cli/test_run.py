@@ -183,6 +183,7 @@ def test_an_average_of_the_weights_from_the_command_line(tmp_path):
     main(["fit", *arguments, *SMALL])
 
 
+@pytest.mark.slow
 @needs_shared
 def test_a_real_model_on_real_images(tmp_path):
     """DeiT-Tiny on a hundred photographs, two rounds; plain transformers evaluates the export."""

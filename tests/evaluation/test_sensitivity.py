@@ -159,6 +159,7 @@ class TestCommand:
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work_with_the_same_results(folder, tmp_path):
     command = [
         sys.executable,

@@ -33,5 +33,5 @@ def test_settings_come_in_groups():
     "wrong", [{"crop_scale": None}, {"split": {"fraction": 0.1}}, {"split": 3}]
 )
 def test_the_keys_of_another_version_are_refused(wrong):
-    with pytest.raises(UsageError, match="the section data of the configuration is not valid"):
+    with pytest.raises(UsageError, match="data settings of the run are not valid in this version"):
         image_data(config(**wrong))

@@ -38,6 +38,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_at_random_moments(tmp_path, undisturbed):
     moments = random.Random(0)
     for _ in range(10):
@@ -201,6 +202,7 @@ def streamed(tmp_path):
     return [*stream, "--trainer.max_epochs=3"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["digits", "stream"])
 def test_a_dead_rank(tmp_path, source, request):
     options = (

@@ -14,6 +14,7 @@ from tests.two_ranks import main as train
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ["ddp", "fsdp"]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

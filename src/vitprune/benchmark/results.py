@@ -62,7 +62,7 @@ def add_to_reports(
 
     """
     for folder, name in names.items():
-        result = BenchmarkReport(export=name, conditions=conditions, models=speeds)
+        result = BenchmarkReport(**asdict(conditions), export=name, models=speeds)
         replace(RunReport.read(folder.report), benchmark=result).write(folder.report)
 
 

@@ -8,14 +8,12 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from vitprune import pruning
 
-# a class is known by its short name once it is imported, and some are imported on first use
-CLASSES = [getattr(pruning, name) for name in pruning.__all__]
-
 
 class Parser(LightningArgumentParser):
     """Lightning's parser, but it raises its errors and accepts no abbreviated options."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        _import_classes()
         super().__init__(*args, **{**options, "exit_on_error": False, "allow_abbrev": False})
 
     def parse_args(
@@ -31,3 +29,9 @@ class Parser(LightningArgumentParser):
                 f"{arg.removesuffix('None')}null" if arg.endswith("=None") else arg for arg in args
             ]
         return super().parse_args(args, *rest, **options)
+
+
+def _import_classes() -> None:
+    """Import the classes that are imported on first use, so that their short names are known."""
+    for name in pruning.__all__:
+        getattr(pruning, name)

@@ -4,6 +4,7 @@ from lightning import Trainer
 
 from vitprune.data import ImageData
 from vitprune.evaluation import histograms, sensitivity, sweep
+from vitprune.evaluation.grouping import By
 from vitprune.evaluation.scan import ScanOptions
 from vitprune.exports import run as export_run
 from vitprune.exports.choices import Choices, DType, ShrinkMode
@@ -24,7 +25,7 @@ class PruningTrainer(Trainer):
         self,
         model: ViTClassifier,
         datamodule: ImageData,
-        by: str = "layer",
+        by: By = "layer",
         sparsities: list[float] = TENTHS,
         images_in_memory: int = 256,
         output: str | None = None,

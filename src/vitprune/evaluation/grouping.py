@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Granularity
 from vitprune.pruning.granularity.coupled import ATTENTION, MLP
@@ -48,19 +47,6 @@ def _role_of(roles: set[str]) -> str:
     if roles <= set(ATTENTION):
         return "attention"
     return "mlp" if roles <= set(MLP) else "all"
-
-
-def check_by(by: str) -> By:
-    """Return how layers are grouped.
-
-    Raises:
-        UsageError: If it is not one of `BY`.
-
-    """
-    for valid in BY:
-        if by == valid:
-            return valid
-    raise UsageError(f"--by must be {', '.join(BY[:-1])} or {BY[-1]}, not {by!r}.")
 
 
 def group_layers(

@@ -6,7 +6,7 @@ from lightning import Trainer
 from torch import Tensor
 
 from vitprune.data import ImageData
-from vitprune.evaluation.grouping import By, check_by, group_layers, place_of
+from vitprune.evaluation.grouping import By, group_layers, place_of
 from vitprune.evaluation.measurement import DENSE, Measurement, Outcome
 from vitprune.evaluation.one_shot import calibrate_dense, check
 from vitprune.evaluation.scan import Scan, ScanOptions, describe_calibration, pruning_of
@@ -23,7 +23,7 @@ def run(
     trainer: Trainer,
     model: ViTClassifier,
     data: ImageData,
-    by: str,
+    by: By,
     sparsities: Sequence[float],
     options: ScanOptions,
 ) -> None:
@@ -41,7 +41,6 @@ def run(
         UsageError: If an option is not valid, or the folder holds results of other settings.
 
     """
-    by = check_by(by)
     sparsities = check_sparsities(sparsities)
     pruning = pruning_of(trainer)
     # several layers of a group get the same sparsity, whatever the allocation of a run

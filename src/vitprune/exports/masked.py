@@ -52,7 +52,13 @@ def copy_masked(net: PreTrainedModel) -> PreTrainedModel:
         UsageError: If the model is not built as its configuration says.
 
     """
-    return _build(net.config, net.state_dict())
+    try:
+        return _build(net.config, net.state_dict())
+    except UsageError as error:
+        raise UsageError(
+            "the tensors of the model do not have the shapes of its configuration, as in a model "
+            "of load_pruned whose blocks differ in width. Export the masked model instead."
+        ) from error
 
 
 def _build(config: PreTrainedConfig, state: Mapping[str, Tensor]) -> PreTrainedModel:

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from transformers import BaseImageProcessor
 
+from vitprune.errors import UsageError
 from vitprune.exports.choices import DTYPES, Choices, DType
 from vitprune.exports.costs import count_flops
 from vitprune.exports.folder import check_target, writing
 from vitprune.exports.masked import copy_masked, find_net
 from vitprune.exports.report import describe_dense, describe_environment, describe_sparsity
-from vitprune.exports.stored import masked_sparsity, measure_stored
+from vitprune.exports.stored import measure_stored, sparsity_in_blocks
 from vitprune.exports.write import write_weights
 from vitprune.model.anatomy.config import image_shape
-from vitprune.runs.commands import command_to_repeat
 from vitprune.runs.pruning_record import UNPRUNED
 from vitprune.runs.report import RunReport
 
@@ -57,7 +57,12 @@ def export(
     shape = image_shape(net.config)
     if images is None:
         images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(SEED))
-    sparsity = masked_sparsity(net)
+    elif images.shape[1:] != shape or not len(images):
+        raise UsageError(
+            f"images must have the shape (B, {', '.join(map(str, shape))}) with B of at least 1, "
+            f"not {tuple(images.shape)}."
+        )
+    sparsity = sparsity_in_blocks(net)
     base_flops = count_flops(net, shape[1:])
     choices = Choices(dtype=_stored_type(original.dtype))
 
@@ -75,7 +80,7 @@ def export(
             shrunk=written.shrunk,
             formats={},
             verification=written.verification,
-            environment=describe_environment(command_to_repeat([]), None, torch.device("cpu")),
+            environment=describe_environment(None, None, torch.device("cpu")),
         )
         report.write(scratch.report)
     return report

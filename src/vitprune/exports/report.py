@@ -38,7 +38,9 @@ def describe_dense(record: PruningRecord, parameters: int, flops: int, bytes: in
     )
 
 
-def describe_environment(command: str, seed: int | None, device: torch.device) -> Environment:
+def describe_environment(
+    command: str | None, seed: int | None, device: torch.device
+) -> Environment:
     """Describe where and how the run was made: versions, processor, command and seed."""
     versions = {name: version(name) for name in PACKAGES}
     return Environment(

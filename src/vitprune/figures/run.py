@@ -1,7 +1,5 @@
 """The figures of a run and of its export."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
 from vitprune.figures.density import plot_density
@@ -9,15 +7,6 @@ from vitprune.figures.training import TrainingCurves, plot_training
 from vitprune.runs.metrics import read_metrics
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
-
-
-def draw(report: RunReport, folder: Path, run: RunFolder | None) -> list[str]:
-    """Save the figures of a report into a new folder; return their paths relative to the export."""
-    folder.mkdir()
-    figures = figures_of(report, run)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
-    return [f"{folder.name}/{name}.png" for name in figures]
 
 
 def figures_of(report: RunReport, run: RunFolder | None) -> dict[str, Figure]:

@@ -12,7 +12,10 @@ from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.granularity.element import Element
 from vitprune.pruning.granularity.granularity import Granularity
+from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.settings import describe
+
+TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 class Method:
@@ -55,6 +58,34 @@ class Method:
         """Raise `UsageError` if it does not fit the layers to prune."""
         self.granularity.check(layers)
         self.allocation.check(layers, self.granularity)
+
+    def check_sparsity(self, layers: Sequence[Layer], sparsity: float) -> None:
+        """Check that these layers can be pruned to a sparsity.
+
+        Raises:
+            UsageError: If the granularity or the allocation fixes another sparsity, or if the
+                highest reachable one is lower.
+
+        """
+        self.granularity.check_sparsity(sparsity)
+        groupings = self.granularity.groupings(layers)
+        fixed = self.allocation.fixed_sparsity(groupings)
+        if fixed is not None and abs(fixed - sparsity) > TOLERANCE:
+            raise UsageError(
+                f"the weighted average of the sparsities of {type(self.allocation).__name__} is "
+                f"{fixed:.4f}, but the target sparsity is {sparsity:g}. Set the target to "
+                f"{fixed:.4f}, or change the sparsities."
+            )
+        highest = self.highest_sparsity(layers)
+        if sparsity > highest + TOLERANCE:
+            raise UsageError(
+                f"sparsity {sparsity:g} cannot be reached. The highest reachable sparsity is "
+                f"{highest:.4f} (one head or neuron per layer and min_density are kept)."
+            )
+
+    def highest_sparsity(self, layers: Sequence[Layer]) -> float:
+        """Return the highest sparsity that these layers can reach together, in [0, 1]."""
+        return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
 
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""

@@ -25,12 +25,11 @@ def prune(
     method: Method,
     sparsity: float,
     batches: Iterable[Batch] | None = None,
+    layers: LayerSelection | None = None,
 ) -> Sparsity:
     """Prune a model in place, one-shot, and return the sparsity that it reached.
 
-    The layers are those that a run prunes by default: the roles of the granularity, else every
-    linear and convolutional layer but patch embedding and classifier. They have masks afterwards;
-    `masks.remove(model)` makes the zeros permanent.
+    The pruned layers have masks afterwards; `masks.remove(model)` makes the zeros permanent.
 
     Args:
         model: Any module; its layers must not be sharded.
@@ -40,6 +39,9 @@ def prune(
             entries are arguments of the model, or pairs (inputs, labels). The loss is the
             cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
             meanwhile.
+        layers: Layers to prune; by default those that a run prunes: the roles of the granularity,
+            else every trainable linear and convolutional layer, of a Vision Transformer without
+            patch embedding and classifier.
 
     Returns:
         Sparsity by layer, of the pruned layers and of the whole model.
@@ -54,21 +56,24 @@ def prune(
         {'0': 0.75, '2': 0.75}
 
     """
+    if not isinstance(method, Method):
+        raise UsageError(f"method must be a Method, such as Method(Magnitude()), not {method!r}.")
     if not 0 <= sparsity < 1:
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
     _check_criterion(method.criterion, batches)
-    layers = LayerSelection().select(model, method.granularity.roles)
-    method.check(layers)
-    method.granularity.check_sparsity(sparsity)
-    groupings = method.granularity.groupings(layers)
+    selected = (layers or LayerSelection()).select(model, method.granularity.roles)
+    method.check(selected)
+    method.check_sparsity(selected, sparsity)
+    groupings = method.granularity.groupings(selected)
     statistics: dict[str, Tensor] = {}
     if method.criterion.calibrated:
-        with _evaluating(model):
-            statistics = calibrate(method.criterion, layers, _losses(model, batches or []))
-    masks.attach(layers)
+        with _evaluating(model), torch.enable_grad():
+            losses = _losses(model, () if batches is None else batches)
+            statistics = calibrate(method.criterion, selected, losses)
+    masks.attach(selected)
     masks.attach([layer for grouping in groupings for layer in grouping.biases], "bias")
-    update_masks(layers, method, sparsity, statistics=statistics)
-    return measure(model, layers)
+    update_masks(selected, method, sparsity, statistics=statistics)
+    return measure(model, selected)
 
 
 def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
@@ -112,7 +117,10 @@ def _inputs_and_labels(
     batch: Batch, device: torch.device
 ) -> tuple[Mapping[str, Tensor] | Tensor, Tensor]:
     if isinstance(batch, Mapping) and "labels" in batch:
-        moved = {name: value.to(device) for name, value in batch.items()}
+        moved = {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in batch.items()
+        }
         return moved, moved.pop("labels")
     if isinstance(batch, Sequence) and len(batch) == 2:
         return batch[0].to(device), batch[1].to(device)

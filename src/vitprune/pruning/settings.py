@@ -1,6 +1,7 @@
 """Settings as plain values, so that a resume can tell whether they are the same."""
 
 import inspect
+from pathlib import PurePath
 from typing import Any
 
 from vitprune.errors import UsageError
@@ -21,14 +22,29 @@ def describe(value: Any) -> Any:
         return {str(key): describe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [describe(part) for part in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if not hasattr(value, "__dict__"):
+        raise UsageError(
+            f"{value!r} cannot be stored in a checkpoint. Use numbers, strings, lists, mappings or "
+            "objects that keep their constructor arguments as attributes."
+        )
     arguments = {name: describe(_argument(value, name)) for name in _arguments(type(value))}
     return {"class": type(value).__name__, **arguments}
 
 
 def _arguments(cls: type) -> list[str]:
-    """Return the names of the constructor's arguments."""
-    parameters = inspect.signature(cls).parameters.values()
-    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    """Return the names of the constructor's arguments, also of those passed on as `**kwargs`."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        variable = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        names |= {p.name: None for p in parameters if p not in variable}
+        if not variable:
+            break
+    return list(names)
 
 
 def _argument(value: object, name: str) -> Any:

@@ -21,4 +21,6 @@ def image_data(config: RunConfig) -> ImageData:
         settings = parser.parse_object({**config.data.model_dump(), "processor": processor})
         return ImageData(**vars(parser.instantiate(settings)))
     except (ArgumentError, TypeError) as error:
-        raise UsageError(f"the section data of the configuration is not valid: {error}") from error
+        raise UsageError(
+            "the data settings of the run are not valid in this version of vitprune"
+        ) from error

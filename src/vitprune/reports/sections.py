@@ -157,6 +157,6 @@ def settings(page: Page, run: FinishedRun) -> None:
     """Add the command, the settings and the environment of a run."""
     page.heading("Settings")
     environment = run.report.environment
-    page.facts([("command", environment.command), *chosen_settings(run.config)])
+    page.facts([("command", environment.command or "-"), *chosen_settings(run.config)])
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     page.paragraph(f"Seed {environment.seed}; {environment.device}; {versions}.")

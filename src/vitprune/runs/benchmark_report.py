@@ -59,18 +59,16 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class BenchmarkReport:
-    """Result of `vitprune benchmark`.
+class BenchmarkReport(Conditions):
+    """Conditions and result of `vitprune benchmark`, as `report.json` has them.
 
     Attributes:
         export: Name of this export among the models.
-        conditions: How they were measured.
         models: Speed of every model, the dense one first.
 
     """
 
     export: str
-    conditions: Conditions
     models: list[Speed]
 
     def of_export(self) -> Speed | None:

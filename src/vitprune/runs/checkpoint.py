@@ -55,7 +55,7 @@ class TrainingCheckpoint:
         _check_path(path)
         content = _load(path)
         _check_keys(content, ("state_dict", "loops", "global_step"), path)
-        check_format(content.get("callbacks", {}).get(PRUNING), str(path))
+        check_format(_callbacks(content).get(PRUNING), str(path))
         return cls(path, content)
 
     def check_data(self) -> None:
@@ -74,7 +74,8 @@ class TrainingCheckpoint:
 
     @property
     def epoch(self) -> int:
-        """Number of completed epochs."""
+        """Number of completed epochs; see `check_data`."""
+        self.check_data()
         return int(self.content[DATA]["epoch"])
 
     @property
@@ -100,7 +101,7 @@ class TrainingCheckpoint:
     @property
     def pruning(self) -> Mapping[str, Any] | None:
         """State of the pruning callback; None if nothing was pruned."""
-        return self.content.get("callbacks", {}).get(PRUNING)
+        return _callbacks(self.content).get(PRUNING)
 
     @property
     def record(self) -> PruningRecord:
@@ -110,7 +111,7 @@ class TrainingCheckpoint:
     @property
     def run_checkpoints(self) -> Mapping[str, Any] | None:
         """State of the callback that saves checkpoints: the best metric so far."""
-        return self.content.get("callbacks", {}).get(RUN_CHECKPOINTS)
+        return _callbacks(self.content).get(RUN_CHECKPOINTS)
 
 
 def check_format(pruning: Mapping[str, Any] | None, name: str) -> None:
@@ -136,6 +137,10 @@ def _check_keys(content: Mapping[str, Any], keys: tuple[str, ...], path: Path) -
                 f"{str(path)!r} is not a training checkpoint of vitprune: it has no {key!r}. "
                 f"{VALID}"
             )
+
+
+def _callbacks(content: dict[str, Any]) -> Mapping[str, Any]:
+    return content.get("callbacks") or {}
 
 
 def _check_path(path: Path) -> None:

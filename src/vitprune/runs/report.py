@@ -58,14 +58,14 @@ class Environment:
     Attributes:
         versions: By package name.
         device: Name of the processor.
-        command: Command that repeats the run.
+        command: Command that repeats the run; None without a run.
         seed: Seed of the run; None if it is not known.
 
     """
 
     versions: dict[str, str]
     device: str
-    command: str
+    command: str | None
     seed: int | None
 
 

@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def hyperparameters(self) -> Path:
+        """Hyperparameters of the model, written by the TensorBoard logger."""
+        return self.path / "hparams.yaml"
+
+    @property
     def metrics(self) -> Path:
         """Every logged scalar as `step, metric, value`."""
         return self.path / "metrics.csv"

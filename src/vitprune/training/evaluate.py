@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vitprune.errors import UsageError
+
 Batch = Mapping[str, Tensor]  # pixel_values (B, 3, H, W) and labels (B,)
 
 
@@ -35,8 +37,15 @@ class Evaluation:
 
     @classmethod
     def join(cls, parts: Iterable[Evaluation]) -> Evaluation:
-        """Join the evaluations of several batches, of which there must be at least one."""
+        """Join the evaluations of several batches.
+
+        Raises:
+            UsageError: If there are none.
+
+        """
         parts = list(parts)
+        if not parts:
+            raise UsageError("there are no images to evaluate on.")
         return cls(
             torch.cat([part.labels for part in parts]),
             torch.cat([part.predictions for part in parts]),

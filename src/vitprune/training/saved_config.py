@@ -32,4 +32,4 @@ class SaveConfig(SaveConfigCallback):
                     self.config, scratch, skip_none=False, overwrite=True, multifile=False
                 )
             # the TensorBoard logger writes the hyperparameters a second time
-            (run.path / "hparams.yaml").unlink(missing_ok=True)
+            run.hyperparameters.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from vitprune.pruning import Cubic, Global, SparseGPT
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.slow
 def test_every_method_meets_its_sparsity_on_the_same_budget(run_rows):
     rows = (
         Ours(),

@@ -37,7 +37,7 @@ from vitprune.pruning import (
 def test_a_sparsity_that_cannot_be_reached_is_refused(tmp_path, sparsity, options, most):
     trainer = quiet_trainer(tmp_path, max_epochs=1)
     with pytest.raises(
-        UsageError, match=f"final_sparsity {sparsity} cannot be reached. The highest .* is {most} "
+        UsageError, match=f"sparsity {sparsity} cannot be reached. The highest .* is {most} "
     ):
         IterativePruning(OneShot(sparsity), **options).check(
             trainer, ViTClassifier(architecture={**TINY, "model_type": "vit"}), "fit"

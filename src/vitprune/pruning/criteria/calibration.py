@@ -91,13 +91,13 @@ def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
         if not calls:
             raise UsageError(
                 f"Cannot collect calibration statistics for {name}: its forward is not called in "
-                "training_step (as those inside torch's MultiheadAttention are not). Exclude it by "
-                "pruning.layers.exclude."
+                "training_step (as those inside torch's MultiheadAttention are not). Exclude it "
+                "from the layers to prune (pruning.layers.exclude)."
             )
         if any(len(call.inputs) % images for call in calls):
             raise UsageError(
                 f"Cannot collect calibration statistics for {name}: it is not called for each "
-                "image. Exclude it by pruning.layers.exclude."
+                "image. Exclude it from the layers to prune (pruning.layers.exclude)."
             )
 
 

@@ -9,15 +9,12 @@ from torch import nn
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning.granularity.grouping import Grouping
-from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
-
-TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.Module) -> None:
@@ -34,7 +31,7 @@ def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: 
     _check_method(settings.method, settings.schedule)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):
-        _check_total(settings.method, layers, settings.schedule)
+        settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
     else:
         _check_validation_interval(trainer)
 
@@ -54,11 +51,6 @@ def check_steps(plan: Plan, trainer: Trainer) -> None:
             f"{steps} steps, so that none is left to fine-tune at the final sparsity. Train "
             "longer, or decrease pruning.schedule.end."
         )
-
-
-def reachable_sparsity(method: Method, layers: Sequence[Layer]) -> float:
-    """Return the highest sparsity that these layers can reach together, in [0, 1]."""
-    return method.allocation.highest_sparsity(tie(method.granularity.groupings(layers)))
 
 
 def _check_method(method: Method, plan: Plan) -> None:
@@ -137,22 +129,4 @@ def _check_validation_interval(trainer: Trainer) -> None:
     if interval != 1 or isinstance(interval, int):
         raise UsageError(
             "AccuracyGuarded decides after each epoch. Set trainer.val_check_interval to 1.0."
-        )
-
-
-def _check_total(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
-    """Raise `UsageError` if the layers cannot reach the final sparsity, or reach another."""
-    final = schedule.final_sparsity
-    total = method.allocation.fixed_sparsity(method.granularity.groupings(layers))
-    if total is not None and abs(total - final) > TOLERANCE:
-        raise UsageError(
-            f"the weighted average of the sparsities of {type(method.allocation).__name__} is "
-            f"{total:.4f}, but final_sparsity is {final:g}. Set final_sparsity to {total:.4f}, or "
-            "change the sparsities."
-        )
-    highest = reachable_sparsity(method, layers)
-    if final > highest + TOLERANCE:
-        raise UsageError(
-            f"final_sparsity {final:g} cannot be reached. The highest reachable sparsity is "
-            f"{highest:.4f} (one head or neuron per layer and min_density are kept)."
         )

@@ -8,7 +8,6 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.sparsity import measure
 from vitprune.training.probe import announce, validate_now
-from vitprune.training.pruning.checks import reachable_sparsity
 from vitprune.training.pruning.round_log import log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
@@ -40,7 +39,7 @@ def evaluate_dense(
         if settings.monitor in state.dense:
             announce(f"before pruning  {settings.monitor} {state.dense[settings.monitor]:.4f}")
     if settings.searches:
-        highest = reachable_sparsity(settings.method, layers)
+        highest = settings.method.highest_sparsity(layers)
         state.plan = start(settings.schedule, dense.prunable, highest)
     if state.search:
         state.search.keep(module)
