@@ -10,6 +10,7 @@ train: $(VENV)/installed  ## prune the bundled default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
 
 test: $(VENV)/installed-test lint  ## lint, types and all tests but the slow ones
+	$(BIN)/python -m pytest --doctest-modules src
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/installed-test  ## the slow tests
