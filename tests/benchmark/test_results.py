@@ -1,7 +1,7 @@
 """The table of a benchmark and its files."""
 
 import csv
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from PIL import Image
 
@@ -35,5 +35,5 @@ def test_the_report_of_an_export_gets_the_result(export):
     add_to_reports([DENSE, PRUNED], CONDITIONS, {export: "export"})
     after = RunReport.read(export.report)
     assert after.benchmark.of_export() == PRUNED
-    assert after.benchmark.conditions == CONDITIONS
+    assert asdict(after.benchmark).items() >= asdict(CONDITIONS).items()
     assert replace(after, benchmark=None) == before

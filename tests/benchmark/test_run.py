@@ -30,7 +30,7 @@ def test_table_files_and_report(program, capsys):
     for name in [*names, "latency ms (batch 1)", "threads 1", "batch_size 4", "float32"]:
         assert name in out
     report = RunReport.read(program.report)
-    assert report.benchmark.conditions.threads == 1
+    assert report.benchmark.threads == 1
     models = report.benchmark.models
     assert [model.name for model in models] == names
     rows = csv.DictReader((program.path / "benchmark.csv").read_text().splitlines())

@@ -121,7 +121,10 @@ class TestCommand:
     def test_results_of_other_images_are_refused(self, tmp_path, capsys):
         arguments = [*ARGUMENTS, "--sparsities=[0.8]", "--by=role", f"--output={tmp_path}"]
         main(["sensitivity", *arguments])
-        for other in ("--data.normalization.mean=[0.1,0.1,0.1]", "--data.validation_fraction=0.2"):
+        for other in (
+            "--data.normalization.mean=[0.1,0.1,0.1]",
+            "--data.split.validation_fraction=0.2",
+        ):
             with pytest.raises(SystemExit):
                 main(["sensitivity", *arguments, other])
             assert "results of other settings: data is" in capsys.readouterr().err
@@ -139,7 +142,7 @@ class TestCommand:
         ("extra", "message"),
         [
             (["--sparsitys=[0.5]"], "Did you mean --sparsities?"),
-            (["--by=head"], "--by must be layer, block or role, not 'head'"),
+            (["--by=head"], "by must be one of layer, block, role, not head"),
             (["--sparsities=[0.5,1.5]"], "greater than 0 and less than 1, not [0.5, 1.5]"),
             (
                 ["--config=iterative.yaml", "--pruning.layers.roles=[querry]"],

@@ -104,3 +104,24 @@ def test_other_modules_and_folders_are_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(UsageError, match="not an export"):
         export(tiny_net(), tmp_path)
+
+
+def test_the_sparsity_is_reported_without_masks_as_well(tmp_path):
+    net = prune(tiny_net(), Element())
+    masks.remove(net)
+    report = export(net, tmp_path / "export")
+    assert report.sparsity.prunable == 0.5
+    assert report.environment.command is None
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 16, 16), (2, 1, 16, 16), (3, 16, 16)])
+def test_images_of_another_shape_are_refused(tmp_path, shape):
+    with pytest.raises(UsageError, match=r"images must have the shape \(B, 3, 16, 16\)"):
+        export(tiny_net(), tmp_path / "export", images=torch.zeros(shape))
+
+
+def test_a_model_that_differs_from_its_configuration_is_named(tmp_path):
+    net = tiny_net()
+    net.config.intermediate_size = 32
+    with pytest.raises(UsageError, match="do not have the shapes of its configuration"):
+        export(net, tmp_path / "export")

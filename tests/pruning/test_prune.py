@@ -12,10 +12,12 @@ from vitprune.pruning import (
     Branch,
     Global,
     Head,
+    LayerSelection,
     Magnitude,
     Method,
     Movement,
     NofM,
+    PerLayer,
     SparseGPT,
     Taylor,
     Wanda,
@@ -127,6 +129,10 @@ def test_a_pruned_model_can_train_and_become_plain():
         (Method(granularity=NofM(2, 4)), 0.6, None, "fixes the final sparsity at 0.5, not 0.6"),
         (Method(granularity=Head()), 0.5, None, "matches nothing"),
         (Method(Magnitude()), float("nan"), None, "must lie in"),
+        (Magnitude(), 0.5, None, "must be a Method, such as"),
+        (Method(Wanda()), 0.5, LABELS, r"a pair \(inputs, labels\), not Tensor"),
+        (Method(allocation=PerLayer({"*": 0.2})), 0.5, None, "PerLayer is 0.2000, but the target"),
+        (Method(allocation=Global(min_density=0.5)), 0.9, None, "reachable sparsity is 0.5"),
     ],
 )
 def test_what_cannot_work_leaves_the_model_as_it_is(method, sparsity, batches, message):
@@ -136,3 +142,18 @@ def test_what_cannot_work_leaves_the_model_as_it_is(method, sparsity, batches, m
         prune(model, method, sparsity, batches)
     assert model.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_other_layers_can_be_selected():
+    model = mlp()
+    reached = prune(model, Method(), 0.5, layers=LayerSelection(exclude=["0"]))
+    assert reached.layers == {"3": 0.5}
+
+
+def test_calibration_works_without_gradients_switched_on():
+    expected = mlp()
+    prune(expected, Method(Taylor()), 0.5, [(torch.ones(4, 8), torch.arange(4))])
+    model = mlp()
+    with torch.no_grad():
+        prune(model, Method(Taylor()), 0.5, [(torch.ones(4, 8), torch.arange(4))])
+    assert torch.equal(model[0].weight, expected[0].weight)

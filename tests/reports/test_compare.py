@@ -9,7 +9,7 @@ import pytest
 from tests.files import assert_not_blank, rows_of
 from vitprune.cli.main import main
 from vitprune.reports.results import read_folder
-from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
+from vitprune.runs.benchmark_report import BenchmarkReport, Speed
 from vitprune.runs.report import RunReport
 
 
@@ -51,8 +51,9 @@ class TestCompare:
         shutil.copytree(logs / "version_0", run)
         path = run / "export" / "report.json"
         speeds = [speed("export", 9.0), speed("run/export", 4.5)]
-        conditions = Conditions(16, 10, "cpu", 1, "float32", False, "2.13")
-        benchmark = BenchmarkReport("run/export", conditions, speeds)
+        benchmark = BenchmarkReport(
+            16, 10, "cpu", 1, "float32", False, "2.13", "run/export", speeds
+        )
         replace(RunReport.read(path), benchmark=benchmark).write(path)
         main(["compare", str(run), str(logs / "version_1"), f"--output={tmp_path}"])
         assert [row["latency_ms"] for row in rows_of(tmp_path / "compare.csv")] == ["4.5", ""]

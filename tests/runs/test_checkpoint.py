@@ -105,3 +105,10 @@ def test_the_keys_are_those_that_are_saved():
     assert RunCheckpoints().state_key == RUN_CHECKPOINTS
     assert IterativePruning(OneShot(0.5)).state_key == PRUNING
     assert ImageData.__qualname__ == DATA  # which Lightning saves its state under
+
+
+def test_an_incomplete_pruning_state_is_named(save):
+    checkpoint = TrainingCheckpoint.read(save(CONTENT))
+    with pytest.raises(UsageError, match="pruning state of the checkpoint is incomplete"):
+        _ = checkpoint.record
+    assert TrainingCheckpoint.read(save({**CONTENT, "callbacks": None})).pruning is None

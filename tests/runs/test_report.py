@@ -1,11 +1,12 @@
 """`report.json` as a dataclass: what is written is read back, and damage is named."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from vitprune.errors import UsageError
-from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
+from vitprune.runs.benchmark_report import BenchmarkReport, Speed
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.report import Environment, ModelReport, RunReport, SparsityReport, Verification
 from vitprune.runs.rounds import MOST_ROUNDS, RoundReport, round_rows
@@ -55,9 +56,9 @@ def test_a_missing_report_is_named(tmp_path):
 
 
 def test_the_speed_of_the_export_itself():
-    conditions = Conditions(1, 1, "cpu", 1, "float32", compile=False, torch="2")
-    assert BenchmarkReport("dense", conditions, [SPEED]).of_export() == SPEED
-    assert BenchmarkReport("gone", conditions, [SPEED]).of_export() is None
+    report = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", "dense", [SPEED])
+    assert report.of_export() == SPEED
+    assert replace(report, export="gone").of_export() is None
 
 
 def test_of_many_rounds_the_table_has_some_and_the_last():
@@ -68,3 +69,14 @@ def test_of_many_rounds_the_table_has_some_and_the_last():
     assert rows[-1] == ("90", "90", "90.00%", "90.00%", "-", "50.00%")
     assert [row[0] for row in round_rows(rounds[:3])] == ["1", "2", "3"]
     assert round_rows([]) == []
+
+
+def test_the_conditions_of_a_benchmark_are_beside_its_result(tmp_path):
+    benchmark = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", "dense", [SPEED])
+    replace(REPORT, benchmark=benchmark).write(tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())["benchmark"]
+    assert written.keys() == {
+        *("batch_size", "repeats", "device", "threads", "dtype", "compile", "torch"),
+        *("export", "models"),
+    }
+    assert RunReport.read(tmp_path / "report.json").benchmark == benchmark

@@ -32,7 +32,7 @@ def finish(
         return
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
     run = checkpoints.run(trainer)  # all processes must ask for it
-    has_best = checkpoints.best_score is not None  # else a best.ckpt there is another run's
+    has_best = checkpoints.best.score is not None  # else a best.ckpt there is another run's
     try:
         if trainer.is_global_zero and has_best and run.best.exists():
             report = trainer.export(model, datamodule, str(run.best), output=str(run.export.path))

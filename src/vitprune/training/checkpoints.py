@@ -13,6 +13,7 @@ from vitprune.errors import UsageError
 from vitprune.runs.atomic import copy_file
 from vitprune.runs.checkpoint import RUN_CHECKPOINTS, TrainingCheckpoint
 from vitprune.runs.run_folder import RunFolder
+from vitprune.training.best import Best
 from vitprune.training.guards import KEPT
 from vitprune.training.lightning_internals import saves_shards
 from vitprune.training.probe import validate_now
@@ -46,8 +47,7 @@ class RunCheckpoints(Checkpoint):
             )
         self.monitor = monitor
         self.every_n_steps = every_n_steps
-        self.best_score: float | None = None
-        self.best_sparsity = 0.0
+        self.best = Best()
         self._signals = StopSignals()
         self._steps_before = 0
         self._validated_at = -1
@@ -113,19 +113,13 @@ class RunCheckpoints(Checkpoint):
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
         sparsity = sum(callback.state.target for callback in _pruning_callbacks(trainer))
-        if score is not None and self._is_better(sparsity, score):
-            self.best_score = score
-            self.best_sparsity = sparsity
+        if score is not None and self.best.improve(score, sparsity):
             self._save(trainer, self.run(trainer).best)
         self._save(trainer, self.run(trainer).last)
         if self._validated_at == trainer.global_step:
             self._check_monitor(trainer.callback_metrics)
         if self._signals.agreed(trainer):
             self._stop(trainer)
-
-    def _is_better(self, sparsity: float, score: float) -> bool:
-        best = self.best_score
-        return best is None or (sparsity, score) > (self.best_sparsity, best)
 
     def _check_monitor(self, metrics: Mapping[str, Any]) -> None:
         if self.monitor not in metrics:
@@ -138,7 +132,7 @@ class RunCheckpoints(Checkpoint):
         """Return the metric of the current weights; None if it is not known and not needed."""
         if self._validated_at == trainer.global_step:
             score = trainer.callback_metrics.get(self.monitor)
-        elif self.best_score is None:
+        elif self.best.score is None:
             score = validate_now(trainer, pl_module).get(self.monitor)
         else:
             score = None
@@ -163,7 +157,7 @@ class RunCheckpoints(Checkpoint):
 
         Sharded strategies restore the state of callbacks only when training starts.
         """
-        if self.best_score is None or trainer.ckpt_path is None:
+        if self.best.score is None or trainer.ckpt_path is None:
             return
         target = self.run(trainer).best
         places = (target, Path(trainer.ckpt_path).with_name(target.name))
@@ -177,8 +171,7 @@ class RunCheckpoints(Checkpoint):
                 f"Best checkpoint not found at {target} or {places[1]}; best-metric tracking "
                 "restarts."
             )
-            self.best_score = None
-            self.best_sparsity = 0.0
+            self.best.reset()
 
     def _is_best(self, path: Path) -> bool:
         with suppress(UsageError):  # missing, damaged or of another program
@@ -209,12 +202,11 @@ class RunCheckpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best metric so far and its sparsity."""
-        return {"best_score": self.best_score, "best_sparsity": self.best_sparsity}
+        return self.best.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best metric so far and its sparsity."""
-        self.best_score = state_dict["best_score"]
-        self.best_sparsity = state_dict["best_sparsity"]
+        self.best.load_state_dict(state_dict)
 
 
 def at_final_sparsity(trainer: Trainer) -> bool:

@@ -106,7 +106,7 @@ def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(
 ):
     with pytest.raises(
         UsageError,
-        match=f"of PerLayer is {total}, but final_sparsity is 0.8",
+        match=f"of PerLayer is {total}, but the target sparsity is 0.8",
     ):
         fit(tmp_path, IterativePruning(OneShot(0.8), allocation=PerLayer(sparsities), monitor=None))
 

@@ -2,8 +2,10 @@
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from vitprune.errors import UsageError
 from vitprune.pruning import (
@@ -181,3 +183,23 @@ def test_the_first_difference_is_named_by_its_path():
 def test_what_does_not_go_together_is_refused(schedule, options, message):
     with pytest.raises(UsageError, match=message):
         IterativePruning(schedule, **options)
+
+
+class Scaled(Magnitude):
+    """A criterion that passes arguments on."""
+
+    def __init__(self, scale=1.0, **options):
+        super().__init__(**options)
+        self.scale = scale
+
+
+def test_arguments_that_are_passed_on_are_stored():
+    assert describe(Scaled(2.0, p=1)) == {"class": "Scaled", "scale": 2.0, "p": 1}
+    difference = first_difference({"c": describe(Scaled(p=1))}, {"c": describe(Scaled(p=2))})
+    assert difference == "c.p: 1 in the checkpoint, 2 now"
+
+
+def test_values_without_arguments_are_refused_and_paths_are_strings():
+    assert describe(Path("a") / "b") == "a/b"
+    with pytest.raises(UsageError, match=r"torch.float32 cannot be stored in a checkpoint"):
+        describe(torch.float32)
