@@ -12,12 +12,17 @@ ORDER = ["errors", "seeding", "runs", "model", "data", "pruning", "training", "f
 ORDER += ["evaluation", "exports", "benchmark", "reports", "cli", "__main__"]
 
 
+# Where names are imported on first use, type checkers see them in a block of their own.
+LAZY = {"__init__.py", "model/__init__.py", "pruning/__init__.py"}
+
+
 def _imports(path: Path) -> set[str]:
     found = set()
     tree = ast.parse(path.read_text())
     for block in ast.walk(tree):
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
-            block.body = []  # for type checkers alone: names that are imported on first use
+            if str(path.relative_to(SOURCE)) in LAZY:
+                block.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vitprune"):
             parts = (node.module or "").split(".")[1:]

@@ -76,3 +76,11 @@ def test_the_checkpoint_that_a_run_started_from(tmp_path):
     assert run.started_from() is None
     run.config.write_text("ckpt_path: other.ckpt\n")
     assert run.started_from() == "other.ckpt"
+
+
+@pytest.mark.parametrize("content", ["", "null", "[1]", "a: [", "a: \0"])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    run = make_run(tmp_path, 0)
+    run.config.write_text(content)
+    with pytest.raises(UsageError, match=r"config.yaml is damaged"):
+        run.started_from()

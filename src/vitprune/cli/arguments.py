@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import yaml
+from jsonargparse import Namespace
 
 from vitprune.errors import UsageError
+from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.run_folder import RunFolder, find_last, resolve_checkpoint
 
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[3] / "configs")
@@ -29,6 +31,7 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
             checkpoint_path = str(find_last(_option(words, "--trainer.default_root_dir") or "."))
+        TrainingCheckpoint.read(checkpoint_path)  # before its configuration is complained about
         run = RunFolder.of_checkpoint(Path(checkpoint_path))
         if run and run.config.is_file():
             words[1:1] = ["--config", _config_of(run, for_fit="fit" in words)]
@@ -37,7 +40,7 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
 
 def _config_of(run: RunFolder, *, for_fit: bool) -> str:
     """Return the configuration of a run as JSON; for other subcommands without fit's own keys."""
-    settings = yaml.safe_load(run.config.read_text())
+    settings = run.read_config()
     fit_only = () if for_fit else ("ckpt_path", "weights_only")
     return json.dumps({key: value for key, value in settings.items() if key not in fit_only})
 
@@ -73,3 +76,12 @@ def _check_yaml(path: Path) -> None:
         yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def check_sections(config: Namespace) -> None:
+    """Raise `UsageError` if a section of a configuration is not a mapping."""
+    for section in ("model", "data", "trainer"):
+        if not isinstance(config[section], Namespace):
+            raise UsageError(
+                f"{section} must be a mapping of keys to values, not {config[section]!r}."
+            )

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -12,6 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.cli import folder_commands
+from vitprune.cli.arguments import check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
 from vitprune.cli.parser import Parser
@@ -107,7 +107,7 @@ class PruningCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check the checkpoint and formats while that is cheap; complete the configuration."""
         config = self.config[self.subcommand]
-        _check_sections(config)
+        check_sections(config)
         self.resumed = find_resumed(config, self.subcommand)
         config.ckpt_path = self.resumed.ckpt_path
         if self.subcommand == "export":
@@ -206,14 +206,6 @@ class PruningCLI(LightningCLI):
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""
         finish(self.trainer, self.model, self.datamodule, self._get(self.config_init, "pruning"))
-
-
-def _check_sections(config: Namespace) -> None:
-    for section in ("model", "data", "trainer"):
-        if not isinstance(config[section], Namespace):
-            raise UsageError(
-                f"{section} must be a mapping of keys to values, not {config[section]!r}."
-            )
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -17,6 +17,8 @@ from vitprune.pruning.allocation import (
     PerLayer,
     Uniform,
 )
+from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.criteria import (
     Criterion,
     Fisher,
@@ -41,6 +43,7 @@ from vitprune.pruning.granularity import (
     Row,
     Tile,
 )
+from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.prune import prune
@@ -66,16 +69,19 @@ __all__ = [
     "AccuracyGuarded",
     "Allocation",
     "Branch",
+    "Candidate",
     "Column",
     "Combined",
     "Criterion",
     "Cubic",
+    "Demand",
     "Element",
     "Fisher",
     "FromSensitivity",
     "Geometric",
     "Global",
     "Granularity",
+    "Grouping",
     "Head",
     "HeadDim",
     "IterativePruning",
@@ -89,6 +95,7 @@ __all__ = [
     "Neuron",
     "NofM",
     "OneShot",
+    "Part",
     "PerLayer",
     "Random",
     "Rewind",

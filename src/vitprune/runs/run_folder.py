@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -131,9 +132,22 @@ class RunFolder:
 
     def started_from(self) -> str | None:
         """Return the checkpoint that the run was started from; None if there was none."""
-        return (
-            yaml.safe_load(self.config.read_text())["ckpt_path"] if self.config.is_file() else None
-        )
+        return self.read_config().get("ckpt_path") if self.config.is_file() else None
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the content of `config.yaml`, by section.
+
+        Raises:
+            UsageError: If the file is damaged or empty.
+
+        """
+        try:
+            content = yaml.safe_load(self.config.read_bytes())
+        except (yaml.YAMLError, ValueError) as error:
+            raise UsageError(f"{self.config} is damaged: {' '.join(str(error).split())}") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"{self.config} is damaged: it holds no sections.")
+        return content
 
     def is_exported(self) -> bool:
         """Return whether the export exists and is at least as new as the last checkpoint."""
