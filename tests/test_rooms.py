@@ -20,9 +20,9 @@ def _imports(path: Path) -> set[str]:
     found = set()
     tree = ast.parse(path.read_text())
     for block in ast.walk(tree):
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
-            if str(path.relative_to(SOURCE)) in LAZY:
-                block.body = []
+        is_lazy = isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        if is_lazy and str(path.relative_to(SOURCE)) in LAZY:
+            block.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vitprune"):
             parts = (node.module or "").split(".")[1:]

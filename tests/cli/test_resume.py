@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from tests.checkpoints import read_raw
 from tests.cli.arguments import DIGITS, SMALL, typed
 from vitprune.cli.main import main
 from vitprune.runs.checkpoint import TrainingCheckpoint
@@ -117,3 +118,17 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):
                 ]
             )
         assert "last.ckpt' is not a training checkpoint of vitprune" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_before_its_configuration(
+    finished_run, tmp_path, capsys
+):
+    run = tmp_path / "lightning_logs" / "version_0"
+    (run / "checkpoints").mkdir(parents=True)
+    content = read_raw(finished_run / "checkpoints" / "last.ckpt")
+    del content["callbacks"]["IterativePruning"]["format"]
+    torch.save(content, run / "checkpoints" / "last.ckpt")
+    (run / "config.yaml").write_text("data: {crop_scale: null}")
+    with pytest.raises(SystemExit):
+        main(["fit", "--ckpt_path=last", f"--trainer.default_root_dir={tmp_path}"])
+    assert "was saved by vitprune 0.1" in capsys.readouterr().err

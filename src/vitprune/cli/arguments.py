@@ -31,9 +31,9 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
             checkpoint_path = str(find_last(_option(words, "--trainer.default_root_dir") or "."))
-        TrainingCheckpoint.read(checkpoint_path)  # before its configuration is complained about
         run = RunFolder.of_checkpoint(Path(checkpoint_path))
         if run and run.config.is_file():
+            TrainingCheckpoint.read(checkpoint_path)  # before its configuration is complained about
             words[1:1] = ["--config", _config_of(run, for_fit="fit" in words)]
     return words
 
