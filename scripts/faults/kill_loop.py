@@ -41,7 +41,7 @@ POLL_S = 0.0005
 
 
 class Run:
-    """A run in a folder of its own, over one or more processes.
+    """A run in a separate folder, over one or more processes.
 
     Args:
         folder: The folder, which is created.

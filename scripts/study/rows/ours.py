@@ -31,7 +31,7 @@ class Ours(Row):
     The name lists the settings that differ from these defaults.
 
     Args:
-        groups: What is pruned as one; single weights by default.
+        groups: Pruning granularity; single weights by default.
         allocation: How the sparsity is distributed over the layers.
         criterion: Importance score.
         teacher: The teacher of a distillation, if any.

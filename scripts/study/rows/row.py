@@ -16,7 +16,7 @@ class Row(ABC):
     result is part of the name.
     """
 
-    uses_trainer: ClassVar[bool] = True  # else it has a training loop of its own, without callbacks
+    uses_trainer: ClassVar[bool] = True  # else it has its own loop, without callbacks
 
     @property
     @abstractmethod

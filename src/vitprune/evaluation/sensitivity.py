@@ -33,7 +33,7 @@ def run(
         trainer: Its pruning callback gives criterion, granularity, layers and seed.
         model: The model.
         data: Its validation images are used.
-        by: What is pruned at a time: `layer`, `block` or `role`.
+        by: Part of the model that is pruned at a time: `layer`, `block` or `role`.
         sparsities: Target sparsities of each group, in (0, 1).
         options: Options of every scan.
 
