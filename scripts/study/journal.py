@@ -12,8 +12,9 @@ from torch import Tensor
 from scripts.study.conditions import Conditions
 from scripts.study.csv_table import CsvTable
 from scripts.study.lines import Key, Score, Training
+from vitprune.runs.run_folder import LOGS
 
-RESULTS = Path("lightning_logs/study")
+RESULTS = Path(LOGS) / "study"
 
 
 @dataclass(frozen=True)

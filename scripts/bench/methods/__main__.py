@@ -20,6 +20,7 @@ import torch
 
 from scripts.bench.methods.equal_steps import EQUAL_STEPS
 from scripts.bench.methods.transfer import TRANSFER
+from vitprune.runs.run_folder import LOGS
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path("lightning_logs/methods.csv"),
+        default=Path(LOGS) / "methods.csv",
         help="CSV file of the results (default: %(default)s)",
     )
     options = parser.parse_args()

@@ -73,7 +73,7 @@ class Scan:
         limit = batch_limit(trainer.limit_val_batches, len(data.whole_validation()))
         self.images = ValidationImages(data, self.fabric.device, options.images_in_memory, limit)
         self.settings: Settings = {
-            "verb": subcommand,
+            "subcommand": subcommand,
             "model": model.hparams["pretrained"],
             "ckpt_path": options.ckpt_path,
             "weights": weights,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.runs.pruning_record import PruningRecord
-from vitprune.runs.run_folder import RunFolder
+from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 VALID = (
     "A checkpoint is a .ckpt file, or the folder of the run that saved it "
@@ -144,7 +144,7 @@ def _callbacks(content: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_path(path: Path) -> None:
-    if (path / "config.json").is_file():
+    if ExportFolder(path).config.is_file():
         raise UsageError(
             f"{str(path)!r} is an exported model, not a checkpoint. Use it as --model.pretrained. "
             f"{VALID}"
