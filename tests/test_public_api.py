@@ -31,6 +31,7 @@ def test_a_model_is_pruned_exported_and_loaded(tmp_path):
 def test_names_are_listed_and_imported_on_first_use():
     assert vitprune.__version__ == version("vitprune")
     assert all(getattr(vitprune, name) for name in vitprune.__all__)
+    assert set(vitprune.__all__) <= set(dir(vitprune))
     assert vitprune.IterativePruning.__name__ == "IterativePruning"
     with pytest.raises(AttributeError, match="no attribute 'prnue'"):
         vitprune.prnue  # noqa: B018

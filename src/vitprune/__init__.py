@@ -26,6 +26,11 @@ MODULES = {
 }
 
 
+def __dir__() -> list[str]:
+    """List the public API, also what is not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import a name of the public API."""
     if name in MODULES:

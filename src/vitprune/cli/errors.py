@@ -22,6 +22,10 @@ from vitprune.cli.parser_messages import (
 from vitprune.cli.renamed_keys import explain_renamed
 
 LONGEST_VALUE = 80
+EXAMPLES = {
+    "data.streaming": " Use '{}' to stream with the defaults.",
+    "data.max_images": " For example '{train: 2000, validation: 600}'.",
+}
 
 
 def explain(message: str, options: Options) -> str:
@@ -82,11 +86,15 @@ def _unknown_class(mistake: UnknownClass, options: Options) -> str:
 
 
 def _wrong_type(path: Path, value: str | None, annotation: Any) -> str:
-    sentence = f"{'.'.join(_visible(path)) or 'the value'} must be {describe(annotation)}"
+    key = ".".join(_visible(path))
+    hint = EXAMPLES.get(key, "")
+    sentence = f"{key or 'the value'} must be {describe(annotation)}"
     if value is None:
-        return f"{sentence}."
+        return f"{sentence}.{hint}"
+    if value.startswith("[*"):
+        hint = " Quote an entry that starts with *."
     shown = value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
-    return f"{sentence}, not {shown}."
+    return f"{sentence}, not {shown}.{hint}"
 
 
 def _missing(path: Path, owner: str | None, options: Options) -> str:

@@ -10,7 +10,7 @@ from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import net_from_config
-from vitprune.runs.run_folder import ExportFolder
+from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
@@ -52,7 +52,11 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
 
 def _check_files(export: ExportFolder) -> None:
     if not export.config.is_file():
-        raise UsageError(f"{str(export.path)!r} is not an export: it has no {export.config.name}.")
+        inner = RunFolder(export.path).export
+        hint = f" Use {str(inner.path)!r}." if inner.config.is_file() else ""
+        raise UsageError(
+            f"{str(export.path)!r} is not an export: it has no {export.config.name}.{hint}"
+        )
     if not export.weights.is_file() and not export.compressed.is_file():
         raise UsageError(
             f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "

@@ -38,6 +38,15 @@ class Method:
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
     ) -> None:
+        for value, kind in (
+            (criterion, Criterion),
+            (granularity, Granularity),
+            (allocation, Allocation),
+        ):
+            if not isinstance(value, kind | None):
+                raise UsageError(
+                    f"a Method needs an object of a class of {kind.__name__}, not {value!r}."
+                )
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
         default = Global() if self.granularity.ranked_together else Uniform()

@@ -68,7 +68,7 @@ class IterativePruning(Callback):
     Attributes:
         settings: The arguments, with criterion, granularity and allocation as one method.
         state: The progress of pruning, as a checkpoint stores it.
-        layers: The layers that are pruned; empty before `setup` or `check`.
+        layers: The layers that `settings.layers` selects; empty before `setup` or `check`.
 
     """
 
