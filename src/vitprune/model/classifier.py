@@ -19,6 +19,7 @@ from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
+from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
 
 
 class ViTClassifier(LightningModule):
@@ -194,12 +195,12 @@ class ViTClassifier(LightningModule):
         A sharded model has been loaded at this point.
         """
         if self._trainer and self.trainer.state.fn == "fit":
-            theirs = checkpoint["hyper_parameters"]
+            theirs = checkpoint[HYPERPARAMETERS]
             if len(self._groups(theirs)) != len(self._groups(self.hparams)):
                 raise UsageError(
                     "the optimizer groups differ from the checkpoint, which was trained with "
                     f"model.weight_decay {theirs['weight_decay']} and model.layer_decay "
                     f"{theirs['layer_decay']}. Resume with these, or start a new run."
                 )
-        if "state_dict" in checkpoint:
-            check_same_model(self.state_dict(), checkpoint["state_dict"])
+        if WEIGHTS in checkpoint:
+            check_same_model(self.state_dict(), checkpoint[WEIGHTS])

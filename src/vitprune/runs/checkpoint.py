@@ -1,4 +1,4 @@
-"""A training checkpoint: the keys that this package adds, and how the file is read."""
+"""A training checkpoint: the keys that this package reads and adds, and how the file is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,11 @@ VALID = (
     "(lightning_logs/version_N), or 'last'."
 )
 
+# Lightning's keys.
+WEIGHTS = "state_dict"
+OPTIMIZERS = "optimizer_states"
+HYPERPARAMETERS = "hyper_parameters"
+STEP = "global_step"
 # Keys that the callbacks and the data module of this package add to Lightning's.
 COMMANDS = "commands"
 GENERATORS = "generators"
@@ -54,7 +59,7 @@ class TrainingCheckpoint:
         path = Path(path)
         _check_path(path)
         content = _load(path)
-        _check_keys(content, ("state_dict", "loops", "global_step"), path)
+        _check_keys(content, (WEIGHTS, "loops", STEP), path)
         check_format(_callbacks(content).get(PRUNING), str(path))
         return cls(path, content)
 
@@ -81,17 +86,17 @@ class TrainingCheckpoint:
     @property
     def step(self) -> int:
         """Number of optimizer steps."""
-        return int(self.content["global_step"])
+        return int(self.content[STEP])
 
     @property
     def weights(self) -> dict[str, Tensor]:
         """State dict of the LightningModule."""
-        return self.content["state_dict"]
+        return self.content[WEIGHTS]
 
     @property
     def pretrained(self) -> str | None:
         """Name of the pretrained model that training started from."""
-        return self.content.get("hyper_parameters", {}).get("pretrained")
+        return self.content.get(HYPERPARAMETERS, {}).get("pretrained")
 
     @property
     def commands(self) -> list[str]:

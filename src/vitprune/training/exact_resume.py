@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from vitprune.runs.checkpoint import GENERATORS
+from vitprune.runs.checkpoint import GENERATORS, OPTIMIZERS
 from vitprune.training.lightning_internals import leave_finished_epoch
 from vitprune.training.optimizer_names import to_names, to_numbers
 
@@ -29,9 +29,7 @@ class ExactResume(Callback):
         if trainer.world_size > 1:
             torch.distributed.all_gather_object(states, generator_states())
         checkpoint[GENERATORS] = states
-        checkpoint["optimizer_states"] = to_names(
-            trainer, pl_module, checkpoint["optimizer_states"]
-        )
+        checkpoint[OPTIMIZERS] = to_names(trainer, pl_module, checkpoint[OPTIMIZERS])
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -39,7 +37,7 @@ class ExactResume(Callback):
         """Keep the states until everything else that may draw random numbers is built."""
         self._states = checkpoint.get(GENERATORS, [])
         if trainer.state.fn == "fit":
-            checkpoint["optimizer_states"] = to_numbers(trainer, checkpoint["optimizer_states"])
+            checkpoint[OPTIMIZERS] = to_numbers(trainer, checkpoint[OPTIMIZERS])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the generators; start the next epoch if the last one was finished."""

@@ -10,6 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.sameness import check_same_model
 from vitprune.pruning.masks.masks import KEEP_SUFFIX, Parameter, attach
+from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
 
 if TYPE_CHECKING:
     from lightning import LightningModule
@@ -54,8 +55,8 @@ def load_from_checkpoint(model_class: type[Module], path: str | Path) -> Module:
 
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    hyperparameters = checkpoint.get("hyper_parameters", {})
+    hyperparameters = checkpoint.get(HYPERPARAMETERS, {})
     arguments = {key: value for key, value in hyperparameters.items() if not key.startswith("_")}
     model = model_class(**arguments)
-    load_state_dict(model, checkpoint["state_dict"])
+    load_state_dict(model, checkpoint[WEIGHTS])
     return model
