@@ -20,13 +20,10 @@ from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import (
     Branch,
-    Combined,
     Global,
-    Head,
     LayerSelection,
     Method,
     Movement,
-    Neuron,
     NofM,
     Uniform,
     Wanda,
@@ -130,22 +127,6 @@ class TestEveryMethod:
     def test_criteria_that_need_training_are_refused(self):
         with pytest.raises(UsageError, match="Movement needs training steps"):
             check(Method(Movement()), find_layers(tiny_net()), [0.5])
-
-    def test_layers_that_fall_together_are_one_group(self):
-        layers = LayerSelection().select(tiny_net(), Combined([Head(), Neuron()]).roles)
-        groups = group_layers(layers, "layer", Combined([Head(), Neuron()]))
-        assert [len(members) for members in groups.values()] == [4, 4, 2, 2]
-        assert set(groups) == {
-            "block 0 attention",
-            "block 0 mlp",
-            "block 1 attention",
-            "block 1 mlp",
-        }
-        by_role = group_layers(layers, "role", Combined([Head(), Neuron()]))
-        assert {name: len(members) for name, members in by_role.items()} == {
-            "attention": 8,
-            "mlp": 4,
-        }
 
 
 def test_calibration_images_of_a_stream_are_its_first_ones(tmp_path):

@@ -88,7 +88,8 @@ def count_zeros(folder: ExportFolder, loaded: PreTrainedModel) -> int:
     parameters = dict(loaded.named_parameters())  # the file may use other names
     buffers = [value for name, value in loaded.state_dict().items() if name not in parameters]
     with safe_open(folder.weights, framework="pt") as tensors:
-        zeros = sum(int((tensors.get_tensor(name) == 0).sum()) for name in tensors.keys())  # noqa: SIM118
+        names = list(tensors.keys())  # the file itself is not iterable
+        zeros = sum(int((tensors.get_tensor(name) == 0).sum()) for name in names)
     return zeros - sum(int((value == 0).sum()) for value in buffers)
 
 

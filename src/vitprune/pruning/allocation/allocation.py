@@ -115,5 +115,5 @@ class Allocation(ABC):
         """Return the only sparsity that these groupings can have together; None if any will do."""
         return None
 
-    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:  # noqa: B027 (most fit every layer)
+    def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:  # noqa: B027
         """Raise `UsageError` if this allocation does not fit these layers and their groups."""
