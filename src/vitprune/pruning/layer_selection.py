@@ -45,12 +45,18 @@ class LayerSelection:
         self.names = names
         self.exclude = exclude or []
 
-    def select(self, model: nn.Module, roles: Sequence[str] | None = None) -> list[Layer]:
+    def select(
+        self,
+        model: nn.Module,
+        roles: Sequence[str] | None = None,
+        trained: Iterable[nn.Parameter] | None = None,
+    ) -> list[Layer]:
         """Return the chosen layers of a model, in its order.
 
         Args:
             model: Model with linear and convolutional layers.
             roles: The roles to prune if the selection names none.
+            trained: The parameters that some optimizer trains; None for all that require gradients.
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches nothing; the message
@@ -60,7 +66,7 @@ class LayerSelection:
         layers = find_layers(model)
         chosen = self._by_role(layers, roles)
         chosen = self._by_block(chosen, layers)
-        chosen = self._by_name(chosen, layers)
+        chosen = self._by_name(chosen, layers, trained)
         if not chosen:
             raise UsageError(
                 f"the layer selection matches nothing. The model has:\n{listing(layers)}"
@@ -83,25 +89,27 @@ class LayerSelection:
             if (wanted is None or layer.block in wanted) and layer.block not in skipped
         ]
 
-    def _by_name(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
+    def _by_name(
+        self,
+        chosen: Sequence[Layer],
+        layers: Sequence[Layer],
+        trained: Iterable[nn.Parameter] | None,
+    ) -> list[Layer]:
         for pattern in [*(self.names or []), *self.exclude]:
             if not any(fnmatchcase(layer.name, pattern) for layer in layers):
                 raise UsageError(
                     f"the pattern {pattern!r} matches no layer. The model has:\n{listing(layers)}"
                 )
         if self.names is None:
-            chosen = [layer for layer in chosen if _trainable(layer)]
+            ids = None if trained is None else {id(parameter) for parameter in trained}
+            chosen = [
+                layer
+                for layer in chosen
+                if layer.weight.requires_grad and (ids is None or id(layer.weight) in ids)
+            ]
         else:
             chosen = [layer for layer in chosen if _matches(layer, self.names)]
         return [layer for layer in chosen if not _matches(layer, self.exclude)]
-
-
-def _trainable(layer: Layer) -> bool:
-    return any(
-        parameter.requires_grad
-        for name, parameter in layer.module.named_parameters()
-        if "weight" in name
-    )
 
 
 def _matches(layer: Layer, patterns: Iterable[str]) -> bool:

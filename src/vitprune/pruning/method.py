@@ -96,6 +96,11 @@ class Method:
         """Return the highest sparsity that these layers can reach together, in [0, 1]."""
         return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
 
+    def biases(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose biases are pruned with their weights."""
+        groupings = self.granularity.groupings(layers)
+        return [layer for grouping in groupings for layer in grouping.biases]
+
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""
         return {name: describe(value) for name, value in vars(self).items()}

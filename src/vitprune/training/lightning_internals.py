@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import nn
 from torchmetrics import Metric
 
 
@@ -63,23 +61,6 @@ def saves_shards(trainer: Trainer) -> bool:
     return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
 
 
-def averages_buffers(averaging: WeightAveraging) -> bool:
-    """Return whether an average includes buffers.
-
-    Reason: the argument `use_buffers` has no public attribute.
-    """
-    return bool(averaging._use_buffers)
-
-
-def averaged_module(averaging: WeightAveraging) -> nn.Module:
-    """Return the module that holds an average.
-
-    Reason: there is no public access to it before training ends.
-    """
-    assert averaging._average_model is not None
-    return averaging._average_model.module
-
-
 def leave_finished_epoch(trainer: Trainer) -> None:
     """Let a resumed run with `max_steps` start the next epoch if its last one was finished.
 
@@ -93,3 +74,11 @@ def leave_finished_epoch(trainer: Trainer) -> None:
         loop.reset_restart_stage()
         loop._restarting = False
         loop.epoch_loop.restarting = False
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether an object is of a class of Lightning, by its name.
+
+    Reason: the packages `lightning` and `pytorch_lightning` have the same classes twice.
+    """
+    return any(base.__name__ == name for base in type(value).__mro__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 # The first pattern that matches the end of a module's name gives its role. Both conventions are
 # known: that of transformers 5 (q_proj) and the older one (attention.query), which some families
@@ -48,10 +48,20 @@ class Layer:
     heads: int | None = None
 
     @property
-    def weight(self) -> Tensor:
-        """Weight as the forward pass uses it."""
+    def weight(self) -> nn.Parameter:
+        """The weight."""
         module: Any = self.module
         return module.weight
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias; None if there is none."""
+        return getattr(self.module, "bias", None)
+
+    @property
+    def parameter_name(self) -> str:
+        """Dotted name of the weight in the model."""
+        return f"{self.name}.weight"
 
     @property
     def shape(self) -> torch.Size:
@@ -63,11 +73,6 @@ class Layer:
             )
         assert isinstance(module, nn.Linear)
         return torch.Size((module.out_features, module.in_features))
-
-    @property
-    def has_bias(self) -> bool:
-        """Whether the module has a bias; under a mask it has another name."""
-        return any("bias" in name for name, _ in self.module.named_parameters())
 
 
 def find_layers(model: nn.Module) -> list[Layer]:

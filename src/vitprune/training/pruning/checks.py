@@ -36,6 +36,17 @@ def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: 
         _check_validation_interval(trainer)
 
 
+def check_disjoint(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
+    """Raise `UsageError` if two pruning callbacks prune the same weight."""
+    pruned = {id(layer.weight) for layer in others}
+    shared = [layer.name for layer in layers if id(layer.weight) in pruned]
+    if shared:
+        raise UsageError(
+            f"two pruning callbacks prune {', '.join(shared)}. Give each its own layers by "
+            "LayerSelection(names=...) or LayerSelection(exclude=...)."
+        )
+
+
 def check_steps(plan: Plan, trainer: Trainer) -> None:
     """Raise `UsageError` if the known number of steps ends before the last round."""
     end, steps = plan.end, trainer.estimated_stepping_batches
