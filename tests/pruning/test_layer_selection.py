@@ -51,17 +51,6 @@ class TestLayerSelection:
             layer.name for layer in LayerSelection(names=["*q_proj"]).select(net)
         }
 
-    def test_old_and_new_names_have_the_same_roles(self):
-        from vitprune.model.anatomy.layers import role_of
-
-        for old, new in [
-            ("vit.encoder.layer.3.attention.attention.query", "vit.layers.3.attention.q_proj"),
-            ("vit.encoder.layer.3.attention.output.dense", "vit.layers.3.attention.o_proj"),
-            ("vit.encoder.layer.3.intermediate.dense", "vit.layers.3.mlp.fc1"),
-            ("vit.encoder.layer.3.output.dense", "vit.layers.3.mlp.fc2"),
-        ]:
-            assert role_of(old) == role_of(new) != "other"
-
     @pytest.mark.parametrize(
         ("selection", "message"),
         [
