@@ -97,43 +97,50 @@ class Layer:
 def find_layers(model: nn.Module) -> list[Layer]:
     """Return the linear and convolutional layers of a model, in the order of its modules.
 
-    Each parameter is found once: if modules share it, in the first of them. Left out are weights
-    that are not plain floating-point parameters (parametrized, quantized, recomputed by a hook, not
-    initialized) and adapters of peft.
+    Each parameter is found once: if modules share it, in the first of them. The weights of
+    `find_obstacles` are left out.
     """
     modules = dict(model.named_modules())
     blocks = block_names(model)
     found: dict[int, Layer] = {}
-    for module_name, attribute in _plain_weights(modules):
-        name = _layer_name(module_name, attribute)
-        layer = Layer(
-            name,
-            modules[module_name],
-            role_of(name),
-            block_of(name, blocks),
-            _heads_of(name, modules),
-            attribute,
-        )
-        found.setdefault(id(layer.weight), layer)
+    for module_name, attribute, why_not in _weights(modules):
+        if why_not is None:
+            name = _layer_name(module_name, attribute)
+            layer = Layer(
+                name,
+                modules[module_name],
+                role_of(name),
+                block_of(name, blocks),
+                _heads_of(name, modules),
+                attribute,
+            )
+            found.setdefault(id(layer.weight), layer)
     return list(found.values())
 
 
-def _plain_weights(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, str]]:
-    """Yield the name of the module and the attribute of each weight that can be pruned."""
+def find_obstacles(model: nn.Module) -> dict[str, str]:
+    """Return why linear and convolutional weights of a model are no layers, by layer name.
+
+    They are not plain floating-point parameters (parametrized, recomputed by a hook, quantized, not
+    initialized), or belong to an adapter of peft.
+    """
+    return {
+        _layer_name(module_name, attribute): why_not
+        for module_name, attribute, why_not in _weights(dict(model.named_modules()))
+        if why_not is not None
+    }
+
+
+def _weights(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the module's name, the attribute and the obstacle of each weight."""
     for name, module in modules.items():
         for attribute in weights_of(module):
-            if obstacle(module, attribute) is None and not is_adapter(name, modules):
-                yield name, attribute
+            adapter = "part of an adapter" if _is_in_adapter(name, modules) else None
+            yield name, attribute, adapter or obstacle(module, attribute)
 
 
-def is_adapter(name: str, modules: Mapping[str, nn.Module]) -> bool:
-    """Return whether a module belongs to an adapter of peft around a base layer.
-
-    Args:
-        name: Name of the module.
-        modules: All modules of the model, by name.
-
-    """
+def _is_in_adapter(name: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Return whether a module of this name belongs to an adapter of peft around a base layer."""
     while name:
         name, _, child = name.rpartition(".")
         if child != BASE_LAYER and hasattr(modules[name], BASE_LAYER):
