@@ -88,7 +88,8 @@ def _unpruned_in(
         return
     if pruned.isdisjoint(inside):
         seen.update(fresh)
-        yield Unpruned(name, type_before_parametrizations(module).__name__, fresh)
+        kind = type_before_parametrizations(module).__name__.removeprefix("FSDP")  # of fully_shard
+        yield Unpruned(name, kind, fresh)
         return
     for own, parameter in module.named_parameters(recurse=False):
         if parameter not in seen:
