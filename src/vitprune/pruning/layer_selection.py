@@ -80,17 +80,16 @@ class LayerSelection:
         return chosen if self.names else only_trained(chosen, trained)
 
     def _check_patterns(self, layers: Sequence[Layer], obstacles: Mapping[str, str]) -> None:
+        names = [layer.name for layer in layers]
         for pattern in [*(self.names or []), *self.exclude]:
-            if any(fnmatchcase(layer.name, pattern) for layer in layers):
-                continue
-            left_alone = [name for name in obstacles if fnmatchcase(name, pattern)]
-            if not left_alone:
+            if not any(fnmatchcase(name, pattern) for name in [*names, *obstacles]):
                 raise UsageError(
                     f"the pattern {pattern!r} matches no layer. The model has:\n"
                     f"{listing(layers, obstacles)}"
                 )
-            if pattern not in self.exclude:
-                name = left_alone[0]
+        for pattern in self.names or []:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                name = next(name for name in obstacles if fnmatchcase(name, pattern))
                 raise UsageError(f"{name} cannot be pruned: its weight is {obstacles[name]}.")
 
     def _by_role(self, layers: Sequence[Layer], default: Sequence[str] | None) -> list[Layer]:

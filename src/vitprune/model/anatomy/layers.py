@@ -1,4 +1,4 @@
-"""The layers of a Vision Transformer: their role, block and attention heads, from their names."""
+"""Layers: the weights that can be pruned, with role, block and attention heads by their names."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ def weights_of(module: nn.Module) -> tuple[str, ...]:
     input projections of `nn.MultiheadAttention`.
     """
     if isinstance(module, nn.MultiheadAttention):
-        return tuple(name for name in ATTENTION_WEIGHTS if getattr(module, name) is not None)
+        return tuple(name for name in ATTENTION_WEIGHTS if getattr(module, name, None) is not None)
     kinds = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED_CONVOLUTIONS)
     return (WEIGHT,) if isinstance(module, kinds) or is_hugging_face_conv1d(module) else ()
 

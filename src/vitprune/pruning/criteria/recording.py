@@ -44,8 +44,8 @@ def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
         ) -> None:
             if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
                 output.requires_grad_()
-            inputs = next(iter((*args, *kwargs.values())))
-            calls[name].append(Call(inputs.detach(), output))
+            inputs = [*args, *kwargs.values()]
+            calls[name].append(Call(inputs[0].detach(), output))
 
         return hook
 
@@ -73,7 +73,7 @@ def check_observable(layers: Sequence[Layer]) -> None:
         raise UsageError(
             f"Cannot collect calibration statistics for {names}: only linear layers and "
             "convolutions without groups have them. Exclude them by pruning.layers.exclude, or "
-            "use a criterion without calibration, such as Magnitude."
+            "prune without calibration: with a criterion such as Magnitude, and without regrow."
         )
 
 
