@@ -166,3 +166,9 @@ def test_old_and_new_names_have_the_same_roles():
         ("vit.encoder.layer.3.output.dense", "vit.layers.3.mlp.fc2"),
     ]:
         assert role_of(old) == role_of(new) != "other"
+
+
+def test_modules_that_peft_wraps_keep_their_roles():
+    for name in ("classifier.original_module", "classifier.modules_to_save.default"):
+        assert role_of(f"base_model.model.{name}") == "classifier"
+    assert role_of("layers.3.mlp.modules_to_save.default.fc1.base_layer") == "mlp_in"

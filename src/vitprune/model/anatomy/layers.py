@@ -26,6 +26,7 @@ BLOCK_ROLES = ("query", "key", "value", "attn_out", "mlp_in", "mlp_out")
 OTHER_ROLE = "other"  # any other layer
 ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
 BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
+PEFT_PATTERN = re.compile(rf"\.({BASE_LAYER}|original_module|modules_to_save\.[^.]+)(?=\.|$)")
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
 
 
@@ -173,7 +174,7 @@ def block_names(model: nn.Module) -> list[str]:
 
 def role_of(name: str) -> str:
     """Return the role of a layer of this name, one of `ROLES`."""
-    name = name.removesuffix(f".{BASE_LAYER}")
+    name = PEFT_PATTERN.sub("", name)
     return next(
         (role for role, end in ROLE_PATTERNS.items() if re.search(rf"(^|\.){end}$", name)),
         OTHER_ROLE,
