@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
+from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.granularity.granularity import Granularity
@@ -24,6 +25,7 @@ from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.settings import first_difference
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
 from vitprune.training.pruning.checks import (
     check_disjoint,
@@ -168,6 +170,7 @@ class IterativePruning(Callback):
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
+            announce(describe_coverage(pl_module, self.layers, _trained_by(trainer)))
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:
@@ -303,9 +306,9 @@ def pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
     return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]
 
 
-def _trained_by(trainer: Trainer) -> list[nn.Parameter] | None:
+def _trained_by(trainer: Trainer) -> set[nn.Parameter] | None:
     """Return the parameters that the optimizers train; None before there are optimizers."""
     if not trainer.optimizers:
         return None
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return [parameter for group in groups for parameter in group["params"]]
+    return {parameter for group in groups for parameter in group["params"]}
