@@ -7,9 +7,16 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torchmetrics import Metric
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether a value's class, or one that it inherits from, has this name.
+
+    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    """
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def saves_shards(trainer: Trainer) -> bool:
     Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
-    return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
+    return is_a(strategy, "ModelParallelStrategy") and strategy._save_distributed_checkpoint
 
 
 def averages_buffers(averaging: WeightAveraging) -> bool:

@@ -30,6 +30,7 @@ from vitprune.training.pruning.round_log import end_round, log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.unfinished import warn_if_unfinished
 from vitprune.training.pruning.weight_averaging import check_weight_averaging
 
 
@@ -183,6 +184,7 @@ class IterativePruning(Callback):
         if self.state.search:
             self.state.search.settle(trainer, pl_module, rounds=len(self.state.rounds))
         end_round(trainer, self.layers, self.state.rounds, self.settings)
+        warn_if_unfinished(trainer, self.state)
 
     # ---- checkpoints
 

@@ -2,11 +2,10 @@
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import ModelParallelStrategy
 
 from vitprune.errors import UsageError
 from vitprune.pruning import masks
-from vitprune.training.lightning_internals import averaged_module, averages_buffers
+from vitprune.training.lightning_internals import averaged_module, averages_buffers, is_a
 
 
 def check_weight_averaging(trainer: Trainer, pruning: Callback, *, restores_weights: bool) -> None:
@@ -20,7 +19,7 @@ def check_weight_averaging(trainer: Trainer, pruning: Callback, *, restores_weig
     """
     for averaging in _averages(trainer):
         name = type(averaging).__name__
-        if isinstance(trainer.strategy, ModelParallelStrategy):
+        if is_a(trainer.strategy, "ModelParallelStrategy"):
             raise UsageError(f"{name} cannot average sharded parameters. Remove it, or use ddp.")
         if restores_weights:
             raise UsageError(
@@ -40,4 +39,4 @@ def share_masks(trainer: Trainer, module: LightningModule) -> None:
 
 
 def _averages(trainer: Trainer) -> list[WeightAveraging]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, WeightAveraging)]
+    return [callback for callback in trainer.callbacks if is_a(callback, "WeightAveraging")]
