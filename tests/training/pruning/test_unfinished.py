@@ -51,8 +51,8 @@ def steps():
             Timer(timedelta(microseconds=1), verbose=False),
             ENDED.format("0.245", 0) + ".*Timer stopped it",
         ),
-        (epochs(), StopAt(3), ENDED.format("0.469", 2) + ".*: it was stopped"),
-        (steps(), StopAt(2), ".*the last round is due at step 16: it was stopped"),
+        (epochs(), StopAt(3), ENDED.format("0.469", 2) + ".*: trainer.should_stop was set"),
+        (steps(), StopAt(2), ".*the last round is due at step 16: trainer.should_stop was set"),
         (
             steps(),
             GradientAccumulationScheduler({1: 4}),

@@ -28,8 +28,10 @@ def warn_if_unfinished(trainer: Trainer, state: PruningState) -> None:
 def _reason(trainer: Trainer, schedule: Schedule) -> str:
     """Return why training ended, as far as it is known, and what to do."""
     if trainer.should_stop:
-        stopped_by = next(filter(_has_stopped, trainer.callbacks), None)
-        reason = f"{type(stopped_by).__name__} stopped it" if stopped_by else "it was stopped"
+        names = [
+            type(callback).__name__ for callback in trainer.callbacks if _has_stopped(callback)
+        ]
+        reason = f"{names[0]} stopped it" if names else "trainer.should_stop was set"
         return f"{reason}. Decrease pruning.schedule.end, or stop later."
     if schedule.unit == "step":
         return (
