@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from lightning import Callback
 from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler, Timer
+from torch.utils.data import DataLoader, IterableDataset
 
+from tests.conftest import Regression, quiet_trainer, regression_loader
 from tests.training.pruning.runs import fit
 from vitprune.pruning import AccuracyGuarded, Cubic, IterativePruning, OneShot
 
@@ -57,7 +59,7 @@ def steps():
             steps(),
             GradientAccumulationScheduler({1: 4}),
             ENDED.format("0.391", "4 after step 8")
-            + ".*fewer optimizer steps than batches.*GradientAccumulationScheduler",
+            + ".*fewer steps than expected, as with GradientAccumulationScheduler",
         ),
     ],
     ids=["patience", "threshold", "timer", "own, epochs", "own, steps", "accumulation"],
@@ -66,6 +68,20 @@ def test_a_schedule_that_does_not_finish_is_reported(tmp_path, pruning, callback
     with pytest.warns(UserWarning, match=message):
         fit(tmp_path, pruning, callbacks=[callback])
     assert not pruning.state.finished
+
+
+class Stream(IterableDataset):
+    """Eight images without a length."""
+
+    def __iter__(self):
+        for x, y in regression_loader(images=8, batch_size=1):
+            yield x[0], y[0]
+
+
+def test_data_of_unknown_length_that_end_too_early_are_reported(tmp_path):
+    trainer = quiet_trainer(tmp_path, callbacks=[steps()], max_epochs=1)
+    with pytest.warns(UserWarning, match="in epoch 0 after step 4, .* data of unknown length"):
+        trainer.fit(Regression(), DataLoader(Stream(), batch_size=2), regression_loader())
 
 
 @pytest.mark.parametrize(

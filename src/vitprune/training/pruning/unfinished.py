@@ -35,8 +35,8 @@ def _reason(trainer: Trainer, schedule: Schedule) -> str:
         return f"{reason}. Decrease pruning.schedule.end, or stop later."
     if schedule.unit == "step":
         return (
-            "there were fewer optimizer steps than batches, for example because of "
-            "GradientAccumulationScheduler. Decrease pruning.schedule.end, or train longer."
+            "there were fewer steps than expected, as with GradientAccumulationScheduler or data "
+            "of unknown length. Decrease pruning.schedule.end, or train longer."
         )
     return "its limit was reached. Decrease pruning.schedule.end, or train longer."
 
