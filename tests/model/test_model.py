@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -251,6 +252,20 @@ def test_it_learns_and_logs(tmp_path, options):
     assert logged["train/accuracy"] > 0.3
     assert logged["val/top5"] >= logged["val/accuracy"]
     assert set(model.state_dict()) == names
+
+
+def test_a_checkpoint_of_numpy_rates_can_be_loaded_safely(tmp_path):
+    model = ViTClassifier(
+        architecture={"model_type": "vit", **TINY},
+        labels=LABELS,
+        learning_rate=np.float64(1e-3),
+        weight_decay=np.float32(0.5),
+    )
+    trainer = quiet_trainer(tmp_path, max_epochs=1, limit_train_batches=1, limit_val_batches=0)
+    trainer.fit(model, digits(batch_size=8))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["hyper_parameters"]
+    assert (saved["learning_rate"], saved["weight_decay"]) == (1e-3, 0.5)
 
 
 def test_compiled_in_place_with_masks_that_change(tmp_path):

@@ -10,6 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import ROLES, Layer, find_layers, find_obstacles
 from vitprune.pruning.layer_listing import listing, shortened
 from vitprune.pruning.trained import why_untrained
+from vitprune.runs.plain_values import plain
 
 NOT_BY_DEFAULT = ("patch_embed", "classifier")
 
@@ -38,14 +39,14 @@ class LayerSelection:
         names: list[str] | None = None,
         exclude: list[str] | None = None,
     ) -> None:
-        unknown = sorted(set(roles or []) - set(ROLES))
+        self.roles: list[str] | None = plain(roles)
+        self.blocks: list[int] | None = plain(blocks)
+        self.skip_blocks: list[int] = plain(skip_blocks) or []
+        self.names: list[str] | None = plain(names)
+        self.exclude: list[str] = plain(exclude) or []
+        unknown = sorted(set(self.roles or []) - set(ROLES))
         if unknown:
             raise UsageError(f"unknown roles {unknown}; valid are {', '.join(ROLES)}.")
-        self.roles = roles
-        self.blocks = blocks
-        self.skip_blocks = skip_blocks or []
-        self.names = names
-        self.exclude = exclude or []
 
     def select(
         self,

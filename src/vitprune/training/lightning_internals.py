@@ -6,8 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.strategies import ModelParallelStrategy
 from torchmetrics import Metric
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether a value's class, or one that it inherits from, has this name.
+
+    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    """
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
@@ -58,7 +65,7 @@ def saves_shards(trainer: Trainer) -> bool:
     Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
-    return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
+    return is_a(strategy, "ModelParallelStrategy") and strategy._save_distributed_checkpoint
 
 
 def leave_finished_epoch(trainer: Trainer) -> None:
@@ -74,11 +81,3 @@ def leave_finished_epoch(trainer: Trainer) -> None:
         loop.reset_restart_stage()
         loop._restarting = False
         loop.epoch_loop.restarting = False
-
-
-def is_a(value: object, name: str) -> bool:
-    """Return whether an object is of a class of Lightning, by its name.
-
-    Reason: the packages `lightning` and `pytorch_lightning` have the same classes twice.
-    """
-    return any(base.__name__ == name for base in type(value).__mro__)

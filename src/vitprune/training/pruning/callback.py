@@ -40,6 +40,7 @@ from vitprune.training.pruning.round_log import end_round, log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.unfinished import warn_if_unfinished
 from vitprune.training.pruning.weight_averages import check_weight_averaging
 
 
@@ -242,6 +243,7 @@ class IterativePruning(Callback):
             self.state.search.settle(trainer, pl_module, self.masks, rounds)
         self._restore_zeros()
         end_round(trainer, self.layers, self.state.rounds, self.settings)
+        warn_if_unfinished(trainer, self.state)
 
     def _restore_zeros(self) -> None:
         """Undo what other code wrote to pruned entries; say so once."""
