@@ -168,7 +168,7 @@ class IterativePruning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the sparsity in the progress bar."""
-        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False)
+        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metric of the fine-tuned round."""
