@@ -221,7 +221,7 @@ class IterativePruning(Callback):
         if self.masks.straight_through:  # a gradient scaler may have skipped the step
             for optimizer in trainer.optimizers:
                 self.masks.conceal(optimizer)
-        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False)
+        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate with zeros, whatever other code has written."""
