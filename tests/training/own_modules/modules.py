@@ -50,6 +50,9 @@ class Classifier(LightningModule):
         logits = self(batch[0])
         self.log("accuracy", (logits.argmax(1) == batch[1]).float().mean())
 
+    def predict_step(self, batch, batch_idx):
+        return self(batch[0])
+
     def test_step(self, batch, batch_idx):
         self.log("test_loss", F.cross_entropy(self(batch[0]), batch[1]))
 
@@ -113,7 +116,7 @@ class Call(Callback):
     """
 
     def __init__(self, hook, function):
-        setattr(self, hook, lambda trainer, module, *_: function(trainer, module))
+        setattr(self, hook, lambda trainer, module, *_, **__: function(trainer, module))
 
 
 HALVED = [0.25] * 4 + [0.5] * 8  # after each batch of three epochs of `halving`

@@ -38,6 +38,9 @@ def test_inputs_by_keyword(fit, criterion):
     assert watch.seen == HALVED
 
 
+draws = pytest.mark.filterwarnings("ignore:.*`dataloader_iter`")
+
+
 class FromIterator(Classifier):
     """A training step that draws its batches itself."""
 
@@ -46,14 +49,14 @@ class FromIterator(Classifier):
         return F.cross_entropy(self(batch[0]), batch[1])
 
 
-@pytest.mark.filterwarnings("ignore:You are using the `dataloader_iter` step flavor")
+@draws
 def test_a_step_that_draws_its_batches(fit):
     watch = Sparsities()
     fit(FromIterator(), halving(), watch)
     assert watch.seen == HALVED
 
 
-@pytest.mark.filterwarnings("ignore:You are using the `dataloader_iter` step flavor")
+@draws
 def test_a_step_that_draws_its_batches_cannot_be_calibrated(fit):
     with pytest.raises(UsageError, match="dataloader_iter"):
         fit(FromIterator(), halving(criterion=Taylor()))

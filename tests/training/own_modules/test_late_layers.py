@@ -86,7 +86,7 @@ def test_weights_loaded_in_a_hook_are_the_ones_that_are_pruned(fit, hook):
             if not self.trainer.global_step:
                 start.update({name: p.detach().clone() for name, p in self.named_parameters()})
 
-    def load(self, *_):
+    def load(self, **_):
         self.net.load_state_dict(pretrained.state_dict())
 
     setattr(Loads, hook, load)

@@ -48,13 +48,9 @@ def fit_older(tmp_path, *callbacks, **options):
 
 
 def test_weights_and_metrics_are_the_same(fit, tmp_path):
-    pruning, watch, reference = (
-        halving(monitor="accuracy"),
-        Sparsities(),
-        halving(monitor="accuracy"),
-    )
+    pruning, watch = halving(monitor="accuracy"), Sparsities()
     module, _ = fit_older(tmp_path, pruning, watch)
-    same = Classifier()
+    same, reference = Classifier(), halving(monitor="accuracy")
     fit(same, reference)
     assert watch.seen == HALVED
     assert pruning.state.rounds == reference.state.rounds

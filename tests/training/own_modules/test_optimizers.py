@@ -49,8 +49,7 @@ class With(Classifier):
 class PrunedByTorch(With):
     """The same, half of whose weights `torch.nn.utils.prune` masks, by magnitude."""
 
-    def __init__(self, optimizer) -> None:
-        super().__init__(optimizer)
+    def on_train_start(self):  # the optimizer has seen the parameters in their usual order
         for layer in self.net[::2]:
             prune.l1_unstructured(layer, "weight", 0.5)
 
@@ -177,13 +176,13 @@ class MomentumEncoder(Classifier):
 def test_an_encoder_that_follows_parameter_by_parameter(fit):
     module = MomentumEncoder()
     followed = mlp()
-    with torch.no_grad():
 
-        def follow(trainer, module):
-            for mean, now in zip(followed.parameters(), module.net.parameters(), strict=True):
-                mean.mul_(0.9).add_(now, alpha=0.1)
+    @torch.no_grad()
+    def follow(trainer, module):
+        for mean, now in zip(followed.parameters(), module.net.parameters(), strict=True):
+            mean.mul_(0.9).add_(now, alpha=0.1)
 
-        fit(module, halving(), Call("on_train_batch_end", follow))
+    fit(module, halving(), Call("on_train_batch_end", follow))
     assert zeros(*weights(module.net)) == 0.5
     assert zeros(*weights(module.momentum_net)) == 0  # it also remembers the weights before
     assert have_the_same_parameters(module.momentum_net, followed)

@@ -46,11 +46,13 @@ def test_each_resumes_from_its_own_state(fit, tmp_path):
     assert [len(pruning.state.rounds) for pruning in (first, last)] == [3, 1]
 
 
-def test_a_checkpoint_of_two_is_not_resumed_with_one(fit, tmp_path):
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_resume_with_callbacks_in_another_order_is_refused(fit, tmp_path, number):
     path = tmp_path / "both.ckpt"
     fit(Classifier(), first_layers(), last_layer()).save_checkpoint(path)
-    with pytest.raises(UsageError):
-        fit(Classifier(), first_layers(), ckpt_path=path, max_epochs=4)
+    callbacks = [last_layer(), first_layers()][:number]
+    with pytest.raises(UsageError, match=r"pruning\.schedule"):
+        fit(Classifier(), *callbacks, ckpt_path=path, max_epochs=4)
 
 
 def test_overlap_is_refused_by_name(fit):

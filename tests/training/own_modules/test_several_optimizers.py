@@ -134,7 +134,7 @@ class Scaled(Classifier):
     def training_step(self, batch, batch_idx):
         optimizer = self.optimizers().optimizer
         optimizer.zero_grad()
-        self.scaler.scale(super().training_step(batch, batch_idx)).backward()
+        self.scaler.scale(4 * super().training_step(batch, batch_idx)).backward()
         before = self.net[0].weight.detach().clone()
         self.scaler.step(optimizer)
         self.scaler.update()

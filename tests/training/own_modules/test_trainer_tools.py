@@ -129,7 +129,7 @@ def test_a_module_is_exported_in_every_validation(tmp_path):
 
         def __init__(self) -> None:
             super().__init__()
-            self.net = tiny_net()
+            self.net = tiny_net().train()
             del self.first, self.second
 
         def training_step(self, batch, batch_idx):

@@ -61,7 +61,9 @@ def test_a_stop_by_a_callback(fit, said):
     def stop(trainer, module):
         trainer.should_stop = trainer.current_epoch == 1
 
-    text = said(lambda: fit(Classifier(), quarters(), Call("on_train_epoch_end", stop)))
+    text = said(
+        lambda: fit(Classifier(), quarters(), Call("on_train_epoch_end", stop), max_epochs=8)
+    )
     assert "0.250 of 0.5" in text
 
 

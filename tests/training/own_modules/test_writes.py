@@ -33,7 +33,7 @@ def test_weights_clipped_after_every_batch(fit):
 
 @pytest.mark.parametrize("hook", ["setup", "on_fit_start"])
 def test_weights_initialised_in_a_hook(fit, hook):
-    def initialise(self, *_):
+    def initialise(self, **_):
         nn.init.constant_(self.net[0].weight, 3.0)
 
     class Initialises(Classifier):
