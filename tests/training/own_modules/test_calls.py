@@ -57,9 +57,12 @@ def test_a_step_that_draws_its_batches(fit):
 
 
 @draws
-def test_a_step_that_draws_its_batches_cannot_be_calibrated(fit):
-    with pytest.raises(UsageError, match="dataloader_iter"):
-        fit(FromIterator(), halving(criterion=Taylor()))
+def test_calibration_with_a_step_that_draws_its_batches(fit):
+    """The statistics are those of the same images in a step that is given them."""
+    modules = FromIterator(), Classifier()
+    for module in modules:
+        fit(module, halving(criterion=Taylor(), calibration_images=16))
+    assert have_the_same_parameters(*modules)
 
 
 class Skips(Classifier):
