@@ -53,10 +53,13 @@ def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
         assert torch.equal(weight == 0, old)
 
 
-def test_a_second_fit_without_the_callback_trains_dense(fit):
-    """The masks go with the training that made them."""
-    module = Classifier()
-    fit(module, halving())
+def test_a_second_fit_without_the_callback_stays_sparse_until_the_masks_are_removed(fit):
+    module, pruning = Classifier(), halving()
+    fit(module, pruning)
+    watch = Sparsities()
+    fit(module, watch)
+    assert watch.seen == [0.5] * len(watch.seen)
+    pruning.masks.remove()
     sparse = {name: value.clone() for name, value in module.state_dict().items()}
     watch = Sparsities()
     fit(module, watch)
