@@ -12,7 +12,7 @@ from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.tied import TiedGroupings, tie
-from vitprune.pruning.layer_selection import listing
+from vitprune.pruning.layer_listing import listing
 from vitprune.runs.plain_values import plain
 
 
