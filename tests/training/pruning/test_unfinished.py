@@ -51,7 +51,7 @@ def steps():
         (
             epochs(),
             Timer(timedelta(microseconds=1), verbose=False),
-            ENDED.format("0.245", 0) + ".*Timer stopped it",
+            ENDED.format("0.245", 0) + r".*Timer \(trainer.max_time\) stopped it",
         ),
         (epochs(), StopAt(3), ENDED.format("0.469", 2) + ".*: trainer.should_stop was set"),
         (steps(), StopAt(2), ".*the last round is due at step 16: trainer.should_stop was set"),

@@ -13,6 +13,7 @@ from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
+from vitprune.training.launchers import check_launcher
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
@@ -31,6 +32,7 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
 
 def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: Trainer) -> None:
     """Raise `UsageError` if these layers cannot be pruned as scheduled in this training."""
+    check_launcher(trainer)
     _check_method(settings.method, settings.schedule)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):

@@ -28,10 +28,8 @@ def warn_if_unfinished(trainer: Trainer, state: PruningState) -> None:
 def _reason(trainer: Trainer, schedule: Schedule) -> str:
     """Return why training ended, as far as it is known, and what to do."""
     if trainer.should_stop:
-        names = [
-            type(callback).__name__ for callback in trainer.callbacks if _has_stopped(callback)
-        ]
-        reason = f"{names[0]} stopped it" if names else "trainer.should_stop was set"
+        name = next(filter(None, map(_stopped_by, trainer.callbacks)), None)
+        reason = f"{name} stopped it" if name else "trainer.should_stop was set"
         return f"{reason}. Decrease pruning.schedule.end, or stop later."
     if schedule.unit == "step":
         return (
@@ -41,11 +39,11 @@ def _reason(trainer: Trainer, schedule: Schedule) -> str:
     return "its limit was reached. Decrease pruning.schedule.end, or train longer."
 
 
-def _has_stopped(callback: Callback) -> bool:
-    """Return whether one of Lightning's callbacks has ended the training."""
-    if is_a(callback, "EarlyStopping"):
-        return callback.stopping_reason_message is not None
+def _stopped_by(callback: Callback) -> str | None:
+    """Return the name of one of Lightning's callbacks if it has ended the training."""
+    if is_a(callback, "EarlyStopping") and callback.stopping_reason_message is not None:
+        return type(callback).__name__
     if is_a(callback, "Timer"):
         left = callback.time_remaining()
-        return left is not None and left <= 0
-    return False
+        return "Timer (trainer.max_time)" if left is not None and left <= 0 else None
+    return None
