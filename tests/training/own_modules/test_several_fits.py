@@ -53,12 +53,14 @@ def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
         assert torch.equal(weight == 0, old)
 
 
-def test_a_second_fit_without_the_callback_trains_dense(fit):
-    """The masks go with the training that made them."""
-    module = Classifier()
-    fit(module, halving())
+def test_masks_stay_after_training_until_they_are_removed(fit):
+    """A fit without the callback trains a sparse model, until it is told not to."""
+    module, pruning, watch = Classifier(), halving(), Sparsities()
+    fit(module, pruning)
+    fit(module, watch)
+    assert watch.seen == [0.5] * 12
+    pruning.masks.remove()
     sparse = {name: value.clone() for name, value in module.state_dict().items()}
-    watch = Sparsities()
     fit(module, watch)
     plain = Classifier()
     plain.load_state_dict(sparse)
