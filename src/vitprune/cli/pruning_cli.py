@@ -190,7 +190,7 @@ class PruningCLI(LightningCLI):
         """Refuse impossible settings before processes are started and a folder is made."""
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
-            pruning.check(self.trainer, self.model, "fit")
+            pruning.check(self.trainer, self.model)
         if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             self.run_loggers.make_folder()
 

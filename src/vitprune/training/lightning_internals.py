@@ -1,15 +1,27 @@
 """Private attributes and patched methods of Lightning and torchmetrics, and why each is needed."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import ChainMap, defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import nn
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torchmetrics import Metric
+
+# Callbacks that decide about the run or measure it, by name: `lightning` and `pytorch_lightning`
+# have classes of their own; those of Optuna and Ray need not be installed.
+DECISIVE = {"Checkpoint", "EarlyStopping", "IterativePruning", "ThroughputMonitor"}
+DECISIVE |= {"PyTorchLightningPruningCallback", "TuneCallback"}
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether a value's class, or one that it inherits from, has this name.
+
+    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    """
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
@@ -31,19 +43,108 @@ def restore_metric_state(metric: Metric, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def logging_to(
-    module: LightningModule, log: Callable[..., None], log_dict: Callable[..., None]
-) -> Iterator[None]:
-    """Send what a module logs to other functions.
+def attributes(owner: object, **values: Any) -> Iterator[None]:
+    """Set attributes of an object, and afterwards restore what it had.
 
-    Reason: `LightningModule.log` works only within the Trainer's loops, and would reach loggers.
+    Reason: hooks and methods of an instance are found before those of its class, so this replaces
+    them for a while without a trace; for everything below.
     """
-    module.log = log
-    module.log_dict = log_dict
+    before = {name: vars(owner)[name] for name in values if name in vars(owner)}
+    for name, value in values.items():
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        del module.log, module.log_dict
+        for name in values:
+            vars(owner).pop(name, None)
+        vars(owner).update(before)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Take the place of a method or hook that must not run."""
+
+
+def unlogged(module: LightningModule) -> AbstractContextManager[None]:
+    """Discard what a module logs.
+
+    Reason: `LightningModule.log` works only within the Trainer's loops, and would reach loggers.
+    """
+    return attributes(module, log=nothing, log_dict=nothing)
+
+
+@contextmanager
+def silent_loggers(trainer: Trainer) -> Iterator[None]:
+    """Discard what is logged by methods of loggers; their `experiment` stays usable.
+
+    Reason: a Trainer without loggers would break modules that use `self.logger`.
+    """
+    with ExitStack() as stack:
+        for logger in trainer.loggers:
+            kind = type(logger)
+            names = [name for name in dir(kind) if name.startswith("log_")]
+            methods = dict.fromkeys([n for n in names if callable(getattr(kind, n))], nothing)
+            stack.enter_context(attributes(logger, **methods))
+        yield
+
+
+@contextmanager
+def indecisive_callbacks(trainer: Trainer) -> Iterator[None]:
+    """Keep callbacks that decide about the run, or measure it, from seeing a validation.
+
+    Reason: the list `trainer.callbacks` must stay as it is for those who look others up in it.
+    """
+    hooks = {name: nothing for name in dir(Callback) if name.startswith("on_validation_")}
+    with ExitStack() as stack:
+        for callback in trainer.callbacks:
+            if any(kind.__name__ in DECISIVE for kind in type(callback).__mro__):
+                stack.enter_context(attributes(callback, **hooks))
+        yield
+
+
+def validate(trainer: Trainer) -> dict[str, Tensor]:
+    """Run the validation loop of `fit` between two training steps; return what it logged.
+
+    Progress, results and metrics of the Trainer are as before.
+
+    Reason: `Trainer.validate` cannot run within `fit`, and `trainer.fit_loop` has no public method.
+    """
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    loop.setup_data()  # not done yet if the first epochs are not validated; the loaders stay
+    if loop.skip:
+        return {}
+    connector = trainer._logger_connector
+    logged: dict[str, Tensor] = {}
+    with (
+        attributes(trainer.state, stage=trainer.state.stage),
+        attributes(
+            trainer,
+            should_stop=trainer.should_stop,
+            _last_val_time=getattr(trainer, "_last_val_time", 0.0),
+        ),
+        attributes(
+            loop,
+            batch_progress=type(loop.batch_progress)(),
+            _results=type(loop._results)(training=False),
+            _seen_batches_per_dataloader=defaultdict(int),
+            _has_run=False,
+            _logged_outputs=[],
+            _restarting=False,
+            _restart_stage=loop._restart_stage,
+            _loaded_from_state_dict=False,
+            _resuming_from_checkpoint=False,
+        ),
+        attributes(
+            connector,
+            _callback_metrics=ChainMap(logged, connector._callback_metrics),
+            _logged_metrics=dict(connector._logged_metrics),
+            _progress_bar_metrics=dict(connector._progress_bar_metrics),
+            _first_loop_iter=None,
+            _current_fx=None,
+        ),
+    ):
+        trainer.validating = True
+        loop.run()
+    return logged
 
 
 def before_batch_transfer(module: LightningModule, batch: Any) -> Any:
@@ -60,24 +161,7 @@ def saves_shards(trainer: Trainer) -> bool:
     Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
-    return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
-
-
-def averages_buffers(averaging: WeightAveraging) -> bool:
-    """Return whether an average includes buffers.
-
-    Reason: the argument `use_buffers` has no public attribute.
-    """
-    return bool(averaging._use_buffers)
-
-
-def averaged_module(averaging: WeightAveraging) -> nn.Module:
-    """Return the module that holds an average.
-
-    Reason: there is no public access to it before training ends.
-    """
-    assert averaging._average_model is not None
-    return averaging._average_model.module
+    return is_a(strategy, "ModelParallelStrategy") and strategy._save_distributed_checkpoint
 
 
 def leave_finished_epoch(trainer: Trainer) -> None:

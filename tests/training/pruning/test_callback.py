@@ -17,7 +17,6 @@ from vitprune.pruning import (
     OneShot,
     Random,
     Weights,
-    masks,
 )
 
 
@@ -25,11 +24,11 @@ def test_a_check_leaves_the_model_as_it_is(tmp_path):
     """Else it could not be sent to processes that are spawned."""
     module, pruning = Regression(), IterativePruning(OneShot(0.5), monitor=None)
     names = [name for name, _ in module.named_modules()]
-    pruning.check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
+    pruning.check(quiet_trainer(tmp_path, max_epochs=1), module)
     assert [name for name, _ in module.named_modules()] == names
     with pytest.raises(UsageError, match="max_epochs 1"):
         IterativePruning(OneShot(0.5, begin=1), monitor=None).check(
-            quiet_trainer(tmp_path, max_epochs=1), module, "fit"
+            quiet_trainer(tmp_path, max_epochs=1), module
         )
 
 
@@ -108,11 +107,15 @@ def test_masks_hold_through_training(tmp_path, options, trainer_options):
 
 
 def test_masks_stay_on_after_training_and_come_off_on_request(tmp_path):
-    module, _, _ = fit(tmp_path, IterativePruning(OneShot(0.5), monitor=None))
-    assert masks.is_masked(module.first)
-    masks.remove(module)
-    assert type(module.first) is torch.nn.Linear
-    assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+    pruning = IterativePruning(OneShot(0.5), monitor=None)
+    module, _, _ = fit(tmp_path, pruning)
+    for held in (True, False):
+        if not held:
+            pruning.masks.remove()
+        assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+        module.first(torch.ones(1, 8)).sum().backward()
+        assert module.first.weight.grad.eq(0).any() == held
+        module.zero_grad()
 
 
 def test_random_masks_depend_on_seed_round_and_name_alone(tmp_path):

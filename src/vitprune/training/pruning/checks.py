@@ -8,6 +8,7 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
+from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
@@ -22,6 +23,8 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
     settings.method.check(layers)
     groupings = settings.method.granularity.groupings(layers)
     _check_uniform(groupings, model)
+    if settings.regrow:
+        check_observable(layers)
     if settings.regrow and isinstance(settings.schedule, Schedule):
         _check_regrow(groupings, settings.regrow, settings.schedule)
 
@@ -34,6 +37,17 @@ def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: 
         settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
     else:
         _check_validation_interval(trainer)
+
+
+def check_disjoint(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
+    """Raise `UsageError` if two pruning callbacks prune the same weight."""
+    pruned = {id(layer.weight) for layer in others}
+    shared = [layer.name for layer in layers if id(layer.weight) in pruned]
+    if shared:
+        raise UsageError(
+            f"two pruning callbacks prune {', '.join(shared)}. Give each its own layers by "
+            "LayerSelection(names=...) or LayerSelection(exclude=...)."
+        )
 
 
 def check_steps(plan: Plan, trainer: Trainer) -> None:
