@@ -10,10 +10,17 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-# Callbacks that decide about the run or measure it, by name: `lightning` and `pytorch_lightning`
-# have classes of their own; those of Optuna and Ray need not be installed.
-DECISIVE = {"Checkpoint", "EarlyStopping", "IterativePruning", "ThroughputMonitor"}
-DECISIVE |= {"PyTorchLightningPruningCallback", "TuneCallback"}
+# Hooks of callbacks that decide about the run or measure it, by name of the class: `lightning` and
+# `pytorch_lightning` have classes of their own; those of Optuna and Ray need not be installed.
+VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
+DECISIVE = {
+    "Checkpoint": VALIDATION_HOOKS,
+    "EarlyStopping": VALIDATION_HOOKS,
+    "IterativePruning": ["on_validation_end"],
+    "PyTorchLightningPruningCallback": VALIDATION_HOOKS,
+    "ThroughputMonitor": VALIDATION_HOOKS,
+    "TuneCallback": VALIDATION_HOOKS,
+}
 
 
 def is_a(value: object, name: str) -> bool:
@@ -93,10 +100,10 @@ def indecisive_callbacks(trainer: Trainer) -> Iterator[None]:
 
     Reason: the list `trainer.callbacks` must stay as it is for those who look others up in it.
     """
-    hooks = {name: nothing for name in dir(Callback) if name.startswith("on_validation_")}
     with ExitStack() as stack:
         for callback in trainer.callbacks:
-            if any(kind.__name__ in DECISIVE for kind in type(callback).__mro__):
+            for kind in type(callback).__mro__:
+                hooks = dict.fromkeys(DECISIVE.get(kind.__name__, []), nothing)
                 stack.enter_context(attributes(callback, **hooks))
         yield
 

@@ -135,7 +135,7 @@ def test_a_pruned_checkpoint_starts_a_new_run(saved, fit):
         ({"regrow": RigL()}, r"pruning\.regrow"),
         ({"seed": 7}, r"pruning\.seed: \d+ in the checkpoint, 7 now"),
     ],
-    ids=str,
+    ids=["layers", "regrow", "seed"],
 )
 def test_other_settings_are_refused_in_one_line(saved, fit, difference, message):
     _, path = saved

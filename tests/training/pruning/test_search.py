@@ -125,7 +125,7 @@ class TestAccuracyGuarded:
         pruned = []
 
         class Look(Callback):
-            def on_validation_end(self, trainer, pl_module):
+            def on_train_epoch_end(self, trainer, pl_module):
                 pruned.append(pl_module.first.bias.detach().clone())
 
         class Before(Every):

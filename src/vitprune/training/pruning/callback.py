@@ -223,9 +223,16 @@ class IterativePruning(Callback):
                 self.masks.conceal(optimizer)
         pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate with zeros, whatever other code has written."""
-        if trainer.state.fn == "fit":
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Validate with zeros, whatever other hooks have written by now."""
+        if trainer.state.fn == "fit" and batch_idx == 0:
             self._restore_zeros()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
