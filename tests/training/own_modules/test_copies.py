@@ -1,6 +1,7 @@
 """Copies of a pruned module, and averages of its weights."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -133,11 +134,67 @@ def test_an_averaged_model_as_a_submodule(fit):
     assert zeros(*weights(module.average)) == 0.5
 
 
-class TimmAverage:
+def test_an_averaged_model_beside_another_net_of_the_same_kind(fit):
+    """An average of the student, though the teacher looks the same."""
+
+    class Distilled(Classifier):
+        def __init__(self) -> None:
+            super().__init__()
+            student = self.net
+            del self.net
+            self.teacher = mlp().requires_grad_(False)
+            self.net = student
+            self.average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            self.average.update_parameters(self.net)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.net.parameters(), 0.1)
+
+    module = Distilled()
+    fit(module, halving())
+    assert zeros(*weights(module.net)) == zeros(*weights(module.average)) == 0.5
+    assert zeros(*weights(module.teacher)) == 0
+
+
+def test_an_average_that_is_swapped_in_for_validation(fit):
+    """Its pruned entries are zero while it is validated, and the weights come back as they were."""
+
+    class Swaps(Classifier):
+        def __init__(self) -> None:
+            super().__init__()
+            self.averages = [TimmAverage(self.net)]  # in a list no module finds it
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            self.averages[0].update(self.net)
+
+        def on_validation_epoch_start(self):
+            self.kept = copy.deepcopy(self.net.state_dict())
+            self.net.load_state_dict(self.averages[0].module.state_dict())
+
+        def validation_step(self, batch, batch_idx):
+            validated.append(zeros(*weights(self.net)))
+
+        def on_validation_epoch_end(self):
+            self.net.load_state_dict(self.kept)
+
+    validated = []
+    module, plain = Swaps(), Classifier()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*outside of the optimizer's step")
+        fit(module, halving())
+    fit(plain, halving())
+    assert validated == [0.25] * 4 + [0.5] * 8
+    assert have_the_same_parameters(module.net, plain.net)
+
+
+class TimmAverage(nn.Module):
     """timm's ModelEmaV2: a copy whose state dict follows that of the model."""
 
     def __init__(self, model, decay=0.9):
-        self.module = copy.deepcopy(model).eval().requires_grad_(False)
+        super().__init__()
+        self.module = copy.deepcopy(model).requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
@@ -147,9 +204,23 @@ class TimmAverage:
             mean.copy_(self.decay * mean + (1 - self.decay) * value)
 
 
+@pytest.mark.parametrize("held_by", ["module", "callback"])
+def test_the_average_of_timm(fit, held_by):
+    """Its pruned entries are zero from the round on, as it averages zeros since."""
+    watch = Sparsities(lambda module: weights(average.module))
+    module, average = Classifier(), TimmAverage(mlp())
+    update = Call("on_train_batch_end", lambda trainer, module: average.update(module.net))
+    holder = module if held_by == "module" else update
+    holder.average = average
+    fit(module, halving(), update, watch)
+    assert watch.seen == HALVED
+
+
 def test_an_average_by_hand_that_starts_when_the_masks_are_final(fit):
     class Averaging(Classifier):
-        average = None
+        def __init__(self) -> None:
+            super().__init__()
+            self.average = None
 
         def on_train_epoch_start(self):
             if self.current_epoch == 2:

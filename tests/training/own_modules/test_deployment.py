@@ -38,8 +38,12 @@ def test_torch_export(trained):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_onnx(trained, tmp_path):
+def test_onnx(fit, tmp_path):
+    """While the masks are on."""
     onnxruntime = pytest.importorskip("onnxruntime")
+    module = Classifier()
+    fit(module, halving())
+    trained = module.net.eval()
     torch.onnx.export(trained, (X,), tmp_path / "net.onnx", dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     (name,) = [value.name for value in session.get_inputs()]
@@ -78,13 +82,16 @@ def test_sharing_memory_and_changing_type(trained):
     assert zeros(*weights(trained.double())) == 0.5
 
 
-@pytest.mark.parametrize("which", ["net", "module"])
+@pytest.mark.parametrize("which", ["net", "net, wrapped", "module"])
 def test_compiled_before_training(fit, which):
     plain, compiled = Classifier(), Classifier()
     fit(plain, halving())
     watch = Sparsities()
     if which == "net":
         compiled.net.compile(backend="eager")
+        fit(compiled, halving(), watch)
+    elif which == "net, wrapped":  # whose names have `_orig_mod` in them
+        compiled.net = torch.compile(compiled.net, backend="eager")
         fit(compiled, halving(), watch)
     else:
         fit(torch.compile(compiled, backend="eager"), halving(), watch)

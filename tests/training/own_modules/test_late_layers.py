@@ -102,6 +102,16 @@ def test_weights_loaded_in_a_hook_are_the_ones_that_are_pruned(fit, hook):
     assert pruning.state.dense_sparsity == share
 
 
+def test_a_new_layer_that_starts_at_zero_is_not_pruned_already(fit, said):
+    """As the heads of fine-tuning recipes and the second factor of adapters."""
+    module, pruning, watch = Classifier(), halving(), Sparsities()
+    nn.init.zeros_(module.net[4].weight)
+    text = said(lambda: fit(module, pruning, watch))
+    assert watch.seen == pytest.approx(HALVED, abs=0.01)  # some gradients are zero
+    assert "already zero" not in text
+    assert pruning.state.sparsity == 0.5
+
+
 def _sizes(layer: nn.Module) -> tuple[int, ...]:
     return (layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else ()
 

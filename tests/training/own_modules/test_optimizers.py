@@ -16,7 +16,8 @@ from tests.training.own_modules.modules import (
     weights,
     zeros,
 )
-from vitprune.pruning import IterativePruning, OneShot
+from vitprune.errors import UsageError
+from vitprune.pruning import IterativePruning, Movement, OneShot
 
 SGD = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
 OPTIMIZERS = {
@@ -186,6 +187,75 @@ def test_an_encoder_that_follows_parameter_by_parameter(fit):
     assert zeros(*weights(module.net)) == 0.5
     assert zeros(*weights(module.momentum_net)) == 0  # it also remembers the weights before
     assert have_the_same_parameters(module.momentum_net, followed)
+
+
+class Lookahead(torch.optim.Optimizer):
+    """An optimizer around another one, with slow weights that it writes back."""
+
+    def __init__(self, inner) -> None:
+        self.inner = inner
+        super().__init__(inner.param_groups, {})
+        self.slow = [[p.detach().clone() for p in g["params"]] for g in self.param_groups]
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = self.inner.step(closure)
+        for group, slow in zip(self.param_groups, self.slow, strict=True):
+            for parameter, mean in zip(group["params"], slow, strict=True):
+                mean.lerp_(parameter, 0.5)
+                parameter.copy_(mean)
+        return loss
+
+
+class SharpnessAware(Classifier):
+    """Two backward passes a step, with methods of the optimizer other than `step`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        sparsities.append(zeros(*weights(self)))
+        optimizer = self.optimizers()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        climbs = [(p, 0.05 * p.grad) for p in self.parameters()]
+        with torch.no_grad():
+            for parameter, climb in climbs:
+                parameter.add_(climb)
+        optimizer.zero_grad()
+        sparsities.append(zeros(*weights(self)))
+        self.manual_backward(super().training_step(batch, batch_idx))
+        with torch.no_grad():
+            for parameter, climb in climbs:
+                parameter.sub_(climb)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+sparsities = []
+
+
+def test_an_optimizer_that_climbs_first(fit):
+    sparsities.clear()
+    watch = Sparsities()
+    fit(SharpnessAware(), halving(), watch)
+    assert watch.seen == HALVED
+    assert sparsities == [0.25] * 8 + [0.5] * 16
+
+
+def test_an_optimizer_around_another_one(fit):
+    watch = Sparsities()
+    fit(With(lambda parameters: Lookahead(torch.optim.AdamW(parameters, 1e-2))), halving(), watch)
+    assert watch.seen == HALVED
+
+
+def test_straight_through_gradients_and_several_passes_in_a_step(fit):
+    """The second pass would see dense weights."""
+    with pytest.raises(UsageError, match="LBFGS"):
+        fit(
+            With(OPTIMIZERS["LBFGS"]),
+            IterativePruning(OneShot(0.5, begin=1), Movement(), monitor=None),
+        )
 
 
 def test_gradients_of_pruned_weights_are_zero_before_anything_reads_them(fit):

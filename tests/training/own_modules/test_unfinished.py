@@ -30,6 +30,7 @@ def test_early_stopping(fit, said):
     assert "EarlyStopping" in text
 
 
+@pytest.mark.filterwarnings("ignore:The pruning schedule did not finish")
 def test_validations_of_rounds_do_not_count_for_early_stopping(fit):
     """Else its patience would depend on the rounds."""
     stops = []
@@ -48,7 +49,7 @@ def test_a_time_limit(fit, said):
     )
     assert not pruning.state.finished
     assert "of 0.5" in text
-    assert "max_time" in text
+    assert "Timer" in text  # what Lightning makes of `max_time`
 
 
 def test_a_timer_of_one_s_own(fit, said):
@@ -61,9 +62,8 @@ def test_a_stop_by_a_callback(fit, said):
     def stop(trainer, module):
         trainer.should_stop = trainer.current_epoch == 1
 
-    text = said(
-        lambda: fit(Classifier(), quarters(), Call("on_train_epoch_end", stop), max_epochs=8)
-    )
+    stops = Call("on_train_epoch_end", stop)
+    text = said(lambda: fit(Classifier(), quarters(), stops, max_epochs=8))
     assert "0.250 of 0.5" in text
 
 

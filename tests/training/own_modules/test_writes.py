@@ -48,7 +48,7 @@ def test_weights_initialised_in_a_hook(fit, hook):
     assert zeros(*weights(module)) == 0.5
 
 
-HOOKS = ["on_train_batch_end", "on_train_epoch_end", "on_validation_start"]
+HOOKS = ["on_train_batch_end", "on_train_epoch_end", "on_validation_epoch_start"]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
