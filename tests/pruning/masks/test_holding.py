@@ -126,11 +126,8 @@ def test_parameters_that_are_added_to_an_optimizer_later_are_held():
 
 
 def test_several_optimizers_are_held():
-    net, _ = pruned_net(0.0)
-    masks = masks_of(net)
-    optimizers = [
-        torch.optim.SGD(net[index].parameters(), lr=0.1, momentum=0.9) for index in (0, 2)
-    ]
+    net, masks = pruned_net(0.0)
+    optimizers = [OPTIMIZERS["sgd"](layer.parameters()) for layer in (net[0], net[2])]
     masks.hold(optimizers)
     for optimizer in optimizers:
         train(net, optimizer)
