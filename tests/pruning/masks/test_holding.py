@@ -147,12 +147,16 @@ def test_an_optimizer_that_holds_a_parameter_of_another_one_is_held_too():
 
 
 def test_new_optimizers_take_the_place_of_the_old_ones():
-    net, masks = pruned_net()
-    masks.hold([torch.optim.SGD(net.parameters(), lr=0.1)])
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    masks.hold([optimizer])
-    train(net, optimizer, steps=2)
+    net, masks = pruned_net(0.0)
+    old, new = (OPTIMIZERS["sgd"](net.parameters()) for _ in range(2))
+    for optimizer in (old, new):
+        masks.hold([optimizer])
+        train(net, optimizer)  # has momentum for all weights now
+    update_masks(masks, Method(), 0.5)
+    train(net, new)
     assert are_zero(pruned_entries(masks))
+    train(net, old)
+    assert pruned_entries(masks).any()
 
 
 def test_biases_are_held_with_their_layer():

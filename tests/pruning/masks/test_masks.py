@@ -180,6 +180,7 @@ def test_pruned_entries_of_an_older_copy_can_be_zeroed():
     update_masks(masks, Method(), 0.5)
     for mask, layer in zip(masks, (older[0], older[2]), strict=True):
         mask.zero_copy(layer.weight)
+    assert are_zero(older[0].weight[~masks[net[0].weight]].detach())
     assert all(map(torch.equal, net.parameters(), older.parameters()))
 
 
