@@ -24,9 +24,8 @@ def load_net(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTra
 
     """
     net = _build(config, _of_net(checkpoint.weights))
-    parameters = dict(net.named_parameters())
     for name, bits in _of_net(checkpoint.masks).items():
-        value = parameters[name].detach()
+        value = net.get_parameter(name).detach()
         # also what other code wrote there after the last step
         value.masked_fill_(~unpack(bits, value.shape), 0.0)
     return net

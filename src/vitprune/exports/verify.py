@@ -71,7 +71,7 @@ def largest_difference(expected: Tensor, actual: Tensor, tolerance: float) -> fl
     difference = float((actual - expected).abs().max())
     if not difference <= tolerance * max(1.0, float(expected.abs().max())):
         raise RuntimeError(
-            f"the exported model differs from the masked one: logits by {difference}. Nothing was "
+            f"the exported model differs from the pruned one: logits by {difference}. Nothing was "
             "exported."
         )
     return difference

@@ -20,6 +20,7 @@ from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
+from vitprune.runs.plain_values import plain
 
 
 class ViTClassifier(LightningModule):
@@ -77,6 +78,7 @@ class ViTClassifier(LightningModule):
         if not 0 < layer_decay <= 1:
             raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
         self.save_hyperparameters(ignore=["distillation"])
+        self.hparams.update(plain(dict(self.hparams)))
         self.distillation = distillation
         self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
         if gradient_checkpointing:

@@ -1,13 +1,34 @@
 """Private attributes and patched methods of Lightning and torchmetrics, and why each is needed."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import ChainMap, defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torchmetrics import Metric
+
+# Hooks of callbacks that decide about the run or measure it, by name of the class: `lightning` and
+# `pytorch_lightning` have classes of their own; those of Optuna and Ray need not be installed.
+VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
+DECISIVE = {
+    "Checkpoint": VALIDATION_HOOKS,
+    "EarlyStopping": VALIDATION_HOOKS,
+    "IterativePruning": ["on_validation_end"],
+    "PyTorchLightningPruningCallback": VALIDATION_HOOKS,
+    "ThroughputMonitor": VALIDATION_HOOKS,
+    "TuneCallback": VALIDATION_HOOKS,
+}
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether a value's class, or one that it inherits from, has this name.
+
+    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    """
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
@@ -29,19 +50,108 @@ def restore_metric_state(metric: Metric, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def logging_to(
-    module: LightningModule, log: Callable[..., None], log_dict: Callable[..., None]
-) -> Iterator[None]:
-    """Send what a module logs to other functions.
+def attributes(owner: object, **values: Any) -> Iterator[None]:
+    """Set attributes of an object, and afterwards restore what it had.
 
-    Reason: `LightningModule.log` works only within the Trainer's loops, and would reach loggers.
+    Reason: hooks and methods of an instance are found before those of its class, so this replaces
+    them for a while without a trace; for everything below.
     """
-    module.log = log
-    module.log_dict = log_dict
+    before = {name: vars(owner)[name] for name in values if name in vars(owner)}
+    for name, value in values.items():
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        del module.log, module.log_dict
+        for name in values:
+            vars(owner).pop(name, None)
+        vars(owner).update(before)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Take the place of a method or hook that must not run."""
+
+
+def unlogged(module: LightningModule) -> AbstractContextManager[None]:
+    """Discard what a module logs.
+
+    Reason: `LightningModule.log` works only within the Trainer's loops, and would reach loggers.
+    """
+    return attributes(module, log=nothing, log_dict=nothing)
+
+
+@contextmanager
+def silent_loggers(trainer: Trainer) -> Iterator[None]:
+    """Discard what is logged by methods of loggers; their `experiment` stays usable.
+
+    Reason: a Trainer without loggers would break modules that use `self.logger`.
+    """
+    with ExitStack() as stack:
+        for logger in trainer.loggers:
+            kind = type(logger)
+            names = [name for name in dir(kind) if name.startswith("log_")]
+            methods = dict.fromkeys([n for n in names if callable(getattr(kind, n))], nothing)
+            stack.enter_context(attributes(logger, **methods))
+        yield
+
+
+@contextmanager
+def indecisive_callbacks(trainer: Trainer) -> Iterator[None]:
+    """Keep callbacks that decide about the run, or measure it, from seeing a validation.
+
+    Reason: the list `trainer.callbacks` must stay as it is for those who look others up in it.
+    """
+    with ExitStack() as stack:
+        for callback in trainer.callbacks:
+            for kind in type(callback).__mro__:
+                hooks = dict.fromkeys(DECISIVE.get(kind.__name__, []), nothing)
+                stack.enter_context(attributes(callback, **hooks))
+        yield
+
+
+def validate(trainer: Trainer) -> dict[str, Tensor]:
+    """Run the validation loop of `fit` between two training steps; return what it logged.
+
+    Progress, results and metrics of the Trainer are as before.
+
+    Reason: `Trainer.validate` cannot run within `fit`, and `trainer.fit_loop` has no public method.
+    """
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    loop.setup_data()  # not done yet if the first epochs are not validated; the loaders stay
+    if loop.skip:
+        return {}
+    connector = trainer._logger_connector
+    logged: dict[str, Tensor] = {}
+    with (
+        attributes(trainer.state, stage=trainer.state.stage),
+        attributes(
+            trainer,
+            should_stop=trainer.should_stop,
+            _last_val_time=getattr(trainer, "_last_val_time", 0.0),
+        ),
+        attributes(
+            loop,
+            batch_progress=type(loop.batch_progress)(),
+            _results=type(loop._results)(training=False),
+            _seen_batches_per_dataloader=defaultdict(int),
+            _has_run=False,
+            _logged_outputs=[],
+            _restarting=False,
+            _restart_stage=loop._restart_stage,
+            _loaded_from_state_dict=False,
+            _resuming_from_checkpoint=False,
+        ),
+        attributes(
+            connector,
+            _callback_metrics=ChainMap(logged, connector._callback_metrics),
+            _logged_metrics=dict(connector._logged_metrics),
+            _progress_bar_metrics=dict(connector._progress_bar_metrics),
+            _first_loop_iter=None,
+            _current_fx=None,
+        ),
+    ):
+        trainer.validating = True
+        loop.run()
+    return logged
 
 
 def before_batch_transfer(module: LightningModule, batch: Any) -> Any:
@@ -58,7 +168,7 @@ def saves_shards(trainer: Trainer) -> bool:
     Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
-    return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
+    return is_a(strategy, "ModelParallelStrategy") and strategy._save_distributed_checkpoint
 
 
 def leave_finished_epoch(trainer: Trainer) -> None:
@@ -74,11 +184,3 @@ def leave_finished_epoch(trainer: Trainer) -> None:
         loop.reset_restart_stage()
         loop._restarting = False
         loop.epoch_loop.restarting = False
-
-
-def is_a(value: object, name: str) -> bool:
-    """Return whether an object is of a class of Lightning, by its name.
-
-    Reason: the packages `lightning` and `pytorch_lightning` have the same classes twice.
-    """
-    return any(base.__name__ == name for base in type(value).__mro__)

@@ -1,158 +1,103 @@
-"""Evaluate a LightningModule during training without changing its state."""
+"""Evaluate a LightningModule during training without changing the training."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.utilities.data import extract_batch_size
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
-from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor
 from torchmetrics import Metric
 
-from vitprune.errors import UsageError
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.training.lightning_internals import (
-    before_batch_transfer,
-    logging_to,
+    indecisive_callbacks,
     metric_state,
     restore_metric_state,
+    silent_loggers,
+    unlogged,
+    validate,
 )
+from vitprune.training.restoring import attributes_restored, learning_rates_restored
 
 
-@torch.no_grad()
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
-    """Return what the module's `validation_step` logs on the validation data, by name.
+    """Run Lightning's validation loop, and return the metrics it logs, by name.
 
-    Includes what it logs in `on_validation_epoch_end`. Torchmetrics are computed over all batches
-    and ranks; plain values are averaged, weighted by batch size. Metrics are reset before and
-    restored after; the mode of every submodule is restored; loggers and other callbacks are not
-    called.
+    All hooks of the module and of the callbacks run, except those of callbacks that decide about
+    the run (`Checkpoint`, `EarlyStopping`, `IterativePruning` and the like). Nothing is written to
+    loggers. Random generators, metrics, the state of the module apart from its parameters, and the
+    Trainer are as before. The metrics are averaged over ranks.
     """
-    collected = _Collector()
-    # a new iterator draws from the global generators
-    with silenced(module, collected), isolate_rng():
-        module.on_validation_epoch_start()
-        for index, batch in enumerate(_batches(trainer)):
-            collected.batch = to_device(trainer, module, batch)
-            with trainer.precision_plugin.val_step_context():
-                run_step(module.validation_step, collected.batch, index)
-        collected.batch = None
-        module.on_validation_epoch_end()
-        return collected.results(trainer)
+    if not trainer.enable_validation:
+        return {}
+    with undisturbed(trainer, module), indecisive_callbacks(trainer):
+        logged = validate(trainer)
+        return _mean_over_ranks({name: float(value) for name, value in logged.items()})
 
 
 @contextmanager
-def silenced(module: LightningModule, collected: "_Collector | None" = None) -> Iterator[None]:
-    """Put a module into evaluation mode and collect what it logs.
+def undisturbed(trainer: Trainer, module: LightningModule) -> Iterator[None]:
+    """Restore afterwards what steps and hooks of a module change, apart from parameters.
+
+    That is: random generators, metrics, modes, buffers and other attributes of the module, learning
+    rates and their schedulers. Metrics begin empty, and nothing is written to loggers.
+    """
+    with (
+        isolate_rng(),  # a new iterator draws from the global generators
+        silent_loggers(trainer),
+        learning_rates_restored(trainer),
+        attributes_restored(module),
+        _metrics_restored(module),
+    ):
+        try:
+            yield
+        finally:
+            reshard(module)
+
+
+@contextmanager
+def silenced(module: LightningModule) -> Iterator[None]:
+    """Put a module into evaluation mode and discard what it logs.
 
     Afterwards its modes and its metrics are as before.
     """
-    collected = collected or _Collector()
-    modes = {name: child.training for name, child in module.named_modules()}
-    metrics = [child for child in module.modules() if isinstance(child, Metric)]
-    states = [(metric, metric_state(metric)) for metric in metrics]
-    for metric in metrics:
-        metric.reset()
+    modes = {child: child.training for child in module.modules()}
     module.eval()
     try:
-        with logging_to(module, collected.log, collected.log_dict):
+        with _metrics_restored(module), unlogged(module):
             yield
     finally:
         reshard(module)
-        for metric, state in states:
+        for child, training in modes.items():
+            child.training = training
+
+
+@contextmanager
+def _metrics_restored(module: LightningModule) -> Iterator[None]:
+    metrics = [child for child in module.modules() if isinstance(child, Metric)]
+    states = [metric_state(metric) for metric in metrics]
+    for metric in metrics:
+        metric.reset()
+    try:
+        yield
+    finally:
+        for metric, state in zip(metrics, states, strict=True):
             restore_metric_state(metric, state)
-        for name, child in module.named_modules():
-            child.training = modes[name]
 
 
-def run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
-    """Run a module's step as Lightning does: with `batch_idx` only if the step takes it."""
-    return (
-        step(batch, index)
-        if is_param_in_hook_signature(step, "batch_idx", min_args=2)
-        else step(batch)
-    )
-
-
-def to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
-    """Move a batch from a loader to the device, as a Trainer does."""
-    batch = trainer.precision_plugin.convert_input(batch)
-    batch = before_batch_transfer(module, batch)
-    return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-
-
-def _batches(trainer: Trainer) -> Iterator[Any]:
-    """Yield the batches that a validation epoch would see.
-
-    Raises:
-        UsageError: If there are several loaders, as Lightning adds their numbers to the names.
-
-    """
-    if trainer.enable_validation:
-        # not done yet if the first epochs are not validated
-        trainer.fit_loop.epoch_loop.val_loop.setup_data()
-    if not trainer.num_val_batches:
-        return
-    loaders = trainer.val_dataloaders
-    if isinstance(loaders, list | tuple):
-        if len(loaders) > 1:
-            raise UsageError(
-                f"pruning.monitor needs one validation loader, and there are {len(loaders)}. Set "
-                "pruning.monitor to null."
-            )
-        loaders = loaders[0]
-    limit = trainer.num_val_batches[0]
-    yield from itertools.islice(loaders, None if limit == float("inf") else int(limit))
-
-
-class _Collector:
-    """A replacement of `LightningModule.log` that weights plain values in the same way.
-
-    Attributes:
-        batch: The batch that is being validated.
-
-    """
-
-    def __init__(self) -> None:
-        self.batch: Any = None
-        self.metrics: dict[str, Metric] = {}
-        self.sums: dict[str, tuple[float, float]] = {}
-
-    def log(self, name: str, value: Any, *_: Any, batch_size: int | None = None, **__: Any) -> None:
-        if isinstance(value, Metric):
-            self.metrics[name] = value
-            return
-        value = value.detach() if isinstance(value, Tensor) else value
-        total, weight = self.sums.get(name, (0.0, 0.0))
-        size = batch_size or (1 if self.batch is None else extract_batch_size(self.batch))
-        self.sums[name] = (total + float(value) * size, weight + size)
-
-    def log_dict(self, values: dict[str, Any], *_: Any, **options: Any) -> None:
-        for name, value in values.items():
-            self.log(name, value, **options)
-
-    def results(self, trainer: Trainer) -> dict[str, float]:
-        computed = {name: float(metric.compute()) for name, metric in self.metrics.items()}
-        for name, sums in self.sums.items():
-            total, weight = sum_over_ranks(
-                trainer, torch.tensor(sums, dtype=torch.float64)
-            ).tolist()
-            computed[name] = total / weight
-        return computed
-
-
-def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
-    """Return the sum of a tensor over all ranks."""
-    if trainer.world_size == 1:
-        return value
-    reduced = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="sum")
-    assert isinstance(reduced, Tensor)
-    return reduced.to(value.device)
+def _mean_over_ranks(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean of each metric over the ranks that logged it."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return dict(metrics)
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, metrics)
+    values: dict[str, list[float]] = {}
+    for logged in found:
+        for name, value in logged.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(each) / len(each) for name, each in values.items()}
 
 
 @rank_zero_only

@@ -24,13 +24,13 @@ class CalibrationBatch:
     """Some images on which a criterion observes the layers.
 
     Attributes:
-        loss: Runs the model on the images and returns the mean loss.
+        loss: Runs the model on the images and returns the mean loss; None skips the batch.
         images: Number of images.
         counts: Whether the images count; if not, the batch only keeps the ranks synchronized.
 
     """
 
-    loss: Callable[[], Tensor]
+    loss: Callable[[], Tensor | None]
     images: int
     counts: bool = True
 
@@ -63,6 +63,9 @@ def calibrate(
                 loss = batch.loss()
             # copied, as checkpointed layers run again in the backward pass
             ran = {name: tuple(found) for name, found in calls.items()}
+            if loss is None:
+                _clear(calls)
+                continue
             _check_calls(ran, batch.images)
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
             if criterion.needs_gradients:
@@ -77,12 +80,20 @@ def calibrate(
                     sums[layer.name].add_(observed)
                 else:
                     sums[layer.name] = observed
-                calls[layer.name].clear()
+            _clear(calls)
     device = next(layers[0].module.parameters()).device
     total = int(reduce(torch.tensor(float(images), device=device)))
     if total == 0:
-        raise UsageError("no calibration data: pass batches with at least one image.")
+        raise UsageError(
+            "no calibration data: there is no image, or the loss (the output of training_step) is "
+            "None for every batch."
+        )
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
+
+
+def _clear(calls: dict[str, list[Call]]) -> None:
+    for recorded_calls in calls.values():
+        recorded_calls.clear()
 
 
 def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
@@ -101,9 +112,12 @@ def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
 
 
 def _gradients(loss: Tensor, ran: dict[str, tuple[Call, ...]]) -> Iterator[Tensor]:
-    """Yield the gradient of the loss by the output of each call, in order."""
+    """Yield the gradient of the loss by the output of each call, in order; zero if unused."""
     outputs = [call.output for calls in ran.values() for call in calls]
-    yield from torch.autograd.grad(loss, outputs)
+    learning = [output for output in outputs if output.requires_grad]
+    gradients = iter(torch.autograd.grad(loss, learning, allow_unused=True, materialize_grads=True))
+    for output in outputs:
+        yield next(gradients) if output.requires_grad else torch.zeros_like(output)
 
 
 def _observe(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vitprune.errors import UsageError
+from vitprune.runs.plain_values import plain
 
 Unit = Literal["epoch", "step"]
 
@@ -45,11 +46,11 @@ class Schedule(ABC):
     ) -> None:
         _check_sparsities(initial_sparsity, final_sparsity)
         _check_interval(begin, end, every, unit)
-        self.final_sparsity = final_sparsity
-        self.initial_sparsity = initial_sparsity
-        self.begin = begin
-        self.end = end
-        self.every = every or 1
+        self.final_sparsity: float = plain(final_sparsity)
+        self.initial_sparsity: float = plain(initial_sparsity)
+        self.begin: int = plain(begin)
+        self.end: int = plain(end)
+        self.every: int = plain(every or 1)
         self.unit = unit
 
     @property
@@ -75,7 +76,7 @@ class Schedule(ABC):
         """Return the target sparsity of a round in [1, R]; the last is exactly `final_sparsity`."""
         if round >= self.rounds:
             return self.final_sparsity
-        return self.sparsity_at(round / self.rounds)
+        return float(self.sparsity_at(round / self.rounds))
 
     @abstractmethod
     def sparsity_at(self, x: float) -> float:

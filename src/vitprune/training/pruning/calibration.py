@@ -1,12 +1,12 @@
 """Calibration on the training data of a Trainer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
-from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -14,7 +14,9 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.criteria.criterion import Criterion
-from vitprune.training.probe import run_step, silenced, sum_over_ranks, to_device
+from vitprune.training.lightning_internals import before_batch_transfer, unlogged
+from vitprune.training.probe import undisturbed
+from vitprune.training.restoring import tensors_restored
 
 
 def calibrate_on(
@@ -45,14 +47,25 @@ def calibrate_on(
         UsageError: If the module optimizes manually, or the data cannot be indexed.
 
     """
+    check_training_step(module)
+    frozen = [each for each in module.parameters() if not each.requires_grad]
+    with (
+        undisturbed(trainer, module),
+        unlogged(module),
+        tensors_restored(frozen),  # an averaged teacher is updated in `training_step`
+    ):
+        module.eval()
+        losses = _losses(trainer, module, training_sample(trainer, images, seed))
+        return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
+
+
+def check_training_step(module: LightningModule) -> None:
+    """Raise `UsageError` if a module optimizes manually, so that nothing returns its loss."""
     if not module.automatic_optimization:
         raise UsageError(
             "calibration needs a training_step that returns the loss, which manual optimization "
             "does not. Use a criterion without calibration, Magnitude for example."
         )
-    with silenced(module), isolate_rng():  # a new iterator draws from the global generators
-        losses = _losses(trainer, module, training_sample(trainer, images, seed))
-        return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
 
 
 def _precision(trainer: Trainer) -> AbstractContextManager[None]:
@@ -78,11 +91,57 @@ def _losses(
     trainer: Trainer, module: LightningModule, batches: Iterable[tuple[Any, bool]]
 ) -> Iterator[CalibrationBatch]:
     for index, (batch, counts) in enumerate(batches):
-        batch = to_device(trainer, module, batch)
+        iterating = is_param_in_hook_signature(
+            module.training_step, "dataloader_iter", explicit=True
+        )
+        if not iterating:  # which moves its batches itself
+            batch = _to_device(trainer, module, batch)
 
-        def loss_of(batch: Any = batch, index: int = index) -> Tensor:
+        def loss_of(batch: Any = batch, index: int = index) -> Tensor | None:
             with _precision(trainer):
-                output = run_step(module.training_step, batch, index)
-            return output["loss"] if isinstance(output, dict) else output
+                return _loss(_run_step(module.training_step, batch, index))
 
         yield CalibrationBatch(loss_of, extract_batch_size(batch), counts)
+
+
+def _to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:
+    """Move a batch from a loader to the device, as a Trainer does."""
+    batch = trainer.precision_plugin.convert_input(batch)
+    batch = before_batch_transfer(module, batch)
+    return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+
+def _run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
+    """Run a module's step with the arguments that it takes, as Lightning does."""
+    if is_param_in_hook_signature(step, "dataloader_iter", explicit=True):
+        try:
+            return step(iter([(batch, index, 0)]))
+        except StopIteration:
+            raise UsageError(
+                "calibration needs a training_step that takes one batch from dataloader_iter. Use "
+                "a criterion without calibration, Magnitude for example."
+            ) from None
+    if is_param_in_hook_signature(step, "batch_idx", min_args=2):
+        return step(batch, index)
+    return step(batch)
+
+
+def _loss(output: Any) -> Tensor | None:
+    """Return the loss in the output of a `training_step`; None if it skips the batch."""
+    loss = output.get("loss") if isinstance(output, Mapping) else output
+    if output is None or isinstance(loss, Tensor):
+        return loss
+    found = f"keys {sorted(output)}" if isinstance(output, Mapping) else type(output).__name__
+    raise UsageError(
+        "training_step must return the loss, a dict with the loss under the key 'loss', or None to "
+        f"skip the batch; it returned {found}."
+    )
+
+
+def _sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks."""
+    if trainer.world_size == 1:
+        return value
+    reduced = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="sum")
+    assert isinstance(reduced, Tensor)
+    return reduced.to(value.device)

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
+from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.granularity.granularity import Granularity
@@ -24,6 +25,7 @@ from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.settings import first_difference
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
 from vitprune.training.pruning.checks import (
     check_disjoint,
@@ -38,6 +40,7 @@ from vitprune.training.pruning.round_log import end_round, log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.unfinished import warn_if_unfinished
 from vitprune.training.pruning.weight_averages import check_weight_averaging
 
 
@@ -168,6 +171,7 @@ class IterativePruning(Callback):
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
+            announce(describe_coverage(pl_module, self.layers, _trained_by(trainer)))
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:
@@ -217,11 +221,18 @@ class IterativePruning(Callback):
         if self.masks.straight_through:  # a gradient scaler may have skipped the step
             for optimizer in trainer.optimizers:
                 self.masks.conceal(optimizer)
-        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False)
+        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate with zeros, whatever other code has written."""
-        if trainer.state.fn == "fit":
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Validate with zeros, whatever other hooks have written by now."""
+        if trainer.state.fn == "fit" and batch_idx == 0:
             self._restore_zeros()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -239,6 +250,7 @@ class IterativePruning(Callback):
             self.state.search.settle(trainer, pl_module, self.masks, rounds)
         self._restore_zeros()
         end_round(trainer, self.layers, self.state.rounds, self.settings)
+        warn_if_unfinished(trainer, self.state)
 
     def _restore_zeros(self) -> None:
         """Undo what other code wrote to pruned entries; say so once."""
@@ -303,9 +315,9 @@ def pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
     return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]
 
 
-def _trained_by(trainer: Trainer) -> list[nn.Parameter] | None:
+def _trained_by(trainer: Trainer) -> set[nn.Parameter] | None:
     """Return the parameters that the optimizers train; None before there are optimizers."""
     if not trainer.optimizers:
         return None
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return [parameter for group in groups for parameter in group["params"]]
+    return {parameter for group in groups for parameter in group["params"]}

@@ -8,6 +8,7 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
+from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
@@ -22,6 +23,8 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
     settings.method.check(layers)
     groupings = settings.method.granularity.groupings(layers)
     _check_uniform(groupings, model)
+    if settings.regrow:
+        check_observable(layers)
     if settings.regrow and isinstance(settings.schedule, Schedule):
         _check_regrow(groupings, settings.regrow, settings.schedule)
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from lightning import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce
 from vitprune.training.pruning.histograms import log_histograms
 from vitprune.training.pruning.rounds import Round
@@ -26,7 +26,7 @@ def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
 def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
     """Send histograms of the weights to TensorBoard."""
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
+        if is_a(logger, "TensorBoardLogger"):
             log_histograms(
                 logger.experiment if trainer.is_global_zero else None, layers, trainer.global_step
             )

@@ -1,0 +1,143 @@
+"""A validation in the middle of training leaves no trace in it."""
+
+import copy
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers.logger import Logger
+from torch import nn
+from torchmetrics import MeanSquaredError, MetricCollection, R2Score
+from torchmetrics.aggregation import MaxMetric
+
+from tests.conftest import Regression, quiet_trainer, regression_loader
+from vitprune.pruning import Cubic, IterativePruning
+
+
+class Records(Logger):
+    """Keeps what is logged."""
+
+    name = version = "records"
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def log_metrics(self, metrics, step=None):
+        self.records.append((step, dict(metrics)))
+
+    def log_text(self, text):
+        self.records.append(text)
+
+    def log_hyperparams(self, params, *_):
+        pass
+
+
+class Noisy(Regression):
+    """Everything that an additional validation could disturb."""
+
+    def __init__(self):
+        super().__init__(torch.optim.SGD)
+        self.norm = nn.BatchNorm1d(4)
+        self.error, self.largest = MeanSquaredError(), MaxMetric()
+        self.pair = MetricCollection({"mse": MeanSquaredError(), "r2": R2Score()})
+        self.steps, self.validations, self.best = 0, [], -float("inf")
+
+    def training_step(self, batch, batch_idx):
+        self.steps += 1
+        predicted = self.norm(self(nn.functional.dropout(batch[0], 0.3)))
+        loss = nn.functional.mse_loss(predicted, batch[1])
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True)
+        self.error(predicted, batch[1])
+        self.log("train/error", self.error, on_step=False, on_epoch=True)
+        self.pair.update(predicted, batch[1])
+        self.log_dict(self.pair, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        torch.rand(3)
+        score = -nn.functional.mse_loss(self(batch[0]), batch[1])
+        self.largest.update(score)
+        self.log("val/score", score, on_step=True, on_epoch=True, prog_bar=True)
+        self.log("val/largest", self.largest)
+
+    def on_validation_epoch_end(self):
+        self.logger.log_text(f"epoch {self.current_epoch}")
+        self.best = max(self.best, float(self.trainer.callback_metrics["val/score"]))
+        self.validations.append(self.trainer.global_step)
+        self.lr_schedulers().step(1.0)  # by hand, beside the Trainer
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=1e-2)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=2, factor=0.9)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": "val/score"},
+        }
+
+
+class Seen(Callback):
+    """Keeps what the training shows after every batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append(
+            {
+                "metrics": {name: float(v) for name, v in trainer.callback_metrics.items()},
+                "logged": {name: float(v) for name, v in trainer.logged_metrics.items()},
+                "shown": dict(trainer.progress_bar_metrics),
+                "progress": copy.deepcopy(trainer.fit_loop.state_dict()),
+                "rate": trainer.optimizers[0].param_groups[0]["lr"],
+            }
+        )
+
+
+def record_a_run(folder, monitor):
+    torch.manual_seed(0)
+    module, logger, seen = Noisy(), Records(), Seen()
+    module.second.eval()  # frozen on purpose by its owner
+    pruning = IterativePruning(Cubic(0.8, begin=1, end=9, every=2, unit="step"), monitor=monitor)
+    stopping = EarlyStopping("val/score", mode="max", patience=4, min_delta=10.0)
+    saving = ModelCheckpoint(folder, monitor="val/score", mode="max", save_top_k=-1)
+    trainer = quiet_trainer(
+        folder,
+        callbacks=[pruning, stopping, saving, seen],
+        logger=logger,
+        log_every_n_steps=1,
+        enable_checkpointing=True,
+        max_epochs=8,
+        val_check_interval=0.5,
+    )
+    trainer.fit(module, regression_loader(), regression_loader(images=20))
+    own = ("round/", "sparsity/")
+    return {
+        "records": [
+            entry
+            for entry in logger.records
+            if isinstance(entry, str) or not any(name.startswith(own) for name in entry[1])
+        ],
+        "seen": seen.seen,
+        "weights": {name: value.tolist() for name, value in module.state_dict().items()},
+        "module": (module.steps, module.validations, module.best),
+        "modes": {name: child.training for name, child in module.named_modules()},
+        "stopping": stopping.state_dict(),
+        "files": sorted(path.name for path in folder.glob("*.ckpt")),
+        "generator": torch.get_rng_state().tolist(),
+        "epochs": trainer.current_epoch,
+    }, pruning
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode")
+def test_the_extra_validation_leaves_no_trace(tmp_path):
+    """With and without it, a training is the same in everything that can be seen of it."""
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    ours, pruning = record_a_run(tmp_path / "with", "val/score")
+    plain, _ = record_a_run(tmp_path / "without", None)
+    assert sum(round.pruned is not None for round in pruning.state.rounds) == 5
+    assert ours["epochs"] == 3  # stopped early
+    for name, value in plain.items():
+        assert ours[name] == value, name
