@@ -1,5 +1,7 @@
 """Pruned entries stay zero while a model trains."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from tests.pruning.masks.training import (
 )
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Masks, Method
+from vitprune.pruning.sparsity import sparsity_of
 from vitprune.pruning.update import update_masks
 
 
@@ -195,6 +198,34 @@ def test_a_net_that_changes_its_precision_is_held_on():
     nn.functional.mse_loss(net(X.double()), Y.double()).backward()
     optimizer.step()
     assert net[0].weight.dtype == torch.float64
+    assert are_zero(pruned_entries(masks))
+
+
+@pytest.mark.parametrize(
+    ("net", "inputs"),
+    [
+        (nn.Conv1d(8, 4, 3), (2, 8, 5)),
+        (nn.ConvTranspose2d(8, 4, 2), (2, 8, 3, 3)),
+        (nn.Conv3d(8, 4, 2, groups=2), (2, 8, 3, 3, 3)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), (2, 5, 8)),
+        (nn.MultiheadAttention(8, 2, kdim=8, vdim=8, batch_first=True), (2, 5, 8)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_kernels_and_projections(net, inputs):
+    net = copy.deepcopy(net)
+    attends = isinstance(net, nn.MultiheadAttention)
+    masks = masks_of(net)
+    optimizer = OPTIMIZERS["sgd"](net.parameters())
+    masks.hold([optimizer])
+    x = torch.randn(inputs)
+    for number, sparsity in enumerate((0.0, 0.5, 0.75), start=1):
+        update_masks(masks, Method(), sparsity, number)
+        optimizer.zero_grad()
+        output = net(x, x, x)[0] if attends else net(x)
+        output.square().mean().backward()
+        optimizer.step()
+    assert sparsity_of(masks.layers) == 0.75
     assert are_zero(pruned_entries(masks))
 
 

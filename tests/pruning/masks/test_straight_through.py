@@ -117,6 +117,15 @@ def test_a_round_prunes_and_regrows_by_the_scores():
     assert are_zero(net[0].weight[8:].detach().flatten())
 
 
+def test_an_error_in_a_round_leaves_zeros_in_place(trained):
+    net, masks, optimizer = trained
+    row = dense_row(net, masks, optimizer)
+    with pytest.raises(RuntimeError, match="out of memory"), masks.changing():
+        raise RuntimeError("out of memory")
+    assert are_zero(pruned_entries(masks))
+    assert torch.equal(dense_row(net, masks, optimizer), row)
+
+
 def test_masks_and_dense_values_are_restored(trained):
     net, masks, optimizer = trained
     backward(net)
