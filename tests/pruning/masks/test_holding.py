@@ -1,7 +1,5 @@
 """Pruned entries stay zero while a model trains."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
@@ -201,30 +199,42 @@ def test_a_net_that_changes_its_precision_is_held_on():
     assert are_zero(pruned_entries(masks))
 
 
-@pytest.mark.parametrize(
-    ("net", "inputs"),
-    [
-        (nn.Conv1d(8, 4, 3), (2, 8, 5)),
-        (nn.ConvTranspose2d(8, 4, 2), (2, 8, 3, 3)),
-        (nn.Conv3d(8, 4, 2, groups=2), (2, 8, 3, 3, 3)),
-        (nn.MultiheadAttention(8, 2, batch_first=True), (2, 5, 8)),
-        (nn.MultiheadAttention(8, 2, kdim=8, vdim=8, batch_first=True), (2, 5, 8)),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
-)
-def test_kernels_and_projections(net, inputs):
-    net = copy.deepcopy(net)
-    attends = isinstance(net, nn.MultiheadAttention)
+def train_and_prune(net, run):
+    """Train in between two rounds; return the masks."""
     masks = masks_of(net)
     optimizer = OPTIMIZERS["sgd"](net.parameters())
     masks.hold([optimizer])
-    x = torch.randn(inputs)
     for number, sparsity in enumerate((0.0, 0.5, 0.75), start=1):
         update_masks(masks, Method(), sparsity, number)
         optimizer.zero_grad()
-        output = net(x, x, x)[0] if attends else net(x)
-        output.square().mean().backward()
+        run().square().mean().backward()
         optimizer.step()
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (nn.Conv1d, (2, 8, 3)),
+        (nn.Conv2d, (2, 8, 3, 3)),
+        (nn.Conv3d, (2, 8, 3, 3, 3)),
+        (nn.ConvTranspose2d, (2, 8, 3, 3)),
+    ],
+)
+def test_convolutions(kind, inputs):
+    net = kind(8, 4, kernel_size=2, groups=2)
+    x = torch.randn(inputs)
+    masks = train_and_prune(net, lambda: net(x))
+    assert sparsity_of(masks.layers) == 0.75
+    assert are_zero(pruned_entries(masks))
+
+
+@pytest.mark.parametrize("width", [8, 6])  # in one parameter, or in three
+def test_projections_of_attention(width):
+    net = nn.MultiheadAttention(8, 2, kdim=width, vdim=width, batch_first=True)
+    query, key = torch.randn(2, 5, 8), torch.randn(2, 5, width)
+    masks = train_and_prune(net, lambda: net(query, key, key)[0])
+    assert len(masks.layers) == (2 if width == 8 else 4)
     assert sparsity_of(masks.layers) == 0.75
     assert are_zero(pruned_entries(masks))
 
