@@ -36,7 +36,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
     assert (
-        "50.00% of the prunable weights are already zero and are masked" in capsys.readouterr().out
+        "50.00% of these weights are zero already, and stay pruned" in capsys.readouterr().out
     )
 
 

@@ -130,6 +130,12 @@ class Masks:
             mask.zero()
         return [mask.name for mask in broken]
 
+    def pruned_fraction(self) -> float:
+        """Return which fraction of the weights of the layers is pruned, in [0, 1]."""
+        kept = sum(int(self[layer.weight].count_nonzero()) for layer in self.layers)
+        total = sum(layer.shape.numel() for layer in self.layers)
+        return 1 - kept / total if total else 0.0
+
     # ---- in a round
 
     @contextmanager

@@ -36,7 +36,7 @@ from vitprune.training.pruning.checks import (
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
-from vitprune.training.pruning.round_log import end_round, log_scalars
+from vitprune.training.pruning.round_log import end_round, label, log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
@@ -126,10 +126,11 @@ class IterativePruning(Callback):
         if stage == "fit" and pl_module is not self._module:
             self._module = pl_module
             self._forget()
+        self.state.number = pruning_callbacks(trainer).index(self) + 1
 
     def _forget(self) -> None:
         self.masks = Masks([])
-        self.state = PruningState(start(self.settings.schedule))
+        self.state = PruningState(start(self.settings.schedule), self.state.number)
         self._saved_masks = None
 
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -221,7 +222,8 @@ class IterativePruning(Callback):
         if self.masks.straight_through:  # a gradient scaler may have skipped the step
             for optimizer in trainer.optimizers:
                 self.masks.conceal(optimizer)
-        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
+        name = f"sparsity{label(self.state.number)}"
+        pl_module.log(name, self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
     def on_validation_batch_start(
         self,
@@ -241,7 +243,8 @@ class IterativePruning(Callback):
             return
         record_metric(trainer, pl_module, self.masks, self.settings, self.state)
         reached = measure(pl_module, self.layers)
-        log_scalars(trainer, {"sparsity/target": self.state.target, **reached.scalars()})
+        scalars = {"sparsity/target": self.state.target, **reached.scalars()}
+        log_scalars(trainer, self.state.number, scalars)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the last round and its weights; a search ends with its last good state."""
@@ -249,7 +252,7 @@ class IterativePruning(Callback):
             rounds = len(self.state.rounds)
             self.state.search.settle(trainer, pl_module, self.masks, rounds)
         self._restore_zeros()
-        end_round(trainer, self.layers, self.state.rounds, self.settings)
+        end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 
     def _restore_zeros(self) -> None:

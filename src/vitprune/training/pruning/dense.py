@@ -28,9 +28,9 @@ def evaluate_dense(
     dense = measure(module, masks.layers)
     state.dense_zeros = dense.zeros
     state.dense_sparsity = dense.prunable
-    log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
-    if round(dense.prunable, 4):
-        announce(f"{dense.prunable:.2%} of the prunable weights are already zero and are masked")
+    log_scalars(trainer, state.number, {"sparsity/target": 0.0, **dense.scalars()})
+    if pruned := masks.pruned_fraction():
+        announce(f"{pruned:.2%} of these weights are zero already, and stay pruned")
     if settings.monitor:
         state.dense = validate_now(trainer, module)
         _check_monitor(trainer, settings, state, settings.monitor)

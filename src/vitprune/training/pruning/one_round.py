@@ -33,7 +33,7 @@ def prune_round(
     reshard(module)
     logged = settings.validates_after_pruning or is_long(trainer, state.rounds)
     if logged:
-        end_round(trainer, masks.layers, state.rounds, settings)
+        end_round(trainer, masks.layers, state, settings)
     if state.search and state.search.retreating:
         state.search.return_to_good(trainer, module, masks)
     target = state.plan.sparsity(due)
@@ -58,7 +58,8 @@ def prune_round(
         )
     if logged:
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+        scalars = {"sparsity/target": target, **reached.scalars(), **after_pruning}
+        log_scalars(trainer, state.number, scalars)
 
 
 def record_metric(
