@@ -18,6 +18,7 @@ from tests.pruning.masks.training import (
 )
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning import Masks, Method
+from vitprune.pruning.sparsity import sparsity_of
 from vitprune.pruning.update import update_masks
 
 
@@ -126,11 +127,8 @@ def test_parameters_that_are_added_to_an_optimizer_later_are_held():
 
 
 def test_several_optimizers_are_held():
-    net, _ = pruned_net(0.0)
-    masks = masks_of(net)
-    optimizers = [
-        torch.optim.SGD(net[index].parameters(), lr=0.1, momentum=0.9) for index in (0, 2)
-    ]
+    net, masks = pruned_net(0.0)
+    optimizers = [OPTIMIZERS["sgd"](layer.parameters()) for layer in (net[0], net[2])]
     masks.hold(optimizers)
     for optimizer in optimizers:
         train(net, optimizer)
@@ -150,12 +148,16 @@ def test_an_optimizer_that_holds_a_parameter_of_another_one_is_held_too():
 
 
 def test_new_optimizers_take_the_place_of_the_old_ones():
-    net, masks = pruned_net()
-    masks.hold([torch.optim.SGD(net.parameters(), lr=0.1)])
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    masks.hold([optimizer])
-    train(net, optimizer, steps=2)
+    net, masks = pruned_net(0.0)
+    old, new = (OPTIMIZERS["sgd"](net.parameters()) for _ in range(2))
+    for optimizer in (old, new):
+        masks.hold([optimizer])
+        train(net, optimizer)  # has momentum for all weights now
+    update_masks(masks, Method(), 0.5)
+    train(net, new)
     assert are_zero(pruned_entries(masks))
+    train(net, old)
+    assert pruned_entries(masks).any()
 
 
 def test_biases_are_held_with_their_layer():
@@ -194,6 +196,46 @@ def test_a_net_that_changes_its_precision_is_held_on():
     nn.functional.mse_loss(net(X.double()), Y.double()).backward()
     optimizer.step()
     assert net[0].weight.dtype == torch.float64
+    assert are_zero(pruned_entries(masks))
+
+
+def train_and_prune(net, run):
+    """Train in between two rounds; return the masks."""
+    masks = masks_of(net)
+    optimizer = OPTIMIZERS["sgd"](net.parameters())
+    masks.hold([optimizer])
+    for number, sparsity in enumerate((0.0, 0.5, 0.75), start=1):
+        update_masks(masks, Method(), sparsity, number)
+        optimizer.zero_grad()
+        run().square().mean().backward()
+        optimizer.step()
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (nn.Conv1d, (2, 8, 3)),
+        (nn.Conv2d, (2, 8, 3, 3)),
+        (nn.Conv3d, (2, 8, 3, 3, 3)),
+        (nn.ConvTranspose2d, (2, 8, 3, 3)),
+    ],
+)
+def test_convolutions(kind, inputs):
+    net = kind(8, 4, kernel_size=2, groups=2)
+    x = torch.randn(inputs)
+    masks = train_and_prune(net, lambda: net(x))
+    assert sparsity_of(masks.layers) == 0.75
+    assert are_zero(pruned_entries(masks))
+
+
+@pytest.mark.parametrize("width", [8, 6])  # in one parameter, or in three
+def test_projections_of_attention(width):
+    net = nn.MultiheadAttention(8, 2, kdim=width, vdim=width, batch_first=True)
+    query, key = torch.randn(2, 5, 8), torch.randn(2, 5, width)
+    masks = train_and_prune(net, lambda: net(query, key, key)[0])
+    assert len(masks.layers) == (2 if width == 8 else 4)
+    assert sparsity_of(masks.layers) == 0.75
     assert are_zero(pruned_entries(masks))
 
 

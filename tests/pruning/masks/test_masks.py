@@ -115,15 +115,25 @@ def test_after_removal_nothing_is_held():
 # ---- one parameter, several modules
 
 
-def test_modules_that_share_a_parameter_share_its_mask():
+def test_layers_that_share_a_parameter_share_its_mask():
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    masks = Masks(
+        Layer(name, module, "other", None) for name, module in (("0", first), ("1", second))
+    )
+    with masks.changing():
+        masks[second.weight][0] = False
+    assert [mask.name for mask in masks] == ["0.weight"]
+    assert masks[first.weight] is masks[second.weight]
+    assert are_zero(first.weight[0].detach())
+
+
+def test_a_parameter_that_two_modules_share_is_pruned_once():
     net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
     net[2].weight = net[0].weight
     masks = masks_of(net)
-    with masks.changing():
-        masks[net[2].weight][0] = False
-    assert [mask.name for mask in masks] == ["0.weight", "4.weight"]
-    assert masks[net[0].weight] is masks[net[2].weight]
-    assert are_zero(net[0].weight[0].detach())
+    update_masks(masks, Method(Random()), 0.5)  # by name, two layers would get other scores
+    assert measure(net, masks.layers).layers == {"0": 0.5, "4": 0.5}
 
 
 def test_a_tied_embedding_follows_the_mask_of_the_layer():
@@ -180,6 +190,7 @@ def test_pruned_entries_of_an_older_copy_can_be_zeroed():
     update_masks(masks, Method(), 0.5)
     for mask, layer in zip(masks, (older[0], older[2]), strict=True):
         mask.zero_copy(layer.weight)
+    assert are_zero(older[0].weight[~masks[net[0].weight]].detach())
     assert all(map(torch.equal, net.parameters(), older.parameters()))
 
 
@@ -244,9 +255,9 @@ def test_a_frozen_model_can_be_pruned():
     assert not any(parameter.requires_grad for parameter in net.parameters())
 
 
-def test_the_projection_of_an_attention_follows_its_mask():
+def test_the_output_of_an_attention_follows_its_mask():
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
-    masks = Masks([Layer("out_proj", attention.out_proj, "other", None)])
+    masks = masks_of(attention)
     with masks.changing():
         masks[attention.out_proj.weight].fill_(False)
     x = torch.randn(1, 3, 8)

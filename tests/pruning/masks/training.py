@@ -52,7 +52,8 @@ def train(net, optimizer, steps=1):
     for _ in range(steps):
         optimizer.zero_grad()
         backward(net)
-        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, 0.5)
         optimizer.step()
 
 

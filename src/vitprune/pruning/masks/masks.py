@@ -147,10 +147,12 @@ class Masks:
         """
         for mask in self:
             mask.reveal()
-        yield
-        for mask in self:
-            mask.follow()
-            mask.conceal()
+        try:
+            yield
+        finally:
+            for mask in self:
+                mask.follow()
+                mask.conceal()
 
     def zero(self) -> None:
         """Set pruned entries to zero."""
