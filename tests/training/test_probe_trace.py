@@ -1,6 +1,8 @@
 """A validation in the middle of training leaves no trace in it."""
 
 import copy
+import time
+from datetime import timedelta
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ from torchmetrics import MeanSquaredError, MetricCollection, R2Score
 from torchmetrics.aggregation import MaxMetric
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
-from vitprune.pruning import Cubic, IterativePruning
+from vitprune.pruning import Cubic, IterativePruning, Levels
+from vitprune.training.probe import validate_now
 
 
 class Records(Logger):
@@ -40,7 +43,7 @@ class Noisy(Regression):
     def __init__(self):
         super().__init__(torch.optim.SGD)
         self.norm = nn.BatchNorm1d(4)
-        self.error, self.largest = MeanSquaredError(), MaxMetric()
+        self.error, self.largest, self.highest = MeanSquaredError(), MaxMetric(), MaxMetric()
         self.pair = MetricCollection({"mse": MeanSquaredError(), "r2": R2Score()})
         self.steps, self.validations, self.best = 0, [], -float("inf")
 
@@ -65,6 +68,8 @@ class Noisy(Regression):
     def on_validation_epoch_end(self):
         self.logger.log_text(f"epoch {self.current_epoch}")
         self.best = max(self.best, float(self.trainer.callback_metrics["val/score"]))
+        self.highest(self.trainer.callback_metrics["val/score"])
+        self.log("val/highest", self.highest.compute())  # so far, in the whole run
         self.validations.append(self.trainer.global_step)
         self.lr_schedulers().step(1.0)  # by hand, beside the Trainer
 
@@ -75,6 +80,16 @@ class Noisy(Regression):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "monitor": "val/score"},
         }
+
+
+class Counts(Callback):
+    """Logs in the hook in which rounds are pruned."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        pl_module.log(self.name, 1.0, on_step=False, on_epoch=True, reduce_fx="sum")
 
 
 class Seen(Callback):
@@ -104,7 +119,7 @@ def record_a_run(folder, monitor):
     saving = ModelCheckpoint(folder, monitor="val/score", mode="max", save_top_k=-1)
     trainer = quiet_trainer(
         folder,
-        callbacks=[pruning, stopping, saving, seen],
+        callbacks=[Counts("before"), pruning, Counts("after"), stopping, saving, seen],
         logger=logger,
         log_every_n_steps=1,
         enable_checkpointing=True,
@@ -141,3 +156,69 @@ def test_the_extra_validation_leaves_no_trace(tmp_path):
     assert ours["epochs"] == 3  # stopped early
     for name, value in plain.items():
         assert ours[name] == value, name
+
+
+class Saves(Callback):
+    """Saves a checkpoint in a hook, after the fourth step."""
+
+    def __init__(self, hook, path):
+        def save(trainer, *_):
+            if trainer.global_step == 4 and not path.exists():
+                trainer.save_checkpoint(path)
+
+        setattr(self, hook, save)
+
+
+class ValidatesFirst(Callback):
+    def on_train_start(self, trainer, pl_module):
+        assert set(validate_now(trainer, pl_module)) == {"val/score"}
+
+
+class Hooks(Callback):
+    def __init__(self):
+        self.called = []
+
+    def on_train_batch_start(self, trainer, *_):
+        self.called.append(("batch", trainer.global_step))
+
+    def on_validation_start(self, trainer, *_):
+        self.called.append(("validation", trainer.global_step))
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_train_batch_end", "on_validation_start", "on_validation_end", "on_train_epoch_end"]
+)
+def test_a_resumed_run_validates_when_it_would_have(tmp_path, hook):
+    """Wherever the checkpoint was saved around the end of an epoch."""
+
+    def train(callbacks, **options):
+        torch.manual_seed(0)
+        hooks = Hooks()
+        trainer = quiet_trainer(tmp_path, callbacks=[*callbacks, hooks], max_epochs=3)
+        trainer.fit(Regression(), regression_loader(), regression_loader(), **options)
+        return hooks.called
+
+    checkpoint = tmp_path / "a.ckpt"
+    train([Saves(hook, checkpoint)])
+    plain = train([], ckpt_path=checkpoint)
+    called = train([ValidatesFirst()], ckpt_path=checkpoint)
+    assert called == [("validation", 4), *plain]
+
+
+def test_validation_by_the_clock_comes_in_spite_of_those_between(tmp_path):
+    class Slow(Regression):
+        def on_train_batch_end(self, *_):
+            time.sleep(0.02)
+
+    every_step = Levels([0.02 * step for step in range(1, 20)], every=1, unit="step")
+    pruning = IterativePruning(every_step, monitor="val/score")
+    trainer = quiet_trainer(
+        tmp_path,
+        callbacks=[pruning],
+        max_epochs=5,
+        check_val_every_n_epoch=None,
+        val_check_interval=timedelta(seconds=0.2),
+    )
+    trainer.fit(Slow(), regression_loader(), regression_loader())
+    assert len(pruning.state.rounds) == 19
+    assert any(round.finetuned for round in pruning.state.rounds)

@@ -118,7 +118,6 @@ def validate(trainer: Trainer) -> dict[str, Tensor]:
         attributes(
             loop,
             batch_progress=type(loop.batch_progress)(),
-            _results=type(loop._results)(training=False),
             _seen_batches_per_dataloader=defaultdict(int),
             _has_run=False,
             _logged_outputs=[],
