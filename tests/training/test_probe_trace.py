@@ -114,7 +114,7 @@ def record_a_run(folder, monitor):
     torch.manual_seed(0)
     module, logger, seen = Noisy(), Records(), Seen()
     module.second.eval()  # frozen on purpose by its owner
-    pruning = IterativePruning(Cubic(0.8, begin=1, end=9, every=2, unit="step"), monitor=monitor)
+    pruning = IterativePruning(Cubic(0.8, begin=0, end=9, every=3, unit="step"), monitor=monitor)
     stopping = EarlyStopping("val/score", mode="max", patience=4, min_delta=10.0)
     saving = ModelCheckpoint(folder, monitor="val/score", mode="max", save_top_k=-1)
     trainer = quiet_trainer(
@@ -152,19 +152,23 @@ def test_the_extra_validation_leaves_no_trace(tmp_path):
     (tmp_path / "without").mkdir()
     ours, pruning = record_a_run(tmp_path / "with", "val/score")
     plain, _ = record_a_run(tmp_path / "without", None)
-    assert sum(round.pruned is not None for round in pruning.state.rounds) == 5
+    assert sum(round.pruned is not None for round in pruning.state.rounds) == 4
     assert ours["epochs"] == 3  # stopped early
     for name, value in plain.items():
         assert ours[name] == value, name
 
 
-class Saves(Callback):
+class Saves(Regression):
     """Saves a checkpoint in a hook, after the fourth step."""
 
     def __init__(self, hook, path):
-        def save(trainer, *_):
-            if trainer.global_step == 4 and not path.exists():
-                trainer.save_checkpoint(path)
+        super().__init__()
+        called = getattr(self, hook)
+
+        def save(*arguments):
+            if self.global_step == 4 and not path.exists():
+                self.trainer.save_checkpoint(path)
+            return called(*arguments)
 
         setattr(self, hook, save)
 
@@ -184,25 +188,34 @@ class Hooks(Callback):
     def on_validation_start(self, trainer, *_):
         self.called.append(("validation", trainer.global_step))
 
+    def on_validation_batch_start(self, *_):
+        self.called.append("validation batch")
+
 
 @pytest.mark.parametrize(
-    "hook", ["on_train_batch_end", "on_validation_start", "on_validation_end", "on_train_epoch_end"]
+    "hook",
+    [
+        "on_train_batch_end",
+        "on_validation_start",
+        "validation_step",
+        "on_validation_end",
+        "on_train_epoch_end",
+    ],
 )
 def test_a_resumed_run_validates_when_it_would_have(tmp_path, hook):
     """Wherever the checkpoint was saved around the end of an epoch."""
 
-    def train(callbacks, **options):
-        torch.manual_seed(0)
+    def train(module, callbacks=(), **options):
         hooks = Hooks()
         trainer = quiet_trainer(tmp_path, callbacks=[*callbacks, hooks], max_epochs=3)
-        trainer.fit(Regression(), regression_loader(), regression_loader(), **options)
+        trainer.fit(module, regression_loader(), regression_loader(), **options)
         return hooks.called
 
     checkpoint = tmp_path / "a.ckpt"
-    train([Saves(hook, checkpoint)])
-    plain = train([], ckpt_path=checkpoint)
-    called = train([ValidatesFirst()], ckpt_path=checkpoint)
-    assert called == [("validation", 4), *plain]
+    train(Saves(hook, checkpoint))
+    plain = train(Regression(), ckpt_path=checkpoint)
+    called = train(Regression(), [ValidatesFirst()], ckpt_path=checkpoint)
+    assert called == [("validation", 4), *["validation batch"] * 4, *plain]
 
 
 def test_validation_by_the_clock_comes_in_spite_of_those_between(tmp_path):
