@@ -1,6 +1,8 @@
 """A validation in the middle of training leaves no trace in it."""
 
 import copy
+import time
+from datetime import timedelta
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ from torchmetrics import MeanSquaredError, MetricCollection, R2Score
 from torchmetrics.aggregation import MaxMetric
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
-from vitprune.pruning import Cubic, IterativePruning
+from vitprune.pruning import Cubic, IterativePruning, Levels
+from vitprune.training.probe import validate_now
 
 
 class Records(Logger):
@@ -40,7 +43,7 @@ class Noisy(Regression):
     def __init__(self):
         super().__init__(torch.optim.SGD)
         self.norm = nn.BatchNorm1d(4)
-        self.error, self.largest = MeanSquaredError(), MaxMetric()
+        self.error, self.largest, self.highest = MeanSquaredError(), MaxMetric(), MaxMetric()
         self.pair = MetricCollection({"mse": MeanSquaredError(), "r2": R2Score()})
         self.steps, self.validations, self.best = 0, [], -float("inf")
 
@@ -65,6 +68,8 @@ class Noisy(Regression):
     def on_validation_epoch_end(self):
         self.logger.log_text(f"epoch {self.current_epoch}")
         self.best = max(self.best, float(self.trainer.callback_metrics["val/score"]))
+        self.highest(self.trainer.callback_metrics["val/score"])
+        self.log("val/highest", self.highest.compute())  # so far, in the whole run
         self.validations.append(self.trainer.global_step)
         self.lr_schedulers().step(1.0)  # by hand, beside the Trainer
 
@@ -75,6 +80,16 @@ class Noisy(Regression):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "monitor": "val/score"},
         }
+
+
+class Counts(Callback):
+    """Logs in the hook in which rounds are pruned."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        pl_module.log(self.name, 1.0, on_step=False, on_epoch=True, reduce_fx="sum")
 
 
 class Seen(Callback):
@@ -99,12 +114,12 @@ def record_a_run(folder, monitor):
     torch.manual_seed(0)
     module, logger, seen = Noisy(), Records(), Seen()
     module.second.eval()  # frozen on purpose by its owner
-    pruning = IterativePruning(Cubic(0.8, begin=1, end=9, every=2, unit="step"), monitor=monitor)
+    pruning = IterativePruning(Cubic(0.8, begin=0, end=9, every=3, unit="step"), monitor=monitor)
     stopping = EarlyStopping("val/score", mode="max", patience=4, min_delta=10.0)
     saving = ModelCheckpoint(folder, monitor="val/score", mode="max", save_top_k=-1)
     trainer = quiet_trainer(
         folder,
-        callbacks=[pruning, stopping, saving, seen],
+        callbacks=[Counts("before"), pruning, Counts("after"), stopping, saving, seen],
         logger=logger,
         log_every_n_steps=1,
         enable_checkpointing=True,
@@ -137,7 +152,86 @@ def test_the_extra_validation_leaves_no_trace(tmp_path):
     (tmp_path / "without").mkdir()
     ours, pruning = record_a_run(tmp_path / "with", "val/score")
     plain, _ = record_a_run(tmp_path / "without", None)
-    assert sum(round.pruned is not None for round in pruning.state.rounds) == 5
+    assert sum(round.pruned is not None for round in pruning.state.rounds) == 4
     assert ours["epochs"] == 3  # stopped early
     for name, value in plain.items():
         assert ours[name] == value, name
+
+
+class Saves(Regression):
+    """Saves a checkpoint in a hook, after the fourth step."""
+
+    def __init__(self, hook, path):
+        super().__init__()
+        called = getattr(self, hook)
+
+        def save(*arguments):
+            if self.global_step == 4 and not path.exists():
+                self.trainer.save_checkpoint(path)
+            return called(*arguments)
+
+        setattr(self, hook, save)
+
+
+class ValidatesFirst(Callback):
+    def on_train_start(self, trainer, pl_module):
+        assert set(validate_now(trainer, pl_module)) == {"val/score"}
+
+
+class Hooks(Callback):
+    def __init__(self):
+        self.called = []
+
+    def on_train_batch_start(self, trainer, *_):
+        self.called.append(("batch", trainer.global_step))
+
+    def on_validation_start(self, trainer, *_):
+        self.called.append(("validation", trainer.global_step))
+
+    def on_validation_batch_start(self, *_):
+        self.called.append("validation batch")
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "on_train_batch_end",
+        "on_validation_start",
+        "validation_step",
+        "on_validation_end",
+        "on_train_epoch_end",
+    ],
+)
+def test_a_resumed_run_validates_when_it_would_have(tmp_path, hook):
+    """Wherever the checkpoint was saved around the end of an epoch."""
+
+    def train(module, callbacks=(), **options):
+        hooks = Hooks()
+        trainer = quiet_trainer(tmp_path, callbacks=[*callbacks, hooks], max_epochs=3)
+        trainer.fit(module, regression_loader(), regression_loader(), **options)
+        return hooks.called
+
+    checkpoint = tmp_path / "a.ckpt"
+    train(Saves(hook, checkpoint))
+    plain = train(Regression(), ckpt_path=checkpoint)
+    called = train(Regression(), [ValidatesFirst()], ckpt_path=checkpoint)
+    assert called == [("validation", 4), *["validation batch"] * 4, *plain]
+
+
+def test_validation_by_the_clock_comes_in_spite_of_those_between(tmp_path):
+    class Slow(Regression):
+        def on_train_batch_end(self, *_):
+            time.sleep(0.02)
+
+    every_step = Levels([0.02 * step for step in range(1, 20)], every=1, unit="step")
+    pruning = IterativePruning(every_step, monitor="val/score")
+    trainer = quiet_trainer(
+        tmp_path,
+        callbacks=[pruning],
+        max_epochs=5,
+        check_val_every_n_epoch=None,
+        val_check_interval=timedelta(seconds=0.2),
+    )
+    trainer.fit(Slow(), regression_loader(), regression_loader())
+    assert len(pruning.state.rounds) == 19
+    assert any(round.finetuned for round in pruning.state.rounds)

@@ -131,14 +131,10 @@ def validate(trainer: Trainer) -> dict[str, Tensor]:
         attributes(
             loop,
             batch_progress=type(loop.batch_progress)(),
-            _results=type(loop._results)(training=False),
             _seen_batches_per_dataloader=defaultdict(int),
             _has_run=False,
-            _logged_outputs=[],
             _restarting=False,
             _restart_stage=loop._restart_stage,
-            _loaded_from_state_dict=False,
-            _resuming_from_checkpoint=False,
         ),
         attributes(
             connector,
