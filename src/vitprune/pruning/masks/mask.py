@@ -33,10 +33,10 @@ class Mask:
         self.follow()
 
     def follow(self) -> None:
-        """Take over what was written to `keep`, and the device of the parameter."""
+        """Take over what was written to `keep`, and device and type of the parameter."""
         self.keep = self.keep.to(self.parameter.device)
         if self.dense is not None:
-            self.dense = self.dense.to(self.parameter.device)
+            self.dense = self.dense.to(self.parameter.device, self.parameter.dtype)
         self._keep = local(place(self.keep, self.parameter))  # this rank's part
 
     def zero(self) -> None:

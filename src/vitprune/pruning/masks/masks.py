@@ -60,7 +60,8 @@ class Masks:
             self._add(layer.parameter_name, layer.weight, initial_mask(layer))
         for layer in biases:
             if layer.bias is not None:
-                self._add(f"{layer.name}.bias", layer.bias, initial_bias_mask(layer, layer.bias))
+                name = f"{layer.parameter_name.removesuffix('weight')}bias"
+                self._add(name, layer.bias, initial_bias_mask(layer, layer.bias))
 
     def _add(self, name: str, parameter: nn.Parameter, keep: Tensor) -> None:
         mask = Mask(name, parameter, keep, straight_through=self.straight_through)

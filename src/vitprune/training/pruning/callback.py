@@ -7,9 +7,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
@@ -117,16 +119,19 @@ class IterativePruning(Callback):
         self.state = PruningState(start(schedule))
         self._saved_masks: State | None = None
         self._module: LightningModule | None = None
+        self._refusal: RemovableHandle | None = None
         self._wrote = False
 
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget the module that was trained before."""
-        if stage == "fit" and pl_module is not self._module:
-            self._module = pl_module
-            self._forget()
-        self.state.number = pruning_callbacks(trainer).index(self) + 1
+        """Forget the module that was trained before; be ready for a checkpoint."""
+        if stage == "fit":
+            if pl_module is not self._module:
+                self._module = pl_module
+                self._forget()
+            self.state.number = pruning_callbacks(trainer).index(self) + 1
+            self._refusal = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
 
     def _forget(self) -> None:
         self.masks = Masks([])
@@ -141,7 +146,7 @@ class IterativePruning(Callback):
 
         """
         self.layers = self.settings.layers.select(
-            pl_module, self.settings.method.granularity.roles, _trained_by(trainer)
+            pl_module, self.settings.method.granularity.roles, self._trained(trainer, pl_module)
         )
         check_layers(self.settings, self.layers, pl_module)
         check_training(self.settings, self.layers, trainer)
@@ -150,6 +155,19 @@ class IterativePruning(Callback):
             if other is self:
                 break
             check_disjoint(self.layers, other.layers)
+
+    def _trained(self, trainer: Trainer, module: LightningModule) -> set[nn.Parameter] | None:
+        """Return the parameters that may be pruned; None before it is known what is trained.
+
+        In a resume these are the ones that were pruned before: others may be trained by now.
+        """
+        if self._saved_masks:
+            named = module.named_parameters(remove_duplicate=False)
+            return {value for name, value in named if name in self._saved_masks["keep"]}
+        if not trainer.optimizers:
+            return None
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        return {parameter for group in groups for parameter in group["params"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the settings, before anything is run."""
@@ -162,6 +180,8 @@ class IterativePruning(Callback):
                 "The pruning schedule of this checkpoint is complete. Export it, or start a new "
                 "run."
             )
+        if self._refusal:
+            self._refusal.remove()
         check_steps(self.settings.schedule, trainer)
         reshard(pl_module)
         self.check(trainer, pl_module)  # modules may have been frozen since
@@ -172,13 +192,15 @@ class IterativePruning(Callback):
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
-            announce(describe_coverage(pl_module, self.layers, _trained_by(trainer)))
+            trained = self._trained(trainer, pl_module)
+            announce(describe_coverage(pl_module, self.layers, trained))
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:
         """Make the masks, restore them from a checkpoint, or go on with those of the last fit."""
         method = self.settings.method
-        if self._saved_masks or not all(layer.weight in self.masks for layer in self.layers):
+        held = [id(layer.weight) for layer in self.masks.layers]
+        if self._saved_masks or held != [id(layer.weight) for layer in self.layers]:
             self.masks.remove()
             self.masks = Masks(
                 self.layers,
@@ -318,9 +340,5 @@ def pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
     return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]
 
 
-def _trained_by(trainer: Trainer) -> set[nn.Parameter] | None:
-    """Return the parameters that the optimizers train; None before there are optimizers."""
-    if not trainer.optimizers:
-        return None
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return {parameter for group in groups for parameter in group["params"]}
+def _refuse_old_masks(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+    check_plain(state)
