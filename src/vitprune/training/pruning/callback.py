@@ -244,8 +244,9 @@ class IterativePruning(Callback):
         if self.masks.straight_through:  # a gradient scaler may have skipped the step
             for optimizer in trainer.optimizers:
                 self.masks.conceal(optimizer)
-        name = f"sparsity{label(self.state.number)}"
-        pl_module.log(name, self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
+        if not trainer.barebones:  # which warns of whatever is logged
+            name = f"sparsity{label(self.state.number)}"
+            pl_module.log(name, self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
 
     def on_validation_batch_start(
         self,

@@ -14,6 +14,7 @@ from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.launchers import check_launcher
+from vitprune.training.lightning_internals import is_a
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
@@ -34,6 +35,7 @@ def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: 
     """Raise `UsageError` if these layers cannot be pruned as scheduled in this training."""
     check_launcher(trainer)
     _check_method(settings.method, settings.schedule)
+    _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):
         settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
@@ -77,6 +79,17 @@ def _check_method(method: Method, plan: Plan) -> None:
             f"{type(method.criterion).__name__} scores how training changed the weights, so the "
             "first round must come later. Set pruning.schedule.begin to 1 or more."
         )
+
+
+def _check_optimizers(method: Method, trainer: Trainer) -> None:
+    """Raise `UsageError` if an optimizer runs the model within a step, where weights are dense."""
+    for optimizer in trainer.optimizers:
+        if method.criterion.straight_through and is_a(optimizer, "LBFGS"):
+            raise UsageError(
+                "LBFGS runs the model several times in a step, which "
+                f"{type(method.criterion).__name__} does not support. Use another optimizer, or "
+                "another criterion."
+            )
 
 
 def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:

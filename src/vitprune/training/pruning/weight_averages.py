@@ -1,8 +1,9 @@
 """Averages of the weights over training steps, whose pruned entries must be zero as well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
+import torch
 from lightning import LightningModule, Trainer
 from torch import nn
 
@@ -34,8 +35,9 @@ def check_weight_averaging(trainer: Trainer, *, restores_weights: bool) -> None:
 
 def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> None:
     """Set pruned entries to zero in every average; from then on they average zeros."""
-    for average in _averages(trainer, module):
-        source = _source(average, module)
+    averages = list(_averages(trainer, module))
+    for average in averages:
+        source = _source(average, module, averages, masks)
         if source is not None:
             copies = dict(zip(source.parameters(), average.parameters(), strict=True))
             for mask in masks:
@@ -61,11 +63,26 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
             yield average
 
 
-def _source(average: nn.Module, module: LightningModule) -> nn.Module | None:
-    """Return the part of a module that an average is a copy of; None if there is none."""
+def _source(
+    average: nn.Module, module: LightningModule, averages: Sequence[nn.Module], masks: Masks
+) -> nn.Module | None:
+    """Return the pruned part of a module that an average is a copy of; None if there is none.
+
+    Of several parts of the same kind it is the one with the nearest values.
+    """
     names = [name for name, _ in average.named_parameters()]
-    for part in module.modules():
-        ours = [name for name, _ in part.named_parameters()]
-        if part is not average and type(part) is type(average) and ours == names:
-            return part
-    return None
+    alike = [
+        part
+        for part in module.modules()
+        if part not in averages
+        and type(part) is type(average)
+        and [name for name, _ in part.named_parameters()] == names
+        and any(parameter in masks for parameter in part.parameters())
+    ]
+    return min(alike, key=lambda part: _distance(part, average), default=None)
+
+
+@torch.no_grad()
+def _distance(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return sum(float((ours - theirs.to(ours)).square().sum()) for ours, theirs in pairs)
