@@ -108,6 +108,22 @@ def indecisive_callbacks(trainer: Trainer) -> Iterator[None]:
         yield
 
 
+def own_callbacks(trainer: Trainer) -> list[Callback]:
+    """Return the callbacks that are no variants of Lightning's.
+
+    Reason: those of Lightning pair their hooks, and progress bars hold what is on the screen.
+    """
+    packages = ("lightning", "pytorch_lightning")
+    return [
+        callback
+        for callback in trainer.callbacks
+        if all(
+            kind.__name__ == "Callback" or kind.__module__.partition(".")[0] not in packages
+            for kind in type(callback).__mro__
+        )
+    ]
+
+
 def validate(trainer: Trainer) -> dict[str, Tensor]:
     """Run the validation loop of `fit` between two training steps; return what it logged.
 

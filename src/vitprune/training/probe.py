@@ -14,12 +14,17 @@ from vitprune.pruning.masks.sharding import reshard
 from vitprune.training.lightning_internals import (
     indecisive_callbacks,
     metric_state,
+    own_callbacks,
     restore_metric_state,
     silent_loggers,
     unlogged,
     validate,
 )
-from vitprune.training.restoring import attributes_restored, learning_rates_restored
+from vitprune.training.restoring import (
+    attributes_restored,
+    learning_rates_restored,
+    tensors_restored,
+)
 
 
 def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
@@ -27,12 +32,16 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
 
     All hooks of the module and of the callbacks run, except those of callbacks that decide about
     the run (`Checkpoint`, `EarlyStopping`, `IterativePruning` and the like). Nothing is written to
-    loggers. Random generators, metrics, the state of the module apart from its parameters, and the
-    Trainer are as before. The metrics are averaged over ranks.
+    loggers. Afterwards random generators, metrics, the attributes of the module and of the user's
+    callbacks, and the Trainer are as before. The metrics are averaged over ranks.
     """
     if not trainer.enable_validation:
         return {}
-    with undisturbed(trainer, module), indecisive_callbacks(trainer):
+    with (
+        undisturbed(trainer, module),
+        indecisive_callbacks(trainer),
+        attributes_restored(own_callbacks(trainer)),
+    ):
         logged = validate(trainer)
         return _mean_over_ranks({name: float(value) for name, value in logged.items()})
 
@@ -44,11 +53,13 @@ def undisturbed(trainer: Trainer, module: LightningModule) -> Iterator[None]:
     That is: random generators, metrics, modes, buffers and other attributes of the module, learning
     rates and their schedulers. Metrics begin empty, and nothing is written to loggers.
     """
+    children = [child for child in module.modules() if not isinstance(child, Metric)]
     with (
         isolate_rng(),  # a new iterator draws from the global generators
         silent_loggers(trainer),
         learning_rates_restored(trainer),
-        attributes_restored(module),
+        attributes_restored(children),
+        tensors_restored(module.buffers()),
         _metrics_restored(module),
     ):
         try:

@@ -1,4 +1,4 @@
-"""Restore what steps and hooks of a LightningModule change, apart from trained parameters."""
+"""Restore what steps and hooks of modules and callbacks change, apart from parameters."""
 
 import copy
 from collections import deque
@@ -9,31 +9,28 @@ from typing import Any
 import torch
 from lightning import Trainer
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 # parameters, submodules and hooks stay
 OF_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers"}
 
 
 @contextmanager
-def attributes_restored(module: nn.Module) -> Iterator[None]:
-    """Restore modes, buffers and other attributes of a module and its submodules.
+def attributes_restored(owners: Iterable[object]) -> Iterator[None]:
+    """Restore attributes of objects: numbers, references, and the elements of containers.
 
-    Containers get their elements back; the elements themselves are not copied.
+    What an attribute refers to is not copied. Parameters and submodules of modules stay.
     """
-    children = [child for child in module.modules() if not isinstance(child, Metric)]
-    before = [_own(child) for child in children]
+    before = [(owner, _attributes(owner)) for owner in owners]
     try:
-        with tensors_restored(module.buffers()):
-            yield
+        yield
     finally:
-        for child, own in zip(children, before, strict=True):
-            _restore(vars(child), own)
+        for owner, attributes in before:
+            _restore(vars(owner), attributes)
 
 
-def _own(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    """Return attributes of a module, by name, with the elements of those that are containers."""
-    own = {name: value for name, value in vars(module).items() if name not in OF_TORCH}
+def _attributes(owner: object) -> dict[str, tuple[Any, Any]]:
+    """Return values of attributes, by name, with the elements of those that are containers."""
+    own = {name: value for name, value in vars(owner).items() if name not in OF_TORCH}
     return {name: (value, _elements(value)) for name, value in own.items()}
 
 
@@ -43,11 +40,11 @@ def _elements(value: Any) -> Any:
     return list(value) if isinstance(value, list | set | deque) else None
 
 
-def _restore(attributes: dict[str, Any], own: dict[str, tuple[Any, Any]]) -> None:
-    for name in attributes.keys() - own.keys() - OF_TORCH:
-        del attributes[name]
-    for name, (value, elements) in own.items():
-        attributes[name] = value
+def _restore(now: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> None:
+    for name in now.keys() - before.keys() - OF_TORCH:
+        del now[name]
+    for name, (value, elements) in before.items():
+        now[name] = value
         if elements is not None:
             value.clear()
             (value.extend if isinstance(value, list | deque) else value.update)(elements)

@@ -178,7 +178,7 @@ class Momentum(Regression):
         self.counts = {"seen": 0}
 
     def training_step(self, batch, batch_idx):
-        self.train()
+        self.norm.train()
         self.calls += 1
         self.batch = batch
         with torch.no_grad():
@@ -197,6 +197,8 @@ class Momentum(Regression):
         self.error.update(predicted, batch[1])
         self.log("train/loss", loss, on_step=True, on_epoch=True)
         self.log_dict({"train/error": self.error}, on_step=False, on_epoch=True)
+        if batch_idx == 2:
+            self.log("train/third", loss)
         self.logger.log_metrics({"by hand": loss.item()})
         return loss
 
@@ -219,14 +221,15 @@ def test_calibration_leaves_no_trace_in_the_training(tmp_path):
     for steps in ((0, 2, 5), ()):
         torch.manual_seed(0)
         module, lines = Momentum(), Lines()
-        module.norm.eval()
+        module.first.eval()
         calibrates = Calibrates(Taylor(), *steps)
         trainer = quiet_trainer(
             tmp_path, callbacks=[calibrates], logger=lines, log_every_n_steps=1, max_epochs=2
         )
         trainer.fit(module, regression_loader(), regression_loader())
         assert bool(calibrates.statistics) == bool(steps)
-        own = (module.calls, module.losses, list(module.last), module.counts)
+        modes = [child.training for child in module.modules()]
+        own = (module.calls, module.losses, list(module.last), module.counts, modes)
         weights = {name: value.tolist() for name, value in module.state_dict().items()}
         seen.append((weights, own, lines.lines, torch.get_rng_state().tolist()))
     for ours, plain in zip(*seen, strict=True):

@@ -60,7 +60,8 @@ def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
     pruning = IterativePruning(Levels([0.5, 0.75], begin=1, every=2), monitor="val/score")
 
     class Scores(Callback):
-        validated: list = []
+        def __init__(self):
+            self.validated = []
 
         def on_validation_epoch_end(self, trainer, pl_module):
             self.validated.append(float(trainer.callback_metrics["val/score"]))

@@ -122,11 +122,13 @@ class TestAccuracyGuarded:
         pruning = IterativePruning(
             AccuracyGuarded(step=0.4, patience=1, min_step=0.1), monitor="val/score"
         )
-        pruned = []
 
         class Look(Callback):
-            def on_train_epoch_end(self, trainer, pl_module):
-                pruned.append(pl_module.first.bias.detach().clone())
+            def __init__(self):
+                self.pruned = []
+
+            def on_validation_end(self, trainer, pl_module):
+                self.pruned.append(pl_module.first.bias.detach().clone())
 
         class Before(Every):
             def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
@@ -134,13 +136,13 @@ class TestAccuracyGuarded:
                     self.seen.append(pl_module.first.bias.detach().clone())
 
         trainer = quiet_trainer(
-            tmp_path, callbacks=[pruning, Look(), before := Before(None)], max_epochs=6
+            tmp_path, callbacks=[pruning, look := Look(), before := Before(None)], max_epochs=6
         )
         trainer.fit(Failing(), regression_loader(), regression_loader())
         assert torch.equal(
-            before.seen[2], pruned[0]
+            before.seen[2], look.pruned[0]
         )  # the good state after epoch 0, not that of the failed epoch 1
-        assert not torch.equal(before.seen[2], pruned[1])
+        assert not torch.equal(before.seen[2], look.pruned[1])
 
     def test_the_dense_model_counts_as_it_is_when_the_first_round_comes(self, tmp_path):
         """Fine-tuned before the first round, it is better; the drop is measured from there."""

@@ -323,7 +323,13 @@ class IterativePruning(Callback):
         check_format(checkpoint, "the checkpoint")
         self._forget()
         states = checkpoint.get(PRUNING, [])
-        index = pruning_callbacks(trainer).index(self)
+        callbacks = pruning_callbacks(trainer)
+        if len(states) > len(callbacks):
+            raise UsageError(
+                f"this checkpoint was pruned by {len(states)} IterativePruning callbacks, and now "
+                f"there is {len(callbacks)}. Resume with all of them, in their order."
+            )
+        index = callbacks.index(self)
         if index >= len(states):
             return
         state = states[index]
