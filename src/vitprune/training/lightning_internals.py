@@ -1,6 +1,5 @@
 """Private attributes and patched methods of Lightning and torchmetrics, and why each is needed."""
 
-import copy
 from collections import ChainMap, defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,30 +9,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 # Callbacks that decide about the run or measure it, by name: `lightning` and `pytorch_lightning`
 # have classes of their own; those of Optuna and Ray need not be installed.
 DECISIVE = {"Checkpoint", "EarlyStopping", "IterativePruning", "ThroughputMonitor"}
 DECISIVE |= {"PyTorchLightningPruningCallback", "TuneCallback"}
-
-
-def metric_state(metric: Metric) -> dict[str, Any]:
-    """Return a copy of what a metric has accumulated.
-
-    Reason: `Metric.state_dict` leaves out states that are not persistent, which is the default.
-    """
-    names = (*metric._defaults, "_update_count", "_computed")
-    return {name: copy.deepcopy(metric.__dict__[name]) for name in names}
-
-
-def restore_metric_state(metric: Metric, state: dict[str, Any]) -> None:
-    """Restore what `metric_state` returned.
-
-    Reason: as there.
-    """
-    metric.reset()
-    metric.__dict__.update(state)
 
 
 @contextmanager
