@@ -12,8 +12,8 @@ from torchmetrics import Metric
 
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.training.lightning_internals import (
-    indecisive_callbacks,
     own_callbacks,
+    silent_callbacks,
     silent_loggers,
     unlogged,
     validate,
@@ -37,7 +37,7 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
         return {}
     with (
         undisturbed(trainer, module),
-        indecisive_callbacks(trainer),
+        silent_callbacks(trainer),
         attributes_restored(own_callbacks(trainer)),
     ):
         logged = validate(trainer)
