@@ -73,7 +73,8 @@ def test_they_are_the_masks_of_one_process(runs, setting, tmp_path):
             assert differ <= (
                 2 if "first round" in setting else 0
             )  # scores that tie within rounding
-        assert single["dense"] == pytest.approx(both["dense"])
+        for name in ("val/accuracy", "val/top5"):  # Lightning's mean of a loss is per rank
+            assert single["dense"][name] == pytest.approx(both["dense"][name])
 
 
 @pytest.mark.parametrize("setting", CROSSED)

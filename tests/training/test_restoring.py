@@ -96,7 +96,9 @@ def test_schedulers_and_options_of_optimizers_are_restored(tmp_path, kind):
                 },
             }
 
-        def on_train_batch_start(self, *_):
+        def on_train_batch_start(self, batch, batch_idx):
+            if not batch_idx:
+                return
             (optimizer,) = self.trainer.optimizers
             scheduler = self.lr_schedulers()
             group = optimizer.param_groups[0]
