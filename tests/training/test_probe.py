@@ -1,5 +1,7 @@
 """A validation in the middle of training is Lightning's own."""
 
+import copy
+
 import pytest
 import torch
 from lightning import Callback
@@ -105,7 +107,7 @@ def test_the_metrics_are_those_of_a_validation_by_the_trainer(tmp_path, kind, ca
     module = kind()
     images = regression_loader(images=20)
     (before,) = quiet_trainer(tmp_path, callbacks=[callback()]).validate(
-        module, images, verbose=False
+        copy.deepcopy(module), images, verbose=False
     )
     pruning = IterativePruning(Levels([0.3, 0.6]), monitor="metric")
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, callback()], max_epochs=2)

@@ -1,6 +1,5 @@
 """Private attributes and patched methods of Lightning and torchmetrics, and why each is needed."""
 
-import copy
 from collections import ChainMap, defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -8,12 +7,11 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-from torchmetrics import Metric
 
 # Hooks of callbacks that decide about the run or measure it, by name of the class: `lightning` and
 # `pytorch_lightning` have classes of their own; those of Optuna and Ray need not be installed.
 VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
-DECISIVE = {
+DECIDING = {
     "Checkpoint": VALIDATION_HOOKS,
     "EarlyStopping": VALIDATION_HOOKS,
     "IterativePruning": ["on_validation_end"],
@@ -31,30 +29,11 @@ def is_a(value: object, name: str) -> bool:
     return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
-def metric_state(metric: Metric) -> dict[str, Any]:
-    """Return a copy of what a metric has accumulated.
-
-    Reason: `Metric.state_dict` leaves out states that are not persistent, which is the default.
-    """
-    names = (*metric._defaults, "_update_count", "_computed")
-    return {name: copy.deepcopy(metric.__dict__[name]) for name in names}
-
-
-def restore_metric_state(metric: Metric, state: dict[str, Any]) -> None:
-    """Restore what `metric_state` returned.
-
-    Reason: as there.
-    """
-    metric.reset()
-    metric.__dict__.update(state)
-
-
 @contextmanager
-def attributes(owner: object, **values: Any) -> Iterator[None]:
-    """Set attributes of an object, and afterwards restore what it had.
+def temporary(owner: object, **values: Any) -> Iterator[None]:
+    """Set attributes of an object temporarily.
 
-    Reason: hooks and methods of an instance are found before those of its class, so this replaces
-    them for a while without a trace; for everything below.
+    Reason: attributes of an instance take precedence over the methods and hooks of its class.
     """
     before = {name: vars(owner)[name] for name in values if name in vars(owner)}
     for name, value in values.items():
@@ -76,42 +55,42 @@ def unlogged(module: LightningModule) -> AbstractContextManager[None]:
 
     Reason: `LightningModule.log` works only within the Trainer's loops, and would reach loggers.
     """
-    return attributes(module, log=nothing, log_dict=nothing)
+    return temporary(module, log=nothing, log_dict=nothing)
 
 
 @contextmanager
 def silent_loggers(trainer: Trainer) -> Iterator[None]:
-    """Discard what is logged by methods of loggers; their `experiment` stays usable.
+    """Disable the `log_` methods of loggers; their `experiment` stays usable.
 
-    Reason: a Trainer without loggers would break modules that use `self.logger`.
+    Reason: without loggers, modules that use `self.logger` would fail.
     """
     with ExitStack() as stack:
         for logger in trainer.loggers:
             kind = type(logger)
             names = [name for name in dir(kind) if name.startswith("log_")]
             methods = dict.fromkeys([n for n in names if callable(getattr(kind, n))], nothing)
-            stack.enter_context(attributes(logger, **methods))
+            stack.enter_context(temporary(logger, **methods))
         yield
 
 
 @contextmanager
-def indecisive_callbacks(trainer: Trainer) -> Iterator[None]:
-    """Keep callbacks that decide about the run, or measure it, from seeing a validation.
+def silent_callbacks(trainer: Trainer) -> Iterator[None]:
+    """Disable the validation hooks of callbacks that decide about the run or measure it.
 
-    Reason: the list `trainer.callbacks` must stay as it is for those who look others up in it.
+    Reason: `trainer.callbacks` itself must not change, since other code looks callbacks up in it.
     """
     with ExitStack() as stack:
         for callback in trainer.callbacks:
             for kind in type(callback).__mro__:
-                hooks = dict.fromkeys(DECISIVE.get(kind.__name__, []), nothing)
-                stack.enter_context(attributes(callback, **hooks))
+                hooks = dict.fromkeys(DECIDING.get(kind.__name__, []), nothing)
+                stack.enter_context(temporary(callback, **hooks))
         yield
 
 
 def own_callbacks(trainer: Trainer) -> list[Callback]:
-    """Return the callbacks that are no variants of Lightning's.
+    """Return the callbacks that are not derived from one of Lightning's.
 
-    Reason: those of Lightning pair their hooks, and progress bars hold what is on the screen.
+    Reason: Lightning's need no restoring, and progress bars hold the state of the screen.
     """
     packages = ("lightning", "pytorch_lightning")
     return [
@@ -125,11 +104,11 @@ def own_callbacks(trainer: Trainer) -> list[Callback]:
 
 
 def validate(trainer: Trainer) -> dict[str, Tensor]:
-    """Run the validation loop of `fit` between two training steps; return what it logged.
+    """Run the validation loop of `fit` between two training steps, and return what it logged.
 
-    Progress, results and metrics of the Trainer are as before.
+    Afterwards the progress, the metrics and the state of the Trainer are as before.
 
-    Reason: `Trainer.validate` cannot run within `fit`, and `trainer.fit_loop` has no public method.
+    Reason: `Trainer.validate` cannot run within `fit`, and the loop has no public interface.
     """
     loop = trainer.fit_loop.epoch_loop.val_loop
     loop.setup_data()  # not done yet if the first epochs are not validated; the loaders stay
@@ -138,13 +117,13 @@ def validate(trainer: Trainer) -> dict[str, Tensor]:
     connector = trainer._logger_connector
     logged: dict[str, Tensor] = {}
     with (
-        attributes(trainer.state, stage=trainer.state.stage),
-        attributes(
+        temporary(trainer.state, stage=trainer.state.stage),
+        temporary(
             trainer,
             should_stop=trainer.should_stop,
             _last_val_time=getattr(trainer, "_last_val_time", 0.0),
         ),
-        attributes(
+        temporary(
             loop,
             batch_progress=type(loop.batch_progress)(),
             _seen_batches_per_dataloader=defaultdict(int),
@@ -152,7 +131,7 @@ def validate(trainer: Trainer) -> dict[str, Tensor]:
             _restarting=False,
             _restart_stage=loop._restart_stage,
         ),
-        attributes(
+        temporary(
             connector,
             _callback_metrics=ChainMap(logged, connector._callback_metrics),
             _logged_metrics=dict(connector._logged_metrics),

@@ -12,10 +12,8 @@ from torchmetrics import Metric
 
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.training.lightning_internals import (
-    indecisive_callbacks,
-    metric_state,
     own_callbacks,
-    restore_metric_state,
+    silent_callbacks,
     silent_loggers,
     unlogged,
     validate,
@@ -39,7 +37,7 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
         return {}
     with (
         undisturbed(trainer, module),
-        indecisive_callbacks(trainer),
+        silent_callbacks(trainer),
         attributes_restored(own_callbacks(trainer)),
     ):
         logged = validate(trainer)
@@ -53,49 +51,38 @@ def undisturbed(trainer: Trainer, module: LightningModule) -> Iterator[None]:
     That is: random generators, metrics, modes, buffers and other attributes of the module, learning
     rates and their schedulers. Metrics begin empty, and nothing is written to loggers.
     """
-    children = [child for child in module.modules() if not isinstance(child, Metric)]
     with (
         isolate_rng(),  # a new iterator draws from the global generators
         silent_loggers(trainer),
         learning_rates_restored(trainer),
-        attributes_restored(children),
         tensors_restored(module.buffers()),
-        _metrics_restored(module),
+        _state_restored(module),
     ):
-        try:
-            yield
-        finally:
-            reshard(module)
+        yield
 
 
 @contextmanager
 def silenced(module: LightningModule) -> Iterator[None]:
     """Put a module into evaluation mode and discard what it logs.
 
-    Afterwards its modes and its metrics are as before.
+    Afterwards its modes, metrics and other attributes are as before.
     """
-    modes = {child: child.training for child in module.modules()}
-    module.eval()
-    try:
-        with _metrics_restored(module), unlogged(module):
-            yield
-    finally:
-        reshard(module)
-        for child, training in modes.items():
-            child.training = training
+    with _state_restored(module), unlogged(module):
+        module.eval()
+        yield
 
 
 @contextmanager
-def _metrics_restored(module: LightningModule) -> Iterator[None]:
-    metrics = [child for child in module.modules() if isinstance(child, Metric)]
-    states = [metric_state(metric) for metric in metrics]
-    for metric in metrics:
-        metric.reset()
-    try:
-        yield
-    finally:
-        for metric, state in zip(metrics, states, strict=True):
-            restore_metric_state(metric, state)
+def _state_restored(module: LightningModule) -> Iterator[None]:
+    """Restore metrics, modes and other attributes afterwards; metrics begin empty."""
+    with attributes_restored(module.modules()):
+        for child in module.modules():
+            if isinstance(child, Metric):
+                child.reset()
+        try:
+            yield
+        finally:
+            reshard(module)
 
 
 def _mean_over_ranks(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from tests.training.pruning.runs import fit
@@ -45,6 +45,19 @@ def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):
         match="'val/accuracy' is not among the metrics that validation logs. Valid are val/score",
     ):
         fit(tmp_path, IterativePruning(OneShot(0.5)), module)
+
+
+@pytest.mark.filterwarnings("ignore:.*barebones")
+def test_a_trainer_that_logs_nothing_is_named(tmp_path):
+    trainer = Trainer(
+        barebones=True,
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[IterativePruning(OneShot(0.5))],
+        default_root_dir=tmp_path,
+    )
+    with pytest.raises(UsageError, match=r"barebones=True. logs no metrics. Set pruning.monitor"):
+        trainer.fit(Regression(), regression_loader(), regression_loader())
 
 
 def test_without_validation_data_nothing_is_scored(tmp_path):

@@ -46,6 +46,8 @@ def evaluate_dense(
 def _check_monitor(
     trainer: Trainer, settings: PruningSettings, state: PruningState, monitor: str
 ) -> None:
+    if trainer.barebones:
+        raise UsageError("Trainer(barebones=True) logs no metrics. Set pruning.monitor to null.")
     needed = trainer.enable_validation or settings.searches
     if needed and monitor not in state.dense:
         raise UsageError(
