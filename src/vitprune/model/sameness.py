@@ -27,7 +27,7 @@ def check_same_model(model: Mapping[str, Tensor], checkpoint: Mapping[str, Tenso
 
 
 def check_plain(names: Iterable[str]) -> None:
-    """Raise `UsageError` if there are masks among the weights, as vitprune 0.1 saved them."""
+    """Raise `UsageError` if these names of a state dict have masks, as vitprune 0.1 saved them."""
     if any(name.endswith(".parametrizations.weight.0.keep") for name in names):
         raise UsageError(
             "the checkpoint was saved by an earlier version of vitprune, with masks among its "

@@ -1,4 +1,4 @@
-"""Boolean masks on parameters, True = keep."""
+"""Masks: which entries of a parameter are kept, as boolean tensors (True = keep)."""
 
 from vitprune.pruning.masks.mask import Mask
 from vitprune.pruning.masks.masks import Masks

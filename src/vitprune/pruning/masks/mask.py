@@ -9,16 +9,19 @@ from vitprune.pruning.masks.sharding import local, place
 class Mask:
     """The mask of one parameter, whose pruned entries are zero.
 
+    With `straight_through`, pruned entries also have dense values, which are trained while the
+    parameter has zeros in their place; see `Masks`.
+
     Args:
-        name: Name of the parameter in its model.
+        name: Dotted name of the parameter in its model.
         parameter: The parameter, whole or sharded.
-        keep: The mask itself: a boolean tensor of the parameter's shape, True = keep; whole on
-            every rank.
-        straight_through: Whether pruned entries are trained as well; see `Masks`.
+        keep: A boolean tensor of the parameter's shape, True = keep; whole on every rank, also if
+            the parameter is sharded.
+        straight_through: Whether pruned entries are trained as well.
 
     Attributes:
-        dense: What an optimizer trains if pruned entries are trained as well: a tensor like the
-            parameter. Otherwise None.
+        dense: Dense values of the pruned entries, in a tensor of the parameter's shape and
+            sharding; None without `straight_through`.
 
     """
 
@@ -29,11 +32,11 @@ class Mask:
         self.parameter = parameter
         self.keep = keep
         self.dense = parameter.detach().clone() if straight_through else None
-        self._is_revealed = False
+        self._has_dense_values = False  # in the parameter, in place of the zeros
         self.follow()
 
     def follow(self) -> None:
-        """Take over what was written to `keep`, and device and type of the parameter."""
+        """Use what was written to `keep`, on the device and in the type of the parameter."""
         self.keep = self.keep.to(self.parameter.device)
         if self.dense is not None:
             self.dense = self.dense.to(self.parameter.device, self.parameter.dtype)
@@ -44,31 +47,31 @@ class Mask:
         self._zero(self.parameter)
 
     def zero_gradient(self, parameter: Tensor) -> None:
-        """Set the gradients of the pruned entries to zero."""
+        """Set the gradients of the pruned entries to zero, as a hook of the parameter."""
         if parameter.grad is not None:
             self._zero(parameter.grad)
 
     def zero_copy(self, copy: Tensor) -> None:
-        """Set the pruned entries of a copy of the parameter to zero; it may be elsewhere."""
+        """Set the pruned entries of a copy of the parameter to zero, on any device."""
         value = local(copy.detach())
         torch.where(local(place(self.keep, copy)), value, value.new_zeros(()), out=value)
 
     def is_broken(self) -> Tensor:
-        """Return whether a pruned entry is not zero, (), on the device of the parameter."""
+        """Return whether any pruned entry is not zero: a boolean tensor, (), on its device."""
         return (local(self.parameter.detach()).bool() > self._keep).any()
 
     def reveal(self) -> None:
-        """Put dense values in place of the zeros."""
+        """Replace the zeros in the parameter by the dense values, if there are any."""
         if self.dense is not None:
             value = local(self.parameter.detach())
             torch.where(self._keep, value, local(self.dense), out=value)
-            self._is_revealed = True
+            self._has_dense_values = True
 
     def conceal(self) -> None:
-        """Put the zeros back; dense values that were revealed are stored."""
-        if self.dense is not None and self._is_revealed:
+        """Store the dense values after `reveal`, and set the pruned entries to zero."""
+        if self.dense is not None and self._has_dense_values:
             self.dense.copy_(self.parameter.detach())
-            self._is_revealed = False
+            self._has_dense_values = False
         self.zero()
 
     def _zero(self, tensor: Tensor) -> None:

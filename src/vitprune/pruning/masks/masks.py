@@ -1,4 +1,4 @@
-"""Masks that keep pruned entries of parameters at zero while a model trains."""
+"""Masks that keep pruned entries of parameters at zero while a model is trained."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,17 +19,19 @@ State = Mapping[str, Mapping[str, Tensor]]
 
 
 class Masks:
-    """The masks of some layers: one for each parameter, also where layers share a parameter.
+    """The masks of some layers: one for each parameter, also if layers share it.
 
-    The parameters stay ordinary ones of their modules. What is zero in them is pruned.
+    The parameters stay ordinary parameters of their modules, whose pruned entries are zero. Entries
+    that are zero at the beginning are pruned.
 
-    With `straight_through` pruned entries are trained as well: they get the gradients that they
-    would have if they were kept, and an optimizer changes their dense values, which
-    `reveal` puts in place of the zeros for the next step only.
+    With `straight_through`, pruned entries are trained as well. They are zero in the forward pass,
+    but have the gradients that they would have if they were kept. Their dense values are stored
+    apart; `reveal` puts them into the parameters for one optimizer step, and `conceal` puts the
+    zeros back.
 
     Args:
-        layers: Layers whose weights get masks.
-        biases: Layers whose biases get masks, too.
+        layers: Layers whose weights have masks.
+        biases: Layers whose biases have masks as well.
         straight_through: Whether pruned entries are trained as well.
 
     Attributes:
@@ -68,10 +70,13 @@ class Masks:
         self._masks.setdefault(id(parameter), mask)
 
     def __getitem__(self, parameter: nn.Parameter) -> Tensor:
-        """Return the mask itself (not a copy) of a parameter; write to it within `changing` only.
+        """Return the mask of a parameter: not a copy. Write to it only within `changing`.
 
         Returns:
             A boolean tensor of the shape of the parameter, True = keep.
+
+        Raises:
+            KeyError: If the parameter has no mask.
 
         """
         return self._masks[id(parameter)].keep
@@ -85,10 +90,11 @@ class Masks:
     # ---- in a training loop
 
     def hold(self, optimizers: Iterable[Optimizer]) -> None:
-        """Keep pruned entries at zero from now on.
+        """Keep pruned entries at zero while these optimizers train, until `remove`.
 
-        Their gradients are zero as soon as they are accumulated, and they are zero again after
-        every step of these optimizers.
+        Hooks set the gradients of pruned entries to zero when they are accumulated (not with
+        `straight_through`), and pruned entries to zero after every step of these optimizers. Hooks
+        of an earlier call are removed.
         """
         self.remove()
         for mask in self:
@@ -101,18 +107,18 @@ class Masks:
         ]
 
     def remove(self) -> None:
-        """Stop holding them. No value changes: what was pruned are zeros in plain parameters."""
+        """Remove the hooks of `hold`. No value changes: pruned entries stay zeros."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
     def reveal(self, optimizer: Optimizer) -> None:
-        """Put dense values in place of the zeros in the parameters of an optimizer."""
+        """Put dense values in place of the zeros in an optimizer's parameters, before its step."""
         for mask in self.of(optimizer):
             mask.reveal()
 
     def conceal(self, optimizer: Optimizer) -> None:
-        """Put the zeros back in the parameters of an optimizer, after its step."""
+        """Set pruned entries of an optimizer's parameters to zero, after its step."""
         for mask in self.of(optimizer):
             mask.conceal()
 
@@ -132,7 +138,7 @@ class Masks:
         return [mask.name for mask in broken]
 
     def pruned_fraction(self) -> float:
-        """Return which fraction of the weights of the layers is pruned, in [0, 1]."""
+        """Return the fraction of the weights of the layers that is pruned, in [0, 1]."""
         kept = sum(int(self[layer.weight].count_nonzero()) for layer in self.layers)
         total = sum(layer.shape.numel() for layer in self.layers)
         return 1 - kept / total if total else 0.0
@@ -141,10 +147,9 @@ class Masks:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Let masks be written to; afterwards the parameters follow.
+        """Allow writing to the masks; at the end set newly pruned entries to zero.
 
-        Entries that are kept again have their dense values, if there are any; else they start at
-        zero.
+        Regrown entries have their dense values with `straight_through`; otherwise they are zero.
         """
         for mask in self:
             mask.reveal()
@@ -163,7 +168,13 @@ class Masks:
     # ---- in a checkpoint
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Return masks, as packed bits, and dense values, by name of the parameter."""
+        """Return masks and dense values, by name of the parameter.
+
+        Returns:
+            `keep`: each mask as bits (see `pack`); `dense`: whole tensors on the CPU, empty without
+            `straight_through`.
+
+        """
         dense = {mask.name: mask.dense for mask in self if mask.dense is not None}
         return {"keep": {mask.name: pack(mask.keep) for mask in self}, "dense": snapshot(dense)}
 
@@ -171,7 +182,7 @@ class Masks:
         """Restore masks and dense values, and set pruned entries to zero.
 
         Raises:
-            UsageError: If they are of other parameters.
+            UsageError: If the state has masks of other parameters.
 
         """
         _check_names([mask.name for mask in self], list(state["keep"]))
@@ -197,11 +208,13 @@ def _check_names(ours: list[str], theirs: list[str]) -> None:
     for name in [*ours, *theirs]:
         if name not in theirs:
             raise UsageError(
-                f"{name} is to be pruned, and the checkpoint has no mask for it. Resume with the "
-                "pruning.layers of the checkpoint, or start a new run from its export."
+                f"the checkpoint has no mask for {name}, which is one of the layers to prune. "
+                "Resume with the pruning.layers of the checkpoint, or start a new run from its "
+                "export or weights."
             )
         if name not in ours:
             raise UsageError(
-                f"the checkpoint has a mask for {name}, which is not to be pruned now. Resume with "
-                "the pruning.layers of the checkpoint, or start a new run from its export."
+                f"the checkpoint has a mask for {name}, which is not one of the layers to prune. "
+                "Resume with the pruning.layers of the checkpoint, or start a new run from its "
+                "export or weights."
             )

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def pack(keep: Tensor) -> Tensor:
-    """Return a boolean tensor as bits, (ceil(n / 8),), uint8, on the CPU.
+    """Return the n entries of a boolean tensor as bits, (ceil(n / 8),), uint8, on the CPU.
 
     Example:
         >>> pack(torch.tensor([True, False, True]))
@@ -17,6 +17,6 @@ def pack(keep: Tensor) -> Tensor:
 
 
 def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
-    """Return the boolean tensor of this shape that was packed."""
+    """Return the boolean tensor that `pack` was given, of this shape, on the CPU."""
     values = np.unpackbits(bits.numpy(), count=shape.numel())
     return torch.from_numpy(values).bool().view(shape)

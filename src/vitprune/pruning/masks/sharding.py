@@ -7,12 +7,12 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Gather a sharded tensor on every rank; return any other as it is."""
+    """Gather a sharded tensor on every rank; return any other tensor as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
-    """Return this rank's part of a sharded tensor, in the same memory; any other as it is."""
+    """Return this rank's part of a sharded tensor, in the same memory; others as they are."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
