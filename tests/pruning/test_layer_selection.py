@@ -98,7 +98,7 @@ class TestLayerSelection:
             ({"blocks": [7]}, "blocks names block 7, and the model has the blocks 0 to 1"),
             ({"skip_blocks": [-3]}, "skip_blocks names block -3, and the model has"),
             ({"names": ["*nothing*"]}, r"nothing\*' matches no layer(.|\n)*q_proj"),
-            ({"roles": ["query"], "names": ["*fc1"]}, "selection matches nothing"),
+            ({"roles": ["query"], "names": ["*fc1"]}, "selection matches no layer"),
         ],
     )
     def test_impossible_selections_say_what_is_valid(self, selection, message):

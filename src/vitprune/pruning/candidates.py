@@ -65,7 +65,7 @@ def candidate_of(
 
     Args:
         tied: Groupings of some layers.
-        masks: The masks of these layers.
+        masks: Masks that include those of these layers.
         criterion: Scores their weights.
         scorings: What the criterion knows about each layer, by name.
 

@@ -1,4 +1,4 @@
-"""Coverage: which share of a model's parameters is pruned, and what the others are."""
+"""Coverage: the share of a model's parameters that is pruned, and what is not pruned."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from vitprune.pruning.trained import why_untrained
 
 @dataclass(frozen=True)
 class Unpruned:
-    """A module, or a parameter of one, that is not pruned.
+    """A module without pruned parameters, or one parameter that is not pruned.
 
     Attributes:
         name: Dotted name in the model.
-        kind: Class of the module.
-        parameters: Its parameters.
+        kind: Class of the module, or `Parameter`.
+        parameters: The parameters of the module, or the one parameter.
 
     """
 
@@ -29,23 +29,23 @@ class Unpruned:
 
     @property
     def size(self) -> int:
-        """Number of its values."""
+        """Number of entries of the parameters."""
         return sum(parameter.numel() for parameter in self.parameters)
 
     @property
     def is_vector(self) -> bool:
-        """Whether it has no matrices, as norms and biases."""
+        """Whether no parameter has two or more dimensions, as in norms and biases."""
         return all(parameter.ndim <= 1 for parameter in self.parameters)
 
 
 def describe_coverage(
     model: nn.Module, layers: Sequence[Layer], trained: Set[nn.Parameter] | None = None
 ) -> str:
-    """Return one line: which share of the parameters is in the weights to prune, and the rest.
+    """Return one line: the share of the parameters that is to be pruned, and what is not.
 
     Args:
         model: Model without uninitialized parameters.
-        layers: Its layers to prune.
+        layers: Layers of this model that are to be pruned.
         trained: The parameters that optimizers train; None if they are not known.
 
     Example:
@@ -71,9 +71,9 @@ def describe_coverage(
 
 
 def find_unpruned(model: nn.Module, layers: Sequence[Layer]) -> Iterator[Unpruned]:
-    """Yield the largest modules without pruned parameters, and parameters beside pruned ones.
+    """Yield the outermost modules without pruned parameters, and single parameters elsewhere.
 
-    Every parameter is yielded once, also if modules share it.
+    Every parameter that is not pruned is yielded once, also if modules share it.
     """
     pruned = {layer.weight for layer in layers}
     yield from _unpruned_in("", model, pruned, set(pruned))
@@ -100,7 +100,7 @@ def _unpruned_in(
 
 
 def _tied(model: nn.Module, layers: Sequence[Layer]) -> str:
-    """Name the weights to prune that other modules share, in parentheses."""
+    """Return the weights to prune that other modules share, in parentheses; empty if none is."""
     own = {layer.weight: layer.parameter_name for layer in layers}
     shared = [
         f"{own[parameter]} is also {name}"
@@ -113,7 +113,7 @@ def _tied(model: nn.Module, layers: Sequence[Layer]) -> str:
 def _by_description(
     rest: Sequence[Unpruned], model: nn.Module, trained: Set[nn.Parameter] | None
 ) -> dict[str, int]:
-    """Add up sizes by name, kind and reason; modules that differ in their block are one entry."""
+    """Sum sizes by name, kind and reason; the same module of all blocks is one entry."""
     reasons = find_obstacles(model)
     for layer in find_layers(model):
         if layer.role in NOT_BY_DEFAULT:
@@ -132,7 +132,7 @@ def _by_description(
 
 
 def _reason(found: Unpruned, reasons: Mapping[str, str], trained: Set[nn.Parameter] | None) -> str:
-    """Return why a module is not pruned, after a comma; nothing if that is obvious."""
+    """Return why a module is not pruned, after a comma; empty for kinds that never are."""
     why = {why_untrained(parameter, trained) for parameter in found.parameters}
     if None in why or len(why) > 1:  # a part of it may be trained
         inside = f"{found.name}."

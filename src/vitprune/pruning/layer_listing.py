@@ -9,7 +9,7 @@ MOST = 5  # names in one line
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Join names to a list of the first of them and the number of the others."""
+    """Return the first names as a list with commas, and the number of the others."""
     more = [f"{len(names) - MOST} more"] if len(names) > MOST else []
     return ", ".join([*names[:MOST], *more])
 
@@ -20,7 +20,7 @@ def without_number(name: str) -> str:
 
 
 def listing(layers: Sequence[Layer], obstacles: Mapping[str, str] | None = None) -> str:
-    """List all layers, one line for those of the same role in different blocks.
+    """List all layers, with one line for the same layer of all blocks.
 
     Args:
         layers: The layers.

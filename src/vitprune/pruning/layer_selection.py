@@ -25,8 +25,8 @@ class LayerSelection:
         blocks: Transformer blocks to prune, counted from 0 through all stages, or from the end as
             -1, -2, ...; by default all, and layers outside of the blocks.
         skip_blocks: Transformer blocks not to prune.
-        names: Patterns of names to prune (`*` stands for anything). A weight that is frozen, or
-            that no optimizer trains, is pruned only if it is named here.
+        names: Patterns of names to prune (`*` stands for anything). Weights that are frozen, or
+            that no optimizer trains, are pruned only if a pattern here matches them.
         exclude: Patterns of names not to prune.
 
     """
@@ -54,17 +54,17 @@ class LayerSelection:
         roles: Sequence[str] | None = None,
         trained: Set[nn.Parameter] | None = None,
     ) -> list[Layer]:
-        """Return the chosen layers of a model, in its order.
+        """Return the selected layers of a model, in the order of its modules.
 
         Args:
             model: Model with linear and convolutional layers.
-            roles: The roles to prune if the selection names none.
+            roles: Roles to prune if those of the selection are not set.
             trained: The parameters that optimizers train; None if they are not known yet.
 
         Raises:
-            UsageError: If a block, a pattern or the whole selection matches nothing, none of the
-                chosen layers is trained, or parameters are not initialized; the message lists what
-                exists.
+            UsageError: If a block, a pattern or the whole selection matches no layer, none of the
+                selected layers is trained, or lazy parameters have no shape yet. The message lists
+                the layers of the model.
 
         """
         check_initialized(model)
@@ -76,7 +76,8 @@ class LayerSelection:
         chosen = self._by_name(chosen)
         if not chosen:
             raise UsageError(
-                f"the layer selection matches nothing. The model has:\n{listing(layers, obstacles)}"
+                "the layer selection matches no layer. The model has:\n"
+                f"{listing(layers, obstacles)}"
             )
         return chosen if self.names else only_trained(chosen, trained)
 
@@ -119,18 +120,18 @@ class LayerSelection:
 
 
 def only_trained(layers: Sequence[Layer], trained: Set[nn.Parameter] | None) -> list[Layer]:
-    """Return those of some layers that are trained.
+    """Return the layers whose weights are trained.
 
     Raises:
-        UsageError: If none is.
+        UsageError: If no weight is trained.
 
     """
     reasons = {layer.name: why_untrained(layer.weight, trained) for layer in layers}
     if all(reasons.values()):
         named = [f"{name} ({reason})" for name, reason in reasons.items()]
         raise UsageError(
-            f"none of the layers to prune is trained: {shortened(named)}. Train them, or name them "
-            "in pruning.layers.names to prune them as they are."
+            f"none of the layers to prune is trained: {shortened(named)}. Train them, or add them "
+            "to pruning.layers.names, which also prunes weights that are not trained."
         )
     return [layer for layer in layers if reasons[layer.name] is None]
 

@@ -45,9 +45,7 @@ class Method:
             (allocation, Allocation),
         ):
             if not isinstance(value, kind | None):
-                raise UsageError(
-                    f"a Method needs an object of a class of {kind.__name__}, not {value!r}."
-                )
+                raise UsageError(f"a Method needs an instance of {kind.__name__}, not {value!r}.")
         self.criterion = criterion or Magnitude()
         self.granularity = granularity or Element()
         default = Global() if self.granularity.ranked_together else Uniform()
@@ -65,7 +63,7 @@ class Method:
             )
 
     def check(self, layers: Sequence[Layer]) -> None:
-        """Raise `UsageError` if it does not fit the layers to prune."""
+        """Raise `UsageError` if the method does not fit the layers to prune."""
         self.granularity.check(layers)
         if self.criterion.calibrated:
             check_observable(layers)
@@ -105,5 +103,5 @@ class Method:
         return [layer for grouping in groupings for layer in grouping.biases]
 
     def describe(self) -> dict[str, Any]:
-        """Return its settings as plain values."""
+        """Return criterion, granularity and allocation as a checkpoint stores them."""
         return {name: describe(value) for name, value in vars(self).items()}

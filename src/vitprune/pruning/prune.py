@@ -29,7 +29,7 @@ def prune(
 ) -> Sparsity:
     """Prune a model in place, one-shot, and return the sparsity that it reached.
 
-    Pruned weights are zero afterwards. `Masks` keeps them zero while the model is trained further.
+    Pruned weights are zero afterwards. `Masks` keeps them at zero during fine-tuning.
 
     Args:
         model: Any module; its layers must not be sharded.
@@ -39,9 +39,9 @@ def prune(
             entries are arguments of the model, or pairs (inputs, labels). The loss is the
             cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
             meanwhile.
-        layers: Layers to prune; by default those that a run prunes: the roles of the granularity,
-            else every trainable linear and convolutional layer, of a Vision Transformer without
-            patch embedding and classifier.
+        layers: Layers to prune. By default those with the roles of the granularity if it has
+            some; else every linear and convolutional layer that is not frozen, except patch
+            embedding and classifier of Vision Transformers, which are recognised by their names.
 
     Returns:
         Sparsity by layer, of the pruned layers and of the whole model.

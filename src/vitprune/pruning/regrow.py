@@ -69,8 +69,8 @@ def regrow_groups(
     """Regrow the pruned groups with the largest gradients until only `pruned` are left pruned.
 
     Args:
-        masks: The masks of the groups.
-        grouping: Groups that stand alone, as those of a single layer do.
+        masks: The masks of the layers.
+        grouping: Groups, each of weights of a single layer, that are not tied to others.
         pruned: Number of groups that stay pruned.
         gradients: See `Exchange`.
 
@@ -85,7 +85,7 @@ def regrow_groups(
 
 @contextmanager
 def resetting_optimizers(masks: Masks, optimizers: Sequence[Optimizer]) -> Iterator[None]:
-    """Empty the optimizer state of the entries whose masks change meanwhile."""
+    """On exit, set the optimizer state to zero for the entries whose masks have changed."""
     before = [(mask, mask.keep.clone()) for mask in masks]
     yield
     for mask, old in before:

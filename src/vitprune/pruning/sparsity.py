@@ -40,7 +40,7 @@ class Sparsity:
 
 @torch.no_grad()
 def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
-    """Count the zeros of a model and of its prunable layers."""
+    """Count the zeros of a model and of the weights of these layers."""
     zeros = {layer.name: _zeros(whole(layer.weight)) for layer in layers}
     sizes = {layer.name: layer.shape.numel() for layer in layers}
     values = [whole(value) for value in model.parameters()]

@@ -1,4 +1,4 @@
-"""Which parameters training changes."""
+"""Which parameters are trained: those that require gradients and belong to an optimizer."""
 
 from collections.abc import Set
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def why_untrained(parameter: nn.Parameter, trained: Set[nn.Parameter] | None) -> str | None:
-    """Return why training does not change a parameter; None if it does.
+    """Return why a parameter is not trained; None if it is.
 
     Args:
         parameter: A parameter of the model.

@@ -32,7 +32,7 @@ def update_masks(
     weights, on every rank.
 
     Args:
-        masks: The masks to write to; pruned weights are set to zero.
+        masks: The masks to update, in place; pruned weights are set to zero.
         method: How to prune. If its criterion updates weights, the weights are changed in place.
         sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
@@ -68,8 +68,8 @@ def update_masks(
 
 
 def _update_weights(masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]) -> None:
-    """Let the remaining weights compensate for those that this round prunes."""
+    """Update the remaining weights to compensate for those that this round prunes."""
     for layer in masks.layers:
-        weight = whole(layer.weight)  # with those that are still to be set to zero
+        weight = whole(layer.weight)  # newly pruned entries still have their values
         updated = criterion.update_weights(weight, masks[layer.weight], scorings[layer.name])
         layer.weight.copy_(place(updated, layer.weight))

@@ -24,7 +24,7 @@ class CalibrationBatch:
     """Some images on which a criterion observes the layers.
 
     Attributes:
-        loss: Runs the model on the images and returns the mean loss; None skips the batch.
+        loss: Runs the model on the images and returns the mean loss, (); None to skip the batch.
         images: Number of images.
         counts: Whether the images count; if not, the batch only keeps the ranks synchronized.
 
@@ -85,8 +85,8 @@ def calibrate(
     total = int(reduce(torch.tensor(float(images), device=device)))
     if total == 0:
         raise UsageError(
-            "no calibration data: there is no image, or the loss (the output of training_step) is "
-            "None for every batch."
+            "no calibration data: there is no image, or the loss (in a Trainer, what training_step "
+            "returns) is None for every batch."
         )
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
@@ -112,10 +112,13 @@ def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
 
 
 def _gradients(loss: Tensor, ran: dict[str, tuple[Call, ...]]) -> Iterator[Tensor]:
-    """Yield the gradient of the loss by the output of each call, in order; zero if unused."""
+    """Yield the gradient of the loss by the output of each call, in order.
+
+    It is zero where the loss does not depend on the output.
+    """
     outputs = [call.output for calls in ran.values() for call in calls]
-    learning = [output for output in outputs if output.requires_grad]
-    gradients = iter(torch.autograd.grad(loss, learning, allow_unused=True, materialize_grads=True))
+    tracked = [output for output in outputs if output.requires_grad]
+    gradients = iter(torch.autograd.grad(loss, tracked, allow_unused=True, materialize_grads=True))
     for output in outputs:
         yield next(gradients) if output.requires_grad else torch.zeros_like(output)
 
@@ -165,12 +168,12 @@ def sample(
 def accumulate_step(
     criterion: Criterion, layers: Iterable[Layer], statistics: dict[str, Tensor]
 ) -> None:
-    """Add the contribution of one training step to the statistics, by name of the layer.
+    """Add what a criterion observes in one optimizer step to its statistics.
 
     Args:
-        criterion: Its `observe_step` sees weights and gradients.
-        layers: Layers that the step trains, with their dense weights.
-        statistics: Changed in place.
+        criterion: Criterion with `observe_step`.
+        layers: Layers that the step trains. Their weights have dense values (see `Masks.reveal`).
+        statistics: Sums so far, by name of the layer; changed in place.
 
     """
     for layer in layers:

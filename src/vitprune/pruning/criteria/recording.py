@@ -29,7 +29,7 @@ class Call:
 
 @contextmanager
 def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
-    """Collect the calls of each layer, by name, whenever the model runs.
+    """Collect the calls of each layer, by name, while the context is open.
 
     Raises:
         UsageError: If a layer cannot be observed (see `check_observable`).
@@ -72,13 +72,14 @@ def check_observable(layers: Sequence[Layer]) -> None:
         names = ", ".join(f"{layer.name} ({type(layer.module).__name__})" for layer in refused)
         raise UsageError(
             f"Cannot collect calibration statistics for {names}: only linear layers and "
-            "convolutions without groups have them. Exclude them by pruning.layers.exclude, or "
-            "prune without calibration: with a criterion such as Magnitude, and without regrow."
+            "convolutions that are neither transposed nor grouped have them. Exclude these layers "
+            "by pruning.layers.exclude, or use a criterion without calibration, such as Magnitude, "
+            "and no regrow."
         )
 
 
 def _is_observable(layer: Layer) -> bool:
-    is_called = layer.attribute == WEIGHT  # attention does not call its projections as modules
+    is_called = layer.attribute == WEIGHT  # the projections of nn.MultiheadAttention are no modules
     return is_called and not layer.is_transposed and layer.convolution_groups == 1
 
 
@@ -108,7 +109,10 @@ def as_tokens(
 
 
 def _patches(module: nn.Conv1d | nn.Conv2d | nn.Conv3d, inputs: Tensor) -> Tensor:
-    """Return the patches that a convolution multiplies with its kernels, (images, patches, in)."""
+    """Return the patches that a convolution multiplies with its kernels, (images, patches, in).
+
+    `in` is the number of weights of one output: channels times kernel size.
+    """
     padding = module._reversed_padding_repeated_twice  # noqa: SLF001 (also that of padding="same")
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     patches = F.pad(inputs, padding, mode)

@@ -111,7 +111,7 @@ def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
 
 
 def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
-    """Raise `UsageError` if a layer has a role or a weight that the granularity does not prune."""
+    """Raise `UsageError` if the granularity does not support a layer's role or weight."""
     for layer in layers:
         if layer.role not in (granularity.roles or ()):
             raise UsageError(
@@ -120,8 +120,8 @@ def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
             )
         if layer.is_transposed or layer.convolution_groups > 1:
             raise UsageError(
-                f"{granularity} needs weights of shape (out, in), and that of {layer.name} is "
-                "transposed or of a grouped convolution. Exclude it by pruning.layers.exclude."
+                f"{granularity} needs weights of shape (out, in), but the weight of {layer.name} "
+                "is transposed or of a grouped convolution. Exclude it by pruning.layers.exclude."
             )
 
 

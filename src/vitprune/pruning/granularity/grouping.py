@@ -147,7 +147,7 @@ class Grouping:
         """Write a decision for each group to the masks of all of its members, in place.
 
         Args:
-            masks: Masks of the layers; see `Masks.changing`.
+            masks: Masks of the layers, within `Masks.changing`.
             keep: Whether each group is kept, (G,).
             change: How it changes the masks. `prune` only prunes, as other groupings may have
                 pruned members before; `regrow` only regrows; `replace` does both.

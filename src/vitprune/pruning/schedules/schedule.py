@@ -98,7 +98,10 @@ def _check_sparsities(initial: float, final: float) -> None:
 
 def _check_numbers(*numbers: int) -> None:
     if not all(isinstance(number, int) for number in numbers):
-        raise UsageError(f"begin, end and every must be whole numbers, not {numbers}.")
+        raise UsageError(
+            "begin, end and every must be whole numbers of epochs or steps, not "
+            f"{', '.join(map(str, numbers))}."
+        )
 
 
 def _check_interval(begin: int, end: int, every: int | None, unit: str) -> None:
