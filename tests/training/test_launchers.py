@@ -11,7 +11,7 @@ from vitprune.cli.main import main
 from vitprune.pruning import IterativePruning, OneShot
 from vitprune.training.launchers import check_launcher
 
-REFUSED = "return the weights of a training, but not its masks and rounds. .* ddp and run a script"
+REFUSED = "lose masks and rounds.* Run a script with trainer.strategy ddp"
 
 
 @pytest.mark.parametrize(

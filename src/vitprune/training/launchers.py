@@ -1,4 +1,4 @@
-"""Launchers of processes that keep the result of training to themselves."""
+"""Launchers whose processes do not return the state of callbacks."""
 
 from lightning import Trainer
 
@@ -7,14 +7,14 @@ from vitprune.training.lightning_internals import is_a
 
 
 def check_launcher(trainer: Trainer) -> None:
-    """Raise `UsageError` if training runs in processes that return nothing but the weights.
+    """Raise `UsageError` if a strategy trains in processes that return only the weights.
 
-    The masks and rounds of the pruning callback, the best metric so far and the loggers would be
-    lost when these processes end.
+    Lightning's spawn and fork launchers do. The state of callbacks and loggers in these processes,
+    such as masks, rounds and the best metric, is lost when they end.
     """
     if is_a(trainer.strategy.launcher, "_MultiProcessingLauncher"):
         raise UsageError(
-            "the strategies ddp_spawn, ddp_fork and ddp_notebook return the weights of a training, "
-            "but not its masks and rounds. Set trainer.strategy to ddp and run a script, or set "
-            "trainer.devices to 1 in a notebook."
+            "the strategies ddp_spawn, ddp_fork and ddp_notebook lose masks and rounds: their "
+            "processes return only the weights. Run a script with trainer.strategy ddp, or a "
+            "notebook with trainer.strategy auto and trainer.devices 1."
         )

@@ -8,8 +8,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-# Hooks of callbacks that decide about the run or measure it, by name of the class: `lightning` and
-# `pytorch_lightning` have classes of their own; those of Optuna and Ray need not be installed.
+# Hooks of callbacks that decide about the run or measure it, by name of the class, so that those of
+# `lightning` and `pytorch_lightning` are found, and those of Optuna and Ray without an import.
 VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
 DECIDING = {
     "Checkpoint": VALIDATION_HOOKS,
@@ -22,9 +22,10 @@ DECIDING = {
 
 
 def is_a(value: object, name: str) -> bool:
-    """Return whether a value's class, or one that it inherits from, has this name.
+    """Return whether a value's class, or one of its base classes, has this name.
 
-    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    Reason: `lightning` and `pytorch_lightning` define each class separately, so that `isinstance`
+    with a class of one is false for an object of the other.
     """
     return any(cls.__name__ == name for cls in type(value).__mro__)
 
@@ -88,9 +89,9 @@ def silent_callbacks(trainer: Trainer) -> Iterator[None]:
 
 
 def own_callbacks(trainer: Trainer) -> list[Callback]:
-    """Return the callbacks that are not derived from one of Lightning's.
+    """Return the callbacks that are not derived from one of Lightning's, except `Callback`.
 
-    Reason: Lightning's need no restoring, and progress bars hold the state of the screen.
+    Reason: those of Lightning need no restoring, and progress bars must follow the screen.
     """
     packages = ("lightning", "pytorch_lightning")
     return [
@@ -104,9 +105,9 @@ def own_callbacks(trainer: Trainer) -> list[Callback]:
 
 
 def validate(trainer: Trainer) -> dict[str, Tensor]:
-    """Run the validation loop of `fit` between two training steps, and return what it logged.
+    """Run the validation loop of `fit` between two training steps, and return what it logs.
 
-    Afterwards the progress, the metrics and the state of the Trainer are as before.
+    Afterwards progress, metrics and state of the Trainer are as before.
 
     Reason: `Trainer.validate` cannot run within `fit`, and the loop has no public interface.
     """

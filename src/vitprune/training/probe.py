@@ -29,9 +29,13 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
     """Run Lightning's validation loop, and return the metrics it logs, by name.
 
     All hooks of the module and of the callbacks run, except those of callbacks that decide about
-    the run (`Checkpoint`, `EarlyStopping`, `IterativePruning` and the like). Nothing is written to
-    loggers. Afterwards random generators, metrics, the attributes of the module and of the user's
-    callbacks, and the Trainer are as before. The metrics are averaged over ranks.
+    the run or measure it (`DECIDING`). Nothing is written to loggers. Afterwards random generators,
+    metrics, the Trainer, and the attributes of the module and of the user's callbacks are as
+    before.
+
+    Returns:
+        The mean over the ranks of each metric, by name; empty without validation.
+
     """
     if not trainer.enable_validation:
         return {}
@@ -46,13 +50,14 @@ def validate_now(trainer: Trainer, module: LightningModule) -> dict[str, float]:
 
 @contextmanager
 def undisturbed(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """Restore afterwards what steps and hooks of a module change, apart from parameters.
+    """Restore on exit what steps and hooks of a module change, except parameters.
 
-    That is: random generators, metrics, modes, buffers and other attributes of the module, learning
-    rates and their schedulers. Metrics begin empty, and nothing is written to loggers.
+    These are random generators, metrics, modes (training or evaluation), buffers and other
+    attributes of the module, learning rates and their schedulers. Metrics are empty on entry, and
+    loggers are silent.
     """
     with (
-        isolate_rng(),  # a new iterator draws from the global generators
+        isolate_rng(),  # a new iterator of a DataLoader draws from the global generators
         silent_loggers(trainer),
         learning_rates_restored(trainer),
         tensors_restored(module.buffers()),
@@ -65,7 +70,7 @@ def undisturbed(trainer: Trainer, module: LightningModule) -> Iterator[None]:
 def silenced(module: LightningModule) -> Iterator[None]:
     """Put a module into evaluation mode and discard what it logs.
 
-    Afterwards its modes, metrics and other attributes are as before.
+    On exit its modes, metrics and other attributes are restored.
     """
     with _state_restored(module), unlogged(module):
         module.eval()
@@ -74,7 +79,7 @@ def silenced(module: LightningModule) -> Iterator[None]:
 
 @contextmanager
 def _state_restored(module: LightningModule) -> Iterator[None]:
-    """Restore metrics, modes and other attributes afterwards; metrics begin empty."""
+    """Restore metrics, modes and other attributes on exit; metrics are empty on entry."""
     with attributes_restored(module.modules()):
         for child in module.modules():
             if isinstance(child, Metric):

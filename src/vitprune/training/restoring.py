@@ -1,4 +1,4 @@
-"""Restore what steps and hooks of modules and callbacks change, apart from parameters."""
+"""Restore what steps and hooks of modules and callbacks change, except parameters."""
 
 import copy
 from collections import deque
@@ -10,15 +10,16 @@ import torch
 from lightning import Trainer
 from torch import Tensor, nn
 
-# parameters, submodules and hooks stay
+# attributes of nn.Module that are not restored: parameters, submodules and hooks
 OF_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers"}
 
 
 @contextmanager
 def attributes_restored(owners: Iterable[object]) -> Iterator[None]:
-    """Restore attributes of objects: numbers, references, and the elements of containers.
+    """Restore attributes of objects on exit, and the elements of lists, sets, deques and dicts.
 
-    What an attribute refers to is not copied. Parameters and submodules of modules stay.
+    The objects that attributes and elements refer to are not copied: changes inside them stay.
+    Parameters, submodules and hooks of modules are not restored.
     """
     before = [(owner, _attributes(owner)) for owner in owners]
     try:
@@ -29,7 +30,7 @@ def attributes_restored(owners: Iterable[object]) -> Iterator[None]:
 
 
 def _attributes(owner: object) -> dict[str, tuple[Any, Any]]:
-    """Return values of attributes, by name, with the elements of those that are containers."""
+    """Return the value of each attribute, by name, with its elements if it is a container."""
     own = {name: value for name, value in vars(owner).items() if name not in OF_TORCH}
     return {name: (value, _elements(value)) for name, value in own.items()}
 
@@ -52,7 +53,10 @@ def _restore(now: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> None:
 
 @contextmanager
 def tensors_restored(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """Restore the values of tensors, in place. Cost: a copy of each."""
+    """Restore the values of tensors on exit, in place.
+
+    Cost: a copy of each tensor.
+    """
     kept = [(tensor, tensor.detach().clone()) for tensor in tensors]
     try:
         yield
@@ -64,7 +68,7 @@ def tensors_restored(tensors: Iterable[Tensor]) -> Iterator[None]:
 
 @contextmanager
 def learning_rates_restored(trainer: Trainer) -> Iterator[None]:
-    """Restore the schedulers and the options of the optimizers, which hooks may change."""
+    """Restore learning-rate schedulers and the options of optimizers on exit."""
     schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
     states = [copy.deepcopy(scheduler.state_dict()) for scheduler in schedulers]
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]

@@ -1,4 +1,4 @@
-"""Layers: the weights that can be pruned, with role, block and attention heads by their names."""
+"""Layers: weights that can be pruned, with the role and block that their names tell."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear or convolutional weight, and its place in the transformer.
+    """A linear or convolutional weight, and its place in a transformer.
 
     Attributes:
         name: Dotted name of `module` in the model; for an input projection of attention the name
@@ -55,13 +55,13 @@ class Layer:
 
     @property
     def weight(self) -> nn.Parameter:
-        """The weight, (out, in, ...), or (in, out, ...) if it is transposed."""
+        """The weight, (out, in, ...), or (in, out, ...) if `is_transposed`."""
         weight: nn.Parameter = getattr(self.module, self.attribute)
         return weight
 
     @property
     def bias(self) -> nn.Parameter | None:
-        """The bias of the outputs, (out,); None if there is none that is a parameter."""
+        """The bias, (out,); None if the layer has none, or one that is not a parameter."""
         bias = getattr(self.module, self.attribute.replace("weight", "bias"), None)
         return bias if isinstance(bias, nn.Parameter) else None
 
@@ -79,7 +79,7 @@ class Layer:
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
-        """Numbers of outputs and of inputs, (out, in); each entry of a kernel is one input."""
+        """The weight as a matrix: its (outputs, inputs), with channels times kernel size inputs."""
         first, second = self.shape[:2]
         outputs = second * self.convolution_groups if self.is_transposed else first
         return outputs, self.shape.numel() // outputs
@@ -91,15 +91,15 @@ class Layer:
 
     @property
     def convolution_groups(self) -> int:
-        """Number of groups of a convolution; 1 of any other layer."""
+        """Number of groups of a convolution; 1 for any other layer."""
         return getattr(self.module, "groups", 1)
 
 
 def find_layers(model: nn.Module) -> list[Layer]:
     """Return the linear and convolutional layers of a model, in the order of its modules.
 
-    Each parameter is found once: if modules share it, in the first of them. The weights of
-    `find_obstacles` are left out.
+    If modules share a parameter, the layer is that of the first module. Weights that cannot be
+    pruned are left out (see `find_obstacles`).
     """
     modules = dict(model.named_modules())
     blocks = block_names(model)
@@ -120,10 +120,10 @@ def find_layers(model: nn.Module) -> list[Layer]:
 
 
 def find_obstacles(model: nn.Module) -> dict[str, str]:
-    """Return why linear and convolutional weights of a model are no layers, by layer name.
+    """Return why linear and convolutional weights of a model cannot be pruned, by layer name.
 
-    They are not plain floating-point parameters (parametrized, recomputed by a hook, quantized, not
-    initialized), or belong to an adapter of peft.
+    They are not ordinary floating-point parameters (but parametrized, recomputed by a hook,
+    quantized or lazy), or belong to an adapter of peft.
     """
     return {
         _layer_name(module_name, attribute): why_not
@@ -133,7 +133,7 @@ def find_obstacles(model: nn.Module) -> dict[str, str]:
 
 
 def _weights(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, str, str | None]]:
-    """Yield the module's name, the attribute and the obstacle of each weight."""
+    """Yield module name, attribute, and why it cannot be pruned (or None), for each weight."""
     for name, module in modules.items():
         for attribute in weights_of(module):
             adapter = "part of an adapter" if _is_in_adapter(name, modules) else None

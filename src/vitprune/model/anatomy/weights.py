@@ -1,4 +1,4 @@
-"""Linear and convolutional weights: which modules have them, and which are plain parameters."""
+"""Linear and convolutional weights: which modules have them, and why some cannot be pruned."""
 
 from torch import nn
 from torch.distributed.tensor import DTensor
@@ -12,7 +12,7 @@ ATTENTION_WEIGHTS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj
 
 
 def weights_of(module: nn.Module) -> tuple[str, ...]:
-    """Return the attributes of a module that hold linear or convolutional weights.
+    """Return the names of a module's attributes that are linear or convolutional weights.
 
     These are `weight` of linear layers, of convolutions and of `Conv1D` of Hugging Face, and the
     input projections of `nn.MultiheadAttention`.
@@ -25,7 +25,7 @@ def weights_of(module: nn.Module) -> tuple[str, ...]:
 
 def is_hugging_face_conv1d(module: nn.Module) -> bool:
     """Return whether a module is a `transformers.pytorch_utils.Conv1D`, a linear layer of GPT-2."""
-    # by its name, as `transformers` is slow to import
+    # by name, as `transformers` is slow to import
     return any(
         (base.__module__, base.__qualname__) == ("transformers.pytorch_utils", "Conv1D")
         for base in type(module).__mro__
@@ -38,7 +38,9 @@ def is_transposed(module: nn.Module) -> bool:
 
 
 def obstacle(module: nn.Module, name: str) -> str | None:
-    """Return why a weight is not a plain floating-point parameter; None if it is one.
+    """Return why a weight is not an ordinary floating-point parameter; None if it is one.
+
+    The reason continues a sentence: "its weight is parametrized by WeightNorm".
 
     Args:
         module: Module that has the weight.
