@@ -141,7 +141,9 @@ def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
 
 def test_a_run_that_early_stopping_ended_says_why_nothing_was_exported(tmp_path, capsys):
     early = "{class_path: EarlyStopping, init_args: {monitor: val/accuracy, patience: 1}}"
-    with pytest.warns(UserWarning, match="reached sparsity 0.400 of 0.8.*EarlyStopping stopped it"):
+    with pytest.warns(
+        UserWarning, match="reached sparsity 0.400 of 0.8.*EarlyStopping stopped training"
+    ):
         main(
             [
                 "fit",

@@ -182,7 +182,7 @@ def test_an_average_that_is_swapped_in_for_validation(fit):
     validated = []
     module, plain = Swaps(), Classifier()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*outside of the optimizer's step")
+        warnings.filterwarnings("ignore", ".*outside of an optimizer step")
         fit(module, halving())
     fit(plain, halving())
     assert validated == [0.25] * 4 + [0.5] * 8

@@ -40,18 +40,18 @@ def steps():
             epochs(),
             EarlyStopping("val/score", patience=1, mode="min"),
             ENDED.format("0.391", 1)
-            + " after step 8, and the last round is due at epoch 4: EarlyStopping stopped it. "
-            "Decrease pruning.schedule.end",
+            + " after step 8, and the last round is due at epoch 4: EarlyStopping stopped "
+            "training. Decrease pruning.schedule.end",
         ),
         (
             epochs(),
             EarlyStopping("val/score", stopping_threshold=-99.0, mode="max"),
-            ENDED.format("0.245", 0) + ".*EarlyStopping stopped it",
+            ENDED.format("0.245", 0) + ".*EarlyStopping stopped training",
         ),
         (
             epochs(),
             Timer(timedelta(microseconds=1), verbose=False),
-            ENDED.format("0.245", 0) + r".*Timer \(trainer.max_time\) stopped it",
+            ENDED.format("0.245", 0) + r".*Timer \(trainer.max_time\) stopped training",
         ),
         (epochs(), StopAt(3), ENDED.format("0.469", 2) + ".*: trainer.should_stop was set"),
         (steps(), StopAt(2), ".*the last round is due at step 16: trainer.should_stop was set"),

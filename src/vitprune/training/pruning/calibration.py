@@ -52,7 +52,7 @@ def calibrate_on(
     with (
         undisturbed(trainer, module),
         unlogged(module),
-        tensors_restored(frozen),  # an averaged teacher is updated in `training_step`
+        tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
         module.eval()
         losses = _losses(trainer, module, training_sample(trainer, images, seed))
@@ -118,8 +118,8 @@ def _run_step(step: Callable[..., Any], batch: Any, index: int) -> Any:
             return step(iter([(batch, index, 0)]))
         except StopIteration:
             raise UsageError(
-                "calibration needs a training_step that takes one batch from dataloader_iter. Use "
-                "a criterion without calibration, Magnitude for example."
+                "calibration needs a training_step that takes one batch from dataloader_iter; this "
+                "one takes more. Use a criterion without calibration, Magnitude for example."
             ) from None
     if is_param_in_hook_signature(step, "batch_idx", min_args=2):
         return step(batch, index)

@@ -51,13 +51,14 @@ class IterativePruning(Callback):
     """Prune at the start of epochs (or steps) and fine-tune with the masks active in between.
 
     Works with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end=8))])`.
-    The weights stay ordinary parameters, whose pruned entries are zero: their gradients are zero
-    before anything reads them, and they are zero again after every optimizer step. That ends with
-    `masks.remove()`, once training is over; no value changes. Weights that are zero when a run
-    begins are pruned, so a sparse export can be fine-tuned and pruned further (`Movement` and
-    `RigL` can regrow weights). A round is pruned as soon as it is due and not done, so a resume
-    never skips or repeats one. Layers are selected when training begins, among those that an
-    optimizer trains. Several of these callbacks may prune different layers of one module.
+    The weights stay ordinary parameters, whose pruned entries are zero. Hooks keep them at zero:
+    their gradients are zero before gradient clipping or an optimizer reads them (except with
+    `Movement`), and they are set to zero after every optimizer step. `masks.remove()` removes the
+    hooks after training and changes no value. Weights that are zero when a run begins are pruned,
+    so a sparse export can be fine-tuned and pruned further (`Movement` and `RigL` can regrow
+    weights). A round is pruned as soon as it is due and not done, so a resume never skips or
+    repeats one. Layers are selected when training begins, among those that an optimizer trains.
+    Several of these callbacks may prune different layers of one module.
 
     Args:
         schedule: Sparsity schedule, or `AccuracyGuarded`.
@@ -67,8 +68,8 @@ class IterativePruning(Callback):
         allocation: How the sparsity is divided among the layers; `Uniform()` by default, or
             `Global()` for whole branches.
         layers: Layers to prune; by default those of the granularity, else every linear and
-            convolutional layer except patch embedding and classifier (of a Hugging Face ViT; all
-            layers of other models).
+            convolutional layer that an optimizer trains, except patch embedding and classifier,
+            which are recognised by the names that they have in Hugging Face ViTs.
         rewind: Weight or learning-rate rewinding after each round; none by default.
         regrow: Whether pruned weights can regrow; none do by default.
         calibration_images: Number of training images for calibration statistics, for criteria that
@@ -83,8 +84,8 @@ class IterativePruning(Callback):
     Attributes:
         settings: The arguments, with criterion, granularity and allocation as one method.
         state: The progress of pruning, as a checkpoint stores it.
-        layers: The layers that `settings.layers` selects; empty before training.
-        masks: The masks of these layers; empty before training.
+        layers: The layers that are pruned; empty before training.
+        masks: The masks of these layers; without layers before training.
 
     """
 
@@ -119,19 +120,19 @@ class IterativePruning(Callback):
         self.state = PruningState(start(schedule))
         self._saved_masks: State | None = None
         self._module: LightningModule | None = None
-        self._refusal: RemovableHandle | None = None
-        self._wrote = False
+        self._old_masks_hook: RemovableHandle | None = None
+        self._has_warned = False
 
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget the module that was trained before; be ready for a checkpoint."""
+        """Start anew for another module than in the last `fit`; prepare for a checkpoint."""
         if stage == "fit":
             if pl_module is not self._module:
                 self._module = pl_module
                 self._forget()
             self.state.number = pruning_callbacks(trainer).index(self) + 1
-            self._refusal = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
+            self._old_masks_hook = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
 
     def _forget(self) -> None:
         self.masks = Masks([])
@@ -157,9 +158,10 @@ class IterativePruning(Callback):
             check_disjoint(self.layers, other.layers)
 
     def _trained(self, trainer: Trainer, module: LightningModule) -> set[nn.Parameter] | None:
-        """Return the parameters that may be pruned; None before it is known what is trained.
+        """Return the parameters that optimizers train; None before there are optimizers.
 
-        In a resume these are the ones that were pruned before: others may be trained by now.
+        On a resume, return those that have masks in the checkpoint: meanwhile an optimizer may
+        train others as well.
         """
         if self._saved_masks:
             named = module.named_parameters(remove_duplicate=False)
@@ -170,18 +172,18 @@ class IterativePruning(Callback):
         return {parameter for group in groups for parameter in group["params"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the settings, before anything is run."""
+        """Check the settings before anything runs."""
         self.check(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make the masks or restore them, and evaluate the dense model."""
+        """Create or restore the masks, and evaluate the dense model before the first round."""
         if self.state.search and self.state.search.ended:
             raise UsageError(
                 "The pruning schedule of this checkpoint is complete. Export it, or start a new "
                 "run."
             )
-        if self._refusal:
-            self._refusal.remove()
+        if self._old_masks_hook:
+            self._old_masks_hook.remove()
         check_steps(self.settings.schedule, trainer)
         reshard(pl_module)
         self.check(trainer, pl_module)  # modules may have been frozen since
@@ -197,10 +199,13 @@ class IterativePruning(Callback):
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:
-        """Make the masks, restore them from a checkpoint, or go on with those of the last fit."""
+        """Create the masks, restore them from a checkpoint, or continue with those of the last fit.
+
+        Hooks then keep pruned entries at zero.
+        """
         method = self.settings.method
-        held = [id(layer.weight) for layer in self.masks.layers]
-        if self._saved_masks or held != [id(layer.weight) for layer in self.layers]:
+        masked = [id(layer.weight) for layer in self.masks.layers]
+        if self._saved_masks or masked != [id(layer.weight) for layer in self.layers]:
             self.masks.remove()
             self.masks = Masks(
                 self.layers,
@@ -230,7 +235,10 @@ class IterativePruning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Let a straight-through criterion see the gradients, before clipping, and train on."""
+        """With a straight-through criterion, train dense weights in this step, and observe them.
+
+        Gradients are not clipped yet.
+        """
         if self.masks.straight_through:
             self.masks.reveal(optimizer)
             trained = {id(mask.parameter) for mask in self.masks.of(optimizer)}
@@ -241,7 +249,7 @@ class IterativePruning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the sparsity in the progress bar."""
-        if self.masks.straight_through:  # a gradient scaler may have skipped the step
+        if self.masks.straight_through:  # still dense if a gradient scaler has skipped the step
             for optimizer in trainer.optimizers:
                 self.masks.conceal(optimizer)
         if not trainer.barebones:  # which warns of whatever is logged
@@ -256,7 +264,7 @@ class IterativePruning(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Validate with zeros, whatever other hooks have written by now."""
+        """Set pruned entries to zero that other hooks have changed before a validation."""
         if trainer.state.fn == "fit" and batch_idx == 0:
             self._restore_zeros()
 
@@ -279,14 +287,14 @@ class IterativePruning(Callback):
         warn_if_unfinished(trainer, self.state)
 
     def _restore_zeros(self) -> None:
-        """Undo what other code wrote to pruned entries; say so once."""
+        """Set pruned entries to zero that other code has changed; warn the first time."""
         names = self.masks.restore()
-        if names and not self._wrote:
-            self._wrote = True
+        if names and not self._has_warned:
+            self._has_warned = True
+            more = f" and {len(names) - 1} more parameters" if names[1:] else ""
             rank_zero_warn(
-                f"pruned entries of {names[0]}"
-                f"{f' and {len(names) - 1} more parameters' if names[1:] else ''} were changed "
-                "outside of the optimizer's step, and are zero again. This is said once."
+                f"pruned entries of {names[0]}{more} were changed outside of an optimizer step and "
+                "are set to zero again. Further changes are undone without a warning."
             )
 
     # ---- checkpoints
@@ -303,19 +311,20 @@ class IterativePruning(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the state to those of the pruning callbacks before this one.
+        """Append the state to the list of those of all pruning callbacks.
 
-        `state_dict` would not do, as Lightning allows one stateful callback of a class.
+        Lightning stores what `state_dict` returns for only one callback of a class.
         """
         checkpoint.setdefault(PRUNING, []).append(self._state())
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Restore the state; from the checkpoint of a dense model, start anew.
+        """Restore the state; without one in the checkpoint, start with the first round.
 
         Raises:
-            UsageError: If it was saved with other settings or by an earlier version.
+            UsageError: If the checkpoint was saved with other settings, with more pruning callbacks
+                or by an earlier version.
 
         """
         if trainer.state.fn != "fit":
@@ -326,8 +335,8 @@ class IterativePruning(Callback):
         callbacks = pruning_callbacks(trainer)
         if len(states) > len(callbacks):
             raise UsageError(
-                f"this checkpoint was pruned by {len(states)} IterativePruning callbacks, and now "
-                f"there is {len(callbacks)}. Resume with all of them, in their order."
+                f"this checkpoint has the state of {len(states)} IterativePruning callbacks, and "
+                f"the Trainer has {len(callbacks)}. Resume with all of them, in the same order."
             )
         index = callbacks.index(self)
         if index >= len(states):
@@ -336,7 +345,7 @@ class IterativePruning(Callback):
         if difference := first_difference(state["settings"], self.settings.describe()):
             raise UsageError(
                 f"this checkpoint was pruned with another setting: pruning.{difference}. Resume "
-                "with its settings, or start a new run from its export."
+                "with its settings, or start a new run from its export or weights."
             )
         self.state.load_state_dict(state)
         self._saved_masks = state["masks"]

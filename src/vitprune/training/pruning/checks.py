@@ -82,11 +82,11 @@ def _check_method(method: Method, plan: Plan) -> None:
 
 
 def _check_optimizers(method: Method, trainer: Trainer) -> None:
-    """Raise `UsageError` if an optimizer runs the model within a step, where weights are dense."""
+    """Raise `UsageError` if an optimizer runs the model within its step, when weights are dense."""
     for optimizer in trainer.optimizers:
         if method.criterion.straight_through and is_a(optimizer, "LBFGS"):
             raise UsageError(
-                "LBFGS runs the model several times in a step, which "
+                "LBFGS runs the model several times in each step, which "
                 f"{type(method.criterion).__name__} does not support. Use another optimizer, or "
                 "another criterion."
             )

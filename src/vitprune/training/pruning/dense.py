@@ -19,7 +19,7 @@ def evaluate_dense(
     settings: PruningSettings,
     state: PruningState,
 ) -> None:
-    """Record sparsity and metrics of the model before the first round, and start a search there.
+    """Record sparsity and metrics of the model before the first round; start a search with them.
 
     Raises:
         UsageError: If validation does not log the monitored metric.
@@ -30,7 +30,7 @@ def evaluate_dense(
     state.dense_sparsity = dense.prunable
     log_scalars(trainer, state.number, {"sparsity/target": 0.0, **dense.scalars()})
     if pruned := masks.pruned_fraction():
-        announce(f"{pruned:.2%} of these weights are zero already, and stay pruned")
+        announce(f"{pruned:.2%} of the weights to prune are zero already; they stay pruned")
     if settings.monitor:
         state.dense = validate_now(trainer, module)
         _check_monitor(trainer, settings, state, settings.monitor)

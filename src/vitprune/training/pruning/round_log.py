@@ -23,8 +23,8 @@ def log_scalars(trainer: Trainer, number: int, scalars: dict[str, float]) -> Non
 
     Args:
         trainer: The trainer with the loggers.
-        number: Which pruning callback of the trainer they are of, from 1. The second one logs
-            `sparsity 2/prunable`.
+        number: Number of the pruning callback in the trainer, from 1. That of the second one is in
+            the names that it logs: `sparsity 2/prunable`.
         scalars: Values by name.
 
     """
@@ -34,7 +34,7 @@ def log_scalars(trainer: Trainer, number: int, scalars: dict[str, float]) -> Non
 
 
 def label(number: int) -> str:
-    """Return what tells the values of several pruning callbacks apart; nothing for the first."""
+    """Return the label of a pruning callback in what it logs: " 2" and so on; "" for the first."""
     return "" if number == 1 else f" {number}"
 
 

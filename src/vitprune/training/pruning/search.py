@@ -42,7 +42,7 @@ class Search:
         is_good: Whether the last validation was within the threshold.
         retreating: Whether the last round was given up, so that the next restores the good state.
         good: The module's state dictionary in the good state, whole tensors on the CPU.
-        good_masks: The state of the masks in the good state.
+        good_masks: The masks in the good state, as `Masks.state_dict` returns them.
 
     """
 

@@ -19,7 +19,7 @@ class PruningState:
     Attributes:
         plan: Which rounds are due and how sparse they are: a schedule, or the progress of an
             accuracy-guarded search.
-        number: Which pruning callback of the trainer it is, from 1; labels what is logged.
+        number: Number of the pruning callback in the trainer, from 1; a label in what it logs.
         rounds: The rounds so far.
         dense: Validation metrics of the dense model; empty before they are known.
         dense_zeros: Exact zeros among the parameters before the first round; None before they are

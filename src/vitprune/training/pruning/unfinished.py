@@ -1,4 +1,4 @@
-"""A warning where training ends before the last pruning round."""
+"""A warning if training ends before the last pruning round."""
 
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -11,8 +11,8 @@ from vitprune.training.pruning.state import PruningState
 def warn_if_unfinished(trainer: Trainer, state: PruningState) -> None:
     """Warn at the end of training if a schedule has rounds left, and say why.
 
-    A dry run (`fast_dev_run`) is expected to end early; an accuracy-guarded search reports its end
-    itself (`Search.settle`).
+    There is no warning for a dry run (`fast_dev_run`), nor for an accuracy-guarded search, which
+    reports its end itself (`Search.settle`).
     """
     if trainer.fast_dev_run or not isinstance(state.plan, Schedule) or state.finished:
         return
@@ -26,21 +26,24 @@ def warn_if_unfinished(trainer: Trainer, state: PruningState) -> None:
 
 
 def _reason(trainer: Trainer, schedule: Schedule) -> str:
-    """Return why training ended, as far as it is known, and what to do."""
+    """Return why training ended, as far as that is known, and what to do."""
     if trainer.should_stop:
         name = next(filter(None, map(_stopped_by, trainer.callbacks)), None)
-        reason = f"{name} stopped it" if name else "trainer.should_stop was set"
+        reason = f"{name} stopped training" if name else "trainer.should_stop was set"
         return f"{reason}. Decrease pruning.schedule.end, or stop later."
     if schedule.unit == "step":
         return (
             "there were fewer steps than expected, as with GradientAccumulationScheduler or data "
             "of unknown length. Decrease pruning.schedule.end, or train longer."
         )
-    return "its limit was reached. Decrease pruning.schedule.end, or train longer."
+    return (
+        "trainer.max_epochs or trainer.max_steps was reached. Decrease pruning.schedule.end, or "
+        "train longer."
+    )
 
 
 def _stopped_by(callback: Callback) -> str | None:
-    """Return the name of one of Lightning's callbacks if it has ended the training."""
+    """Return the name of a callback of Lightning if it has ended the training; None otherwise."""
     if is_a(callback, "EarlyStopping") and callback.stopping_reason_message is not None:
         return type(callback).__name__
     if is_a(callback, "Timer"):

@@ -1,4 +1,4 @@
-"""Averages of the weights over training steps, whose pruned entries must be zero as well."""
+"""Averages of the weights over steps or epochs, whose pruned entries must be zero as well."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -34,7 +34,7 @@ def check_weight_averaging(trainer: Trainer, *, restores_weights: bool) -> None:
 
 
 def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> None:
-    """Set pruned entries to zero in every average; from then on they average zeros."""
+    """Set pruned entries to zero in every average, which from then on averages zeros there."""
     averages = list(_averages(trainer, module))
     for average in averages:
         source = _source(average, module, averages, masks)
@@ -46,10 +46,10 @@ def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> No
 
 
 def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
-    """Yield the copies of modules that hold averages, of the callbacks and of the module.
+    """Yield the averaged copies of modules that callbacks or the module itself have.
 
-    An average is what torch's `AveragedModel` and the likes of timm's `ModelEma` are: a module with
-    the copy as `module` and a method to update it; or the copy in a callback of Lightning.
+    Like torch's `AveragedModel` or timm's `ModelEma`, these are the attribute `module` of a module
+    that has a method to update it; or the attribute `_average_model` of a callback of Lightning.
     """
     held = (value for callback in trainer.callbacks for value in vars(callback).values())
     for value in chain(module.modules(), held):
@@ -66,9 +66,9 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
 def _source(
     average: nn.Module, module: LightningModule, averages: Sequence[nn.Module], masks: Masks
 ) -> nn.Module | None:
-    """Return the pruned part of a module that an average is a copy of; None if there is none.
+    """Return the pruned module or submodule that an average is a copy of; None if there is none.
 
-    Of several parts of the same kind it is the one with the nearest values.
+    It has the same class and parameter names; of several, it is the one with the nearest values.
     """
     names = [name for name, _ in average.named_parameters()]
     alike = [
