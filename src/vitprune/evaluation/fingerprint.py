@@ -7,7 +7,7 @@ from torch import nn
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Return a short hash of the weights and masks of a model."""
+    """Return a short hash of the parameters and buffers of a model."""
     digest = hashlib.blake2b(digest_size=8)
     for name, value in model.state_dict().items():
         digest.update(name.encode())

@@ -85,7 +85,7 @@ def pruned(
     seed: int,
     statistics: Mapping[str, Tensor] | None = None,
 ) -> Iterator[None]:
-    """Prune layers in one shot; afterwards restore every weight and bias bit for bit.
+    """Prune layers one-shot; on exit restore every weight and bias bit for bit.
 
     Args:
         layers: Layers to prune.

@@ -10,7 +10,7 @@ from vitprune.runs.run_folder import ExportFolder
 
 @dataclass(frozen=True)
 class Exported:
-    """A model whose masks are removed, and what its formats are compared with.
+    """A pruned model, and what its formats are compared with.
 
     Attributes:
         net: The model in the folder, as plain `transformers` loads it; in evaluation mode.

@@ -1,4 +1,4 @@
-"""The Hugging Face model to export: of a checkpoint, or a copy of one in memory."""
+"""The Hugging Face model to export: from a checkpoint, or a copy of one in memory."""
 
 import copy
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NET_PREFIX = "net."  # of the Hugging Face model in the LightningModule
 
 
 def load_net(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTrainedModel:
-    """Build the Hugging Face model of a checkpoint, in evaluation mode; its pruned weights are 0.
+    """Build the Hugging Face model of a checkpoint, in evaluation mode, with pruned weights zero.
 
     Raises:
         UsageError: If the checkpoint is of another model.
@@ -26,13 +26,13 @@ def load_net(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTra
     net = _build(config, _of_net(checkpoint.weights))
     for name, bits in _of_net(checkpoint.masks).items():
         value = net.get_parameter(name).detach()
-        # also what other code wrote there after the last step
+        # other code may have written there after the last optimizer step
         value.masked_fill_(~unpack(bits, value.shape), 0.0)
     return net
 
 
 def pruned_layers(net: PreTrainedModel, checkpoint: TrainingCheckpoint) -> list[Layer]:
-    """Return the layers of a model whose weights have masks in a checkpoint."""
+    """Return the layers of a model whose weights have masks in its checkpoint."""
     names = _of_net(checkpoint.masks)
     return [layer for layer in find_layers(net) if layer.parameter_name in names]
 

@@ -23,7 +23,7 @@ def shrink(net: PreTrainedModel, *, ragged: bool = False) -> PreTrainedModel:
     """Return a smaller model with the same logits; the model itself if nothing can be removed.
 
     Args:
-        net: Model without masks, in evaluation mode; it is not changed.
+        net: Pruned model, in evaluation mode; it is not changed.
         ragged: Give each block its own widths. Otherwise all blocks have the widths of the widest
             one and narrower ones are zero-padded, so that plain `transformers` loads the result.
 

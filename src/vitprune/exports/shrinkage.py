@@ -32,7 +32,7 @@ def shrink_and_verify(
     """Shrink a model, and compare its logits in float64.
 
     Args:
-        net: Model without masks, in float32 and evaluation mode; it is not changed.
+        net: Pruned model, in float32 and evaluation mode; it is not changed.
         mode: See `Choices`.
         images: (B, channels, height, width); the first few are compared.
 

@@ -168,7 +168,7 @@ class ViTClassifier(LightningModule):
         top5: nn.Module,
     ) -> None:
         logits, labels = self(batch["pixel_values"]), batch["labels"]
-        # Lightning's own mean is wrong on several ranks with an odd number of images
+        # self.log truncates the mean number of images per rank to an integer: its mean can be wrong
         loss(F.cross_entropy(logits, labels), len(labels))
         top1(logits, labels)
         top5(logits, labels)

@@ -111,13 +111,13 @@ class TrainingCheckpoint:
 
     @property
     def masks(self) -> dict[str, Tensor]:
-        """Masks as packed bits, by name of the parameter in the LightningModule."""
+        """Masks as bits, (ceil(n / 8),), uint8, by name of the parameter in the LightningModule."""
         found = [state["masks"]["keep"] for state in self.pruning if state["masks"]]
         return {name: bits for masks in found for name, bits in masks.items()}
 
     @property
     def record(self) -> PruningRecord:
-        """Rounds and dense metrics of the run."""
+        """Rounds and dense metrics of the run, those of the first pruning callback."""
         return PruningRecord.of(self.pruning[0] if self.pruning else None)
 
     @property
@@ -127,7 +127,7 @@ class TrainingCheckpoint:
 
 
 def check_format(content: Mapping[str, Any], name: str) -> None:
-    """Raise `UsageError` if a checkpoint was pruned by a version with another format.
+    """Raise `UsageError` if the pruning state in a checkpoint has another format.
 
     Args:
         content: Content of the checkpoint.

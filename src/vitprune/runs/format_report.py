@@ -37,7 +37,7 @@ class Verification:
 
     Attributes:
         largest_logit_difference: Between the pruned model and the folder loaded by plain
-            `transformers`; 0 if only the masks were removed.
+            `transformers`; 0 if nothing was physically removed.
         zeros_in_file: Number of exact zeros among the stored parameters.
         images: Number of validation images compared.
 

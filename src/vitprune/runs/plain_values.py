@@ -1,13 +1,13 @@
-"""Plain Python values, which every file format can store."""
+"""Values of numpy and torch as plain Python values, which every file format can store."""
 
 from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Return a value without numpy's and torch's types, also inside of lists and mappings.
+    """Return a value with Python's types instead of numpy's and torch's.
 
-    Scalars become numbers; arrays, tensors, tuples and ranges become lists. Other objects are
-    returned as they are.
+    Scalars become numbers; arrays, tensors, tuples and ranges become lists; lists and dicts are
+    converted with all that is in them. Other objects are returned as they are.
 
     Example:
         >>> import numpy as np
@@ -15,7 +15,7 @@ def plain(value: Any) -> Any:
         {'end': 4, 'levels': [0.25, 0.5]}
 
     """
-    if hasattr(value, "tolist"):  # np.float64 is also a float, and would pass as plain
+    if hasattr(value, "tolist"):  # first, as np.float64 is also a float
         return value.tolist()
     if isinstance(value, dict):
         return {plain(key): plain(part) for key, part in value.items()}

@@ -49,7 +49,7 @@ class ShrinkReport:
         blocks: Widths of every block in the smallest model.
         dropped_by_load_pruned: Further parameters that `load_pruned` removes.
         stayed: Number of zeros that stayed, by reason.
-        largest_logit_difference_float64: Between the masked and the shrunk model.
+        largest_logit_difference_float64: Between the pruned and the shrunk model.
 
     """
 

@@ -56,7 +56,7 @@ class Criterion(ABC):
         needs_gradients: Whether `observe` needs the gradients of the outputs.
         observes_gradient: Whether its statistic is the mean gradient of the weight.
         straight_through: Whether its statistics come from every training step, through
-            `observe_step`. Masks then let gradients pass to pruned weights, which may regrow.
+            `observe_step`. Pruned weights are then trained as well, and may regrow (see `Masks`).
         updates_weights: Whether remaining weights are updated to compensate for pruned ones,
             through `update_weights`.
 
@@ -104,8 +104,8 @@ class Criterion(ABC):
         """Return what one training step adds to the statistic of one layer.
 
         Args:
-            weight: The parameter behind the mask.
-            gradient: Its gradient of the loss, dense.
+            weight: The weight with the dense values of pruned entries.
+            gradient: Gradient of the loss by the weight, also for pruned entries.
 
         """
         raise NotImplementedError

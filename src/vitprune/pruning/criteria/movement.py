@@ -21,7 +21,8 @@ class Movement(Criterion):
 
     Source: Sanh et al. 2020.
 
-    Cost: one pass over the weights a step, and one more set of weights in memory and checkpoints.
+    Cost: one pass over the weights a step, and two more sets of weights in memory and checkpoints:
+    the sums and the dense values.
 
     """
 

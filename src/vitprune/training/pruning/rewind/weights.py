@@ -48,7 +48,7 @@ class Weights(LearningRate):
             early.update(snapshot(dict(module.named_parameters())))
 
     def rewind(self, trainer: Trainer, module: LightningModule, early: EarlyWeights) -> None:
-        """Restore the early values; pruned weights stay masked."""
+        """Restore the early values, also of pruned weights: the caller sets these to zero."""
         restore(dict(module.named_parameters()), early)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
