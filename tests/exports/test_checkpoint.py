@@ -1,4 +1,4 @@
-"""The exported folder is the pruned model, for anyone who has never heard of this package."""
+"""The exported folder is the pruned model, and loads without this package."""
 
 import json
 import subprocess

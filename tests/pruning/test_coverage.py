@@ -1,4 +1,4 @@
-"""The line that says what is pruned and what is not."""
+"""The line that is printed about what is pruned and what is not."""
 
 from torch import nn
 from torch.nn.utils import parametrizations

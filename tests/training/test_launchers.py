@@ -1,4 +1,4 @@
-"""Strategies whose processes keep the masks to themselves are refused, by processes that run."""
+"""Strategies that lose the state of callbacks are refused, with real processes."""
 
 import pytest
 import torch

@@ -24,7 +24,7 @@ from vitprune.pruning import Cubic, IterativePruning, Levels, OneShot
 
 
 class Still(Regression):
-    """Training does not change it, so every validation after a round has the same result."""
+    """Its metrics do not depend on training, so every validation gives the same ones."""
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.0)

@@ -19,7 +19,7 @@ from vitprune.training.probe import validate_now
 
 
 class Records(Logger):
-    """Keeps what is logged."""
+    """A logger that records what is logged."""
 
     name = version = "records"
 
@@ -106,7 +106,7 @@ class Best(Callback):
 
 
 class Seen(Callback):
-    """Keeps what the training shows after every batch."""
+    """Records the state of the training after every batch."""
 
     def __init__(self):
         self.seen = []
@@ -161,7 +161,7 @@ def record_a_run(folder, monitor):
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")
 def test_the_extra_validation_leaves_no_trace(tmp_path):
-    """With and without it, a training is the same in everything that can be seen of it."""
+    """All that is recorded of a training is the same with and without it."""
     (tmp_path / "with").mkdir()
     (tmp_path / "without").mkdir()
     ours, pruning = record_a_run(tmp_path / "with", "val/score")

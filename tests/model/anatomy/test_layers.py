@@ -1,4 +1,4 @@
-"""What a layer is, in modules of any program."""
+"""Layers are found in any torch module."""
 
 import pytest
 import torch

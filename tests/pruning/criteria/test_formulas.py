@@ -68,7 +68,7 @@ class TestFormulas:
 
 
 def test_gradients_of_pruned_weights_are_dense(toy):
-    """What regrowth asks for, also while masks keep the gradients of training at zero."""
+    """Regrowth needs them, although the masks set the gradients in training to zero."""
     net, layer = toy
     masks = Masks([layer])
     masks.hold([])

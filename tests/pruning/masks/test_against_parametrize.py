@@ -22,7 +22,7 @@ class Masked(nn.Module):
 
 
 class StraightThrough(Masked):
-    """Another one, which passes the gradient of the weight on to pruned entries."""
+    """A parametrization that passes gradients to pruned entries, too (straight-through)."""
 
     def forward(self, dense):
         return dense + (super().forward(dense) - dense).detach()
@@ -38,7 +38,7 @@ class Pair:
         self.masks.hold([self.optimizer])
         self.optimizer.register_step_pre_hook(lambda stepped, *_: self.masks.reveal(stepped))
         self.reference = small_net()
-        # in the order of a plain net, as the norm of all gradients depends on it in its last bit
+        # in the order of a net without masks: the last bit of the gradient norm depends on it
         self.reference_optimizer = optimizer(list(self.reference.parameters()))
         for layer in (self.reference[index] for index in LAYERS):
             kind = parametrization(layer.weight.shape)
@@ -78,7 +78,7 @@ def test_two_rounds_give_the_same_weights(name):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_two_straight_through_rounds_give_the_same_weights(name):
-    """Some weights that the first round prunes regrow in the second, with what they learned."""
+    """Some weights pruned in the first round regrow in the second, with their trained values."""
     pair = Pair(OPTIMIZERS[name], StraightThrough)
     pair.train(2)
     pair.prune(*random_masks(0.5, seed=0))

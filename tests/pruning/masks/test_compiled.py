@@ -25,7 +25,7 @@ def _no_graphs_of_other_tests():
 
 @pytest.fixture
 def held():
-    """Return a net, its masks, and an optimizer that they hold."""
+    """Return a net, its masks, and an optimizer with their hooks."""
     net = small_net()
     masks = masks_of(net)
     optimizer = OPTIMIZERS["adamw"](net.parameters())

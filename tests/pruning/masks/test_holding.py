@@ -200,7 +200,7 @@ def test_a_net_that_changes_its_precision_is_held_on():
 
 
 def train_and_prune(net, run):
-    """Train in between two rounds; return the masks."""
+    """Prune, train, prune again and train again; return the masks."""
     masks = masks_of(net)
     optimizer = OPTIMIZERS["sgd"](net.parameters())
     masks.hold([optimizer])

@@ -1,4 +1,4 @@
-"""What masks are to the model: parameters of its own, with zeros in them."""
+"""Masks leave the parameters of a model ordinary ones, with zeros in them."""
 
 import copy
 import io
@@ -132,7 +132,9 @@ def test_a_parameter_that_two_modules_share_is_pruned_once():
     net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
     net[2].weight = net[0].weight
     masks = masks_of(net)
-    update_masks(masks, Method(Random()), 0.5)  # by name, two layers would get other scores
+    update_masks(
+        masks, Method(Random()), 0.5
+    )  # scores by layer name would differ between the two layers
     assert measure(net, masks.layers).layers == {"0": 0.5, "4": 0.5}
 
 

@@ -17,7 +17,7 @@ from vitprune.pruning.update import update_masks
 
 @pytest.fixture
 def trained():
-    """Return a net of which one row is pruned, its masks, and an optimizer that they hold."""
+    """Return a net with one pruned row, its masks, and an optimizer with their hooks."""
     net = small_net()
     masks = masks_of(net, straight_through=True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, weight_decay=0.1)

@@ -1,4 +1,4 @@
-"""A short training, and what it says."""
+"""Fixtures: a short training, and the text that a call prints, logs or warns."""
 
 import warnings
 

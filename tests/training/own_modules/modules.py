@@ -1,4 +1,4 @@
-"""Small LightningModules as users write them, their data, and what is asked of their weights."""
+"""Small LightningModules as users write them, their data, and questions about their weights."""
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,7 @@ def halving(**options) -> IterativePruning:
 
 
 def zeros(*tensors: torch.Tensor) -> float:
-    """Return the fraction of the entries that are zero."""
+    """Return the fraction of the entries of some parameters that is zero."""
     count = sum(int((tensor == 0).sum()) for tensor in tensors)
     return count / sum(tensor.numel() for tensor in tensors)
 
@@ -77,7 +77,7 @@ def weights(module: nn.Module) -> list[nn.Parameter]:
 
 
 def pruned_entries(masks, parameter: nn.Parameter) -> torch.Tensor:
-    """Return the values of a parameter where its mask prunes it."""
+    """Return the values of the pruned entries of a parameter."""
     return parameter.detach()[~masks[parameter]]
 
 
@@ -91,7 +91,7 @@ def have_the_same_parameters(one: nn.Module, other: nn.Module) -> bool:
 
 
 class Sparsities(Callback):
-    """Note the fraction of zeros of some weights after every training batch.
+    """Record the fraction of zeros in some weights after every training batch.
 
     Args:
         weights: Which ones, of the LightningModule; by default all matrices.

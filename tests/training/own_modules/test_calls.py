@@ -58,7 +58,7 @@ def test_a_step_that_draws_its_batches(fit):
 
 @draws
 def test_calibration_with_a_step_that_draws_its_batches(fit):
-    """The statistics are those of the same images in a step that is given them."""
+    """The statistics are those of a `training_step` that is given the same batches."""
     modules = FromIterator(), Classifier()
     for module in modules:
         fit(module, halving(criterion=Taylor(), calibration_images=16))

@@ -1,4 +1,4 @@
-"""Checkpoints are plain: they load anywhere, and a resume is exact."""
+"""Checkpoints load like those of a dense module, and a resume is exact."""
 
 import copy
 from pathlib import Path
@@ -82,10 +82,10 @@ def test_a_checkpoint_is_tested_with_and_without_the_callback(saved, tmp_path, c
 
 
 def test_a_dense_checkpoint_is_resumed_under_the_callback(fit, tmp_path):
-    """Training goes on from its weights, and the rounds that are due are done."""
+    """Training continues from its weights, and rounds that are due are pruned."""
 
     class WithoutStrictness(Classifier):
-        strict_loading = False  # so that keys that differ would pass in silence
+        strict_loading = False  # other keys would not be an error
 
     dense, path = WithoutStrictness(), tmp_path / "dense.ckpt"
     fit(dense).save_checkpoint(path)
@@ -105,7 +105,7 @@ def _reset(layer: nn.Module) -> None:
 
 
 def test_a_pruned_checkpoint_is_resumed_without_the_callback(saved, fit):
-    """As any other checkpoint: nothing is masked any more, and nothing warns."""
+    """It resumes like any other checkpoint: without masks, and without a warning."""
     pruned, path = saved
     starts = []
     keep = Call("on_train_start", lambda t, module: starts.append(copy.deepcopy(module.net)))
@@ -226,7 +226,7 @@ def test_a_checkpoint_of_an_average_is_resumed(fit, tmp_path):
 
 
 def test_k_folds_with_one_trainer_each(fit):
-    """A callback, a module and a trainer for each fold, and nothing between them."""
+    """Each fold has its own callback, module and trainer, which share no state."""
     one = Classifier()
     fit(one, halving())
     for _ in range(2):

@@ -159,12 +159,12 @@ def test_an_averaged_model_beside_another_net_of_the_same_kind(fit):
 
 
 def test_an_average_that_is_swapped_in_for_validation(fit):
-    """Its pruned entries are zero while it is validated, and the weights come back as they were."""
+    """Its pruned entries are zero in validation, and the weights are restored unchanged."""
 
     class Swaps(Classifier):
         def __init__(self) -> None:
             super().__init__()
-            self.averages = [TimmAverage(self.net)]  # in a list no module finds it
+            self.averages = [TimmAverage(self.net)]  # in a list, so it is not a submodule
 
         def on_train_batch_end(self, outputs, batch, batch_idx):
             self.averages[0].update(self.net)
@@ -206,7 +206,7 @@ class TimmAverage(nn.Module):
 
 @pytest.mark.parametrize("held_by", ["module", "callback"])
 def test_the_average_of_timm(fit, held_by):
-    """Its pruned entries are zero from the round on, as it averages zeros since."""
+    """Its pruned entries are zero from the round on."""
     watch = Sparsities(lambda module: weights(average.module))
     module, average = Classifier(), TimmAverage(mlp())
     update = Call("on_train_batch_end", lambda trainer, module: average.update(module.net))

@@ -1,4 +1,4 @@
-"""What is done with a model after its training, with or without its masks."""
+"""Export, quantization and other uses of a trained model, before and after `masks.remove()`."""
 
 import copy
 

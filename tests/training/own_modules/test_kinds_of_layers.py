@@ -1,4 +1,4 @@
-"""Linear and convolutional weights of any rank are pruned; the rest is named."""
+"""Linear and convolutional weights of any dimension are pruned; what is not is printed."""
 
 import pytest
 import torch

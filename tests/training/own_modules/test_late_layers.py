@@ -35,7 +35,7 @@ class HeadInSetup(Classifier):
 
 
 class ConfiguredModel(Classifier):
-    """Build everything in `configure_model`, as Lightning asks for large models."""
+    """Build all layers in `configure_model`, as Lightning recommends for large models."""
 
     def __init__(self) -> None:
         super().__init__(nn.Identity())
@@ -103,7 +103,7 @@ def test_weights_loaded_in_a_hook_are_the_ones_that_are_pruned(fit, hook):
 
 
 def test_a_new_layer_that_starts_at_zero_is_not_pruned_already(fit, said):
-    """As the heads of fine-tuning recipes and the second factor of adapters."""
+    """Heads in fine-tuning recipes and the second matrix of adapters start at zero."""
     module, pruning, watch = Classifier(), halving(), Sparsities()
     nn.init.zeros_(module.net[4].weight)
     text = said(lambda: fit(module, pruning, watch))
@@ -117,7 +117,7 @@ def _sizes(layer: nn.Module) -> tuple[int, ...]:
 
 
 def test_a_layer_that_is_replaced_before_training_is_not_missed(fit):
-    """Fine-tuning with a new head, made by a callback of one's own."""
+    """Fine-tuning with a new head that a user's callback creates."""
 
     def new_head(trainer, module):
         module.net[4] = nn.Linear(WIDTH, CLASSES)

@@ -1,4 +1,4 @@
-"""Launchers whose processes end with the training: nothing is lost in silence."""
+"""Launchers that lose the state of callbacks are refused."""
 
 import pytest
 from torch.multiprocessing import ProcessRaisedException
@@ -21,7 +21,7 @@ def test_processes_that_end_with_the_training_are_refused_by_name(fit, strategy)
 
 
 def test_a_notebook_with_one_device(fit):
-    """There the only process is that of the notebook."""
+    """With one device and `strategy=\"auto\"` training runs in the process of the notebook."""
     module, pruning = Classifier(), halving()
     fit(module, pruning, strategy="auto", devices=1)
     assert pruning.state.finished

@@ -27,7 +27,7 @@ QUIET = {
 
 
 class Older(pl.LightningModule):
-    """The module of `modules`, of the other package."""
+    """`Classifier` as a LightningModule of `pytorch_lightning`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -48,9 +48,11 @@ class With(Classifier):
 
 
 class PrunedByTorch(With):
-    """The same, half of whose weights `torch.nn.utils.prune` masks, by magnitude."""
+    """The same with half of its weights pruned by `torch.nn.utils.prune`, by magnitude."""
 
-    def on_train_start(self):  # the optimizer has seen the parameters in their usual order
+    def on_train_start(
+        self,
+    ):  # after the optimizer was created, so its parameters are in the usual order
         for layer in self.net[::2]:
             prune.l1_unstructured(layer, "weight", 0.5)
 
@@ -185,12 +187,14 @@ def test_an_encoder_that_follows_parameter_by_parameter(fit):
 
     fit(module, halving(), Call("on_train_batch_end", follow))
     assert zeros(*weights(module.net)) == 0.5
-    assert zeros(*weights(module.momentum_net)) == 0  # it also remembers the weights before
+    assert (
+        zeros(*weights(module.momentum_net)) == 0
+    )  # its average includes weights from before they were pruned
     assert have_the_same_parameters(module.momentum_net, followed)
 
 
 class Lookahead(torch.optim.Optimizer):
-    """An optimizer around another one, with slow weights that it writes back."""
+    """An optimizer that wraps another one and writes averaged weights back (Lookahead)."""
 
     def __init__(self, inner) -> None:
         self.inner = inner
@@ -208,7 +212,7 @@ class Lookahead(torch.optim.Optimizer):
 
 
 class SharpnessAware(Classifier):
-    """Two backward passes a step, with methods of the optimizer other than `step`."""
+    """SAM: two backward passes per step, and optimizer methods other than `step`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,7 +280,7 @@ def test_gradients_of_pruned_weights_are_zero_before_anything_reads_them(fit):
 
 
 def test_set_to_none_and_zeroed_gradients(fit):
-    """Whether gradients are replaced or added to must make no difference."""
+    """`set_to_none` decides whether gradients are replaced or accumulated; both must work."""
 
     class Zeroed(Classifier):
         def optimizer_zero_grad(self, epoch, batch_idx, optimizer):

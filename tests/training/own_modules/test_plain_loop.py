@@ -1,4 +1,4 @@
-"""Pruning in a training loop of one's own, with torch alone."""
+"""Pruning in a training loop without a Trainer."""
 
 import copy
 
@@ -186,7 +186,7 @@ def test_a_gradient_scaler_that_skips_steps():
 
 
 def test_a_compiled_step_of_the_optimizer():
-    """The way of torch's tutorial: what `optimizer.step` is, compiled."""
+    """A compiled `optimizer.step`, as in torch's tutorial."""
     nets = []
     for compiles in (False, True):
         net = mlp()

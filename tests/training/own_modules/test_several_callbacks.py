@@ -47,7 +47,8 @@ def test_each_resumes_from_its_own_state(fit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(1, r"by 2 IterativePruning callbacks"), (2, r"pruning\.schedule")]
+    ("number", "message"),
+    [(1, r"state of 2 IterativePruning callbacks"), (2, r"pruning\.schedule")],
 )
 def test_a_resume_without_one_or_in_another_order_is_refused(fit, tmp_path, number, message):
     path = tmp_path / "both.ckpt"

@@ -54,7 +54,7 @@ def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
 
 
 def test_masks_stay_after_training_until_they_are_removed(fit):
-    """A fit without the callback trains a sparse model, until it is told not to."""
+    """A fit without the callback keeps pruned entries at zero until `masks.remove()`."""
     module, pruning, watch = Classifier(), halving(), Sparsities()
     fit(module, pruning)
     fit(module, watch)

@@ -21,7 +21,7 @@ from vitprune.pruning import IterativePruning, Movement, OneShot
 
 
 class Manual(Classifier):
-    """The training of `Classifier`, written by hand, in parts of the net."""
+    """`Classifier` with manual optimization and one optimizer for each part of its net."""
 
     def __init__(self, parts=((0, 2, 4),)) -> None:
         super().__init__()

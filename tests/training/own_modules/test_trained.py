@@ -21,7 +21,7 @@ from vitprune.pruning import LayerSelection
 
 
 class Student(Classifier):
-    """A student and a teacher that no optimizer has, though it could be trained."""
+    """A student, and a teacher that requires gradients but belongs to no optimizer."""
 
     def __init__(self) -> None:
         super().__init__()

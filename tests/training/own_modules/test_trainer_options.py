@@ -52,7 +52,7 @@ def test_rounds_come_and_masks_hold(tmp_path, options):
 
 
 def test_the_fastest_trainer():
-    """It warns of whatever is logged, and the callback logs nothing then."""
+    """Lightning warns of every `log` with `barebones=True`, so the callback does not log."""
     watch = Sparsities()
     trainer = Trainer(accelerator="cpu", barebones=True, max_epochs=3, callbacks=[halving(), watch])
     trainer.fit(Trains(), batches())

@@ -1,4 +1,4 @@
-"""Tools of Lightning that train on the side: tuners, finders, schedulers of accumulation."""
+"""Lightning's tuners, finders and gradient accumulation schedulers."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ from vitprune.pruning import IterativePruning, Linear
 
 FINDER = {"num_training": 8, "min_lr": 1e-5, "max_lr": 1e-1}
 pytestmark = [
-    # what Lightning itself says about runs this short
+    # warnings of Lightning about short runs
     pytest.mark.filterwarnings("ignore:.*lr_find.*"),
     pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step\\(\\)`"),
 ]
@@ -61,7 +61,7 @@ def tuned(tmp_path, pruning, watch, method, **options):
     ],
 )
 def test_a_tuner_before_the_fit(tmp_path, method, options):
-    """Nothing of its trials stays, neither rounds nor zeros."""
+    """Its trial steps leave neither rounds nor zeros."""
     pruning, watch = halving(), Sparsities()
     module = tuned(tmp_path, pruning, watch, method, **options)
     steps = 32 // module.batch_size
@@ -105,7 +105,7 @@ def test_rounds_are_counted_in_optimizer_steps(fit):
 
 
 def test_the_best_checkpoint_by_lightning(fit, tmp_path):
-    """Its metric is that of the weights in it; validations of rounds save nothing."""
+    """Its metric is that of the weights in it; validations just after pruning save nothing."""
     best = ModelCheckpoint(tmp_path, monitor="accuracy", mode="max", save_top_k=-1)
     module = Classifier()
     trainer = fit(module, halving(monitor="accuracy"), best, enable_checkpointing=True)
@@ -117,7 +117,7 @@ def test_the_best_checkpoint_by_lightning(fit, tmp_path):
 
 
 def test_a_module_is_exported_in_every_validation(tmp_path):
-    """The export is sparse each time, and training goes on as if nothing had happened."""
+    """Each export is sparse, and training continues unchanged."""
     from tests.conftest import Regression, tiny_net
 
     class ViT(Regression):

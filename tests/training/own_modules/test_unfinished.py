@@ -1,4 +1,4 @@
-"""A schedule that does not reach its end says how far it came, and why."""
+"""A schedule that does not finish warns, with the sparsity it reached and the reason."""
 
 from datetime import timedelta
 
@@ -10,12 +10,12 @@ from vitprune.pruning import IterativePruning, Linear
 
 
 def quarters():
-    """Prune a quarter of a half at the start of each of four epochs."""
+    """Prune 12.5 % more at the start of each of four epochs, to 50 %."""
     return IterativePruning(Linear(0.5, end=3), monitor="accuracy")
 
 
 class Constant(Classifier):
-    """Validation never gets better."""
+    """A module whose validation metric never improves."""
 
     def validation_step(self, batch, batch_idx):
         self.log("accuracy", 0.5)
@@ -32,7 +32,7 @@ def test_early_stopping(fit, said):
 
 @pytest.mark.filterwarnings("ignore:The pruning schedule did not finish")
 def test_validations_of_rounds_do_not_count_for_early_stopping(fit):
-    """Else its patience would depend on the rounds."""
+    """Otherwise they would use up its patience."""
     stops = []
     for pruning in ([], [quarters()]):
         trainer = fit(
@@ -49,7 +49,7 @@ def test_a_time_limit(fit, said):
     )
     assert not pruning.state.finished
     assert "of 0.5" in text
-    assert "Timer" in text  # what Lightning makes of `max_time`
+    assert "Timer" in text  # Lightning implements `max_time` by a Timer
 
 
 def test_a_timer_of_one_s_own(fit, said):

@@ -34,7 +34,7 @@ def validated(module, tmp_path):
 
 
 class Keeps(Callback):
-    """Keep the weights right after each round."""
+    """Record the weights just after each round."""
 
     def __init__(self):
         self.states = []

@@ -1,4 +1,4 @@
-"""What other code writes into the weights stays, apart from pruned ones."""
+"""What other code writes to kept entries stays, and to pruned entries is undone."""
 
 import pytest
 import torch
@@ -111,7 +111,7 @@ def test_the_base_of_an_adapter_is_pruned_where_it_is_named(fit):
 
 
 def test_an_adapter_alone_is_not_pruned(fit):
-    """The optimizer has nothing but adapters, which are no layers of the model."""
+    """The optimizer has only the parameters of adapters, which are not pruned."""
     with pytest.raises(UsageError, match=r"net\.2\.base_layer"):
         fit(adapted(), halving())
 
@@ -132,7 +132,7 @@ def test_an_adapter_merged_after_training_is_masked_on_request(fit):
 
 
 def test_an_adapter_merged_in_training_goes_into_kept_weights_only(fit):
-    """ReLoRA merges now and then."""
+    """ReLoRA merges its adapter into the weight several times in training."""
 
     @torch.no_grad()
     def merge(trainer, module):

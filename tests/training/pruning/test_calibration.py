@@ -63,7 +63,7 @@ class FromAnIterator(Regression):
 
 
 class UnusedOutput(Regression):
-    """Looks at its second layer once more, which the loss does not depend on."""
+    """Calls its second layer a second time, with an output that the loss does not use."""
 
     def training_step(self, batch, batch_idx):
         with torch.no_grad():
@@ -156,7 +156,9 @@ class Manual(Regression):
         (lambda: Returns(0.5), "must return the loss.*it returned float"),
         (lambda: Returns(None), "training_step. is None for every batch"),
         (Manual, "calibration needs .*manual optimization does not. Use a criterion without"),
-        pytest.param(TwoAtOnce, "one batch from dataloader_iter. Use a", marks=ITERATES),
+        pytest.param(
+            TwoAtOnce, "one batch from dataloader_iter; this one takes more", marks=ITERATES
+        ),
     ],
 )
 def test_what_has_no_loss_is_refused_in_one_line(tmp_path, make, message):
@@ -165,7 +167,7 @@ def test_what_has_no_loss_is_refused_in_one_line(tmp_path, make, message):
 
 
 class Momentum(Regression):
-    """Its `training_step` changes nearly everything that is not a trained parameter."""
+    """Its `training_step` changes attributes, buffers, metrics and modes."""
 
     def __init__(self):
         super().__init__()

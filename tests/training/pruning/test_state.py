@@ -49,7 +49,7 @@ def test_a_state_goes_through_a_file(schedule, tmp_path):
 
 
 class Exponential(Schedule):
-    """A schedule of a user, who calculates with numpy."""
+    """A schedule whose sparsities are computed with numpy."""
 
     def sparsity_at(self, x):
         return self.final_sparsity * (1 - np.exp(-3 * x))

@@ -85,8 +85,8 @@ def calibrate(
     total = int(reduce(torch.tensor(float(images), device=device)))
     if total == 0:
         raise UsageError(
-            "no calibration data: there is no image, or the loss (in a Trainer, what training_step "
-            "returns) is None for every batch."
+            "no calibration data: there is no image, or the loss (in a Trainer the output of "
+            "training_step) is None for every batch."
         )
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
