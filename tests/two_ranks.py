@@ -48,7 +48,6 @@ from vitprune.pruning import (
     Uniform,
     Wanda,
     Weights,
-    masks,
 )
 from vitprune.pruning.masks.sharding import whole
 from vitprune.runs.checkpoint_io import AtomicCheckpointIO
@@ -159,7 +158,7 @@ class Rounds(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if batch_idx == 0:
             pruning = next(c for c in trainer.callbacks if isinstance(c, IterativePruning))
-            self.masks.append({layer.name: masks.read(layer).clone() for layer in pruning.layers})
+            self.masks.append({mask.name: mask.keep.clone() for mask in pruning.masks})
 
 
 def strategy_of(name):

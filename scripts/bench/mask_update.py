@@ -18,17 +18,16 @@ from torch.nn.utils import prune
 from scripts.bench import memory
 from scripts.bench.interleaved import seconds
 from scripts.bench.models import load_or_build
-from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Global, LayerSelection, Magnitude, Method, masks
+from vitprune.pruning import Global, LayerSelection, Magnitude, Masks, Method
 from vitprune.pruning.update import update_masks
 
 GLOBAL_MAGNITUDE = Method(Magnitude(), allocation=Global())
 ABOVE_LOADING = 300_000_000  # bytes: more than loading the model leaves between use and peak
 
 
-def update(layers: list[Layer], sparsity: float, number: int) -> float:
+def update(masks: Masks, sparsity: float, number: int) -> float:
     """Return the seconds of one update."""
-    return seconds(lambda: update_masks(layers, GLOBAL_MAGNITUDE, sparsity, number))
+    return seconds(lambda: update_masks(masks, GLOBAL_MAGNITUDE, sparsity, number))
 
 
 def reference_update(net: nn.Module, sparsity: float) -> tuple[float, dict[str, Tensor]]:
@@ -44,26 +43,21 @@ def reference_update(net: nn.Module, sparsity: float) -> tuple[float, dict[str, 
 def extra_bytes(pretrained: str | None, sparsity: float) -> int:
     """Return the growth of this process' peak memory during one update."""
     layers = LayerSelection().select(load_or_build(pretrained, "vit-base"))
-    masks.attach(layers)
-    update_masks(layers[:1], GLOBAL_MAGNITUDE, 0.1)  # loads what torch loads on first use
+    masks = Masks(layers)
+    update_masks(Masks(layers[:1]), GLOBAL_MAGNITUDE, 0.1)  # loads what torch loads on first use
     torch.ones(ABOVE_LOADING // 4)  # freed immediately: raises the peak above that of loading
     before = memory.resident_bytes()
     memory.reset_peak()
-    update_masks(layers, GLOBAL_MAGNITUDE, sparsity)
+    update_masks(masks, GLOBAL_MAGNITUDE, sparsity)
     return memory.peak_bytes() - before
 
 
 def differences(
-    layers: list[Layer], found: dict[str, Tensor], reference: dict[str, Tensor]
+    weights: dict[str, Tensor], found: dict[str, Tensor], reference: dict[str, Tensor]
 ) -> tuple[int, int]:
     """Return how many layers have different masks, and how many magnitudes differ among these."""
-    differing = [
-        layer for layer in layers if not torch.equal(found[layer.name], reference[layer.name])
-    ]
-    magnitudes = [
-        masks.original(layer).detach()[found[layer.name] != reference[layer.name]].abs()
-        for layer in differing
-    ]
+    differing = [name for name in weights if not torch.equal(found[name], reference[name])]
+    magnitudes = [weights[name][found[name] != reference[name]].abs() for name in differing]
     return len(differing), len(torch.cat(magnitudes).unique()) if magnitudes else 0
 
 
@@ -84,19 +78,20 @@ def main() -> None:
     net = load_or_build(options.pretrained, "vit-base")
     reference_s, reference = reference_update(net, options.sparsity)
     layers = LayerSelection().select(net)
-    masks.attach(layers)
-    update(layers, options.sparsity, 1)  # the warm-up, whose masks are compared
-    found = {layer.name: masks.read(layer).clone() for layer in layers}
+    dense = {layer.name: layer.weight.detach().clone() for layer in layers}
+    masks = Masks(layers)
+    update(masks, options.sparsity, 1)  # the warm-up, whose masks are compared
+    found = {layer.name: masks[layer.weight] for layer in layers}
     times = []
     for repeat in range(options.repeats):
         for layer in layers:
-            masks.read(layer)[:] = True
-        times.append(update(layers, options.sparsity, repeat + 2))
+            layer.weight.data.copy_(dense[layer.name])
+        times.append(update(Masks(layers), options.sparsity, repeat + 2))
     median_s = statistics.median(times)
-    weights = sum(layer.weight.numel() for layer in layers)
+    weights = sum(weight.numel() for weight in dense.values())
     extra = memory.in_new_process(extra_bytes, options.pretrained, options.sparsity)
     pruned = sum(int((~mask).sum()) for mask in found.values())
-    differing, magnitudes = differences(layers, found, reference)
+    differing, magnitudes = differences(dense, found, reference)
 
     spread = f"{min(times):.3f} to {max(times):.3f}"
     threads = torch.get_num_threads()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from scripts.bench import memory
 from scripts.bench.interleaved import interleave, seconds
 from scripts.bench.models import load_or_build, random_batch
-from vitprune.pruning import LayerSelection, Method, masks
+from vitprune.pruning import LayerSelection, Masks, Method
 from vitprune.pruning.update import update_masks
 
 MODES = ("dense", "masked")
@@ -38,15 +38,15 @@ class Training:
 
     def __init__(self, pretrained: str | None, mode: str, batch: tuple[Tensor, Tensor]) -> None:
         self.net = load_or_build(pretrained, "deit-tiny").train()
-        if mode == "masked":
-            layers = LayerSelection().select(self.net)
-            masks.attach(layers)
-            update_masks(layers, Method(), SPARSITY)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
+        self.masks = Masks(LayerSelection().select(self.net) if mode == "masked" else [])
+        update_masks(self.masks, Method(), SPARSITY)
+        self.masks.hold([self.optimizer])
         self.images, self.labels = batch
 
     def step(self) -> None:
         """Train for one step."""
+        self.masks.restore()
         logits = self.net(pixel_values=self.images).logits
         nn.functional.cross_entropy(logits, self.labels).backward()
         self.optimizer.step()

@@ -126,9 +126,9 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_before_its_configuration(
     run = tmp_path / "lightning_logs" / "version_0"
     (run / "checkpoints").mkdir(parents=True)
     content = read_raw(finished_run / "checkpoints" / "last.ckpt")
-    del content["callbacks"]["IterativePruning"]["format"]
+    del content["pruning"][0]["format"]
     torch.save(content, run / "checkpoints" / "last.ckpt")
     (run / "config.yaml").write_text("data: {crop_scale: null}")
     with pytest.raises(SystemExit):
         main(["fit", "--ckpt_path=last", f"--trainer.default_root_dir={tmp_path}"])
-    assert "was saved by vitprune 0.1" in capsys.readouterr().err
+    assert "was saved by an earlier version" in capsys.readouterr().err

@@ -139,6 +139,24 @@ def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
     assert "Training stopped before the pruning schedule finished" in out
 
 
+def test_a_run_that_early_stopping_ended_says_why_nothing_was_exported(tmp_path, capsys):
+    early = "{class_path: EarlyStopping, init_args: {monitor: val/accuracy, patience: 1}}"
+    with pytest.warns(UserWarning, match="reached sparsity 0.400 of 0.8.*EarlyStopping stopped it"):
+        main(
+            [
+                "fit",
+                "--config=iterative.yaml",
+                f"--trainer.default_root_dir={tmp_path}",
+                *SMALL,
+                "--data.max_images={train: 64, validation: 32}",
+                f"--trainer.callbacks=[{early}]",
+                "--pruning.schedule={class_path: Levels, init_args: {levels: [0.4, 0.6, 0.8]}}",
+            ]
+        )
+    out = capsys.readouterr().out
+    assert "The pruning schedule did not finish; nothing was exported" in out
+
+
 def test_a_run_that_was_stopped_early_exports_on_request_only(tmp_path, capsys):
     arguments = [
         "--config",

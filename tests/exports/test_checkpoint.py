@@ -1,4 +1,4 @@
-"""The exported folder is the masked model, for anyone who has never heard of this package."""
+"""The exported folder is the pruned model, for anyone who has never heard of this package."""
 
 import json
 import subprocess
@@ -17,9 +17,10 @@ from tests.conftest import TINY, tiny_net
 from tests.exports.runs import digits, export, read, train
 from vitprune.data import Augmentation
 from vitprune.errors import UsageError
+from vitprune.exports import write
 from vitprune.exports.checkpoint import export_checkpoint
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.masked import load_masked
+from vitprune.exports.nets import load_net
 from vitprune.exports.verify import logits
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import image_shape
@@ -38,7 +39,6 @@ from vitprune.pruning import (
     OneShot,
     Row,
     Uniform,
-    masks,
 )
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.format_report import Verification
@@ -68,7 +68,7 @@ def test_a_process_without_this_package_gets_the_same_logits(exported_run, tmp_p
     batch = data.prepare(next(iter(data.predict_dataloader())), torch.device("cpu"))
 
     def masked_logits(run):
-        return logits(load_masked(run.last, run.model.net.config), batch["pixel_values"])
+        return logits(load_net(run.last, run.model.net.config), batch["pixel_values"])
 
     same, close = json.loads(result.stdout)
     assert same == masked_logits(run).tolist()
@@ -122,7 +122,7 @@ def test_the_report_counts_what_is_in_the_file(exported_run):
 
 def test_the_report_has_the_rounds_and_both_accuracies(exported_run):
     run, report = exported_run
-    rounds = run.last.pruning["rounds"]
+    rounds = run.last.pruning[0]["rounds"]
     assert [r.accuracy_finetuned for r in report.rounds] == [r["finetuned"] for r in rounds]
     assert report.pruned.accuracy == pytest.approx(rounds[-1]["finetuned"])
     assert report.base.accuracy is not None
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_was_never_pruned_is_complete(run, tmp_path):
 def test_before_the_final_sparsity_the_export_says_so(run):
     assert export(run).finished
     checkpoint = run.last
-    checkpoint.pruning["finished"] = False  # as in the checkpoint of an earlier epoch
+    checkpoint.pruning[0]["finished"] = False  # as in the checkpoint of an earlier epoch
     assert not export(run, checkpoint).finished
     assert "had not reached its final sparsity" in run.folder.export.card.read_text()
 
@@ -233,7 +233,7 @@ def test_mixing_images_ends_with_training(tmp_path, pretrained):
         1,
         digits(pretrained, augmentation=Augmentation(mixup=0.8)),
     )
-    finetuned = run.last.pruning["rounds"][-1]["finetuned"]
+    finetuned = run.last.pruning[0]["rounds"][-1]["finetuned"]
     assert export(run).pruned.accuracy == pytest.approx(finetuned)
 
 
@@ -250,13 +250,7 @@ def test_a_folder_of_something_else_is_left_alone(run):
 
 
 def test_a_failed_verification_exports_nothing(run, monkeypatch):
-    remove = masks.remove
-
-    def damaging_remove(net):
-        remove(net)
-        net.classifier.bias.data.add_(1)
-
-    monkeypatch.setattr(masks, "remove", damaging_remove)
-    with pytest.raises(RuntimeError, match="differs from the masked one"):
+    monkeypatch.setattr(write, "logits", lambda net, images: logits(net, images) + 1)
+    with pytest.raises(RuntimeError, match="differs from the pruned one"):
         export(run)
     assert not run.folder.export.path.exists()

@@ -1,4 +1,4 @@
-"""A masked model is exported from Python, without a run."""
+"""A pruned model is exported from Python, without a run."""
 
 import pytest
 import torch
@@ -11,8 +11,8 @@ from vitprune.exports.costs import count_parameters
 from vitprune.exports.model import export
 from vitprune.exports.verify import logits
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import Element, Global, LayerSelection, Method, Neuron, masks
-from vitprune.pruning.update import update_masks
+from vitprune.pruning import Element, Global, Method, Neuron
+from vitprune.pruning import prune as prune_in_place
 from vitprune.runs.report import RunReport
 
 IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -20,9 +20,7 @@ IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 def prune(net, granularity, allocation=None, sparsity=0.5):
     method = Method(granularity=granularity, allocation=allocation)
-    layers = LayerSelection().select(net, granularity.roles)
-    masks.attach(layers)
-    update_masks(layers, method, sparsity)
+    prune_in_place(net, method, sparsity)
     return net
 
 
@@ -106,9 +104,8 @@ def test_other_modules_and_folders_are_refused(tmp_path):
         export(tiny_net(), tmp_path)
 
 
-def test_the_sparsity_is_reported_without_masks_as_well(tmp_path):
+def test_the_sparsity_is_that_of_the_blocks(tmp_path):
     net = prune(tiny_net(), Element())
-    masks.remove(net)
     report = export(net, tmp_path / "export")
     assert report.sparsity.prunable == 0.5
     assert report.environment.command is None

@@ -1,4 +1,4 @@
-"""ONNX models give the logits of the masked model."""
+"""ONNX models give the logits of the pruned model."""
 
 from dataclasses import replace
 

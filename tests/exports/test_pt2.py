@@ -1,4 +1,4 @@
-"""A program for torch alone gives the logits of the masked model."""
+"""A program for torch alone gives the logits of the pruned model."""
 
 from dataclasses import replace
 

@@ -11,7 +11,7 @@ def test_main_numbers():
     assert summarize(run_report()).splitlines() == [
         "  sparsity 50.00%, validation accuracy 90.00%, 95.00% before pruning",
         "  900 of 1,000 parameters stored, 500 of them nonzero",
-        "  logits equal to those of the masked model",
+        "  logits equal to those of the pruned model",
     ]
 
 
@@ -36,9 +36,9 @@ def test_differences_and_formats():
         },
     )
     assert summarize(report).splitlines()[2:] == [
-        "  logits differ from the masked model by at most 0.0001",
+        "  logits differ from the pruned model by at most 0.0001",
         "  compressed: 1,234 bytes, restores every bit of the weights",
-        "  onnx: 99 bytes, logits differ from the masked model by at most 0.002, same class for "
+        "  onnx: 99 bytes, logits differ from the pruned model by at most 0.002, same class for "
         "50.0% of 32 images",
         "  semi_structured: there is no CUDA GPU: dense",
     ]

@@ -27,7 +27,7 @@ def test_nan_is_never_the_same(tolerance):
 
 def test_bitwise_equality():
     assert largest_difference(EXPECTED, EXPECTED.clone(), tolerance=0.0) == 0
-    with pytest.raises(RuntimeError, match="differs from the masked one"):
+    with pytest.raises(RuntimeError, match="differs from the pruned one"):
         largest_difference(EXPECTED, EXPECTED + 1e-6, tolerance=0.0)
 
 

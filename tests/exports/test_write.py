@@ -1,4 +1,4 @@
-"""The weights in the file are those of the masked model."""
+"""The weights in the file are those of the pruned model."""
 
 import pytest
 import torch
@@ -32,5 +32,5 @@ def test_running_means_are_no_zeros_of_the_weights(tmp_path, family):
 def test_another_number_of_zeros_is_an_error(tmp_path):
     net = tiny_net()
     zeros = measure(net).zeros + 1
-    with pytest.raises(RuntimeError, match=f"{zeros - 1} zeros, the masked model {zeros}"):
+    with pytest.raises(RuntimeError, match=f"{zeros - 1} zeros, the pruned model {zeros}"):
         write_weights(net, zeros, ExportFolder(tmp_path), torch.randn(2, 3, 16, 16), Choices())

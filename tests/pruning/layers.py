@@ -1,17 +1,25 @@
-"""Masked layers to prune."""
+"""Layers to prune, and their masks."""
 
 import torch
 from torch import nn
 
 from tests.conftest import random_batches
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import LayerSelection, Magnitude, Method, Uniform, masks
+from vitprune.pruning import LayerSelection, Magnitude, Masks, Method, Uniform
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.update import update_masks
 
 
+def layer_of(matrix, name="layer", role="other", block=None, heads=None):
+    """Return a linear layer with this weight, (out, in)."""
+    weight = torch.tensor(matrix, dtype=torch.float32)
+    module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    module.weight.data.copy_(weight)
+    return Layer(name, module, role, block, heads)
+
+
 def linear_layers(shapes, values=None):
-    """Return masked linear layers of these shapes, (out, in), random or filled by `values`."""
+    """Return the masks of linear layers of these shapes, (out, in), random or as `values` fills."""
     torch.manual_seed(0)
     layers = [
         Layer(f"layer{i}", nn.Linear(b, a, bias=False), "other", None)
@@ -19,33 +27,25 @@ def linear_layers(shapes, values=None):
     ]
     if values:
         for layer in layers:
-            values(layer.module.weight.data)
-    masks.attach(layers)
-    return layers
-
-
-def layer_of(matrix, name="layer", role="other", block=None, heads=None):
-    """Return a masked linear layer with this weight, (out, in)."""
-    weight = torch.tensor(matrix, dtype=torch.float32)
-    module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    module.weight.data.copy_(weight)
-    layer = Layer(name, module, role, block, heads)
-    masks.attach([layer])
-    return layer
-
-
-def kept(layer):
-    """Return the mask of a layer as nested lists of 0 and 1."""
-    return masks.read(layer).int().tolist()
+            values(layer.weight.data)
+    return Masks(layers)
 
 
 def masked_layers(net, granularity, *, straight_through=False):
-    """Return the layers of a net that a granularity prunes, with masks."""
+    """Return the masks of the layers of a net that a granularity prunes."""
     layers = LayerSelection().select(net, granularity.roles)
-    masks.attach(layers, straight_through=straight_through)
-    for grouping in granularity.groupings(layers):
-        masks.attach(grouping.biases, "bias")
-    return layers
+    biases = Method(granularity=granularity).biases(layers)
+    return Masks(layers, biases, straight_through=straight_through)
+
+
+def kept(masks, layer):
+    """Return the mask of a layer as nested lists of 0 and 1."""
+    return masks[layer.weight].int().tolist()
+
+
+def pruned(masks):
+    """Return the number of pruned weights of all layers."""
+    return sum(int((~masks[layer.weight]).sum()) for layer in masks.layers)
 
 
 def statistics_of(criterion, layers, net):
@@ -57,13 +57,13 @@ def statistics_of(criterion, layers, net):
 
 def prune_net(net, granularity, sparsity, allocation=None, criterion=None, round=1):
     """Prune a net and return its masks by block and role."""
-    layers = masked_layers(net, granularity)
+    masks = masked_layers(net, granularity)
     method = Method(criterion or Magnitude(), granularity, allocation or Uniform())
-    update_masks(layers, method, sparsity, round)
-    return {(layer.block, layer.role): masks.read(layer) for layer in layers}
+    update_masks(masks, method, sparsity, round)
+    return {(layer.block, layer.role): masks[layer.weight] for layer in masks.layers}
 
 
-def sparsities_after(layers, sparsity, allocation, granularity=None, round=1):
+def sparsities_after(masks, sparsity, allocation, granularity=None, round=1):
     """Prune layers by magnitude and return the sparsity of each."""
-    update_masks(layers, Method(Magnitude(), granularity, allocation), sparsity, round)
-    return [float((~masks.read(layer)).float().mean()) for layer in layers]
+    update_masks(masks, Method(Magnitude(), granularity, allocation), sparsity, round)
+    return [float((~masks[layer.weight]).float().mean()) for layer in masks.layers]

@@ -14,11 +14,11 @@ from vitprune.pruning import (
     Global,
     LayerSelection,
     Magnitude,
+    Masks,
     Method,
     Random,
     Row,
     Uniform,
-    masks,
 )
 from vitprune.pruning.update import update_masks
 
@@ -26,11 +26,10 @@ SPARSITIES = [0.0, 0.1, 0.333, 0.5, 0.8, 0.97]
 
 
 def our_masks(layers, sparsity, granularity, criterion=None, allocation=None):
-    masks.attach(layers)
-    update_masks(
-        layers, Method(criterion or Magnitude(), granularity, allocation or Uniform()), sparsity
-    )
-    return {layer.name: masks.read(layer).float() for layer in layers}
+    masks = Masks(layers)
+    method = Method(criterion or Magnitude(), granularity, allocation or Uniform())
+    update_masks(masks, method, sparsity)
+    return {layer.name: masks[layer.weight].float() for layer in layers}
 
 
 @pytest.fixture

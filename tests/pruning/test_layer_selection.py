@@ -1,12 +1,18 @@
 """Layers to prune."""
 
 import pytest
+import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from tests.conftest import tiny_net
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import LayerSelection
+
+
+def names_of(layers):
+    return [layer.name for layer in layers]
 
 
 class TestLayerSelection:
@@ -51,16 +57,39 @@ class TestLayerSelection:
             layer.name for layer in LayerSelection(names=["*q_proj"]).select(net)
         }
 
-    def test_old_and_new_names_have_the_same_roles(self):
-        from vitprune.model.anatomy.layers import role_of
+    def test_what_no_optimizer_trains_is_left_out_unless_named(self):
+        net = nn.ModuleDict({"net": nn.Linear(3, 3), "teacher": nn.Linear(3, 3)})
+        trained = set(net["net"].parameters())
+        assert names_of(LayerSelection().select(net, trained=trained)) == ["net"]
+        assert names_of(LayerSelection().select(net)) == ["net", "teacher"]
+        named = LayerSelection(names=["*"]).select(net, trained=trained)
+        assert names_of(named) == ["net", "teacher"]
 
-        for old, new in [
-            ("vit.encoder.layer.3.attention.attention.query", "vit.layers.3.attention.q_proj"),
-            ("vit.encoder.layer.3.attention.output.dense", "vit.layers.3.attention.o_proj"),
-            ("vit.encoder.layer.3.intermediate.dense", "vit.layers.3.mlp.fc1"),
-            ("vit.encoder.layer.3.output.dense", "vit.layers.3.mlp.fc2"),
-        ]:
-            assert role_of(old) == role_of(new) != "other"
+    def test_a_selection_of_which_nothing_is_trained_is_refused_by_name(self):
+        net = nn.Sequential(*(nn.Linear(3, 3) for _ in range(7)))
+        net[0].requires_grad_(False)
+        message = r"0 \(frozen\), 1 \(no optimizer trains it\), .*, 2 more.*pruning.layers.names"
+        with pytest.raises(UsageError, match=message):
+            LayerSelection().select(net, trained=set())
+
+    def test_weights_that_are_left_alone_can_be_excluded_but_not_named(self):
+        net = nn.Sequential(nn.Linear(3, 3), parametrizations.weight_norm(nn.Linear(3, 3)))
+        assert names_of(LayerSelection(exclude=["1"]).select(net)) == ["0"]
+        with pytest.raises(UsageError, match="1 cannot be pruned: .* parametrized by WeightNorm"):
+            LayerSelection(names=["1"]).select(net)
+        with pytest.raises(UsageError, match=r"1  \(cannot be pruned: parametrized by WeightNorm"):
+            LayerSelection(exclude=["0"]).select(net)
+
+    def test_lazy_parameters_are_named_until_they_are_initialized(self):
+        net = nn.Sequential(nn.Linear(3, 4), nn.LazyBatchNorm1d(), nn.LazyLinear(2))
+        with pytest.raises(UsageError, match=r"not initialized: 1.weight, 1.bias, 2.weight"):
+            LayerSelection().select(net)
+        net(torch.randn(5, 3))
+        assert names_of(LayerSelection().select(net)) == ["0", "2"]
+
+    def test_a_model_without_layers_says_so(self):
+        with pytest.raises(UsageError, match="no linear or convolutional layer"):
+            LayerSelection().select(nn.LSTM(3, 3))
 
     @pytest.mark.parametrize(
         ("selection", "message"),

@@ -5,8 +5,8 @@ import torch
 
 from tests.pruning.layers import kept, layer_of
 from vitprune.errors import UsageError
-from vitprune.pruning import Method, RigL, Row, masks
-from vitprune.pruning.regrow import Exchange, resetting_changed_weights
+from vitprune.pruning import Masks, Method, RigL, Row
+from vitprune.pruning.regrow import Exchange, resetting_optimizers
 from vitprune.pruning.update import update_masks
 
 MATRIX = [[1, 2, 3, 4], [5, 6, 7, 8]]
@@ -15,24 +15,24 @@ GRADIENTS = {"layer": torch.tensor([[0.0, -9.0, 0.0, 0.0], [0.0, 0.0, 0.0, 5.0]]
 
 def test_as_many_weights_regrow_as_were_pruned_beyond_the_schedule():
     """Three are pruned by the schedule and two more; of the five, 2 and 1 have the gradients."""
-    layer = layer_of(MATRIX)
-    update_masks([layer], Method(), 3 / 8, exchange=Exchange(0.4, GRADIENTS))
+    masks = Masks([layer := layer_of(MATRIX)])
+    update_masks(masks, Method(), 3 / 8, exchange=Exchange(0.4, GRADIENTS))
     # 1 to 5 are pruned; 2 regrows by its gradient, of the others, without one, the last
-    assert kept(layer) == [[0, 1, 0, 0], [1, 1, 1, 1]]
+    assert kept(masks, layer) == [[0, 1, 0, 0], [1, 1, 1, 1]]
 
 
 def test_rows_regrow_by_the_sum_of_their_gradients():
-    layer = layer_of([[1, 1], [2, 2], [3, 3], [4, 4]])
+    masks = Masks([layer := layer_of([[1, 1], [2, 2], [3, 3], [4, 4]])])
     gradients = {"layer": torch.tensor([[1.0, -1.0], [0.0, 1.5], [9.0, 9.0], [9.0, 9.0]])}
     method = Method(granularity=Row())
-    update_masks([layer], method, 0.25, exchange=Exchange(0.34, gradients))
-    assert kept(layer) == [[1, 1], [0, 0], [1, 1], [1, 1]]
+    update_masks(masks, method, 0.25, exchange=Exchange(0.34, gradients))
+    assert kept(masks, layer) == [[1, 1], [0, 0], [1, 1], [1, 1]]
 
 
 def test_nothing_is_exchanged_below_a_whole_group():
-    layer = layer_of(MATRIX)
-    update_masks([layer], Method(), 0.5, exchange=Exchange(0.2, GRADIENTS))
-    assert kept(layer) == [[0, 0, 0, 0], [1, 1, 1, 1]]
+    masks = Masks([layer := layer_of(MATRIX)])
+    update_masks(masks, Method(), 0.5, exchange=Exchange(0.2, GRADIENTS))
+    assert kept(masks, layer) == [[0, 0, 0, 0], [1, 1, 1, 1]]
 
 
 def test_the_exchanged_share_decreases_along_a_cosine():
@@ -47,13 +47,13 @@ def test_an_impossible_fraction_is_refused(fraction):
 
 
 def test_changed_weights_restart_with_empty_optimizer_state():
-    layer = layer_of([[1, 2], [3, 4]])
-    masks.read(layer).copy_(torch.tensor([[True, True], [False, True]]))
-    parameter = masks.original(layer)
+    layer = layer_of([[1, 2], [0, 4]])
+    masks = Masks([layer])
+    parameter = layer.weight
     optimizer = torch.optim.SGD([parameter], lr=0.0, momentum=0.9)
     parameter.grad = torch.ones(2, 2)
     optimizer.step()
-    with resetting_changed_weights(Row().groupings([layer]), [optimizer]):
-        masks.read(layer).copy_(torch.tensor([[False, True], [True, True]]))
-    assert parameter.tolist() == [[1, 2], [0, 4]]  # regrown weights start at zero
+    with resetting_optimizers(masks, [optimizer]), masks.changing():
+        masks[parameter].copy_(torch.tensor([[False, True], [True, True]]))
+    assert parameter.tolist() == [[0, 2], [0, 4]]  # regrown weights start at zero
     assert optimizer.state[parameter]["momentum_buffer"].tolist() == [[0, 1], [0, 1]]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import tiny_net
 from tests.pruning.axes import ALLOCATIONS, CRITERIA, GRANULARITIES, name
-from tests.pruning.layers import linear_layers, masked_layers, prune_net, statistics_of
+from tests.pruning.layers import linear_layers, masked_layers, prune_net, pruned, statistics_of
 from vitprune.errors import UsageError
 from vitprune.pruning import (
     Column,
@@ -15,7 +15,6 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
-    LayerSelection,
     Magnitude,
     Method,
     Neuron,
@@ -23,10 +22,10 @@ from vitprune.pruning import (
     Row,
     Tile,
     Uniform,
-    masks,
 )
 from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.granularity.tied import tie
+from vitprune.pruning.sparsity import sparsity_of
 from vitprune.pruning.update import update_masks
 
 
@@ -62,7 +61,8 @@ def every_pair():
 def test_rounds_on_a_vit(criterion, granularity, allocation):
     """Totals are exact or nearest, pruned stays pruned, kept scores are highest, floors hold."""
     net = tiny_net()
-    layers = masked_layers(net, granularity, straight_through=criterion.straight_through)
+    masks = masked_layers(net, granularity, straight_through=criterion.straight_through)
+    layers = masks.layers
     if isinstance(allocation, PerLayer):
         allocation = PerLayer({"*q_proj": 0.3, "*": 0.6})
         if "query" not in {layer.role for layer in layers}:
@@ -70,16 +70,11 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
     statistics = statistics_of(criterion, layers, net)
     weights = sum(layer.weight.numel() for layer in layers)
     for number, sparsity in enumerate((0.0, 0.3, 0.45), start=1):
-        before = {layer.name: masks.read(layer).clone() for layer in layers}
+        before = {layer.name: masks[layer.weight].clone() for layer in layers}
         dense = {layer.name: layer.weight.detach().clone() for layer in layers}
-        update_masks(
-            layers,
-            Method(criterion, granularity, allocation),
-            sparsity,
-            number,
-            statistics=statistics,
-        )
-        pruned = sum(int((~masks.read(layer)).sum()) for layer in layers)
+        method = Method(criterion, granularity, allocation)
+        update_masks(masks, method, sparsity, number, statistics=statistics)
+        assert sparsity_of(layers) == pruned(masks) / weights
         tied = tie(granularity.groupings(layers))
         sizes = {one.increment_size for one in tied}
         most = sum(
@@ -89,17 +84,20 @@ def test_rounds_on_a_vit(criterion, granularity, allocation):
         )
         if len(sizes) == 1:
             increments = sum(one.increments for one in tied)
-            assert pruned == min(round(sparsity * increments) * max(sizes), most)
+            assert pruned(masks) == min(round(sparsity * increments) * max(sizes), most)
         else:
-            assert abs(pruned - min(sparsity * weights, most)) <= max(sizes)
+            assert abs(pruned(masks) - min(sparsity * weights, most)) <= max(sizes)
         for grouping in granularity.groupings(layers):
-            check_grouping(grouping, criterion, allocation, before, dense, statistics, number)
+            check_grouping(
+                grouping, masks, criterion, allocation, before, dense, statistics, number
+            )
 
 
-def check_grouping(grouping, criterion, allocation, before, dense, statistics, round):
+def check_grouping(grouping, masks, criterion, allocation, before, dense, statistics, round):
     old = grouping.reduce([before[layer.name] for layer in grouping.layers], "first")
-    kept = grouping.kept()
-    assert torch.equal(grouping.remaining() == grouping.group_size, kept)  # all members or none
+    kept = grouping.kept(masks)
+    complete = grouping.remaining(masks) == grouping.group_size
+    assert torch.equal(complete, kept)  # all members or none
     if not criterion.straight_through:
         assert not (kept & ~old).any()
     assert kept.float().mean() >= allocation.min_density - 1e-6
@@ -118,22 +116,23 @@ def check_grouping(grouping, criterion, allocation, before, dense, statistics, r
         columns = grouping.pattern[1] if grouping.pattern else scores.numel() // grouping.rows
         scores = scores.view(-1, columns)
     now = (old & ~kept).view_as(scores)
-    for row, pruned, remains in zip(scores, now, kept.view_as(scores), strict=True):
+    for row, newly, remains in zip(scores, now, kept.view_as(scores), strict=True):
         if grouping.pattern and remains.sum() > grouping.pattern[0]:
             continue
-        if pruned.any() and remains.any():
-            assert row[remains].min() >= row[pruned].max()
+        if newly.any() and remains.any():
+            assert row[remains].min() >= row[newly].max()
 
 
 def test_kept_weights_are_no_smaller_than_pruned_ones():
-    layers = linear_layers([(16, 24), (24, 16)])
-    magnitudes = [layer.weight.detach().abs().clone() for layer in layers]
-    update_masks(layers, Method(), 0.55)
-    for layer, magnitude in zip(layers, magnitudes, strict=True):
-        assert magnitude[masks.read(layer)].min() >= magnitude[~masks.read(layer)].max()
-    layers = linear_layers([(16, 24), (24, 16)])
-    update_masks(layers, Method(Magnitude(), Element(), Global()), 0.55)
-    keep = torch.cat([masks.read(layer).flatten() for layer in layers])
+    masks = linear_layers([(16, 24), (24, 16)])
+    magnitudes = [layer.weight.detach().abs().clone() for layer in masks.layers]
+    update_masks(masks, Method(), 0.55)
+    for layer, magnitude in zip(masks.layers, magnitudes, strict=True):
+        keep = masks[layer.weight]
+        assert magnitude[keep].min() >= magnitude[~keep].max()
+    masks = linear_layers([(16, 24), (24, 16)])
+    update_masks(masks, Method(Magnitude(), Element(), Global()), 0.55)
+    keep = torch.cat([masks[layer.weight].flatten() for layer in masks.layers])
     everything = torch.cat([magnitude.flatten() for magnitude in magnitudes])
     assert everything[keep].min() >= everything[~keep].max()
 
@@ -148,17 +147,17 @@ def test_kept_weights_are_no_smaller_than_pruned_ones():
 def test_the_total_is_exact_for_any_shapes_also_with_constant_weights(
     shapes, sparsities, allocation, constant
 ):
-    layers = linear_layers(shapes, (lambda w: w.fill_(0.5)) if constant else None)
+    masks = linear_layers(shapes, (lambda w: w.fill_(0.5)) if constant else None)
     total = sum(a * b for a, b in shapes)
     for number, sparsity in enumerate(sorted(sparsities), start=1):
-        update_masks(layers, Method(Magnitude(), Element(), allocation), sparsity, number)
-        assert sum(int((~masks.read(layer)).sum()) for layer in layers) == round(sparsity * total)
+        update_masks(masks, Method(Magnitude(), Element(), allocation), sparsity, number)
+        assert pruned(masks) == round(sparsity * total)
 
 
 def test_nan_weights_are_named():
-    layers = linear_layers([(4, 4)], lambda w: w.fill_(float("nan")))
+    masks = linear_layers([(4, 4)], lambda w: w.fill_(float("nan")))
     with pytest.raises(UsageError, match="layer0: NaN weights or scores"):
-        update_masks(layers, Method(), 0.5)
+        update_masks(masks, Method(), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +168,7 @@ def test_nan_weights_are_named():
 def test_weights_pruned_one_by_one_stay_pruned(granularity):
     net = tiny_net()
     before = prune_net(net, Element(), 0.8)
-    layers = LayerSelection().select(net, granularity.roles)
-    update_masks(layers, Method(Magnitude(), granularity, Uniform()), 0.9)
-    after = {(layer.block, layer.role): masks.read(layer) for layer in layers}
+    after = prune_net(net, granularity, 0.9)
     assert not any((keep & ~before[place]).any() for place, keep in after.items())
     kept = sum(int(keep.sum()) for keep in after.values()) / sum(
         keep.numel() for keep in after.values()

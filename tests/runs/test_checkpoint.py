@@ -7,7 +7,6 @@ import torch
 
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.pruning import IterativePruning, OneShot
 from vitprune.runs.checkpoint import (
     COMMANDS,
     DATA,
@@ -24,7 +23,8 @@ CONTENT = {
     "global_step": 12,
     DATA: {"epoch": 3},
     COMMANDS: ["vitprune fit"],
-    "callbacks": {PRUNING: {"format": PRUNING_FORMAT}, RUN_CHECKPOINTS: {"best_score": 0.5}},
+    PRUNING: [{"format": PRUNING_FORMAT}],
+    "callbacks": {RUN_CHECKPOINTS: {"best_score": 0.5}},
     "hyper_parameters": {"pretrained": "digits"},
 }
 
@@ -44,7 +44,7 @@ def test_what_is_known_about_a_run(save):
     assert checkpoint.step == 12
     assert checkpoint.commands == ["vitprune fit"]
     assert checkpoint.pretrained == "digits"
-    assert checkpoint.pruning == {"format": PRUNING_FORMAT}
+    assert checkpoint.pruning == [{"format": PRUNING_FORMAT}]
     assert checkpoint.run_checkpoints == {"best_score": 0.5}
     assert torch.equal(checkpoint.weights["net.weight"], torch.ones(2))
 
@@ -53,7 +53,8 @@ def test_a_run_without_pruning_and_commands(save):
     checkpoint = TrainingCheckpoint.read(
         save({"state_dict": {}, "loops": {}, "global_step": 0, "callbacks": {}})
     )
-    assert checkpoint.pruning is None
+    assert checkpoint.pruning == []
+    assert checkpoint.masks == {}
     assert checkpoint.commands == []
     assert checkpoint.pretrained is None
     with pytest.raises(UsageError, match="not a training checkpoint of vitprune: .*'ImageData'"):
@@ -70,8 +71,8 @@ def test_a_missing_key_is_named(save, key):
 
 @pytest.mark.parametrize("state", [{}, {"rounds": []}, {"format": 1}])
 def test_a_checkpoint_of_an_earlier_version_is_refused(save, state):
-    with pytest.raises(UsageError, match=r"a.ckpt was saved by vitprune 0.1 .*format 1, not 2"):
-        TrainingCheckpoint.read(save({**CONTENT, "callbacks": {PRUNING: state}}))
+    with pytest.raises(UsageError, match=r"a.ckpt was saved by an earlier .*format 1, not 3"):
+        TrainingCheckpoint.read(save({**CONTENT, "callbacks": {"IterativePruning": state}}))
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 torn"])
@@ -103,7 +104,6 @@ def test_folders_and_missing_files_are_named(tmp_path):
 
 def test_the_keys_are_those_that_are_saved():
     assert RunCheckpoints().state_key == RUN_CHECKPOINTS
-    assert IterativePruning(OneShot(0.5)).state_key == PRUNING
     assert ImageData.__qualname__ == DATA  # which Lightning saves its state under
 
 
@@ -111,4 +111,4 @@ def test_an_incomplete_pruning_state_is_named(save):
     checkpoint = TrainingCheckpoint.read(save(CONTENT))
     with pytest.raises(UsageError, match="pruning state of the checkpoint is incomplete"):
         _ = checkpoint.record
-    assert TrainingCheckpoint.read(save({**CONTENT, "callbacks": None})).pruning is None
+    assert TrainingCheckpoint.read(save({**CONTENT, "pruning": []})).pruning == []

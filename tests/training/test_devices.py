@@ -10,7 +10,7 @@ from lightning import Callback, seed_everything
 from tests.conftest import TINY, quiet_trainer
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
-from vitprune.pruning import IterativePruning, Linear, masks
+from vitprune.pruning import IterativePruning, Linear
 
 LABELS = [str(digit) for digit in range(10)]
 
@@ -23,13 +23,12 @@ class MaskedStaysZero(Callback):
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer):
         for layer in self._pruning(trainer).layers:
-            gradient = layer.module.parametrizations["weight"].original.grad
-            assert not gradient[~masks.read(layer)].any()
+            assert not layer.weight.grad[~self._pruning(trainer).masks[layer.weight]].any()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.steps += 1
         for layer in self._pruning(trainer).layers:
-            assert not layer.module.weight[~masks.read(layer)].any()
+            assert not layer.weight[~self._pruning(trainer).masks[layer.weight]].any()
 
     @staticmethod
     def _pruning(trainer):
@@ -55,7 +54,6 @@ def train(folder, compile=False, channels_last=False, gradient_checkpointing=Fal
     assert watch.steps == 16
     assert pruning.state.finished
     assert pruning.state.sparsity == pytest.approx(0.75, abs=1e-3)
-    masks.remove(model)
     return {name: value for name, value in model.state_dict().items() if "accuracy" not in name}
 
 

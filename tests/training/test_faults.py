@@ -27,7 +27,7 @@ def assert_finished_like(folder, undisturbed):
     ours, theirs = read_raw(last(folder)), read_raw(last(undisturbed))
     for part in STATE:
         assert_same(ours[part], theirs[part], part)
-    assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
+    assert_same(ours["pruning"], theirs["pruning"])
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,6 @@ from vitprune.pruning import (
     Fisher,
     Head,
     IterativePruning,
-    LayerSelection,
     LearningRate,
     Linear,
     Magnitude,
@@ -190,15 +189,12 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 def test_the_best_checkpoint_is_at_the_final_sparsity_and_has_its_own_metric(tmp_path):
     result = run(tmp_path, max_epochs=5)
     best = read_raw(tmp_path / "checkpoints" / "best.ckpt")
-    rounds = best["callbacks"]["IterativePruning"]["rounds"]
+    rounds = best["pruning"][0]["rounds"]
     assert len(rounds) == 3
     assert best["callbacks"]["RunCheckpoints"]["best_score"] == rounds[-1]["finetuned"]
     model = ViTClassifier(
         **{k: v for k, v in best["hyper_parameters"].items() if not k.startswith("_")}
     )
-    from vitprune.pruning import masks
-
-    masks.attach(LayerSelection().select(model))
     model.load_state_dict(best["state_dict"])
     data = ImageData(
         "digits", "digits", batch_size=16, num_workers=0, max_images={"validation": 40}
@@ -483,7 +479,7 @@ def test_a_killed_process_goes_on_where_it_was(tmp_path, undisturbed, number, co
     ours, theirs = final(tmp_path), final(undisturbed)
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData"):
         assert_same(ours[part], theirs[part], part)
-    assert ours["callbacks"]["IterativePruning"] == theirs["callbacks"]["IterativePruning"]
+    assert_same(ours["pruning"], theirs["pruning"])
     for name in (
         "config.json",
         "model.safetensors",

@@ -20,7 +20,6 @@ from vitprune.pruning import (
     OneShot,
     Schedule,
     Uniform,
-    masks,
 )
 
 
@@ -98,5 +97,4 @@ class Ours(Row):
         )
         data = tuning.budget.data(crop_scale=(0.5, 1.0) if self.random_crops else None)
         tuning.fit(model, data, [pruning])
-        masks.remove(model.net)
         return model.net

@@ -1,7 +1,6 @@
 """After training: export the best model, and add figures to TensorBoard."""
 
 from lightning import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
@@ -11,6 +10,7 @@ from vitprune.pruning import IterativePruning
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
+from vitprune.training.lightning_internals import is_a
 
 
 def finish(
@@ -47,6 +47,8 @@ def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:
     why = "No epoch at the final sparsity was validated"
     if pruning and pruning.settings.searches:
         why = "No pruned checkpoint met the accuracy threshold of AccuracyGuarded"
+    elif pruning and not pruning.state.finished:
+        why = "The pruning schedule did not finish"
     print(f"{why}; nothing was exported. To export the last epoch:")
     print(f"vitprune export --ckpt_path {run.last}")
 
@@ -54,7 +56,7 @@ def _say_why_not(run: RunFolder, pruning: IterativePruning | None) -> None:
 def _add_figures(trainer: Trainer, run: RunFolder, report: RunReport) -> None:
     """Add the curves of a run and the density of its layers to TensorBoard."""
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
+        if is_a(logger, "TensorBoardLogger"):
             for name, figure in figures_of(report, run).items():
                 logger.experiment.add_figure(f"figures/{name}", figure, trainer.global_step)
             logger.experiment.flush()

@@ -31,6 +31,7 @@ from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
+from vitprune.training.launchers import check_launcher
 from vitprune.training.predictions import PredictionsCSV
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
@@ -188,9 +189,10 @@ class PruningCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
+        check_launcher(self.trainer)
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
-            pruning.check(self.trainer, self.model, "fit")
+            pruning.check(self.trainer, self.model)
         if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             self.run_loggers.make_folder()
 

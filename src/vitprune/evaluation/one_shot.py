@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Criterion, Method, masks
+from vitprune.pruning import Criterion, Masks, Method
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.update import update_masks
 from vitprune.training.probe import silenced
@@ -59,7 +59,7 @@ def calibrate_dense(
     """
     if not criterion.calibrated:
         return {}
-    with silenced(model), attached(layers):
+    with silenced(model):
         return calibrate(criterion, layers, _losses(model, data, images, seed))
 
 
@@ -85,7 +85,7 @@ def pruned(
     seed: int,
     statistics: Mapping[str, Tensor] | None = None,
 ) -> Iterator[None]:
-    """Prune layers in one shot; afterwards restore every weight, bias and mask bit for bit.
+    """Prune layers in one shot; afterwards restore every weight and bias bit for bit.
 
     Args:
         layers: Layers to prune.
@@ -95,28 +95,12 @@ def pruned(
         statistics: Calibration statistics by layer name; see `calibrate_dense`.
 
     """
-    groupings = method.granularity.groupings(layers)
-    biases = [layer for grouping in groupings for layer in grouping.biases]
-    with attached(layers), attached(biases, "bias"):
-        before = [
-            {name: value.clone() for name, value in layer.module.state_dict().items()}
-            for layer in layers
-        ]
-        try:
-            update_masks(layers, method, sparsity, seed=seed, statistics=statistics)
-            yield
-        finally:
-            for layer, state in zip(layers, before, strict=True):
-                layer.module.load_state_dict(state)
-
-
-@contextmanager
-def attached(layers: Sequence[Layer], parameter: masks.Parameter = "weight") -> Iterator[None]:
-    """Attach masks where there are none, and remove these masks at the end."""
-    fresh = [layer for layer in layers if not masks.is_masked(layer.module, parameter)]
-    masks.attach(fresh, parameter)
+    masks = Masks(layers, method.biases(layers))
+    before = [(mask.parameter, mask.parameter.detach().clone()) for mask in masks]
     try:
+        update_masks(masks, method, sparsity, seed=seed, statistics=statistics)
         yield
     finally:
-        for layer in fresh:
-            parametrize.remove_parametrizations(layer.module, parameter, leave_parametrized=False)
+        with torch.no_grad():
+            for parameter, value in before:
+                parameter.copy_(value)

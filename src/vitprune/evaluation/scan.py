@@ -17,7 +17,8 @@ from vitprune.evaluation.measurement import Measurement, Outcome
 from vitprune.evaluation.results_folder import find_folder, publish
 from vitprune.evaluation.settings import Settings
 from vitprune.model import ViTClassifier
-from vitprune.pruning import IterativePruning, Method, OneShot, masks
+from vitprune.model.sameness import check_same_model
+from vitprune.pruning import IterativePruning, Method, OneShot
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.training.evaluate import batch_limit
 from vitprune.training.probe import silenced
@@ -144,8 +145,10 @@ def launch(trainer: Trainer) -> Fabric:
 
 
 def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
-    """Load the weights and masks of a training checkpoint into a model."""
-    masks.load_state_dict(model, TrainingCheckpoint.read(ckpt_path).weights)
+    """Load the weights of a training checkpoint into a model."""
+    weights = TrainingCheckpoint.read(ckpt_path).weights
+    check_same_model(model.state_dict(), weights)
+    model.load_state_dict(weights)
 
 
 def pruning_of(trainer: Trainer) -> PruningSettings:

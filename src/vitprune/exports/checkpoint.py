@@ -12,16 +12,17 @@ from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import count_flops
 from vitprune.exports.folder import check_target, writing
 from vitprune.exports.formats import FORMATS
-from vitprune.exports.masked import load_masked
+from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.report import (
     describe_dense,
     describe_environment,
     describe_sparsity,
 )
-from vitprune.exports.stored import masked_sparsity, measure_stored
+from vitprune.exports.stored import measure_stored
 from vitprune.exports.write import write_weights
 from vitprune.figures.run import figures_of
 from vitprune.model.logits import Logits
+from vitprune.pruning.sparsity import measure
 from vitprune.runs.atomic import write_text
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.commands import command_to_repeat
@@ -63,13 +64,13 @@ def export_checkpoint(
     Raises:
         UsageError: If the folder holds something that is not an export, the checkpoint is of
             another model, or a choice does not fit the model.
-        RuntimeError: If the folder does not reproduce logits and zeros of the masked model.
+        RuntimeError: If the folder does not reproduce logits and zeros of the pruned model.
 
     """
     target = check_target(folder)
     record = checkpoint.record
-    net = load_masked(checkpoint, config)
-    sparsity = masked_sparsity(net)
+    net = load_net(checkpoint, config)
+    sparsity = measure(net, pruned_layers(net, checkpoint))
     base_flops = count_flops(net, data.image_shape)
     images = next(data.validation_batches(CPU))["pixel_values"]
 

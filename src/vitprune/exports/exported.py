@@ -17,7 +17,7 @@ class Exported:
         smallest: The same function with individual widths for each block; `net` itself if that
             saves nothing.
         images: Images to compare on, (B, channels, height, width), float32.
-        logits: Logits of the masked model on these images, (B, classes), float32.
+        logits: Logits of the pruned model on these images, (B, classes), float32.
         folder: Folder to write to.
 
     """

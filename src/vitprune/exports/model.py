@@ -1,4 +1,4 @@
-"""Export a masked model from Python, without a run or data."""
+"""Export a pruned model from Python, without a run or data."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.exports.choices import DTYPES, Choices, DType
 from vitprune.exports.costs import count_flops
 from vitprune.exports.folder import check_target, writing
-from vitprune.exports.masked import copy_masked, find_net
+from vitprune.exports.nets import copy_net, find_net
 from vitprune.exports.report import describe_dense, describe_environment, describe_sparsity
 from vitprune.exports.stored import measure_stored, sparsity_in_blocks
 from vitprune.exports.write import write_weights
@@ -28,10 +28,10 @@ def export(
     image_processor: BaseImageProcessor | None = None,
     images: Tensor | None = None,
 ) -> RunReport:
-    """Export a masked image classifier to a folder that plain `transformers` loads.
+    """Export a pruned image classifier to a folder that plain `transformers` loads.
 
-    The masks are removed, structure without influence on the logits is physically removed, and the
-    logits of the folder are compared with those of the model. The model is not changed.
+    Structure without influence on the logits is physically removed, and the logits of the folder
+    are compared with those of the model. The model is not changed.
 
     Args:
         model: Hugging Face image classifier, or a module that holds one as `net`.
@@ -53,7 +53,7 @@ def export(
     """
     target = check_target(folder)
     original = find_net(model)
-    net = copy_masked(original)
+    net = copy_net(original)
     shape = image_shape(net.config)
     if images is None:
         images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(SEED))

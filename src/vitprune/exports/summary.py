@@ -41,5 +41,5 @@ def _describe_format(result: FormatReport) -> str:
 
 def _describe_difference(difference: float) -> str:
     if not difference:
-        return "logits equal to those of the masked model"
-    return f"logits differ from the masked model by at most {difference:.1g}"
+        return "logits equal to those of the pruned model"
+    return f"logits differ from the pruned model by at most {difference:.1g}"

@@ -1,4 +1,4 @@
-"""Checks that an export is the masked model: the same logits, the same number of zeros."""
+"""Checks that an export is the pruned model: the same logits, the same number of zeros."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ TOLERANCE = 1e-5  # of logits in float32
 
 @dataclass(frozen=True)
 class Reference:
-    """The masked model, as an export must reproduce it.
+    """The pruned model, as an export must reproduce it.
 
     Attributes:
         images: Images to compare on, (B, channels, height, width), float32.
-        logits: Logits of the masked model on these images, (B, classes).
+        logits: Logits of the pruned model on these images, (B, classes).
 
     """
 
@@ -41,7 +41,7 @@ def save_and_verify(
     Args:
         net: Model to save, in the type to store.
         folder: Folder to write to.
-        reference: The masked model.
+        reference: The pruned model.
         tolerance: Largest allowed difference of a logit, relative to the largest logit if that is
             above 1; 0 for bitwise equality, infinity to only measure it.
 
@@ -71,7 +71,7 @@ def largest_difference(expected: Tensor, actual: Tensor, tolerance: float) -> fl
     difference = float((actual - expected).abs().max())
     if not difference <= tolerance * max(1.0, float(expected.abs().max())):
         raise RuntimeError(
-            f"the exported model differs from the masked one: logits by {difference}. Nothing was "
+            f"the exported model differs from the pruned one: logits by {difference}. Nothing was "
             "exported."
         )
     return difference

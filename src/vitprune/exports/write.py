@@ -1,4 +1,4 @@
-"""Remove the masks, shrink, and store the weights; logits are compared after each step."""
+"""Shrink a pruned model, and store the weights; logits are compared after each step."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from vitprune.exports.exported import Exported
 from vitprune.exports.shrink import shrink
 from vitprune.exports.shrinkage import shrink_and_verify
 from vitprune.exports.verify import TOLERANCE, Reference, logits, save_and_verify
-from vitprune.pruning import masks
 from vitprune.runs.format_report import Verification
 from vitprune.runs.run_folder import ExportFolder
 from vitprune.runs.shrink_report import ShrinkReport
@@ -24,7 +23,7 @@ class Written:
     Attributes:
         exported: The stored model, for further formats.
         loaded: The folder loaded by plain `transformers`, in float32.
-        verification: How `loaded` compares with the masked model.
+        verification: How `loaded` compares with the pruned model.
         shrunk: What was removed, and which zeros stayed.
         base_bytes: Size of the weights in float32 with nothing removed.
 
@@ -40,10 +39,10 @@ class Written:
 def write_weights(
     net: PreTrainedModel, zeros: int, folder: ExportFolder, images: Tensor, choices: Choices
 ) -> Written:
-    """Remove the masks, store the model, then replace it by the shrunk one with the same logits.
+    """Store a model, then replace it by the shrunk one with the same logits.
 
     Args:
-        net: Masked model in float32 and evaluation mode; its masks are removed.
+        net: Pruned model in float32 and evaluation mode.
         zeros: Number of zeros among its parameters.
         folder: Folder to write to.
         images: Images to compare on, (B, channels, height, width), float32.
@@ -51,11 +50,10 @@ def write_weights(
 
     Raises:
         UsageError: If `choices.shrink` is `required` and zeroed structure stays.
-        RuntimeError: If logits or zeros are not those of the masked model.
+        RuntimeError: If logits or zeros are not those of the pruned model.
 
     """
     reference = Reference(images, logits(net, images))
-    masks.remove(net)
     loaded, verification = save_and_verify(net, folder, reference, tolerance=0.0)
     _check_zeros(verification.zeros_in_file, zeros)
     base_bytes = folder.weights.stat().st_size
@@ -77,5 +75,5 @@ def write_weights(
 def _check_zeros(found: int, expected: int) -> None:
     if found != expected:
         raise RuntimeError(
-            f"the file has {found} zeros, the masked model {expected}. Nothing was exported."
+            f"the file has {found} zeros, the pruned model {expected}. Nothing was exported."
         )

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from vitprune.errors import UsageError
@@ -20,6 +21,7 @@ from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
+from vitprune.runs.plain_values import plain
 
 
 class ViTClassifier(LightningModule):
@@ -77,6 +79,7 @@ class ViTClassifier(LightningModule):
         if not 0 < layer_decay <= 1:
             raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
         self.save_hyperparameters(ignore=["distillation"])
+        self.hparams.update(plain(dict(self.hparams)))
         self.distillation = distillation
         self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
         if gradient_checkpointing:
@@ -88,8 +91,10 @@ class ViTClassifier(LightningModule):
         classes = self.net.config.num_labels
         top5 = min(5, classes)
         self.train_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.val_loss = MeanMetric()
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.val_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
+        self.test_loss = MeanMetric()
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
 
@@ -141,11 +146,11 @@ class ViTClassifier(LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log loss, top-1 and top-5 under `val/`."""
-        self._evaluate(batch, "val", self.val_accuracy, self.val_top5)
+        self._evaluate(batch, "val", self.val_loss, self.val_accuracy, self.val_top5)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Log loss, top-1 and top-5 under `test/`."""
-        self._evaluate(batch, "test", self.test_accuracy, self.test_top5)
+        self._evaluate(batch, "test", self.test_loss, self.test_accuracy, self.test_top5)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return probabilities, (B, classes), and the numbers of the images, (B,)."""
@@ -155,14 +160,19 @@ class ViTClassifier(LightningModule):
         }
 
     def _evaluate(
-        self, batch: dict[str, Tensor], stage: str, top1: nn.Module, top5: nn.Module
+        self,
+        batch: dict[str, Tensor],
+        stage: str,
+        loss: nn.Module,
+        top1: nn.Module,
+        top5: nn.Module,
     ) -> None:
         logits, labels = self(batch["pixel_values"]), batch["labels"]
+        # Lightning's own mean is wrong on several ranks with an odd number of images
+        loss(F.cross_entropy(logits, labels), len(labels))
         top1(logits, labels)
         top5(logits, labels)
-        self.log(
-            f"{stage}/loss", F.cross_entropy(logits, labels), batch_size=len(labels), sync_dist=True
-        )
+        self.log(f"{stage}/loss", loss)
         self.log(f"{stage}/accuracy", top1, prog_bar=True)
         self.log(f"{stage}/top5", top5)
 

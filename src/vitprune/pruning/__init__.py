@@ -7,7 +7,6 @@ use, so that this package works without Lightning.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vitprune.pruning import masks
 from vitprune.pruning.allocation import (
     ERK,
     LAMP,
@@ -45,6 +44,7 @@ from vitprune.pruning.granularity import (
 )
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
 from vitprune.pruning.prune import prune
 from vitprune.pruning.regrow import RigL
@@ -90,6 +90,7 @@ __all__ = [
     "Levels",
     "Linear",
     "Magnitude",
+    "Masks",
     "Method",
     "Movement",
     "Neuron",
@@ -109,7 +110,6 @@ __all__ = [
     "Uniform",
     "Wanda",
     "Weights",
-    "masks",
     "prune",
 ]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.granularity.tied import TiedGroupings
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.selection import rank_in_row
 from vitprune.pruning.scores import score_groups
 
@@ -29,6 +29,7 @@ class Candidate:
         pruned: Increments that were pruned in earlier rounds and stay pruned.
         partly_pruned: Whether more weights than those are pruned and stay pruned, inside groups
             that are not.
+        masks: The masks of the layers.
 
     """
 
@@ -39,6 +40,7 @@ class Candidate:
     rows: int | None
     pruned: int
     partly_pruned: bool
+    masks: Masks
 
     @property
     def layers(self) -> list[Layer]:
@@ -57,12 +59,13 @@ class Candidate:
 
 
 def candidate_of(
-    tied: TiedGroupings, criterion: Criterion, scorings: Mapping[str, Scoring]
+    tied: TiedGroupings, masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]
 ) -> Candidate:
     """Score the groups of tied groupings and collect them in increments.
 
     Args:
-        tied: Groupings of layers with masks.
+        tied: Groupings of some layers.
+        masks: The masks of these layers.
         criterion: Scores their weights.
         scorings: What the criterion knows about each layer, by name.
 
@@ -70,7 +73,7 @@ def candidate_of(
         UsageError: If a score is NaN.
 
     """
-    kept = [grouping.kept() for grouping in tied.groupings]
+    kept = [grouping.kept(masks) for grouping in tied.groupings]
     stays_pruned = not criterion.straight_through
     group_scores = []
     for grouping, alive in zip(tied.groupings, kept, strict=True):
@@ -89,7 +92,8 @@ def candidate_of(
         summed=summed,
         rows=tied.groupings[0].rows if criterion.per_output else None,
         pruned=pruned,
-        partly_pruned=stays_pruned and _is_partly_pruned(tied, pruned),
+        partly_pruned=stays_pruned and _is_partly_pruned(tied, masks, pruned),
+        masks=masks,
     )
 
 
@@ -129,9 +133,9 @@ def _pruned_increments(tied: TiedGroupings, kept: Sequence[Tensor]) -> int:
     )
 
 
-def _is_partly_pruned(tied: TiedGroupings, pruned: int) -> bool:
+def _is_partly_pruned(tied: TiedGroupings, masks: Masks, pruned: int) -> bool:
     """Return whether weights are pruned beyond those of `pruned` increments."""
     if tied.increment_size == 1:
         return False
-    weights = sum(int(torch.count_nonzero(~masks.read(layer))) for layer in tied.layers)
+    weights = sum(int(torch.count_nonzero(~masks[layer.weight])) for layer in tied.layers)
     return weights > pruned * tied.increment_size

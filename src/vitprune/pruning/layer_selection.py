@@ -1,13 +1,16 @@
 """Layer selection: which layers are pruned."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.layers import ROLES, Layer, find_layers
+from vitprune.model.anatomy.layers import ROLES, Layer, find_layers, find_obstacles
+from vitprune.pruning.layer_listing import listing, shortened
+from vitprune.pruning.trained import why_untrained
+from vitprune.runs.plain_values import plain
 
 NOT_BY_DEFAULT = ("patch_embed", "classifier")
 
@@ -22,8 +25,8 @@ class LayerSelection:
         blocks: Transformer blocks to prune, counted from 0 through all stages, or from the end as
             -1, -2, ...; by default all, and layers outside of the blocks.
         skip_blocks: Transformer blocks not to prune.
-        names: Patterns of names to prune (`*` stands for anything). A frozen weight is pruned only
-            if it is named here.
+        names: Patterns of names to prune (`*` stands for anything). A weight that is frozen, or
+            that no optimizer trains, is pruned only if it is named here.
         exclude: Patterns of names not to prune.
 
     """
@@ -36,36 +39,59 @@ class LayerSelection:
         names: list[str] | None = None,
         exclude: list[str] | None = None,
     ) -> None:
-        unknown = sorted(set(roles or []) - set(ROLES))
+        self.roles: list[str] | None = plain(roles)
+        self.blocks: list[int] | None = plain(blocks)
+        self.skip_blocks: list[int] = plain(skip_blocks) or []
+        self.names: list[str] | None = plain(names)
+        self.exclude: list[str] = plain(exclude) or []
+        unknown = sorted(set(self.roles or []) - set(ROLES))
         if unknown:
             raise UsageError(f"unknown roles {unknown}; valid are {', '.join(ROLES)}.")
-        self.roles = roles
-        self.blocks = blocks
-        self.skip_blocks = skip_blocks or []
-        self.names = names
-        self.exclude = exclude or []
 
-    def select(self, model: nn.Module, roles: Sequence[str] | None = None) -> list[Layer]:
+    def select(
+        self,
+        model: nn.Module,
+        roles: Sequence[str] | None = None,
+        trained: Set[nn.Parameter] | None = None,
+    ) -> list[Layer]:
         """Return the chosen layers of a model, in its order.
 
         Args:
             model: Model with linear and convolutional layers.
             roles: The roles to prune if the selection names none.
+            trained: The parameters that optimizers train; None if they are not known yet.
 
         Raises:
-            UsageError: If a block, a pattern or the whole selection matches nothing; the message
-                lists what exists.
+            UsageError: If a block, a pattern or the whole selection matches nothing, none of the
+                chosen layers is trained, or parameters are not initialized; the message lists what
+                exists.
 
         """
+        check_initialized(model)
         layers = find_layers(model)
+        obstacles = find_obstacles(model)
+        self._check_patterns(layers, obstacles)
         chosen = self._by_role(layers, roles)
         chosen = self._by_block(chosen, layers)
-        chosen = self._by_name(chosen, layers)
+        chosen = self._by_name(chosen)
         if not chosen:
             raise UsageError(
-                f"the layer selection matches nothing. The model has:\n{listing(layers)}"
+                f"the layer selection matches nothing. The model has:\n{listing(layers, obstacles)}"
             )
-        return chosen
+        return chosen if self.names else only_trained(chosen, trained)
+
+    def _check_patterns(self, layers: Sequence[Layer], obstacles: Mapping[str, str]) -> None:
+        names = [layer.name for layer in layers]
+        for pattern in [*(self.names or []), *self.exclude]:
+            if not any(fnmatchcase(name, pattern) for name in [*names, *obstacles]):
+                raise UsageError(
+                    f"the pattern {pattern!r} matches no layer. The model has:\n"
+                    f"{listing(layers, obstacles)}"
+                )
+        for pattern in self.names or []:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                name = next(name for name in obstacles if fnmatchcase(name, pattern))
+                raise UsageError(f"{name} cannot be pruned: its weight is {obstacles[name]}.")
 
     def _by_role(self, layers: Sequence[Layer], default: Sequence[str] | None) -> list[Layer]:
         roles = default if self.roles is None else self.roles
@@ -83,25 +109,40 @@ class LayerSelection:
             if (wanted is None or layer.block in wanted) and layer.block not in skipped
         ]
 
-    def _by_name(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
-        for pattern in [*(self.names or []), *self.exclude]:
-            if not any(fnmatchcase(layer.name, pattern) for layer in layers):
-                raise UsageError(
-                    f"the pattern {pattern!r} matches no layer. The model has:\n{listing(layers)}"
-                )
-        if self.names is None:
-            chosen = [layer for layer in chosen if _trainable(layer)]
-        else:
-            chosen = [layer for layer in chosen if _matches(layer, self.names)]
-        return [layer for layer in chosen if not _matches(layer, self.exclude)]
+    def _by_name(self, chosen: Sequence[Layer]) -> list[Layer]:
+        return [
+            layer
+            for layer in chosen
+            if (self.names is None or _matches(layer, self.names))
+            and not _matches(layer, self.exclude)
+        ]
 
 
-def _trainable(layer: Layer) -> bool:
-    return any(
-        parameter.requires_grad
-        for name, parameter in layer.module.named_parameters()
-        if "weight" in name
-    )
+def only_trained(layers: Sequence[Layer], trained: Set[nn.Parameter] | None) -> list[Layer]:
+    """Return those of some layers that are trained.
+
+    Raises:
+        UsageError: If none is.
+
+    """
+    reasons = {layer.name: why_untrained(layer.weight, trained) for layer in layers}
+    if all(reasons.values()):
+        named = [f"{name} ({reason})" for name, reason in reasons.items()]
+        raise UsageError(
+            f"none of the layers to prune is trained: {shortened(named)}. Train them, or name them "
+            "in pruning.layers.names to prune them as they are."
+        )
+    return [layer for layer in layers if reasons[layer.name] is None]
+
+
+def check_initialized(model: nn.Module) -> None:
+    """Raise `UsageError` if a model has lazy parameters without a shape."""
+    lazy = [name for name, parameter in model.named_parameters() if is_lazy(parameter)]
+    if lazy:
+        raise UsageError(
+            f"parameters of lazy modules are not initialized: {shortened(lazy)}. Run the model on "
+            "one batch before training starts, for example in setup()."
+        )
 
 
 def _matches(layer: Layer, patterns: Iterable[str]) -> bool:
@@ -115,19 +156,3 @@ def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
                 f"{option} names block {block}, and the model has the blocks 0 to {count - 1}."
             )
     return {block % count for block in blocks}
-
-
-def listing(layers: Sequence[Layer]) -> str:
-    """List all layers, one line for those of the same role in different blocks."""
-    blocks: dict[tuple[str, str], list[int]] = {}
-    for layer in layers:
-        name = layer.name if layer.block is None else re.sub(r"\.\d+(?=\.)", ".*", layer.name)
-        found = blocks.setdefault((name, layer.role), [])
-        if layer.block is not None:
-            found.append(layer.block)
-    return "\n".join(_line(name, role, found) for (name, role), found in blocks.items())
-
-
-def _line(name: str, role: str, blocks: Sequence[int]) -> str:
-    where = f", blocks {min(blocks)} to {max(blocks)}" if blocks else ""
-    return f"  {name}  (role {role}{where})"

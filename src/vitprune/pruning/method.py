@@ -10,6 +10,7 @@ from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.uniform import Uniform
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
+from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.element import Element
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
@@ -66,6 +67,8 @@ class Method:
     def check(self, layers: Sequence[Layer]) -> None:
         """Raise `UsageError` if it does not fit the layers to prune."""
         self.granularity.check(layers)
+        if self.criterion.calibrated:
+            check_observable(layers)
         self.allocation.check(layers, self.granularity)
 
     def check_sparsity(self, layers: Sequence[Layer], sparsity: float) -> None:
@@ -95,6 +98,11 @@ class Method:
     def highest_sparsity(self, layers: Sequence[Layer]) -> float:
         """Return the highest sparsity that these layers can reach together, in [0, 1]."""
         return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
+
+    def biases(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose biases are pruned with their weights."""
+        groupings = self.granularity.groupings(layers)
+        return [layer for grouping in groupings for layer in grouping.biases]
 
     def describe(self) -> dict[str, Any]:
         """Return its settings as plain values."""

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitprune.errors import UsageError
-from vitprune.pruning import masks
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.layer_selection import LayerSelection
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import update_masks
@@ -29,7 +29,7 @@ def prune(
 ) -> Sparsity:
     """Prune a model in place, one-shot, and return the sparsity that it reached.
 
-    The pruned layers have masks afterwards; `masks.remove(model)` makes the zeros permanent.
+    Pruned weights are zero afterwards. `Masks` keeps them zero while the model is trained further.
 
     Args:
         model: Any module; its layers must not be sharded.
@@ -64,15 +64,13 @@ def prune(
     selected = (layers or LayerSelection()).select(model, method.granularity.roles)
     method.check(selected)
     method.check_sparsity(selected, sparsity)
-    groupings = method.granularity.groupings(selected)
     statistics: dict[str, Tensor] = {}
     if method.criterion.calibrated:
         with _evaluating(model), torch.enable_grad():
             losses = _losses(model, () if batches is None else batches)
             statistics = calibrate(method.criterion, selected, losses)
-    masks.attach(selected)
-    masks.attach([layer for grouping in groupings for layer in grouping.biases], "bias")
-    update_masks(selected, method, sparsity, statistics=statistics)
+    masks = Masks(selected, biases=method.biases(selected))
+    update_masks(masks, method, sparsity, statistics=statistics)
     return measure(model, selected)
 
 

@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from vitprune.errors import UsageError
-from vitprune.pruning import masks
 from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.selection import keep_highest
 from vitprune.pruning.masks.sharding import place
 
@@ -62,10 +63,13 @@ class RigL:
         return self.fraction / 2 * (1 + math.cos(math.pi * round / rounds))
 
 
-def regrow_groups(grouping: Grouping, pruned: int, gradients: Mapping[str, Tensor]) -> None:
+def regrow_groups(
+    masks: Masks, grouping: Grouping, pruned: int, gradients: Mapping[str, Tensor]
+) -> None:
     """Regrow the pruned groups with the largest gradients until only `pruned` are left pruned.
 
     Args:
+        masks: The masks of the groups.
         grouping: Groups that stand alone, as those of a single layer do.
         pruned: Number of groups that stay pruned.
         gradients: See `Exchange`.
@@ -74,38 +78,24 @@ def regrow_groups(grouping: Grouping, pruned: int, gradients: Mapping[str, Tenso
     strength = grouping.reduce(
         [gradients[layer.name].view(layer.shape).abs() for layer in grouping.layers], "sum"
     )
-    kept = grouping.kept()
+    kept = grouping.kept(masks)
     strongest = keep_highest(strength.masked_fill(kept, torch.inf), pruned)
-    grouping.write(strongest & ~kept, "regrow")
+    grouping.write(masks, strongest & ~kept, "regrow")
 
 
 @contextmanager
-def resetting_changed_weights(
-    groupings: Sequence[Grouping], optimizers: Sequence[Optimizer]
-) -> Iterator[None]:
-    """Reset weights whose mask changes meanwhile.
-
-    Regrown weights start at zero; regrown and pruned ones have empty optimizer state.
-
-    Args:
-        groupings: Their weights.
-        optimizers: Their state is set to zero where masks changed.
-
-    """
-    layers = [layer for grouping in groupings for layer in grouping.layers]
-    before = [masks.read(layer).clone() for layer in layers]
+def resetting_optimizers(masks: Masks, optimizers: Sequence[Optimizer]) -> Iterator[None]:
+    """Empty the optimizer state of the entries whose masks change meanwhile."""
+    before = [(mask, mask.keep.clone()) for mask in masks]
     yield
-    for layer, old in zip(layers, before, strict=True):
-        _reset(masks.original(layer), masks.read(layer), old, optimizers)
+    for mask, old in before:
+        unchanged = mask.keep == old
+        for optimizer in optimizers:
+            _reset(optimizer.state.get(mask.parameter, {}), mask.parameter, unchanged)
 
 
 @torch.no_grad()
-def _reset(
-    parameter: Tensor, keep: Tensor, before: Tensor, optimizers: Sequence[Optimizer]
-) -> None:
-    changed = keep ^ before
-    parameter.mul_(place((~(keep & changed)).to(parameter.dtype), parameter))
-    for optimizer in optimizers:
-        for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                value.mul_(place((~changed).to(value.dtype), value))
+def _reset(state: Mapping[str, Any], parameter: Tensor, unchanged: Tensor) -> None:
+    for value in state.values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value.mul_(place(unchanged.to(value.dtype), value))

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from vitprune.errors import UsageError
-from vitprune.pruning import masks
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.masks.sharding import whole
 
 
 def score_groups(
@@ -16,7 +16,7 @@ def score_groups(
     """Return the score of each group, (G,), higher = keep.
 
     Args:
-        grouping: Groups of layers with masks.
+        grouping: Groups of weights.
         criterion: Scores their weights.
         scorings: What the criterion knows about each layer, by name.
 
@@ -25,7 +25,7 @@ def score_groups(
 
     """
     by_weight = [
-        criterion.score(masks.weight(layer), scorings[layer.name]) for layer in grouping.layers
+        criterion.score(whole(layer.weight), scorings[layer.name]) for layer in grouping.layers
     ]
     scores = grouping.reduce(by_weight, criterion.reduction)
     if scores.sum().isnan():  # the quickest way to see a single one

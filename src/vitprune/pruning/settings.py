@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from vitprune.errors import UsageError
+from vitprune.runs.plain_values import plain
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -16,11 +17,12 @@ def describe(value: Any) -> Any:
         UsageError: If an object does not keep an argument as an attribute of the same name.
 
     """
+    value = plain(value)
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, dict):
         return {str(key): describe(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [describe(part) for part in value]
     if isinstance(value, PurePath):
         return str(value)

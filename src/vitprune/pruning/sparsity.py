@@ -1,20 +1,18 @@
 """Sparsity of a model: exact zeros, over the prunable weights and over all parameters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
 from vitprune.pruning.masks.sharding import whole
 
 
 @dataclass(frozen=True)
 class Sparsity:
-    """Fractions of exact zeros, in [0, 1], as the forward pass sees the weights.
+    """Fractions of exact zeros, in [0, 1].
 
     Attributes:
         prunable: Sparsity of the weights of the selected layers together.
@@ -43,9 +41,9 @@ class Sparsity:
 @torch.no_grad()
 def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
     """Count the zeros of a model and of its prunable layers."""
-    zeros = {layer.name: _zeros(masks.weight(layer)) for layer in layers}
+    zeros = {layer.name: _zeros(whole(layer.weight)) for layer in layers}
     sizes = {layer.name: layer.shape.numel() for layer in layers}
-    values = list(effective_parameters(model))
+    values = [whole(value) for value in model.parameters()]
     parameters = sum(value.numel() for value in values)
     all_zeros = sum(map(_zeros, values))
     return Sparsity(
@@ -60,17 +58,8 @@ def measure(model: nn.Module, layers: Sequence[Layer] = ()) -> Sparsity:
 @torch.no_grad()
 def sparsity_of(layers: Sequence[Layer]) -> float:
     """Return the fraction of the weights of some layers that is zero, in [0, 1]."""
-    zeros = sum(_zeros(masks.weight(layer)) for layer in layers)
+    zeros = sum(_zeros(whole(layer.weight)) for layer in layers)
     return zeros / sum(layer.shape.numel() for layer in layers)
-
-
-def effective_parameters(model: nn.Module) -> Iterator[Tensor]:
-    """Yield every parameter of a model once, masked ones as the forward pass sees them."""
-    for module in model.modules():
-        if isinstance(module, parametrize.ParametrizationList):
-            yield module[0](whole(module.original))
-        else:
-            yield from map(whole, module.parameters(recurse=False))
 
 
 def _zeros(value: Tensor) -> int:

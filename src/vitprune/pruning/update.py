@@ -1,25 +1,24 @@
 """One mask update: scores, candidates, counts, masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
 from vitprune.pruning.candidates import candidate_of
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.decisions import kept_groups
 from vitprune.pruning.granularity.grouping import Change
 from vitprune.pruning.granularity.tied import tie
-from vitprune.pruning.masks.sharding import whole
+from vitprune.pruning.masks import Masks
+from vitprune.pruning.masks.sharding import place, whole
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import Exchange, regrow_groups
 
 
 @torch.no_grad()
 def update_masks(
-    layers: Sequence[Layer],
+    masks: Masks,
     method: Method,
     sparsity: float,
     round: int = 1,
@@ -27,13 +26,13 @@ def update_masks(
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
 ) -> None:
-    """Update masks in place to the given sparsity. Already pruned weights stay pruned.
+    """Prune the layers of these masks to a sparsity. Already pruned weights stay pruned.
 
     Cost: that of the axes, and memory for the scores of all groups, at most as large as the
     weights, on every rank.
 
     Args:
-        layers: Layers with masks attached.
+        masks: The masks to write to; pruned weights are set to zero.
         method: How to prune. If its criterion updates weights, the weights are changed in place.
         sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
@@ -48,34 +47,29 @@ def update_masks(
     criterion = method.criterion
     scorings = {
         layer.name: Scoring(layer.name, round, seed, (statistics or {}).get(layer.name))
-        for layer in layers
+        for layer in masks.layers
     }
-    before = [masks.read(layer).clone() for layer in layers] if criterion.updates_weights else []
     candidates = [
-        candidate_of(tied, criterion, scorings)
-        for tied in tie(method.granularity.groupings(layers))
+        candidate_of(tied, masks, criterion, scorings)
+        for tied in tie(method.granularity.groupings(masks.layers))
     ]
     counts = method.allocation.allocate(sparsity, candidates)
     change: Change = "replace" if criterion.straight_through else "prune"
-    for candidate, count in zip(candidates, counts, strict=True):
-        exchanged = exchange.number(candidate.increments - count) if exchange else 0
-        kept = kept_groups(candidate, count + exchanged)
-        for grouping, keep in zip(candidate.tied.groupings, kept, strict=True):
-            grouping.write(keep, change)
-            if exchange:
-                regrow_groups(grouping, count, exchange.gradients)
-    if criterion.updates_weights:
-        _update_weights(layers, criterion, scorings, before)
+    with masks.changing():
+        for candidate, count in zip(candidates, counts, strict=True):
+            exchanged = exchange.number(candidate.increments - count) if exchange else 0
+            kept = kept_groups(candidate, count + exchanged)
+            for grouping, keep in zip(candidate.tied.groupings, kept, strict=True):
+                grouping.write(masks, keep, change)
+                if exchange:
+                    regrow_groups(masks, grouping, count, exchange.gradients)
+        if criterion.updates_weights:
+            _update_weights(masks, criterion, scorings)
 
 
-def _update_weights(
-    layers: Sequence[Layer],
-    criterion: Criterion,
-    scorings: Mapping[str, Scoring],
-    before: Sequence[Tensor],
-) -> None:
-    """Let the remaining weights compensate for those that were pruned since the masks `before`."""
-    for layer, old in zip(layers, before, strict=True):
-        weight = torch.where(old, whole(masks.original(layer)), 0.0)
-        updated = criterion.update_weights(weight, masks.read(layer), scorings[layer.name])
-        masks.write_weight(layer, updated)
+def _update_weights(masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]) -> None:
+    """Let the remaining weights compensate for those that this round prunes."""
+    for layer in masks.layers:
+        weight = whole(layer.weight)  # with those that are still to be set to zero
+        updated = criterion.update_weights(weight, masks[layer.weight], scorings[layer.name])
+        layer.weight.copy_(place(updated, layer.weight))

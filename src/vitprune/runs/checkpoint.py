@@ -26,12 +26,13 @@ STEP = "global_step"
 COMMANDS = "commands"
 GENERATORS = "generators"
 IMAGES_SEEN = "images_seen"
+PRUNING = "pruning"  # a list: one state for each pruning callback
 # State keys, fixed so that a renamed class still finds its state.
 DATA = "ImageData"
-PRUNING = "IterativePruning"
 RUN_CHECKPOINTS = "RunCheckpoints"
 
-PRUNING_FORMAT = 2
+PRUNING_FORMAT = 3
+OLD_PRUNING = "IterativePruning"  # the key of formats 1 and 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrainingCheckpoint:
         _check_path(path)
         content = _load(path)
         _check_keys(content, (WEIGHTS, "loops", STEP), path)
-        check_format(_callbacks(content).get(PRUNING), str(path))
+        check_format(content, str(path))
         return cls(path, content)
 
     def check_data(self) -> None:
@@ -104,14 +105,20 @@ class TrainingCheckpoint:
         return list(self.content.get(COMMANDS, []))
 
     @property
-    def pruning(self) -> Mapping[str, Any] | None:
-        """State of the pruning callback; None if nothing was pruned."""
-        return _callbacks(self.content).get(PRUNING)
+    def pruning(self) -> list[Mapping[str, Any]]:
+        """States of the pruning callbacks; empty if nothing was pruned."""
+        return self.content.get(PRUNING, [])
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """Masks as packed bits, by name of the parameter in the LightningModule."""
+        found = [state["masks"]["keep"] for state in self.pruning if state["masks"]]
+        return {name: bits for masks in found for name, bits in masks.items()}
 
     @property
     def record(self) -> PruningRecord:
         """Rounds and dense metrics of the run."""
-        return PruningRecord.of(self.pruning)
+        return PruningRecord.of(self.pruning[0] if self.pruning else None)
 
     @property
     def run_checkpoints(self) -> Mapping[str, Any] | None:
@@ -119,19 +126,21 @@ class TrainingCheckpoint:
         return _callbacks(self.content).get(RUN_CHECKPOINTS)
 
 
-def check_format(pruning: Mapping[str, Any] | None, name: str) -> None:
-    """Raise `UsageError` if the state of the pruning callback has another format.
+def check_format(content: Mapping[str, Any], name: str) -> None:
+    """Raise `UsageError` if a checkpoint was pruned by a version with another format.
 
     Args:
-        pruning: The state; None if nothing was pruned.
+        content: Content of the checkpoint.
         name: Path of the checkpoint, for the message.
 
     """
-    if pruning is not None and pruning.get("format") != PRUNING_FORMAT:
+    old = (content.get("callbacks") or {}).get(OLD_PRUNING)
+    states = content.get(PRUNING, []) if old is None else [old]
+    for found in {state.get("format", 1) for state in states} - {PRUNING_FORMAT}:
         raise UsageError(
-            f"{name} was saved by vitprune 0.1 (pruning state of format "
-            f"{pruning.get('format', 1)}, not {PRUNING_FORMAT}). Resume it with that version, or "
-            "start a new run from its export with --model.pretrained."
+            f"{name} was saved by an earlier version of vitprune (pruning state of format "
+            f"{found}, not {PRUNING_FORMAT}). Resume it with that version, or start a new run from "
+            "its export with --model.pretrained."
         )
 
 

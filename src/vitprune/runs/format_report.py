@@ -1,4 +1,4 @@
-"""How exported files compare with the masked model, as stored in `report.json`."""
+"""How exported files compare with the pruned model, as stored in `report.json`."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ class FormatReport:
     Attributes:
         bytes: Size of the file; None if the format writes no file.
         lossless: Whether the file restores the weights bit for bit.
-        largest_logit_difference: From the masked model; None if it was not compared.
+        largest_logit_difference: From the pruned model; None if it was not compared.
         top1_agreement: Share of images with the same class, in [0, 1].
         images: Number of images compared.
         layers: Names of the converted layers.
@@ -33,10 +33,10 @@ class FormatReport:
 
 @dataclass(frozen=True)
 class Verification:
-    """How the exported model compares with the masked one.
+    """How the exported model compares with the pruned one.
 
     Attributes:
-        largest_logit_difference: Between the masked model and the folder loaded by plain
+        largest_logit_difference: Between the pruned model and the folder loaded by plain
             `transformers`; 0 if only the masks were removed.
         zeros_in_file: Number of exact zeros among the stored parameters.
         images: Number of validation images compared.

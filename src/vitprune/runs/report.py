@@ -82,7 +82,7 @@ class RunReport:
         rounds: Pruning rounds in their order.
         shrunk: What was physically removed.
         formats: Further formats, by name.
-        verification: How the export compares with the masked model.
+        verification: How the export compares with the pruned model.
         environment: Versions, device, command and seed.
         benchmark: Result of `vitprune benchmark`; None if it was not run.
 

@@ -17,7 +17,7 @@ from vitprune.training.best import Best
 from vitprune.training.guards import KEPT
 from vitprune.training.lightning_internals import saves_shards
 from vitprune.training.probe import validate_now
-from vitprune.training.pruning.callback import IterativePruning
+from vitprune.training.pruning.callback import pruning_callbacks
 from vitprune.training.signals import StopSignals
 
 OWN = ("vitprune", "lightning")  # packages whose callbacks log no validation metrics
@@ -80,7 +80,7 @@ class RunCheckpoints(Checkpoint):
         ]
         if others:  # they may log the metric later
             return
-        for pruning in _pruning_callbacks(trainer):
+        for pruning in pruning_callbacks(trainer):
             if pruning.state.dense:
                 self._check_monitor(pruning.state.dense)
 
@@ -112,7 +112,7 @@ class RunCheckpoints(Checkpoint):
         if trainer.fast_dev_run:
             return
         score = self._score(trainer, pl_module) if at_final_sparsity(trainer) else None
-        sparsity = sum(callback.state.target for callback in _pruning_callbacks(trainer))
+        sparsity = sum(callback.state.target for callback in pruning_callbacks(trainer))
         if score is not None and self.best.improve(score, sparsity):
             self._save(trainer, self.run(trainer).best)
         self._save(trainer, self.run(trainer).last)
@@ -211,8 +211,4 @@ class RunCheckpoints(Checkpoint):
 
 def at_final_sparsity(trainer: Trainer) -> bool:
     """Return whether every pruning callback has done its last round; true without pruning."""
-    return all(callback.state.finished for callback in _pruning_callbacks(trainer))
-
-
-def _pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
-    return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]
+    return all(callback.state.finished for callback in pruning_callbacks(trainer))

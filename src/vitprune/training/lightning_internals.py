@@ -6,14 +6,27 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
-# Callbacks that decide about the run or measure it, by name: `lightning` and `pytorch_lightning`
-# have classes of their own; those of Optuna and Ray need not be installed.
-DECIDING = {"Checkpoint", "EarlyStopping", "IterativePruning", "ThroughputMonitor"}
-DECIDING |= {"PyTorchLightningPruningCallback", "TuneCallback"}
+# Hooks of callbacks that decide about the run or measure it, by name of the class: `lightning` and
+# `pytorch_lightning` have classes of their own; those of Optuna and Ray need not be installed.
+VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
+DECIDING = {
+    "Checkpoint": VALIDATION_HOOKS,
+    "EarlyStopping": VALIDATION_HOOKS,
+    "IterativePruning": ["on_validation_end"],
+    "PyTorchLightningPruningCallback": VALIDATION_HOOKS,
+    "ThroughputMonitor": VALIDATION_HOOKS,
+    "TuneCallback": VALIDATION_HOOKS,
+}
+
+
+def is_a(value: object, name: str) -> bool:
+    """Return whether a value's class, or one that it inherits from, has this name.
+
+    Reason: `lightning` and `pytorch_lightning` have each class twice, and `isinstance` knows one.
+    """
+    return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
 @contextmanager
@@ -66,10 +79,10 @@ def silent_callbacks(trainer: Trainer) -> Iterator[None]:
 
     Reason: `trainer.callbacks` itself must not change, since other code looks callbacks up in it.
     """
-    hooks = {name: nothing for name in dir(Callback) if name.startswith("on_validation_")}
     with ExitStack() as stack:
         for callback in trainer.callbacks:
-            if any(kind.__name__ in DECIDING for kind in type(callback).__mro__):
+            for kind in type(callback).__mro__:
+                hooks = dict.fromkeys(DECIDING.get(kind.__name__, []), nothing)
                 stack.enter_context(temporary(callback, **hooks))
         yield
 
@@ -146,24 +159,7 @@ def saves_shards(trainer: Trainer) -> bool:
     Reason: the argument `save_distributed_checkpoint` has no public attribute.
     """
     strategy = trainer.strategy
-    return isinstance(strategy, ModelParallelStrategy) and strategy._save_distributed_checkpoint
-
-
-def averages_buffers(averaging: WeightAveraging) -> bool:
-    """Return whether an average includes buffers.
-
-    Reason: the argument `use_buffers` has no public attribute.
-    """
-    return bool(averaging._use_buffers)
-
-
-def averaged_module(averaging: WeightAveraging) -> nn.Module:
-    """Return the module that holds an average.
-
-    Reason: there is no public access to it before training ends.
-    """
-    assert averaging._average_model is not None
-    return averaging._average_model.module
+    return is_a(strategy, "ModelParallelStrategy") and strategy._save_distributed_checkpoint
 
 
 def leave_finished_epoch(trainer: Trainer) -> None:

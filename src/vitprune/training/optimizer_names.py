@@ -7,7 +7,8 @@ the module. Saved by number, a state of equal shape could silently be given to a
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.strategies import ModelParallelStrategy
+
+from vitprune.training.lightning_internals import is_a
 
 
 def to_names(
@@ -15,7 +16,7 @@ def to_names(
 ) -> list[dict[str, Any]]:
     """Rename the saved states, one for each optimizer, from numbers to names."""
     names = {parameter: name for name, parameter in module.named_parameters()}
-    sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+    sharded = is_a(trainer.strategy, "ModelParallelStrategy")
     translated = []
     for optimizer, state in zip(trainer.optimizers, states, strict=True):
         own = [
@@ -27,7 +28,7 @@ def to_names(
 
 def to_numbers(trainer: Trainer, states: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rename saved states from names to numbers, except for FSDP2, which loads them by name."""
-    if isinstance(trainer.strategy, ModelParallelStrategy):
+    if is_a(trainer.strategy, "ModelParallelStrategy"):
         return states
     orders = [
         [name for group in state["param_groups"] for name in group["params"]] for state in states

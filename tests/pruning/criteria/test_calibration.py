@@ -11,7 +11,7 @@ from tests.conftest import Regression, quiet_trainer, random_batches, regression
 from tests.pruning.criteria.toy import X, Y, learn
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import Fisher, LayerSelection, SparseGPT, Taylor, Wanda, masks
+from vitprune.pruning import Fisher, LayerSelection, SparseGPT, Taylor, Wanda
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.training.pruning.calibration import calibrate_on
 
@@ -76,7 +76,6 @@ def test_small_gradients_do_not_vanish_in_mixed_precision(tmp_path, precision):
     class Learn(Callback):
         def on_train_start(self, trainer, pl_module):
             layers = LayerSelection().select(pl_module)
-            masks.attach(layers)
             learned.update(calibrate_on(trainer, pl_module, Taylor(), layers, images=32, seed=1))
 
     trainer = quiet_trainer(
@@ -91,18 +90,16 @@ def test_small_gradients_do_not_vanish_in_mixed_precision(tmp_path, precision):
 def test_calibration_takes_a_convolution_by_its_patches():
     net = tiny_net()
     patches = next(layer for layer in find_layers(net) if layer.role == "patch_embed")
-    masks.attach([patches])
     batches = random_batches(net)
     learned = calibrate(Taylor(), [patches], batches)[patches.name].view(patches.shape)
     net.zero_grad()
     (sum(batch.loss() * batch.images for batch in batches) / 6).backward()
-    torch.testing.assert_close(learned, masks.original(patches).grad, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(learned, patches.weight.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_calibration_leaves_no_gradients_and_no_hooks():
     net = tiny_net()
     layers = LayerSelection().select(net)
-    masks.attach(layers)
     calibrate(Fisher(), layers, random_batches(net))
     assert all(parameter.grad is None for parameter in net.parameters())
     assert not any(module._forward_hooks for module in net.modules())
@@ -111,7 +108,6 @@ def test_calibration_leaves_no_gradients_and_no_hooks():
 def test_calibration_does_without_trainable_parameters():
     net = tiny_net()
     layers = LayerSelection().select(net)
-    masks.attach(layers)
     expected = calibrate(Fisher(), layers, random_batches(net))
     net.requires_grad_(False)
     frozen = calibrate(Fisher(), layers, random_batches(net))
@@ -134,6 +130,5 @@ def test_layers_that_cannot_be_observed_are_named():
         "never": "never: its forward is not called in",
     }.items():
         layers = [layer for layer in find_layers(net) if layer.name == name]
-        masks.attach(layers)
         with pytest.raises(UsageError, match=f"{message}.*pruning.layers.exclude"):
             calibrate(Wanda(), layers, [CalibrationBatch(lambda: net(x).sum(), 4)])

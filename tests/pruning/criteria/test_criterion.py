@@ -6,7 +6,7 @@ import torch
 from tests.conftest import tiny_net
 from tests.pruning.axes import CRITERIA, name
 from tests.pruning.layers import statistics_of
-from vitprune.pruning import LayerSelection, masks
+from vitprune.pruning import LayerSelection
 from vitprune.pruning.criteria.criterion import Scoring
 
 
@@ -14,7 +14,6 @@ from vitprune.pruning.criteria.criterion import Scoring
 class TestEveryCriterion:
     def scored(self, criterion, dtype=torch.float32):
         layers = LayerSelection(names=["*"]).select(net := tiny_net())  # patches and classifier too
-        masks.attach(layers)
         statistics = statistics_of(criterion, layers, net)
         for layer in layers:
             yield (

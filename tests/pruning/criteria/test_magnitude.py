@@ -5,14 +5,14 @@ import pytest
 from tests.pruning.axes import name
 from tests.pruning.layers import linear_layers
 from vitprune.errors import UsageError
-from vitprune.pruning import Global, Magnitude, Method, Random, Row, masks
+from vitprune.pruning import Global, Magnitude, Method, Random, Row
 from vitprune.pruning.update import update_masks
 
 
 def rates_of_long_and_short_rows(criterion):
-    layers = linear_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
-    update_masks(layers, Method(criterion, Row(), Global()), 0.4)
-    return [float((~masks.read(layer)).float().mean()) for layer in layers]
+    masks = linear_layers([(600, 192), (600, 48)], lambda w: w.uniform_(-1, 1))
+    update_masks(masks, Method(criterion, Row(), Global()), 0.4)
+    return [float((~masks[layer.weight]).float().mean()) for layer in masks.layers]
 
 
 @pytest.mark.parametrize("criterion", [Magnitude(), Random()], ids=name)

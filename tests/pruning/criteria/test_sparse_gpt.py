@@ -7,7 +7,7 @@ import torch
 
 from tests.conftest import random_batches, tiny_net
 from tests.pruning.criteria.toy import X, damped_hessian, learn
-from vitprune.pruning import Element, LayerSelection, Method, NofM, SparseGPT, masks
+from vitprune.pruning import Element, LayerSelection, Masks, Method, NofM, SparseGPT
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.criteria.criterion import Scoring
 from vitprune.pruning.update import update_masks
@@ -66,7 +66,6 @@ def test_updated_weights_leave_the_outputs_closer_than_plain_pruning(granularity
     def error(*, update):
         net = tiny_net(initializer_range=0.2)
         layers = LayerSelection().select(net)
-        masks.attach(layers)
         batches = random_batches(net, 64, [64])
         with torch.no_grad():
             before = net(
@@ -76,7 +75,7 @@ def test_updated_weights_leave_the_outputs_closer_than_plain_pruning(granularity
         statistics = calibrate(criterion, layers, batches)
         if not update:
             criterion.updates_weights = False
-        update_masks(layers, Method(criterion, granularity), 0.5, statistics=statistics)
+        update_masks(Masks(layers), Method(criterion, granularity), 0.5, statistics=statistics)
         assert all(abs(float((layer.weight == 0).float().mean()) - 0.5) < 0.01 for layer in layers)
         with torch.no_grad():
             after = net(

@@ -1,16 +1,24 @@
 """Comparison within outputs."""
 
 from tests.pruning.criteria.toy import learn
-from vitprune.pruning import Method, Wanda, masks
+from vitprune.pruning import Masks, Method, Wanda
 from vitprune.pruning.update import update_masks
 
 
-def test_wanda_compares_within_outputs_as_published_or_within_the_layer(toy):
+def kept_per_output(toy, criterion):
+    """Return how many weights each output keeps if half of the weights are pruned."""
     net, layer = toy
-    statistics = {"linear": learn(Wanda(), net, layer, [5])}
-    update_masks([layer], Method(Wanda()), 0.5, statistics=statistics)
-    assert masks.read(layer).sum(1).tolist() == [4] * 6
-    masks.read(layer).fill_(True)
-    update_masks([layer], Method(Wanda(per_output=False)), 0.5, statistics=statistics)
-    assert masks.read(layer).sum() == 24
-    assert masks.read(layer).sum(1).unique().numel() > 1
+    masks = Masks([layer])
+    statistics = {"linear": learn(criterion, net, layer, [5])}
+    update_masks(masks, Method(criterion), 0.5, statistics=statistics)
+    return masks[layer.weight].sum(1).tolist()
+
+
+def test_as_published_every_output_keeps_as_many(toy):
+    assert kept_per_output(toy, Wanda()) == [4] * 6
+
+
+def test_within_the_layer_some_outputs_keep_more(toy):
+    kept = kept_per_output(toy, Wanda(per_output=False))
+    assert sum(kept) == 24
+    assert len(set(kept)) > 1

@@ -6,7 +6,7 @@ from torch import nn
 from tests.conftest import tiny_net
 from tests.pruning.layers import prune_net
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import Branch, Global, Head, Method, Uniform, masks
+from vitprune.pruning import Branch, Global, Head, Method, Uniform
 
 
 def test_branches_are_ranked_together_unless_something_else_is_said():
@@ -28,5 +28,3 @@ def test_a_branch_becomes_the_identity(family):
             assert not layer.module(torch.randn(3, layer.shape[1])).any()
         else:
             assert layer.module.bias.all()
-    masks.remove(net)
-    assert not any("parametrizations" in name for name in net.state_dict())

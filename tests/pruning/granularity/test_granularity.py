@@ -19,12 +19,12 @@ from vitprune.pruning import (
     Head,
     HeadDim,
     LayerSelection,
+    Masks,
     Method,
     Neuron,
     NofM,
     Tile,
     Uniform,
-    masks,
 )
 from vitprune.pruning.granularity.coupled import ATTENTION
 from vitprune.pruning.update import update_masks
@@ -33,34 +33,36 @@ from vitprune.pruning.update import update_masks
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=name)
 class TestEveryGranularity:
     def test_every_weight_is_in_exactly_one_group(self, granularity, family):
-        layers = masked_layers(tiny_net(family), granularity)
-        seen = {layer.name: torch.zeros(layer.shape) for layer in layers}
-        for grouping in granularity.groupings(layers):
+        masks = masked_layers(tiny_net(family), granularity)
+        seen = {layer.name: torch.zeros(layer.shape) for layer in masks.layers}
+        for grouping in granularity.groupings(masks.layers):
             groups = grouping.groups
             few = groups <= 99
             for group in range(groups) if few else (0, groups // 2, groups - 1):
                 decision = torch.zeros(groups, dtype=torch.bool)
                 decision[group] = True
-                grouping.write(decision, "replace")
-                kept = sum(int(masks.read(layer).sum()) for layer in grouping.layers)
+                with masks.changing():
+                    grouping.write(masks, decision, "replace")
+                kept = sum(int(masks[layer.weight].sum()) for layer in grouping.layers)
                 assert kept == grouping.group_size
                 if few:
                     for layer in grouping.layers:
-                        seen[layer.name] += masks.read(layer)
-                assert torch.equal(grouping.kept(), decision)
+                        seen[layer.name] += masks[layer.weight]
+                assert torch.equal(grouping.kept(masks), decision)
             if few:
                 assert all(seen[layer.name].eq(1).all() for layer in grouping.layers)
 
     def test_a_group_scores_the_sum_of_its_members(self, granularity):
-        layers = masked_layers(tiny_net(), granularity)
-        for grouping in granularity.groupings(layers):
+        masks = masked_layers(tiny_net(), granularity)
+        for grouping in granularity.groupings(masks.layers):
             scores = [torch.rand(layer.shape) for layer in grouping.layers]
             groups = grouping.reduce(scores, "sum")
             decision = torch.zeros(grouping.groups, dtype=torch.bool)
             decision[grouping.groups // 2] = True
-            grouping.write(decision, "replace")
+            with masks.changing():
+                grouping.write(masks, decision, "replace")
             members = [
-                score[masks.read(layer)]
+                score[masks[layer.weight]]
                 for score, layer in zip(scores, grouping.layers, strict=True)
             ]
             assert groups[grouping.groups // 2] == pytest.approx(
@@ -78,18 +80,15 @@ def test_kernels_in_another_memory_order_are_pruned_alike(granularity):
     for memory_format in (torch.contiguous_format, torch.channels_last):
         torch.manual_seed(0)
         layer = nn.Conv2d(4, 8, 4).to(memory_format=memory_format)
-        layers = [Layer("patches", layer, "patch_embed", None)]
-        masks.attach(layers)
-        update_masks(layers, Method(granularity=granularity), 0.5)
+        masks = Masks([Layer("patches", layer, "patch_embed", None)])
+        update_masks(masks, Method(granularity=granularity), 0.5)
         assert layer.weight.is_contiguous(memory_format=memory_format)
-        kept.append(masks.read(layers[0]))
+        kept.append(masks[layer.weight])
     assert torch.equal(*kept)
 
 
 def toy_layer(out=6, inputs=6, role="query", heads=None):
-    layer = Layer("toy", nn.Linear(inputs, out), role, 0, heads)
-    masks.attach([layer])
-    return layer
+    return Layer("toy", nn.Linear(inputs, out), role, 0, heads)
 
 
 @pytest.mark.parametrize(

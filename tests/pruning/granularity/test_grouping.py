@@ -6,7 +6,19 @@ import pytest
 import torch
 
 from tests.pruning.layers import kept, layer_of
-from vitprune.pruning import Column, Element, Global, Head, HeadDim, Method, Neuron, NofM, Row, Tile
+from vitprune.pruning import (
+    Column,
+    Element,
+    Global,
+    Head,
+    HeadDim,
+    Masks,
+    Method,
+    Neuron,
+    NofM,
+    Row,
+    Tile,
+)
 from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.update import update_masks
 
@@ -73,16 +85,16 @@ EXPECTED = {
 @pytest.mark.parametrize("key", EXPECTED)
 def test_half_of_a_matrix_is_pruned(key):
     granularity, expected = EXPECTED[key]
-    layer = layer_of(MATRIX)
-    update_masks([layer], Method(granularity=granularity), 0.5)
-    assert kept(layer) == expected
+    masks = Masks([layer := layer_of(MATRIX)])
+    update_masks(masks, Method(granularity=granularity), 0.5)
+    assert kept(masks, layer) == expected
 
 
 def test_a_quarter_of_the_pattern_is_pruned_in_an_earlier_round():
     """The four smallest weights that the complete pattern prunes, too."""
-    layer = layer_of(MATRIX)
-    update_masks([layer], Method(granularity=NofM(2, 4)), 0.25)
-    assert kept(layer) == [
+    masks = Masks([layer := layer_of(MATRIX)])
+    update_masks(masks, Method(granularity=NofM(2, 4)), 0.25)
+    assert kept(masks, layer) == [
         [1, 0, 1, 1],
         [1, 1, 1, 0],
         [1, 1, 1, 1],
@@ -92,17 +104,19 @@ def test_a_quarter_of_the_pattern_is_pruned_in_an_earlier_round():
 
 def test_one_of_four_is_kept():
     layer = layer_of([[4, 1, 8, 9, 1, 2, 3, 3], [2, 7, 3, 1, 0.5, 0.4, 0.3, 0.2]])
-    update_masks([layer], Method(granularity=NofM(1, 4)), 0.75)
-    assert kept(layer) == [[0, 0, 0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 1, 0, 0, 0]]
+    masks = Masks([layer])
+    update_masks(masks, Method(granularity=NofM(1, 4)), 0.75)
+    assert kept(masks, layer) == [[0, 0, 0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 1, 0, 0, 0]]
 
 
 def test_a_neuron_is_scored_by_its_row_and_its_column():
     mlp_in = layer_of([[1, 1], [3, 3], [2, 2], [1, 2]], "fc1", "mlp_in", block=0)
     mlp_out = layer_of([[9, 1, 1, 4], [9, 1, 1, 4]], "fc2", "mlp_out", block=0)
     # sums 2 + 18, 6 + 2, 4 + 2, 3 + 8
-    update_masks([mlp_in, mlp_out], Method(granularity=Neuron()), 0.5)
-    assert kept(mlp_in) == [[1, 1], [0, 0], [0, 0], [1, 1]]
-    assert kept(mlp_out) == [[1, 0, 0, 1], [1, 0, 0, 1]]
+    masks = Masks([mlp_in, mlp_out])
+    update_masks(masks, Method(granularity=Neuron()), 0.5)
+    assert kept(masks, mlp_in) == [[1, 1], [0, 0], [0, 0], [1, 1]]
+    assert kept(masks, mlp_out) == [[1, 0, 0, 1], [1, 0, 0, 1]]
 
 
 def attention(query, key, value, attn_out):
@@ -113,20 +127,21 @@ def attention(query, key, value, attn_out):
 def test_a_head_is_scored_by_three_rows_and_a_column():
     rows = [[1, 1, 1, 1], [1, 1, 1, 1], [2, 2, 2, 2], [2, 2, 2, 2]]
     layers = attention(rows, rows, rows, [[9, 9, 1, 1]] * 4)
+    masks = Masks(layers)
     # first head 3 * 8 + 72, second head 3 * 16 + 8
-    update_masks(layers, Method(granularity=Head()), 0.5)
+    update_masks(masks, Method(granularity=Head()), 0.5)
     for layer in layers[:3]:
-        assert kept(layer) == [[1] * 4, [1] * 4, [0] * 4, [0] * 4]
-    assert kept(layers[3]) == [[1, 1, 0, 0]] * 4
+        assert kept(masks, layer) == [[1] * 4, [1] * 4, [0] * 4, [0] * 4]
+    assert kept(masks, layers[3]) == [[1, 1, 0, 0]] * 4
 
 
 def test_every_head_has_its_own_ranking_of_dimensions():
     """Query and key lose the same dimensions, value and attn_out others."""
     ascending = [[1] * 4, [2] * 4, [8] * 4, [9] * 4]
-    layers = attention(ascending, [[5] * 4] * 4, ascending, [[9, 1, 1, 9]] * 4)
+    masks = Masks(attention(ascending, [[5] * 4] * 4, ascending, [[9, 1, 1, 9]] * 4))
     # query and key: 24, 28 | 52, 56; value and attn_out: 40, 12 | 36, 72
-    update_masks(layers, Method(granularity=HeadDim()), 0.5)
-    query, key, value, attn_out = (kept(layer) for layer in layers)
+    update_masks(masks, Method(granularity=HeadDim()), 0.5)
+    query, key, value, attn_out = (kept(masks, layer) for layer in masks.layers)
     assert query == key == [[0] * 4, [1] * 4, [0] * 4, [1] * 4]
     assert value == [[1] * 4, [0] * 4, [0] * 4, [1] * 4]
     assert attn_out == [[1, 0, 0, 1]] * 4
@@ -140,10 +155,11 @@ def test_tied_groupings_lose_as_many():
         columns = [[factor, 2 * factor], [factor, 2 * factor]]
         layers.append(layer_of(rows, f"{block}.fc1", "mlp_in", block))
         layers.append(layer_of(columns, f"{block}.fc2", "mlp_out", block))
-    update_masks(layers, Method(granularity=Neuron(uniform=True), allocation=Global()), 0.5)
+    masks = Masks(layers)
+    update_masks(masks, Method(granularity=Neuron(uniform=True), allocation=Global()), 0.5)
     for mlp_in, mlp_out in (layers[:2], layers[2:]):
-        assert kept(mlp_in) == [[0, 0], [1, 1]]
-        assert kept(mlp_out) == [[0, 1], [0, 1]]
+        assert kept(masks, mlp_in) == [[0, 0], [1, 1]]
+        assert kept(masks, mlp_out) == [[0, 1], [0, 1]]
 
 
 def test_groups_reduce_their_scores():
@@ -165,12 +181,13 @@ def test_groups_reduce_their_scores():
     ],
 )
 def test_a_decision_prunes_regrows_or_does_both(change, expected):
-    layer = layer_of([[1, 0], [2, 3], [0, 0]])
+    masks = Masks([layer := layer_of([[1, 0], [2, 3], [0, 0]])])
     grouping = Row().groupings([layer])[0]
-    assert grouping.remaining().tolist() == [1, 2, 0]
-    assert grouping.kept().tolist() == [True, True, False]
-    grouping.write(torch.tensor([True, False, True]), change)
-    assert kept(layer) == expected
+    assert grouping.remaining(masks).tolist() == [1, 2, 0]
+    assert grouping.kept(masks).tolist() == [True, True, False]
+    with masks.changing():
+        grouping.write(masks, torch.tensor([True, False, True]), change)
+    assert kept(masks, layer) == expected
 
 
 def test_increments_of_pools_ties_and_multiples():

@@ -1,207 +1,271 @@
-"""Masks as parametrizations."""
+"""What masks are to the model: parameters of its own, with zeros in them."""
 
 import copy
+import io
+import pickle
 
 import pytest
 import torch
-import torch._dynamo.testing
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from tests.conftest import (
-    quiet_trainer,
-    tiny_net,
+from tests.conftest import tiny_net
+from tests.pruning.masks.training import (
+    X,
+    are_zero,
+    masks_of,
+    pruned_entries,
+    pruned_net,
+    small_net,
+    train,
+    values_of,
 )
-from vitprune.errors import UsageError
-from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import (
-    Element,
-    Global,
-    LayerSelection,
-    Magnitude,
-    Method,
-    masks,
-)
+from vitprune.pruning import LayerSelection, Masks, Method, Random
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 
 
-def masked_net(family="vit", sparsity=0.6):
+def saved_and_loaded(net):
+    file = io.BytesIO()
+    torch.save(net, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def test_there_is_one_mask_for_each_weight():
+    net = small_net()
+    masks = masks_of(net)
+    assert [mask.name for mask in masks] == ["0.weight", "2.weight"]
+    assert net[0].weight in masks
+    assert net[0].bias not in masks
+    assert masks[net[0].weight].shape == (16, 8)
+    assert masks[net[0].weight].dtype == torch.bool
+
+
+def test_entries_are_zero_as_soon_as_they_are_pruned():
+    net = small_net()
+    masks = masks_of(net)
+    before = net[0].weight.detach().clone()
+    with masks.changing():
+        masks[net[0].weight][3] = False
+    assert are_zero(net[0].weight[3].detach())
+    assert torch.equal(net[0].weight[4:], before[4:])
+
+
+def test_entries_that_are_kept_again_start_at_zero():
+    net, masks = pruned_net()
+    before = net[0].weight.detach().clone()
+    with masks.changing():
+        masks[net[0].weight].fill_(True)
+    assert torch.equal(net[0].weight, before)
+
+
+def test_a_round_changes_masks_in_place():
+    net, masks = pruned_net(0.25)
+    keep = masks[net[0].weight]
+    update_masks(masks, Method(), 0.75, round=2)
+    assert masks[net[0].weight] is keep
+
+
+def test_a_model_stays_as_it_is(family):
     net = tiny_net(family)
-    layers = LayerSelection().select(net)
-    masks.attach(layers)
-    update_masks(layers, Method(Magnitude(), Element(), Global()), sparsity)
-    return net, layers
+    names = [name for name, _ in net.named_parameters()]
+    parameters = list(net.parameters())
+    keys = list(net.state_dict())
+    classes = [type(module) for module in net.modules()]
+
+    def is_as_before():
+        return (
+            [name for name, _ in net.named_parameters()] == names
+            and all(a is b for a, b in zip(net.parameters(), parameters, strict=True))
+            and list(net.state_dict()) == keys
+            and [type(module) for module in net.modules()] == classes
+        )
+
+    masks = Masks(LayerSelection().select(net))
+    assert is_as_before()
+    masks.hold([torch.optim.SGD(net.parameters())])
+    update_masks(masks, Method(), 0.5)
+    assert is_as_before()
+    masks.remove()
+    assert is_as_before()
 
 
-def test_what_is_zero_is_masked_and_a_bias_with_its_whole_weight():
-    layer, pruned, alive, new = (
-        Layer("layer", nn.Linear(2, 2), role, block=None)
-        for role in ("mlp_out", "mlp_out", "mlp_out", "classifier")
+def test_removal_changes_no_value():
+    net, masks = pruned_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    masks.hold([optimizer])
+    train(net, optimizer)
+    before = values_of(net)
+    masks.remove()
+    assert all(map(torch.equal, net.parameters(), before))
+
+
+def test_after_removal_nothing_is_held():
+    net, masks = pruned_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    masks.hold([optimizer])
+    masks.hold([optimizer])  # twice, as before a second training
+    masks.remove()
+    train(net, optimizer)
+    assert pruned_entries(masks).any()
+
+
+# ---- one parameter, several modules
+
+
+def test_layers_that_share_a_parameter_share_its_mask():
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    masks = Masks(
+        Layer(name, module, "other", None) for name, module in (("0", first), ("1", second))
     )
-    layer.module.weight.data[0] = 0
-    for other in (pruned, alive, new):
-        nn.init.zeros_(other.module.weight)
-    for other in (layer, pruned, new):
-        nn.init.zeros_(other.module.bias)
-    for parameter in ("weight", "bias"):
-        masks.attach([layer, pruned, alive, new], parameter)
-    assert masks.read(layer).tolist() == [[False, False], [True, True]]
-    assert masks.read(layer, "bias").all()
-    assert not masks.read(pruned).any()
-    assert not masks.read(pruned, "bias").any()
-    assert not masks.read(alive).any()
-    assert masks.read(alive, "bias").all()  # or the model would change
-    assert masks.read(new).all()  # a classifier that begins at zero, say
-    assert masks.read(new, "bias").all()
+    with masks.changing():
+        masks[second.weight][0] = False
+    assert [mask.name for mask in masks] == ["0.weight"]
+    assert masks[first.weight] is masks[second.weight]
+    assert are_zero(first.weight[0].detach())
 
 
-def images(count=3):
-    return torch.randn(count, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+def test_a_parameter_that_two_modules_share_is_pruned_once():
+    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+    net[2].weight = net[0].weight
+    masks = masks_of(net)
+    update_masks(masks, Method(Random()), 0.5)  # by name, two layers would get other scores
+    assert measure(net, masks.layers).layers == {"0": 0.5, "4": 0.5}
 
 
-OPTIMIZERS = {
-    "sgd momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
-    "sgd nesterov": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.5),
-    "adam l2": lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.5),
-}
+def test_a_tied_embedding_follows_the_mask_of_the_layer():
+    embedding = nn.Embedding(8, 4)
+    layer = nn.Linear(4, 8, bias=False)
+    layer.weight = embedding.weight
+    net = nn.Sequential(embedding, layer)
+    masks = masks_of(net)
+    with masks.changing():
+        masks[layer.weight][0] = False
+    output = net(torch.arange(8))
+    masks.remove()
+    assert are_zero(embedding(torch.tensor(0)).detach())
+    assert torch.equal(net(torch.arange(8)), output)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16 autocast"])
-def test_masked_weights_stay_zero_and_get_no_gradient(optimizer, precision):
-    net, layers = masked_net(sparsity=0.0)
-    steps = OPTIMIZERS[optimizer](net.parameters())
-    for step in range(6):
-        if step == 2:  # the optimizer has momentum for these weights by now
-            update_masks(layers, Method(Magnitude(), Element(), Global()), 0.7)
-        for _ in range(2):  # accumulation
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision != "float32"):
-                nn.functional.cross_entropy(
-                    net(pixel_values=images()).logits, torch.tensor([1, 2, 3])
-                ).backward()
-        if step >= 2:
-            for layer in layers:
-                gradient = layer.module.parametrizations.weight.original.grad
-                assert gradient[~masks.read(layer)].eq(0).all()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        steps.step()
-        steps.zero_grad()
-        if step >= 2:
-            for layer in layers:
-                pruned = layer.weight[~masks.read(layer)]
-                assert pruned.eq(0).all()
-                assert not torch.signbit(pruned).any()
-    assert measure(net, layers).prunable == pytest.approx(0.7, abs=1e-4)
+# ---- copies
 
 
-def test_clipping_sees_the_norm_of_the_kept_weights_only():
-    net, layers = masked_net()
-    nn.functional.cross_entropy(
-        net(pixel_values=images()).logits, torch.tensor([1, 2, 3])
-    ).backward()
-    kept = [p.grad for n, p in net.named_parameters() if "original" not in n]
-    kept += [
-        layer.module.parametrizations.weight.original.grad[masks.read(layer)] for layer in layers
-    ]
-    norm = nn.utils.clip_grad_norm_(net.parameters(), 1e9)
-    assert norm == pytest.approx(torch.cat([g.flatten() for g in kept]).norm().item(), rel=1e-5)
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net)), saved_and_loaded],
+    ids=["deepcopy", "pickle", "torch.save"],
+)
+def test_a_copy_is_plain_and_trains_without_masks(copied):
+    net, masks = pruned_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    masks.hold([optimizer])
+    twin = copied(net)
+    assert torch.equal(twin(X), net(X))
+    train(twin, torch.optim.SGD(twin.parameters(), lr=0.1))
+    assert twin[0].weight[~masks[net[0].weight]].any()
+    train(net, optimizer)
+    assert are_zero(pruned_entries(masks))
 
 
-def test_a_nan_under_the_mask_stays_out_of_the_forward_pass():
-    layer = Layer("layer", nn.Linear(4, 4), "other", None)
-    masks.attach([layer])
-    masks.read(layer)[0, 0] = False
+def test_averages_of_pruned_entries_are_zero():
+    net, masks = pruned_net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    masks.hold([optimizer])
+    average = AveragedModel(net)
+    for _ in range(3):
+        train(net, optimizer)
+        average.update_parameters(net)
+    averaged = average.module[0].weight.detach()
+    assert not torch.equal(averaged, net[0].weight)
+    assert are_zero(averaged[~masks[net[0].weight]])
+
+
+def test_pruned_entries_of_an_older_copy_can_be_zeroed():
+    net = small_net()
+    older = copy.deepcopy(net)
+    masks = masks_of(net)
+    update_masks(masks, Method(), 0.5)
+    for mask, layer in zip(masks, (older[0], older[2]), strict=True):
+        mask.zero_copy(layer.weight)
+    assert are_zero(older[0].weight[~masks[net[0].weight]].detach())
+    assert all(map(torch.equal, net.parameters(), older.parameters()))
+
+
+# ---- what other code writes
+
+
+def test_what_was_written_to_pruned_entries_is_undone_and_named():
+    net, masks = pruned_net()
+    assert masks.restore() == []
     with torch.no_grad():
-        layer.module.parametrizations.weight.original[0, 0] = torch.nan
-    assert layer.module(torch.ones(1, 4)).isfinite().all()
+        net[2].weight.fill_(1.0)
+    assert masks.restore() == ["2.weight"]
+    assert are_zero(pruned_entries(masks))
+    assert net[2].weight[masks[net[2].weight]].eq(1).all()  # the rest of it is kept
+    assert masks.restore() == []
 
 
-def test_masks_of_ones_change_nothing(family):
-    net = tiny_net(family)
-    before = net(pixel_values=images()).logits
-    masks.attach(LayerSelection().select(net))
-    assert torch.equal(net(pixel_values=images()).logits, before)
+@pytest.mark.parametrize("value", [1e-30, torch.nan, torch.inf])
+def test_a_write_by_data_is_found_whatever_its_value(value):
+    net, masks = pruned_net()
+    place = (~masks[net[0].weight]).nonzero()[0]
+    net[0].weight.data[tuple(place)] = value
+    assert masks.restore() == ["0.weight"]
+    assert are_zero(pruned_entries(masks))
 
 
-def test_attaching_twice_keeps_what_is_there():
-    net, layers = masked_net()
-    before = masks.read(layers[0]).clone()
-    masks.attach(layers)
-    assert torch.equal(masks.read(layers[0]), before)
-    assert len(layers[0].module.parametrizations.weight) == 1
+def test_a_loaded_dense_state_is_pruned_again():
+    net, masks = pruned_net()
+    net.load_state_dict(small_net().state_dict())
+    assert masks.restore() == ["0.weight", "2.weight"]
+    assert are_zero(pruned_entries(masks))
 
 
-def test_removal_leaves_the_logits_and_every_zero(family):
-    net, layers = masked_net(family)
-    logits, sparsity = net(pixel_values=images()).logits, measure(net, layers)
-    names = [layer.name for layer in layers]
-    masks.remove(net)
-    assert torch.equal(net(pixel_values=images()).logits, logits)
-    assert sorted(net.state_dict()) == sorted(tiny_net(family).state_dict())
-    after = measure(net, [layer for layer in LayerSelection().select(net) if layer.name in names])
-    assert after == sparsity
+def test_a_write_to_kept_entries_stays():
+    net, masks = pruned_net()
+    net[0].weight.data.clamp_(-0.01, 0.01)
+    before = values_of(net)
+    assert masks.restore() == []
+    assert all(map(torch.equal, net.parameters(), before))
 
 
-def test_a_checkpoint_is_loaded_masks_and_all_outside_of_a_trainer(tmp_path):
-    model = ViTClassifier("digits")
-    layers = LayerSelection().select(model)
-    masks.attach(layers)
-    update_masks(layers, Method(), 0.6)
-    trainer = quiet_trainer(tmp_path)
-    trainer.strategy.connect(model)
-    trainer.save_checkpoint(tmp_path / "masked.ckpt")
-    loaded = masks.load_from_checkpoint(ViTClassifier, tmp_path / "masked.ckpt")
-    assert measure(loaded) == measure(model)
-    pixels = torch.randn(2, 3, 32, 32)[
-        ..., : model.net.config.image_size, : model.net.config.image_size
-    ]
-    assert torch.equal(loaded.eval()(pixels), model.eval()(pixels))
-    with pytest.raises(UsageError, match="is of another model"):
-        masks.load_state_dict(tiny_net(), loaded.state_dict())
-    with pytest.raises(
-        UsageError, match=r"classifier.weight is of shape \(7, 32\) in the checkpoint"
-    ):
-        masks.load_state_dict(tiny_net(), tiny_net(classes=7).state_dict())
+def test_pruned_entries_are_zeroed_on_request():
+    net, masks = pruned_net()
+    net[0].weight.data.fill_(-1.0)
+    masks.zero()
+    assert are_zero(pruned_entries(masks))
 
 
-def test_a_masked_model_can_be_copied(family):
-    net, _ = masked_net(family)
-    twin = copy.deepcopy(net)
-    assert torch.equal(twin(pixel_values=images()).logits, net(pixel_values=images()).logits)
+def test_without_layers_there_is_nothing_to_restore():
+    assert Masks([]).restore() == []
 
 
-def test_multi_head_attention_follows_the_mask():
+# ---- other layers
+
+
+def test_a_frozen_model_can_be_pruned():
+    net = small_net().requires_grad_(False)
+    masks = masks_of(net)
+    update_masks(masks, Method(), 0.5)
+    masks.hold([])
+    assert are_zero(pruned_entries(masks))
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_the_output_of_an_attention_follows_its_mask():
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
-    layer = Layer("out", attention.out_proj, "other", None)
-    masks.attach([layer])
+    masks = masks_of(attention)
+    with masks.changing():
+        masks[attention.out_proj.weight].fill_(False)
     x = torch.randn(1, 3, 8)
-    before = attention(x, x, x)[0]
-    masks.read(layer)[:] = False
-    assert not torch.equal(attention(x, x, x)[0], before)
     assert torch.equal(attention(x, x, x)[0], attention.out_proj.bias.expand(1, 3, 8))
 
 
-def test_compiled_once_whatever_the_mask():
-    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
-    layer = Layer("0", net[0], "other", None)
-    masks.attach([layer])
-    torch._dynamo.reset()
-    counter = torch._dynamo.testing.CompileCounter()
-    compiled = torch.compile(net, backend=counter, fullgraph=True)
-    for row in range(4):
-        masks.read(layer)[row] = False
-        assert torch.equal(compiled(torch.ones(1, 8)), net(torch.ones(1, 8)))
-    assert counter.frame_count == 1
-
-
-def test_an_old_mask_does_not_stay_alive():
-    """The state has one byte a weight more than the dense model, however many rounds there were."""
-    net, layers = masked_net(sparsity=0.1)
-    size = sum(v.numel() * v.element_size() for v in net.state_dict().values())
-    for round in range(2, 8):
-        update_masks(layers, Method(Magnitude(), Element(), Global()), 0.1 * round, round)
-    assert sum(v.numel() * v.element_size() for v in net.state_dict().values()) == size
-    dense = sum(v.numel() * v.element_size() for v in tiny_net().state_dict().values())
-    assert size == dense + sum(layer.weight.numel() for layer in layers)
+def test_sparsity_is_that_of_the_weights():
+    net, masks = pruned_net(0.25)
+    update_masks(masks, Method(Random()), 0.5, round=2)
+    assert measure(net, masks.layers).prunable == 0.5
+    assert (len(pruned_entries(masks)), are_zero(pruned_entries(masks))) == (96, True)

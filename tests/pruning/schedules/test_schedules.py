@@ -67,6 +67,7 @@ def test_value_table(schedule, expected):
         (lambda: Linear(1.0, end=3), "final_sparsity"),
         (lambda: Cubic(-0.1, end=3), "final_sparsity"),
         (lambda: Cubic(0.5, end=3, initial_sparsity=0.6), "initial_sparsity"),
+        (lambda: Linear(0.5, end=4.0), r"begin, end and every must be whole.*\(0, 4.0, 1\)"),
         (lambda: Linear(0.5, begin=4, end=3), r"begin 4 must lie in \[0, end 3\]"),
         (lambda: Linear(0.5, begin=-1, end=3), "begin -1"),
         (lambda: Linear(0.5, end=8, every=3), "every 3 .* divide end - begin = 8.*at epoch 8"),

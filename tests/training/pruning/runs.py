@@ -1,12 +1,10 @@
 """Training runs that the tests of this folder look at."""
 
 import torch
-from lightning import Callback
+from lightning import Callback, Trainer
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
-from vitprune.pruning import (
-    masks,
-)
+from vitprune.runs.checkpoint import PRUNING
 
 
 class Watch(Callback):
@@ -62,4 +60,18 @@ def fit_and_look(tmp_path, pruning, module=None, look=lambda trainer, module: No
 
 
 def keeps(trainer, module):
-    return torch.cat([masks.read(layer).flatten() for layer in trainer.callbacks[0].layers])
+    return torch.cat([mask.keep.flatten() for mask in trainer.callbacks[0].masks])
+
+
+def save(pruning):
+    """Return the state that a checkpoint stores."""
+    checkpoint = {}
+    pruning.on_save_checkpoint(None, None, checkpoint)
+    return checkpoint[PRUNING][0]
+
+
+def load(pruning, state):
+    """Restore a state, as a resumed fit does."""
+    trainer = Trainer(callbacks=[pruning], accelerator="cpu", logger=False)
+    trainer.state.fn = "fit"
+    pruning.on_load_checkpoint(trainer, None, {PRUNING: [state]})

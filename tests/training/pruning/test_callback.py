@@ -17,7 +17,6 @@ from vitprune.pruning import (
     OneShot,
     Random,
     Weights,
-    masks,
 )
 
 
@@ -25,18 +24,19 @@ def test_a_check_leaves_the_model_as_it_is(tmp_path):
     """Else it could not be sent to processes that are spawned."""
     module, pruning = Regression(), IterativePruning(OneShot(0.5), monitor=None)
     names = [name for name, _ in module.named_modules()]
-    pruning.check(quiet_trainer(tmp_path, max_epochs=1), module, "fit")
+    pruning.check(quiet_trainer(tmp_path, max_epochs=1), module)
     assert [name for name, _ in module.named_modules()] == names
     with pytest.raises(UsageError, match="max_epochs 1"):
         IterativePruning(OneShot(0.5, begin=1), monitor=None).check(
-            quiet_trainer(tmp_path, max_epochs=1), module, "fit"
+            quiet_trainer(tmp_path, max_epochs=1), module
         )
 
 
 def test_rounds_in_epochs(tmp_path):
     pruning = IterativePruning(Levels([0.25, 0.5, 0.75], begin=1), monitor="val/score")
     _, watch, _ = fit(tmp_path, pruning)
-    assert watch.at("validation") == [0.0, 0.25, 0.5, 0.75, 0.75]
+    # the dense model, and then each epoch, before that just after pruning
+    assert watch.at("validation") == [0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 0.75]
     assert watch.at("step") == [0.0] * 4 + [0.25] * 4 + [0.5] * 4 + [0.75] * 8
     assert [r.epoch for r in pruning.state.rounds] == [1, 2, 3]
     assert [r.sparsity for r in pruning.state.rounds] == [0.25, 0.5, 0.75]
@@ -67,10 +67,12 @@ def test_the_recorded_metrics_are_those_of_the_weights(tmp_path):
             self.validated.append(float(trainer.callback_metrics["val/score"]))
 
     module, _, _ = fit(tmp_path, pruning, callbacks=[scores := Scores()])
-    assert [r.finetuned for r in pruning.state.rounds] == [scores.validated[2], scores.validated[4]]
-    assert pruning.state.rounds[0].pruned < scores.validated[0]
+    dense, first, pruned, _, tuned, pruned_again, _, tuned_again = scores.validated
+    assert pruning.state.dense == {"val/score": dense}
+    assert [r.pruned for r in pruning.state.rounds] == [pruned, pruned_again]
+    assert [r.finetuned for r in pruning.state.rounds] == [tuned, tuned_again]
+    assert pruned < first
     torch.manual_seed(0)
-    assert set(pruning.state.dense) == {"val/score"}
     trainer = quiet_trainer(tmp_path)
     assert trainer.validate(module, regression_loader(), verbose=False)[0][
         "val/score"
@@ -109,11 +111,15 @@ def test_masks_hold_through_training(tmp_path, options, trainer_options):
 
 
 def test_masks_stay_on_after_training_and_come_off_on_request(tmp_path):
-    module, _, _ = fit(tmp_path, IterativePruning(OneShot(0.5), monitor=None))
-    assert masks.is_masked(module.first)
-    masks.remove(module)
-    assert type(module.first) is torch.nn.Linear
-    assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+    pruning = IterativePruning(OneShot(0.5), monitor=None)
+    module, _, _ = fit(tmp_path, pruning)
+    for held in (True, False):
+        if not held:
+            pruning.masks.remove()
+        assert (module.first.weight == 0).float().mean() == pytest.approx(0.5, abs=0.01)
+        module.first(torch.ones(1, 8)).sum().backward()
+        assert module.first.weight.grad.eq(0).any() == held
+        module.zero_grad()
 
 
 def test_random_masks_depend_on_seed_round_and_name_alone(tmp_path):

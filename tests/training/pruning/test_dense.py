@@ -35,9 +35,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     assert watch.shown == [0.5] * 12 + [0.75] * 8
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
-    assert (
-        "50.00% of the prunable weights are already zero and are masked" in capsys.readouterr().out
-    )
+    assert "50.00% of these weights are zero already, and stay pruned" in capsys.readouterr().out
 
 
 def test_a_metric_that_is_not_logged_is_refused_before_training(tmp_path):

@@ -14,7 +14,6 @@ from vitprune.pruning import (
     Movement,
     OneShot,
     RigL,
-    masks,
 )
 
 
@@ -25,7 +24,7 @@ class TestMovement:
         class Sums(Callback):
             def on_before_optimizer_step(self, trainer, pl_module, optimizer):
                 if trainer.current_epoch == 0:
-                    weight = pl_module.first.parametrizations.weight.original
+                    weight = pl_module.first.weight
                     expected.sub_((weight * weight.grad).detach())
 
         pruning = IterativePruning(OneShot(0.5, begin=1), Movement(), monitor=None)
@@ -34,7 +33,7 @@ class TestMovement:
             tmp_path, callbacks=[Sums(), pruning], max_epochs=2, limit_train_batches=3
         )
         trainer.fit(module, regression_loader(), regression_loader())
-        keep = masks.read(pruning.layers[0])
+        keep = pruning.masks[pruning.layers[0].weight]
         assert keep.sum() == 64
         assert expected[keep].min() >= expected[~keep].max()
 
@@ -44,13 +43,13 @@ class TestMovement:
 
         class Gradients(Regression):
             def on_before_optimizer_step(self, optimizer):
-                gradients.append(self.first.parametrizations.weight.original.grad.clone())
+                gradients.append(self.first.weight.grad.clone())
 
         module, seen, _ = fit_and_look(tmp_path, pruning, Gradients(), look=keeps)
         assert seen[5].float().mean() == pytest.approx(0.7, abs=0.01)
         assert seen[-1].float().mean() == pytest.approx(0.6, abs=0.01)
         assert (~seen[5] & seen[-1]).any()  # some came back
-        dropped = ~masks.read(pruning.layers[0])
+        dropped = ~pruning.masks[module.first.weight]
         assert not module.first.weight[dropped].any()
         assert gradients[-1][dropped].any()
 
@@ -73,12 +72,12 @@ class TestMovement:
 
 class TestRegrowth:
     def look(self, trainer, module):
-        layer = trainer.callbacks[0].layers[0]
-        state = trainer.optimizers[0].state.get(masks.original(layer), {})
+        weight = module.first.weight
+        state = trainer.optimizers[0].state.get(weight, {})
         return {
-            "keep": masks.read(layer).clone(),
-            "weight": masks.original(layer).detach().clone(),
-            "momentum": state["exp_avg"].clone() if state else torch.zeros_like(layer.weight),
+            "keep": trainer.callbacks[0].masks[weight].clone(),
+            "weight": weight.detach().clone(),
+            "momentum": state["exp_avg"].clone() if state else torch.zeros_like(weight),
         }
 
     def test_weights_return_as_zeros_with_no_past(self, tmp_path):
@@ -114,7 +113,9 @@ class TestRegrowth:
         trainer = quiet_trainer(
             tmp_path, callbacks=[before, Dense(), pruning, after := Every(self.look)], max_epochs=4
         )
-        before.look = after.look = lambda trainer, module: masks.read(pruning.layers[0]).clone()
+        before.look = after.look = lambda trainer, module: pruning.masks[
+            module.first.weight
+        ].clone()
         torch.manual_seed(0)
         trainer.fit(Regression(), regression_loader(), regression_loader())
         old, new = before.seen[4], after.seen[4]

@@ -4,6 +4,7 @@ import inspect
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +116,34 @@ def test_a_setting_is_described_by_its_arguments_alone(setting):
     assert describe(cls(**parts)) == describe(setting)
     for name, parameter in inspect.signature(cls).parameters.items():
         assert described[name] != parameter.default
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (
+            Cubic(np.float64(0.9), end=np.int64(9), begin=np.int64(1), every=np.int64(4)),
+            Cubic(0.9, end=9, begin=1, every=4),
+        ),
+        (Levels(np.linspace(0.25, 0.5, 2)), Levels([0.25, 0.5])),
+        (OneShot(torch.tensor(0.5)), OneShot(0.5)),
+        (
+            AccuracyGuarded(np.float64(0.2), patience=np.int64(1)),
+            AccuracyGuarded(0.2, patience=1),
+        ),
+        (Magnitude(np.float64(2.0)), Magnitude(2.0)),
+        (Taylor(joint=np.True_), Taylor(joint=True)),
+        (Tile(np.int64(4), np.int64(8)), Tile(4, 8)),
+        (PerLayer({np.str_("first"): np.float64(0.5)}), PerLayer({"first": 0.5})),
+        (
+            LayerSelection(np.array(["query"]), np.arange(2), range(1), ("*",), np.array(["x"])),
+            LayerSelection(["query"], [0, 1], [0], ["*"], ["x"]),
+        ),
+    ],
+    ids=lambda setting: type(setting).__name__,
+)
+def test_numbers_and_arrays_of_numpy_and_torch_are_described_as_plain_values(given, plain):
+    assert repr(describe(given)) == repr(describe(plain))
 
 
 def test_a_scan_is_described_by_its_path(tmp_path):

@@ -1,12 +1,13 @@
-"""The layers of a Vision Transformer: their role, block and attention heads, from their names."""
+"""Layers: the weights that can be pruned, with role, block and attention heads by their names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from vitprune.model.anatomy.weights import WEIGHT, is_transposed, obstacle, weights_of
 
 # The first pattern that matches the end of a module's name gives its role. Both conventions are
 # known: that of transformers 5 (q_proj) and the older one (attention.query), which some families
@@ -22,22 +23,26 @@ ROLE_PATTERNS = {
     "classifier": r"(\w*classifier)",
 }
 BLOCK_ROLES = ("query", "key", "value", "attn_out", "mlp_in", "mlp_out")
-OTHER_ROLE = "other"  # any other linear or convolutional layer
+OTHER_ROLE = "other"  # any other layer
 ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
+BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
+PEFT_PATTERN = re.compile(rf"\.({BASE_LAYER}|original_module|modules_to_save\.[^.]+)(?=\.|$)")
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with a weight matrix, and its place in the transformer.
+    """A linear or convolutional weight, and its place in the transformer.
 
     Attributes:
-        name: Dotted name in the model.
-        module: Module that owns `weight`, of shape (out, in) or (out, in, height, width).
+        name: Dotted name of `module` in the model; for an input projection of attention the name
+            of its parameter without `_weight`, such as `attention.in_proj`.
+        module: Module that owns the weight.
         role: One of `ROLES`.
         block: Number of the transformer block, counted through all stages; None outside of the
             blocks.
         heads: Number of attention heads of the module around it; None outside of attention.
+        attribute: Attribute of `module` that holds the weight.
 
     """
 
@@ -46,41 +51,111 @@ class Layer:
     role: str
     block: int | None
     heads: int | None = None
+    attribute: str = WEIGHT
 
     @property
-    def weight(self) -> Tensor:
-        """Weight as the forward pass uses it."""
-        module: Any = self.module
-        return module.weight
+    def weight(self) -> nn.Parameter:
+        """The weight, (out, in, ...), or (in, out, ...) if it is transposed."""
+        weight: nn.Parameter = getattr(self.module, self.attribute)
+        return weight
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias of the outputs, (out,); None if there is none that is a parameter."""
+        bias = getattr(self.module, self.attribute.replace("weight", "bias"), None)
+        return bias if isinstance(bias, nn.Parameter) else None
+
+    @property
+    def parameter_name(self) -> str:
+        """Dotted name of the weight in the model."""
+        if self.attribute != WEIGHT:
+            return f"{self.name}_{WEIGHT}"
+        return f"{self.name}.{WEIGHT}" if self.name else WEIGHT
 
     @property
     def shape(self) -> torch.Size:
-        """Shape of the weight, without computing the weight."""
-        module = self.module
-        if isinstance(module, nn.Conv2d):
-            return torch.Size(
-                (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
-            )
-        assert isinstance(module, nn.Linear)
-        return torch.Size((module.out_features, module.in_features))
+        """Shape of the weight; of the whole weight if it is sharded."""
+        return self.weight.shape
 
     @property
-    def has_bias(self) -> bool:
-        """Whether the module has a bias; under a mask it has another name."""
-        return any("bias" in name for name, _ in self.module.named_parameters())
+    def matrix_shape(self) -> tuple[int, int]:
+        """Numbers of outputs and of inputs, (out, in); each entry of a kernel is one input."""
+        first, second = self.shape[:2]
+        outputs = second * self.convolution_groups if self.is_transposed else first
+        return outputs, self.shape.numel() // outputs
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the weight is (in, out, ...), as in ConvTranspose2d and in GPT-2's Conv1D."""
+        return is_transposed(self.module)
+
+    @property
+    def convolution_groups(self) -> int:
+        """Number of groups of a convolution; 1 of any other layer."""
+        return getattr(self.module, "groups", 1)
 
 
 def find_layers(model: nn.Module) -> list[Layer]:
-    """Return every linear and convolutional layer of a model, in the order of its modules."""
-    modules, blocks = dict(model.named_modules()), block_names(model)
-    return [
-        Layer(name, module, role_of(name), block_of(name, blocks), _heads_of(name, modules))
-        for name, module in modules.items()
-        if isinstance(module, nn.Linear | nn.Conv2d)
-    ]
+    """Return the linear and convolutional layers of a model, in the order of its modules.
+
+    Each parameter is found once: if modules share it, in the first of them. The weights of
+    `find_obstacles` are left out.
+    """
+    modules = dict(model.named_modules())
+    blocks = block_names(model)
+    found: dict[int, Layer] = {}
+    for module_name, attribute, why_not in _weights(modules):
+        if why_not is None:
+            name = _layer_name(module_name, attribute)
+            layer = Layer(
+                name,
+                modules[module_name],
+                role_of(name),
+                block_of(name, blocks),
+                _heads_of(name, modules),
+                attribute,
+            )
+            found.setdefault(id(layer.weight), layer)
+    return list(found.values())
 
 
-def _heads_of(name: str, modules: dict[str, nn.Module]) -> int | None:
+def find_obstacles(model: nn.Module) -> dict[str, str]:
+    """Return why linear and convolutional weights of a model are no layers, by layer name.
+
+    They are not plain floating-point parameters (parametrized, recomputed by a hook, quantized, not
+    initialized), or belong to an adapter of peft.
+    """
+    return {
+        _layer_name(module_name, attribute): why_not
+        for module_name, attribute, why_not in _weights(dict(model.named_modules()))
+        if why_not is not None
+    }
+
+
+def _weights(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the module's name, the attribute and the obstacle of each weight."""
+    for name, module in modules.items():
+        for attribute in weights_of(module):
+            adapter = "part of an adapter" if _is_in_adapter(name, modules) else None
+            yield name, attribute, adapter or obstacle(module, attribute)
+
+
+def _is_in_adapter(name: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Return whether a module of this name belongs to an adapter of peft around a base layer."""
+    while name:
+        name, _, child = name.rpartition(".")
+        if child != BASE_LAYER and hasattr(modules[name], BASE_LAYER):
+            return True
+    return False
+
+
+def _layer_name(module: str, attribute: str) -> str:
+    if attribute == WEIGHT:
+        return module
+    return f"{module}.{attribute}".removeprefix(".").removesuffix(f"_{WEIGHT}")
+
+
+def _heads_of(name: str, modules: Mapping[str, nn.Module]) -> int | None:
     """Read the number of heads from the module around a layer, or from the one around that."""
     parent = name.rpartition(".")[0]
     for module in (modules.get(parent), modules.get(parent.rpartition(".")[0])):
@@ -99,6 +174,7 @@ def block_names(model: nn.Module) -> list[str]:
 
 def role_of(name: str) -> str:
     """Return the role of a layer of this name, one of `ROLES`."""
+    name = PEFT_PATTERN.sub("", name)
     return next(
         (role for role, end in ROLE_PATTERNS.items() if re.search(rf"(^|\.){end}$", name)),
         OTHER_ROLE,

@@ -12,7 +12,8 @@ from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.tied import TiedGroupings, tie
-from vitprune.pruning.layer_selection import listing
+from vitprune.pruning.layer_listing import listing
+from vitprune.runs.plain_values import plain
 
 
 class PerLayer(Allocation):
@@ -33,10 +34,11 @@ class PerLayer(Allocation):
 
     def __init__(self, sparsities: dict[str, float], min_density: float = 0.0) -> None:
         super().__init__(min_density)
+        sparsities = plain(sparsities)
         wrong = {key: value for key, value in sparsities.items() if not 0 <= value < 1}
         if wrong or not sparsities:
             raise UsageError(f"PerLayer needs sparsities in [0, 1), not {wrong or 'none at all'}.")
-        self.sparsities = dict(sparsities)
+        self.sparsities = sparsities
 
     def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
         """Raise `UsageError` if a key matches no layer, or a layer has no sparsity.

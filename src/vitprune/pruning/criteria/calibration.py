@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.recording import Call, as_tokens, recorded
 from vitprune.seeding import seed_for
@@ -164,13 +163,20 @@ def sample(
 
 @torch.no_grad()
 def accumulate_step(
-    criterion: Criterion, layers: Sequence[Layer], statistics: dict[str, Tensor]
+    criterion: Criterion, layers: Iterable[Layer], statistics: dict[str, Tensor]
 ) -> None:
-    """Add the contribution of one training step to the statistics, by name of the layer."""
+    """Add the contribution of one training step to the statistics, by name of the layer.
+
+    Args:
+        criterion: Its `observe_step` sees weights and gradients.
+        layers: Layers that the step trains, with their dense weights.
+        statistics: Changed in place.
+
+    """
     for layer in layers:
-        parameter = masks.original(layer)
-        if parameter.grad is not None:
-            observed = criterion.observe_step(parameter.float(), parameter.grad.float())
+        gradient = layer.weight.grad
+        if gradient is not None:
+            observed = criterion.observe_step(layer.weight.float(), gradient.float())
             # not finite in a step that a gradient scaler is going to skip
             observed = torch.where(observed.isfinite(), observed, 0.0)
             statistics[layer.name] = statistics.get(layer.name, 0) + observed

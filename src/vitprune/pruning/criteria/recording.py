@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,57 @@ class Call:
 
 @contextmanager
 def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
-    """Collect the calls of each layer, by name, whenever the model runs."""
+    """Collect the calls of each layer, by name, whenever the model runs.
+
+    Raises:
+        UsageError: If a layer cannot be observed (see `check_observable`).
+
+    """
+    check_observable(layers)
     calls: dict[str, list[Call]] = {layer.name: [] for layer in layers}
 
-    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(name: str) -> Callable[..., None]:
+        def hook(
+            module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor
+        ) -> None:
             if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
                 output.requires_grad_()
+            inputs = [*args, *kwargs.values()]
             calls[name].append(Call(inputs[0].detach(), output))
 
         return hook
 
-    handles = [layer.module.register_forward_hook(record(layer.name)) for layer in layers]
+    handles = [
+        layer.module.register_forward_hook(record(layer.name), with_kwargs=True) for layer in layers
+    ]
     try:
         yield calls
     finally:
         for handle in handles:
             handle.remove()
+
+
+def check_observable(layers: Sequence[Layer]) -> None:
+    """Check that calibration statistics can be collected for these layers.
+
+    Raises:
+        UsageError: If one is a transposed or grouped convolution, a Conv1D of Hugging Face or an
+            input projection of `nn.MultiheadAttention`.
+
+    """
+    refused = [layer for layer in layers if not _is_observable(layer)]
+    if refused:
+        names = ", ".join(f"{layer.name} ({type(layer.module).__name__})" for layer in refused)
+        raise UsageError(
+            f"Cannot collect calibration statistics for {names}: only linear layers and "
+            "convolutions without groups have them. Exclude them by pruning.layers.exclude, or "
+            "prune without calibration: with a criterion such as Magnitude, and without regrow."
+        )
+
+
+def _is_observable(layer: Layer) -> bool:
+    is_called = layer.attribute == WEIGHT  # attention does not call its projections as modules
+    return is_called and not layer.is_transposed and layer.convolution_groups == 1
 
 
 def as_tokens(
@@ -53,7 +88,7 @@ def as_tokens(
     """Return inputs and gradients of a call as tokens, in float32.
 
     Args:
-        module: A linear layer, or a convolution, whose tokens are its patches.
+        module: A linear layer, or a convolution without groups, whose tokens are its patches.
         inputs: Its input, (images or windows, ..., in).
         gradients: Gradients of its output; None if there are none.
         images: Number of images in the batch.
@@ -62,16 +97,9 @@ def as_tokens(
         Inputs, (images, tokens, in), and gradients, (images, tokens, out), or (images, tokens, 0)
         if there are none.
 
-    Raises:
-        UsageError: If a convolution has groups, or padding that is not a number.
-
     """
-    if isinstance(module, nn.Conv2d):
-        padding = _padding(module)
-        patches = F.unfold(
-            inputs.float(), module.kernel_size, module.dilation, padding, module.stride
-        )
-        inputs = patches.transpose(1, 2)
+    if isinstance(module, CONVOLUTIONS):
+        inputs = _patches(module, inputs.float())
         gradients = None if gradients is None else gradients.flatten(2).transpose(1, 2)
     inputs = inputs.float().reshape(images, -1, inputs.shape[-1])
     if gradients is None:
@@ -79,10 +107,15 @@ def as_tokens(
     return inputs, gradients.float().reshape(images, -1, gradients.shape[-1])
 
 
-def _padding(module: nn.Conv2d) -> tuple[int, ...]:
-    if isinstance(module.padding, str) or module.groups != 1:
-        raise UsageError(
-            f"Cannot collect calibration statistics for {module}: it has groups, or padding that "
-            "is not a number. Exclude it by pruning.layers.exclude."
-        )
-    return module.padding
+def _patches(module: nn.Conv1d | nn.Conv2d | nn.Conv3d, inputs: Tensor) -> Tensor:
+    """Return the patches that a convolution multiplies with its kernels, (images, patches, in)."""
+    padding = module._reversed_padding_repeated_twice  # noqa: SLF001 (also that of padding="same")
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    patches = F.pad(inputs, padding, mode)
+    for axis, kernel in enumerate(module.kernel_size):
+        dilation = module.dilation[axis]
+        patches = patches.unfold(axis + 2, dilation * (kernel - 1) + 1, module.stride[axis])
+        patches = patches[..., ::dilation]
+    # (images, channels, *positions, *kernel) -> (images, *positions, channels, *kernel)
+    axes = len(module.kernel_size)
+    return patches.movedim(1, axes + 1).flatten(axes + 1).flatten(1, axes)

@@ -24,6 +24,8 @@ class Branch(Granularity):
         """Return (1,) for each branch."""
         check_roles(layers, self)
         return [
-            Grouping((Part(layer, as_one_group),), biases=(layer,) if layer.has_bias else ())
+            Grouping(
+                (Part(layer, as_one_group),), biases=(layer,) if layer.bias is not None else ()
+            )
             for layer in layers
         ]

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.granularity import Granularity, matrix_of
-from vitprune.pruning.granularity.grouping import Grouping, Part
-from vitprune.pruning.granularity.views import by_column
+from vitprune.pruning.granularity.granularity import Granularity, by_input
+from vitprune.pruning.granularity.grouping import Grouping
 
 
 class Column(Granularity):
@@ -15,5 +14,5 @@ class Column(Granularity):
     """
 
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return (out, in, ...) -> (in, out, ...) for each layer."""
-        return [Grouping((Part(layer, by_column),)) for layer in layers if matrix_of(layer, self)]
+        """Return (groups of a convolution, in, out, ...) for each layer."""
+        return [Grouping((by_input(layer),), group_dims=2) for layer in layers]

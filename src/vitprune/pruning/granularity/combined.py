@@ -7,7 +7,7 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.granularity.coupled import check_roles, layers_of
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping
-from vitprune.pruning.layer_selection import listing
+from vitprune.pruning.layer_listing import listing
 
 
 class Combined(Granularity):

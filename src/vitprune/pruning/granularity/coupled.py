@@ -111,12 +111,17 @@ def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
 
 
 def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
-    """Raise `UsageError` if a layer has a role that the granularity does not prune."""
+    """Raise `UsageError` if a layer has a role or a weight that the granularity does not prune."""
     for layer in layers:
         if layer.role not in (granularity.roles or ()):
             raise UsageError(
                 f"{granularity} prunes {', '.join(granularity.roles or ())}; {layer.name} has the "
                 f"role {layer.role}. Omit pruning.layers.roles to select the roles that it prunes."
+            )
+        if layer.is_transposed or layer.convolution_groups > 1:
+            raise UsageError(
+                f"{granularity} needs weights of shape (out, in), and that of {layer.name} is "
+                "transposed or of a grouped convolution. Exclude it by pruning.layers.exclude."
             )
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.granularity import Granularity, matrix_of
-from vitprune.pruning.granularity.grouping import Grouping, Part
-from vitprune.pruning.granularity.views import flat
+from vitprune.pruning.granularity.granularity import Granularity, by_output
+from vitprune.pruning.granularity.grouping import Grouping
 
 
 class Element(Granularity):
@@ -16,4 +15,9 @@ class Element(Granularity):
 
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (out, in) -> (out * in,) for each layer."""
-        return [Grouping((Part(layer, flat),), rows=matrix_of(layer, self)[0]) for layer in layers]
+        return [
+            Grouping(
+                (by_output(layer),), group_dims=len(layer.shape) + 1, rows=layer.matrix_shape[0]
+            )
+            for layer in layers
+        ]

@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.grouping import Grouping, Part
+from vitprune.pruning.granularity.views import first_dimension, second_dimension
 
 
 class Granularity(ABC):
@@ -47,17 +48,15 @@ class Granularity(ABC):
         return f"{type(self).__name__}({settings})"
 
 
-def matrix_of(layer: Layer, granularity: Granularity) -> tuple[int, int]:
-    """Return (out, in) of a weight, kernels counted as inputs.
+def by_output(layer: Layer) -> Part:
+    """View a weight by its outputs, (groups of a convolution, out, in, ...)."""
+    return _second_dimension(layer) if layer.is_transposed else Part(layer, first_dimension)
 
-    Raises:
-        UsageError: If the weight has fewer than two dimensions.
 
-    """
-    shape = layer.shape
-    if len(shape) < 2:
-        raise UsageError(
-            f"{granularity} needs a weight matrix, and the weight of {layer.name} has the shape "
-            f"{tuple(shape)}. Exclude it by pruning.layers.exclude."
-        )
-    return shape[0], shape[1:].numel()
+def by_input(layer: Layer) -> Part:
+    """View a weight by its inputs, (groups of a convolution, in, out, ...)."""
+    return Part(layer, first_dimension) if layer.is_transposed else _second_dimension(layer)
+
+
+def _second_dimension(layer: Layer) -> Part:
+    return Part(layer, partial(second_dimension, convolution_groups=layer.convolution_groups))

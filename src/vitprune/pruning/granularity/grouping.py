@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
+from vitprune.pruning.masks import Masks
 
 Change = Literal["prune", "regrow", "replace"]
 CHANGES: dict[Change, Callable[[Tensor, Tensor], Tensor]] = {
@@ -135,18 +135,19 @@ class Grouping:
         """
         return values.view(self.pools, -1, self.round_to).sum(dim=(0, 2))
 
-    def kept(self) -> Tensor:
+    def kept(self, masks: Masks) -> Tensor:
         """Return whether each group has weights that are not pruned, (G,)."""
-        return self.reduce([masks.read(layer) for layer in self.layers], "max")
+        return self.reduce([masks[layer.weight] for layer in self.layers], "max")
 
-    def remaining(self) -> Tensor:
+    def remaining(self, masks: Masks) -> Tensor:
         """Return the number of weights of each group that are not pruned, (G,)."""
-        return self.reduce([masks.read(layer) for layer in self.layers], "sum")
+        return self.reduce([masks[layer.weight] for layer in self.layers], "sum")
 
-    def write(self, keep: Tensor, change: Change) -> None:
+    def write(self, masks: Masks, keep: Tensor, change: Change) -> None:
         """Write a decision for each group to the masks of all of its members, in place.
 
         Args:
+            masks: Masks of the layers; see `Masks.changing`.
             keep: Whether each group is kept, (G,).
             change: How it changes the masks. `prune` only prunes, as other groupings may have
                 pruned members before; `regrow` only regrows; `replace` does both.
@@ -154,7 +155,7 @@ class Grouping:
         """
         apply = CHANGES[change]
         for part in self.parts:
-            mask = masks.read(part.layer)
+            mask = masks[part.layer.weight]
             # contiguous, as a channels-last mask has no such views
             decision = torch.empty(mask.shape, dtype=mask.dtype, device=mask.device)
             view = part.view(decision)
@@ -162,4 +163,5 @@ class Grouping:
             view.copy_(keep.reshape(shape).expand_as(view))
             apply(mask, decision)
         for layer in self.biases:
-            apply(masks.read(layer, "bias"), keep)
+            if layer.bias is not None:
+                apply(masks[layer.bias], keep)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.granularity import Granularity, matrix_of
-from vitprune.pruning.granularity.grouping import Grouping, Part
-from vitprune.pruning.granularity.views import flat
+from vitprune.pruning.granularity.granularity import Granularity, by_output
+from vitprune.pruning.granularity.grouping import Grouping
 
 
 class NofM(Granularity):
@@ -33,13 +32,16 @@ class NofM(Granularity):
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (out, in) -> (out * in,) for each layer."""
         for layer in layers:
-            inputs = matrix_of(layer, self)[1]
+            inputs = layer.matrix_shape[1]
             if inputs % self.m:
                 raise UsageError(
                     f"{self} does not divide the {inputs} inputs of {layer.name}. Exclude it by "
                     "pruning.layers.exclude."
                 )
-        return [Grouping((Part(layer, flat),), pattern=(self.n, self.m)) for layer in layers]
+        return [
+            Grouping((by_output(layer),), group_dims=len(layer.shape) + 1, pattern=(self.n, self.m))
+            for layer in layers
+        ]
 
     def check_sparsity(self, final_sparsity: float) -> None:
         """Accept the one sparsity that the pattern fixes."""

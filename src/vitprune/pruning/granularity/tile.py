@@ -1,12 +1,12 @@
 """Rectangular tiles of weight matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.granularity import Granularity, matrix_of
+from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
 
 
@@ -30,16 +30,25 @@ class Tile(Granularity):
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (out, in) -> (out / height, in / width, height, width) for each layer."""
         for layer in layers:
-            outputs, inputs = matrix_of(layer, self)
+            outputs, inputs = layer.matrix_shape
+            if layer.is_transposed and len(layer.shape) > 2:
+                raise UsageError(
+                    f"{self} does not support transposed convolutions such as {layer.name}. "
+                    "Exclude it by pruning.layers.exclude."
+                )
             if outputs % self.height or inputs % self.width:
                 raise UsageError(
                     f"{self} does not divide the {outputs} x {inputs} weights of {layer.name}. "
                     "Choose divisors, or exclude it by pruning.layers.exclude."
                 )
-        return [Grouping((Part(layer, self._tiles),), group_dims=2) for layer in layers]
+        return [Grouping((Part(layer, self._view(layer)),), group_dims=2) for layer in layers]
+
+    def _view(self, layer: Layer) -> Callable[[Tensor], Tensor]:
+        return self._tiles_of_transpose if layer.is_transposed else self._tiles
 
     def _tiles(self, tensor: Tensor) -> Tensor:
-        matrix = tensor.view(len(tensor), -1)
-        outputs, inputs = matrix.shape
-        tiles = matrix.view(outputs // self.height, self.height, inputs // self.width, self.width)
+        tiles = tensor.flatten(1).unflatten(1, (-1, self.width)).unflatten(0, (-1, self.height))
         return tiles.transpose(1, 2)
+
+    def _tiles_of_transpose(self, tensor: Tensor) -> Tensor:
+        return self._tiles(tensor.T)

@@ -3,9 +3,17 @@
 from torch import Tensor
 
 
-def flat(tensor: Tensor) -> Tensor:
-    """View a weight as single weights, (out * in,)."""
-    return tensor.view(-1)
+def first_dimension(tensor: Tensor) -> Tensor:
+    """View a weight by its first dimension, (1, first, second, ...)."""
+    return tensor.unsqueeze(0)
+
+
+def second_dimension(tensor: Tensor, convolution_groups: int) -> Tensor:
+    """View a weight by its second dimension, (groups * first, ...) -> (groups, second, first, ...).
+
+    A convolution counts its second dimension anew in each of its groups.
+    """
+    return tensor.unflatten(0, (convolution_groups, -1)).transpose(1, 2)
 
 
 def by_row(tensor: Tensor) -> Tensor:

@@ -1,32 +1,6 @@
-"""Boolean masks on weights, True = keep."""
+"""Boolean masks on parameters, True = keep."""
 
-from vitprune.pruning.masks.loading import load_from_checkpoint, load_state_dict
-from vitprune.pruning.masks.masks import (
-    Mask,
-    Parameter,
-    attach,
-    copy_masks,
-    is_masked,
-    keep_from_broadcasts,
-    original,
-    read,
-    remove,
-    weight,
-    write_weight,
-)
+from vitprune.pruning.masks.mask import Mask
+from vitprune.pruning.masks.masks import Masks
 
-__all__ = [
-    "Mask",
-    "Parameter",
-    "attach",
-    "copy_masks",
-    "is_masked",
-    "keep_from_broadcasts",
-    "load_from_checkpoint",
-    "load_state_dict",
-    "original",
-    "read",
-    "remove",
-    "weight",
-    "write_weight",
-]
+__all__ = ["Mask", "Masks"]

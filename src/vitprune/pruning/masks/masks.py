@@ -1,145 +1,207 @@
-"""Boolean masks on weights, True = keep, as parametrizations.
+"""Masks that keep pruned entries of parameters at zero while a model trains."""
 
-`weight` is computed as `where(keep, original, 0)`: a pruned weight is exactly zero in the forward
-pass and gets exactly zero gradient. Masks are written in place, so optimizers, DDP and compiled
-graphs never see a new tensor, and they are buffers, so they are in every checkpoint.
-"""
-
-import re
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.nn.utils import parametrize
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
-from vitprune.model.anatomy.layers import BLOCK_ROLES, Layer
-from vitprune.pruning.masks.sharding import place, whole
+from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.masks.initial import initial_bias_mask, initial_mask
+from vitprune.pruning.masks.mask import Mask
+from vitprune.pruning.masks.packing import pack, unpack
+from vitprune.pruning.masks.sharding import place, snapshot
 
-KEEP_SUFFIX = re.compile(r"\.parametrizations\.(weight|bias)\.0\.keep$")
-Parameter = Literal["weight", "bias"]
-
-
-class Mask(nn.Module):
-    """The parametrization of one weight or bias.
-
-    Attributes:
-        keep: Boolean buffer of the weight's shape, True = keep.
-        straight_through: Whether pruned weights get the gradient that they would have if they were
-            kept.
-
-    """
-
-    keep: Tensor
-
-    def __init__(self, keep: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("keep", keep)
-        self.straight_through = False
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight with exact zeros where it is pruned.
-
-        A product with the mask would leave -0.0 and NaN there.
-        """
-        if not self.straight_through:
-            return torch.where(self.keep, weight, 0.0)
-        masked = torch.where(self.keep, weight.detach(), 0.0)
-        # adds exactly zero, with the gradient of the identity
-        return masked + (weight - weight.detach())
+State = Mapping[str, Mapping[str, Tensor]]
 
 
-def attach(
-    layers: Iterable[Layer], parameter: Parameter = "weight", *, straight_through: bool = False
-) -> None:
-    """Put a mask on the weight (or bias) of each layer that has none yet.
+class Masks:
+    """The masks of some layers: one for each parameter, also where layers share a parameter.
 
-    Existing zeros of a weight are pruned, so a sparse model stays sparse, unless the whole weight
-    is zero outside of the transformer blocks: that is a new layer. A bias is pruned only if all of
-    it and all of its weight are zero.
+    The parameters stay ordinary ones of their modules. What is zero in them is pruned.
+
+    With `straight_through` pruned entries are trained as well: they get the gradients that they
+    would have if they were kept, and an optimizer changes their dense values, which
+    `reveal` puts in place of the zeros for the next step only.
 
     Args:
-        layers: Layers whose weight or bias is masked.
-        parameter: Which of the two.
-        straight_through: See `Mask`; also set where a mask exists.
+        layers: Layers whose weights get masks.
+        biases: Layers whose biases get masks, too.
+        straight_through: Whether pruned entries are trained as well.
+
+    Attributes:
+        layers: The layers whose weights have masks.
+
+    Example:
+        >>> from vitprune.pruning import LayerSelection
+        >>> net = nn.Linear(2, 1)
+        >>> net.weight = nn.Parameter(torch.tensor([[0.0, 3.0]]))
+        >>> masks = Masks(LayerSelection().select(nn.Sequential(net)))
+        >>> masks[net.weight]
+        tensor([[False,  True]])
 
     """
-    for layer in layers:
-        if not is_masked(layer.module, parameter):
-            mask = Mask(_initial_mask(layer, parameter))
-            parametrize.register_parametrization(layer.module, parameter, mask)
-        _parametrizations(layer.module, parameter)[0].straight_through = straight_through
+
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        biases: Iterable[Layer] = (),
+        *,
+        straight_through: bool = False,
+    ) -> None:
+        self.layers = list(layers)
+        self.straight_through = straight_through
+        self._masks: dict[int, Mask] = {}
+        self._handles: list[RemovableHandle] = []
+        for layer in self.layers:
+            self._add(layer.parameter_name, layer.weight, initial_mask(layer))
+        for layer in biases:
+            if layer.bias is not None:
+                name = f"{layer.parameter_name.removesuffix('weight')}bias"
+                self._add(name, layer.bias, initial_bias_mask(layer, layer.bias))
+
+    def _add(self, name: str, parameter: nn.Parameter, keep: Tensor) -> None:
+        mask = Mask(name, parameter, keep, straight_through=self.straight_through)
+        self._masks.setdefault(id(parameter), mask)
+
+    def __getitem__(self, parameter: nn.Parameter) -> Tensor:
+        """Return the mask itself (not a copy) of a parameter; write to it within `changing` only.
+
+        Returns:
+            A boolean tensor of the shape of the parameter, True = keep.
+
+        """
+        return self._masks[id(parameter)].keep
+
+    def __contains__(self, parameter: nn.Parameter) -> bool:
+        return id(parameter) in self._masks
+
+    def __iter__(self) -> Iterator[Mask]:
+        return iter(self._masks.values())
+
+    # ---- in a training loop
+
+    def hold(self, optimizers: Iterable[Optimizer]) -> None:
+        """Keep pruned entries at zero from now on.
+
+        Their gradients are zero as soon as they are accumulated, and they are zero again after
+        every step of these optimizers.
+        """
+        self.remove()
+        for mask in self:
+            mask.follow()
+        if not self.straight_through:
+            self._handles += [_on_gradient(mask) for mask in self]
+        self._handles += [
+            optimizer.register_step_post_hook(lambda stepped, *_: self.conceal(stepped))
+            for optimizer in optimizers
+        ]
+
+    def remove(self) -> None:
+        """Stop holding them. No value changes: what was pruned are zeros in plain parameters."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def reveal(self, optimizer: Optimizer) -> None:
+        """Put dense values in place of the zeros in the parameters of an optimizer."""
+        for mask in self.of(optimizer):
+            mask.reveal()
+
+    def conceal(self, optimizer: Optimizer) -> None:
+        """Put the zeros back in the parameters of an optimizer, after its step."""
+        for mask in self.of(optimizer):
+            mask.conceal()
+
+    def of(self, optimizer: Optimizer) -> list[Mask]:
+        """Return the masks of the parameters that an optimizer trains."""
+        trained = (value for group in optimizer.param_groups for value in group["params"])
+        return [self._masks[id(value)] for value in trained if id(value) in self._masks]
+
+    def restore(self) -> list[str]:
+        """Set pruned entries to zero; return the names of parameters where some were not."""
+        if not self._masks:
+            return []
+        found = torch.stack([mask.is_broken() for mask in self]).tolist()
+        broken = [mask for mask, is_broken in zip(self, found, strict=True) if is_broken]
+        for mask in broken:
+            mask.zero()
+        return [mask.name for mask in broken]
+
+    def pruned_fraction(self) -> float:
+        """Return which fraction of the weights of the layers is pruned, in [0, 1]."""
+        kept = sum(int(self[layer.weight].count_nonzero()) for layer in self.layers)
+        total = sum(layer.shape.numel() for layer in self.layers)
+        return 1 - kept / total if total else 0.0
+
+    # ---- in a round
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Let masks be written to; afterwards the parameters follow.
+
+        Entries that are kept again have their dense values, if there are any; else they start at
+        zero.
+        """
+        for mask in self:
+            mask.reveal()
+        try:
+            yield
+        finally:
+            for mask in self:
+                mask.follow()
+                mask.conceal()
+
+    def zero(self) -> None:
+        """Set pruned entries to zero."""
+        for mask in self:
+            mask.zero()
+
+    # ---- in a checkpoint
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """Return masks, as packed bits, and dense values, by name of the parameter."""
+        dense = {mask.name: mask.dense for mask in self if mask.dense is not None}
+        return {"keep": {mask.name: pack(mask.keep) for mask in self}, "dense": snapshot(dense)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore masks and dense values, and set pruned entries to zero.
+
+        Raises:
+            UsageError: If they are of other parameters.
+
+        """
+        _check_names([mask.name for mask in self], list(state["keep"]))
+        with self.changing():
+            for mask in self:
+                mask.keep.copy_(unpack(state["keep"][mask.name], mask.keep.shape))
+        for mask in self:
+            if mask.dense is not None:
+                mask.dense.copy_(place(state["dense"][mask.name], mask.dense))
 
 
-def _initial_mask(layer: Layer, parameter: Parameter) -> Tensor:
-    keep = layer.weight.detach() != 0
-    if parameter == "bias":
-        keep = (keep.any() | getattr(layer.module, parameter).any()).repeat(len(keep))
-    if not keep.any() and layer.role not in BLOCK_ROLES:
-        return ~keep
-    return keep
+def _on_gradient(mask: Mask) -> RemovableHandle:
+    """Zero the gradient of the pruned entries whenever one is accumulated."""
+    parameter = mask.parameter
+    is_trained = parameter.requires_grad
+    parameter.requires_grad_()  # a frozen parameter takes no hook, and may be trained later
+    handle = parameter.register_post_accumulate_grad_hook(mask.zero_gradient)
+    parameter.requires_grad_(is_trained)
+    return handle
 
 
-def is_masked(module: nn.Module, parameter: Parameter = "weight") -> bool:
-    """Return whether a module has a mask on its weight (or bias)."""
-    return parametrize.is_parametrized(module, parameter) and isinstance(
-        _parametrizations(module, parameter)[0], Mask
-    )
-
-
-def read(layer: Layer, parameter: Parameter = "weight") -> Tensor:
-    """Return the mask itself (not a copy) of a layer."""
-    return _parametrizations(layer.module, parameter)[0].keep
-
-
-def original(layer: Layer, parameter: Parameter = "weight") -> nn.Parameter:
-    """Return the parameter behind a masked weight (or bias): what the optimizer trains."""
-    return _parametrizations(layer.module, parameter).original
-
-
-def weight(layer: Layer) -> Tensor:
-    """Return the weight as the forward pass sees it, whole on every rank also if it is sharded."""
-    if not is_masked(layer.module):
-        return whole(layer.weight)
-    return torch.where(read(layer), whole(original(layer)), 0.0)
-
-
-@torch.no_grad()
-def write_weight(layer: Layer, value: Tensor) -> None:
-    """Set the parameter behind a masked weight, in place."""
-    parameter = original(layer)
-    parameter.copy_(place(value, parameter))
-
-
-def copy_masks(source: nn.Module, target: nn.Module) -> None:
-    """Copy the masks of a module to a copy of it, in place."""
-    theirs = dict(target.named_buffers())
-    for name, keep in source.named_buffers():
-        if KEEP_SUFFIX.search(f".{name}"):
-            theirs[name].copy_(keep)
-
-
-def remove(model: nn.Module) -> None:
-    """Make every mask of a model permanent: plain weights with zeros in them.
-
-    Nothing else changes.
-    """
-    parameters: tuple[Parameter, ...] = ("weight", "bias")
-    for module in list(model.modules()):
-        for parameter in parameters:
-            if is_masked(module, parameter):
-                parametrize.remove_parametrizations(module, parameter, leave_parametrized=True)
-
-
-def keep_from_broadcasts(model: nn.Module) -> None:
-    """Exclude the masks of a model from the broadcasts of DDP: every rank writes its own."""
-    names = [name for name, _ in model.named_buffers() if KEEP_SUFFIX.search("." + name)]
-    # the only way to exclude a buffer that is in the state dict
-    exclude = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model  # noqa: SLF001
-    exclude(model, names)
-
-
-def _parametrizations(module: nn.Module, parameter: Parameter) -> Any:
-    by_parameter: Any = module.parametrizations
-    return by_parameter[parameter]
+def _check_names(ours: list[str], theirs: list[str]) -> None:
+    for name in [*ours, *theirs]:
+        if name not in theirs:
+            raise UsageError(
+                f"{name} is to be pruned, and the checkpoint has no mask for it. Resume with the "
+                "pruning.layers of the checkpoint, or start a new run from its export."
+            )
+        if name not in ours:
+            raise UsageError(
+                f"the checkpoint has a mask for {name}, which is not to be pruned now. Resume with "
+                "the pruning.layers of the checkpoint, or start a new run from its export."
+            )

@@ -11,6 +11,11 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def local(tensor: Tensor) -> Tensor:
+    """Return this rank's part of a sharded tensor, in the same memory; any other as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def place(value: Tensor, like: Tensor) -> Tensor:
     """Move a whole tensor to the device of another one, and shard it in the same way."""
     value = value.to(like.device)

@@ -2,6 +2,7 @@
 
 from vitprune.errors import UsageError
 from vitprune.pruning.schedules.schedule import Schedule, Unit
+from vitprune.runs.plain_values import plain
 
 
 class Levels(Schedule):
@@ -23,9 +24,10 @@ class Levels(Schedule):
         every: int | None = None,
         unit: Unit = "epoch",
     ) -> None:
-        if not levels or sorted(levels) != list(levels) or not 0 <= levels[0] <= levels[-1] < 1:
+        levels = plain(levels)
+        if not levels or sorted(levels) != levels or not 0 <= levels[0] <= levels[-1] < 1:
             raise UsageError(f"levels must be increasing sparsities in [0, 1), not {levels}.")
-        self.levels = list(levels)
+        self.levels = levels
         end = begin + (len(levels) - 1) * (1 if every is None else every)
         super().__init__(levels[-1], end, begin, every, unit)
 

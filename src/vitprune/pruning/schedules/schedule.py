@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vitprune.errors import UsageError
+from vitprune.runs.plain_values import plain
 
 Unit = Literal["epoch", "step"]
 
@@ -43,13 +44,15 @@ class Schedule(ABC):
         unit: Unit = "epoch",
         initial_sparsity: float = 0.0,
     ) -> None:
-        _check_sparsities(initial_sparsity, final_sparsity)
-        _check_interval(begin, end, every, unit)
-        self.final_sparsity = final_sparsity
-        self.initial_sparsity = initial_sparsity
-        self.begin = begin
-        self.end = end
-        self.every = every or 1
+        self.final_sparsity: float = plain(final_sparsity)
+        self.initial_sparsity: float = plain(initial_sparsity)
+        self.begin: int = plain(begin)
+        self.end: int = plain(end)
+        every = plain(every)
+        self.every: int = 1 if every is None else every
+        _check_sparsities(self.initial_sparsity, self.final_sparsity)
+        _check_numbers(self.begin, self.end, self.every)
+        _check_interval(self.begin, self.end, every, unit)
         self.unit = unit
 
     @property
@@ -75,7 +78,7 @@ class Schedule(ABC):
         """Return the target sparsity of a round in [1, R]; the last is exactly `final_sparsity`."""
         if round >= self.rounds:
             return self.final_sparsity
-        return self.sparsity_at(round / self.rounds)
+        return float(self.sparsity_at(round / self.rounds))
 
     @abstractmethod
     def sparsity_at(self, x: float) -> float:
@@ -91,6 +94,11 @@ def _check_sparsities(initial: float, final: float) -> None:
         raise UsageError(
             f"initial_sparsity must lie in [0, final_sparsity {final}], not {initial}."
         )
+
+
+def _check_numbers(*numbers: int) -> None:
+    if not all(isinstance(number, int) for number in numbers):
+        raise UsageError(f"begin, end and every must be whole numbers, not {numbers}.")
 
 
 def _check_interval(begin: int, end: int, every: int | None, unit: str) -> None:

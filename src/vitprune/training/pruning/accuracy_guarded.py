@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from vitprune.errors import UsageError
 from vitprune.pruning.schedules.schedule import Schedule, Unit
+from vitprune.runs.plain_values import plain
 
 
 class AccuracyGuarded:
@@ -67,12 +68,12 @@ class AccuracyGuarded:
             raise UsageError(f"max_sparsity must lie in (0, 1), not {max_sparsity}.")
         if begin < 0:
             raise UsageError(f"begin must be at least 0, not {begin}.")
-        self.step = step
-        self.max_drop = max_drop
-        self.patience = patience
-        self.min_step = min_step
-        self.max_sparsity = max_sparsity
-        self.begin = begin
+        self.step: float = plain(step)
+        self.max_drop: float = plain(max_drop)
+        self.patience: int = plain(patience)
+        self.min_step: float = plain(min_step)
+        self.max_sparsity: float = plain(max_sparsity)
+        self.begin: int = plain(begin)
 
     @property
     def final_sparsity(self) -> float:

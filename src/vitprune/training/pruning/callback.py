@@ -4,33 +4,46 @@ import os
 from typing import Any, final
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
+from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
+from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.layer_selection import LayerSelection
-from vitprune.pruning.masks.sharding import place
+from vitprune.pruning.masks import Masks
+from vitprune.pruning.masks.masks import State
+from vitprune.pruning.masks.sharding import place, reshard
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.settings import first_difference
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
-from vitprune.training.pruning.checks import check_layers, check_steps, check_training
+from vitprune.training.pruning.checks import (
+    check_disjoint,
+    check_layers,
+    check_steps,
+    check_training,
+)
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
-from vitprune.training.pruning.round_log import end_round, log_scalars
+from vitprune.training.pruning.round_log import end_round, label, log_scalars
 from vitprune.training.pruning.search import start
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
-from vitprune.training.pruning.weight_averaging import check_weight_averaging
+from vitprune.training.pruning.unfinished import warn_if_unfinished
+from vitprune.training.pruning.weight_averages import check_weight_averaging
 
 
 @final
@@ -38,11 +51,13 @@ class IterativePruning(Callback):
     """Prune at the start of epochs (or steps) and fine-tune with the masks active in between.
 
     Works with any LightningModule: `Trainer(callbacks=[IterativePruning(Cubic(0.8, end=8))])`.
-    Masks are attached before the optimizer is built and a checkpoint is restored, are saved in the
-    checkpoint, and stay until `masks.remove`. Weights that are zero when a run begins are masked,
-    so a sparse export can be fine-tuned and pruned further (`Movement` and `RigL` can regrow
-    weights). A round is pruned as soon as it is due and not done, so a resume never skips or
-    repeats one.
+    The weights stay ordinary parameters, whose pruned entries are zero: their gradients are zero
+    before anything reads them, and they are zero again after every optimizer step. That ends with
+    `masks.remove()`, once training is over; no value changes. Weights that are zero when a run
+    begins are pruned, so a sparse export can be fine-tuned and pruned further (`Movement` and
+    `RigL` can regrow weights). A round is pruned as soon as it is due and not done, so a resume
+    never skips or repeats one. Layers are selected when training begins, among those that an
+    optimizer trains. Several of these callbacks may prune different layers of one module.
 
     Args:
         schedule: Sparsity schedule, or `AccuracyGuarded`.
@@ -68,7 +83,8 @@ class IterativePruning(Callback):
     Attributes:
         settings: The arguments, with criterion, granularity and allocation as one method.
         state: The progress of pruning, as a checkpoint stores it.
-        layers: The layers that `settings.layers` selects; empty before `setup` or `check`.
+        layers: The layers that `settings.layers` selects; empty before training.
+        masks: The masks of these layers; empty before training.
 
     """
 
@@ -99,49 +115,102 @@ class IterativePruning(Callback):
             seed=int(os.environ.get("PL_GLOBAL_SEED", 42)) if seed is None else seed,
         )
         self.layers: list[Layer] = []
+        self.masks = Masks([])
         self.state = PruningState(start(schedule))
+        self._saved_masks: State | None = None
+        self._module: LightningModule | None = None
+        self._refusal: RemovableHandle | None = None
+        self._wrote = False
 
     # ---- before training
 
-    def check(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget the module that was trained before; be ready for a checkpoint."""
+        if stage == "fit":
+            if pl_module is not self._module:
+                self._module = pl_module
+                self._forget()
+            self.state.number = pruning_callbacks(trainer).index(self) + 1
+            self._refusal = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
+
+    def _forget(self) -> None:
+        self.masks = Masks([])
+        self.state = PruningState(start(self.settings.schedule), self.state.number)
+        self._saved_masks = None
+
+    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Select the layers without changing the model.
 
         Raises:
             UsageError: If these layers cannot be pruned with these settings, in this training.
 
         """
-        self.layers = self.settings.layers.select(pl_module, self.settings.method.granularity.roles)
+        self.layers = self.settings.layers.select(
+            pl_module, self.settings.method.granularity.roles, self._trained(trainer, pl_module)
+        )
         check_layers(self.settings, self.layers, pl_module)
-        if stage == "fit":
-            check_training(self.settings, self.layers, trainer)
-            check_weight_averaging(trainer, self, restores_weights=self.settings.restores_weights)
+        check_training(self.settings, self.layers, trainer)
+        check_weight_averaging(trainer, restores_weights=self.settings.restores_weights)
+        for other in pruning_callbacks(trainer):
+            if other is self:
+                break
+            check_disjoint(self.layers, other.layers)
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the settings and attach the masks."""
-        self.check(trainer, pl_module, stage)
-        if not any(masks.is_masked(layer.module) for layer in self.layers):  # never pruned
-            self.state = PruningState(start(self.settings.schedule))
-        criterion = self.settings.method.criterion
-        masks.attach(self.layers, straight_through=criterion.straight_through)
-        for grouping in self.settings.method.granularity.groupings(self.layers):
-            masks.attach(grouping.biases, "bias")
-        masks.keep_from_broadcasts(pl_module)
+    def _trained(self, trainer: Trainer, module: LightningModule) -> set[nn.Parameter] | None:
+        """Return the parameters that may be pruned; None before it is known what is trained.
+
+        In a resume these are the ones that were pruned before: others may be trained by now.
+        """
+        if self._saved_masks:
+            named = module.named_parameters(remove_duplicate=False)
+            return {value for name, value in named if name in self._saved_masks["keep"]}
+        if not trainer.optimizers:
+            return None
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        return {parameter for group in groups for parameter in group["params"]}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the settings, before anything is run."""
+        self.check(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the schedule against the number of steps, and evaluate the dense model."""
+        """Make the masks or restore them, and evaluate the dense model."""
         if self.state.search and self.state.search.ended:
             raise UsageError(
                 "The pruning schedule of this checkpoint is complete. Export it, or start a new "
                 "run."
             )
+        if self._refusal:
+            self._refusal.remove()
         check_steps(self.settings.schedule, trainer)
+        reshard(pl_module)
+        self.check(trainer, pl_module)  # modules may have been frozen since
+        self._hold(trainer)
         if self.settings.rewind and not trainer.fast_dev_run:
             self.settings.rewind.prepare(trainer, self.settings.schedule)
-        weights = {layer.name: masks.original(layer) for layer in self.layers}
+        weights = {layer.name: layer.weight for layer in self.layers}
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
-            evaluate_dense(trainer, pl_module, self.layers, self.settings, self.state)
+            trained = self._trained(trainer, pl_module)
+            announce(describe_coverage(pl_module, self.layers, trained))
+            evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
+
+    def _hold(self, trainer: Trainer) -> None:
+        """Make the masks, restore them from a checkpoint, or go on with those of the last fit."""
+        method = self.settings.method
+        held = [id(layer.weight) for layer in self.masks.layers]
+        if self._saved_masks or held != [id(layer.weight) for layer in self.layers]:
+            self.masks.remove()
+            self.masks = Masks(
+                self.layers,
+                method.biases(self.layers),
+                straight_through=method.criterion.straight_through,
+            )
+        if self._saved_masks:
+            self.masks.load_state_dict(self._saved_masks)
+            self._saved_masks = None
+        self.masks.hold(trainer.optimizers)
 
     # ---- while training
 
@@ -149,63 +218,134 @@ class IterativePruning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Prune if a round is due that is not done; decided by state, so no resume can miss it."""
+        self._restore_zeros()
         if self.settings.rewind:
             self.settings.rewind.keep(trainer, pl_module, self.state.early_weights)
         in_epochs = self.settings.schedule.unit == "epoch"
         position = trainer.current_epoch if in_epochs else trainer.global_step
         due = self.state.plan.rounds_due(position)
         if due > len(self.state.rounds):
-            prune_round(trainer, pl_module, self.layers, self.settings, self.state, due)
+            prune_round(trainer, pl_module, self.masks, self.settings, self.state, due)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Accumulate the statistics of a straight-through criterion, before gradient clipping."""
-        if self.settings.method.criterion.straight_through:
-            accumulate_step(self.settings.method.criterion, self.layers, self.state.statistics)
+        """Let a straight-through criterion see the gradients, before clipping, and train on."""
+        if self.masks.straight_through:
+            self.masks.reveal(optimizer)
+            trained = {id(mask.parameter) for mask in self.masks.of(optimizer)}
+            layers = [layer for layer in self.layers if id(layer.weight) in trained]
+            accumulate_step(self.settings.method.criterion, layers, self.state.statistics)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the sparsity in the progress bar."""
-        pl_module.log("sparsity", self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
+        if self.masks.straight_through:  # a gradient scaler may have skipped the step
+            for optimizer in trainer.optimizers:
+                self.masks.conceal(optimizer)
+        if not trainer.barebones:  # which warns of whatever is logged
+            name = f"sparsity{label(self.state.number)}"
+            pl_module.log(name, self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Validate with zeros, whatever other hooks have written by now."""
+        if trainer.state.fn == "fit" and batch_idx == 0:
+            self._restore_zeros()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metric of the fine-tuned round."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        record_metric(trainer, pl_module, self.settings, self.state)
+        record_metric(trainer, pl_module, self.masks, self.settings, self.state)
         reached = measure(pl_module, self.layers)
-        log_scalars(trainer, {"sparsity/target": self.state.target, **reached.scalars()})
+        scalars = {"sparsity/target": self.state.target, **reached.scalars()}
+        log_scalars(trainer, self.state.number, scalars)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the last round and its weights; a search ends with its last good state."""
         if self.state.search:
-            self.state.search.settle(trainer, pl_module, rounds=len(self.state.rounds))
-        end_round(trainer, self.layers, self.state.rounds, self.settings)
+            rounds = len(self.state.rounds)
+            self.state.search.settle(trainer, pl_module, self.masks, rounds)
+        self._restore_zeros()
+        end_round(trainer, self.layers, self.state, self.settings)
+        warn_if_unfinished(trainer, self.state)
+
+    def _restore_zeros(self) -> None:
+        """Undo what other code wrote to pruned entries; say so once."""
+        names = self.masks.restore()
+        if names and not self._wrote:
+            self._wrote = True
+            rank_zero_warn(
+                f"pruned entries of {names[0]}"
+                f"{f' and {len(names) - 1} more parameters' if names[1:] else ''} were changed "
+                "outside of the optimizer's step, and are zero again. This is said once."
+            )
 
     # ---- checkpoints
 
-    @property
-    def state_key(self) -> str:
-        """The key of the state in a checkpoint."""
-        return PRUNING
+    def _state(self) -> dict[str, Any]:
+        """Return state, masks and settings, in types that `torch.load(weights_only=True)` reads."""
+        masks = self.masks.state_dict() if self.masks.layers else self._saved_masks
+        return {
+            **self.state.state_dict(),
+            "masks": masks,
+            "settings": self.settings.describe(),
+        }
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return state and settings, in types that `torch.load(weights_only=True)` accepts."""
-        return {**self.state.state_dict(), "settings": self.settings.describe()}
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the state to those of the pruning callbacks before this one.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint.
+        `state_dict` would not do, as Lightning allows one stateful callback of a class.
+        """
+        checkpoint.setdefault(PRUNING, []).append(self._state())
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Restore the state; from the checkpoint of a dense model, start anew.
 
         Raises:
-            UsageError: If it was saved with other settings or by vitprune 0.1.
+            UsageError: If it was saved with other settings or by an earlier version.
 
         """
-        check_format(state_dict, "the checkpoint")
-        if difference := first_difference(state_dict["settings"], self.settings.describe()):
+        if trainer.state.fn != "fit":
+            return
+        check_format(checkpoint, "the checkpoint")
+        self._forget()
+        states = checkpoint.get(PRUNING, [])
+        callbacks = pruning_callbacks(trainer)
+        if len(states) > len(callbacks):
+            raise UsageError(
+                f"this checkpoint was pruned by {len(states)} IterativePruning callbacks, and now "
+                f"there is {len(callbacks)}. Resume with all of them, in their order."
+            )
+        index = callbacks.index(self)
+        if index >= len(states):
+            return
+        state = states[index]
+        if difference := first_difference(state["settings"], self.settings.describe()):
             raise UsageError(
                 f"this checkpoint was pruned with another setting: pruning.{difference}. Resume "
                 "with its settings, or start a new run from its export."
             )
-        self.state.load_state_dict(state_dict)
+        self.state.load_state_dict(state)
+        self._saved_masks = state["masks"]
+
+
+def pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:
+    """Return the pruning callbacks of a trainer, in their order."""
+    return [callback for callback in trainer.callbacks if isinstance(callback, IterativePruning)]
+
+
+def _refuse_old_masks(module: nn.Module, state: dict[str, Any], *_: Any) -> None:
+    check_plain(state)

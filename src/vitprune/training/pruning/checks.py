@@ -8,10 +8,13 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
+from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
+from vitprune.training.launchers import check_launcher
+from vitprune.training.lightning_internals import is_a
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
@@ -22,18 +25,33 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
     settings.method.check(layers)
     groupings = settings.method.granularity.groupings(layers)
     _check_uniform(groupings, model)
+    if settings.regrow:
+        check_observable(layers)
     if settings.regrow and isinstance(settings.schedule, Schedule):
         _check_regrow(groupings, settings.regrow, settings.schedule)
 
 
 def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: Trainer) -> None:
     """Raise `UsageError` if these layers cannot be pruned as scheduled in this training."""
+    check_launcher(trainer)
     _check_method(settings.method, settings.schedule)
+    _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):
         settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
     else:
         _check_validation_interval(trainer)
+
+
+def check_disjoint(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
+    """Raise `UsageError` if two pruning callbacks prune the same weight."""
+    pruned = {id(layer.weight) for layer in others}
+    shared = [layer.name for layer in layers if id(layer.weight) in pruned]
+    if shared:
+        raise UsageError(
+            f"two pruning callbacks prune {', '.join(shared)}. Give each its own layers by "
+            "LayerSelection(names=...) or LayerSelection(exclude=...)."
+        )
 
 
 def check_steps(plan: Plan, trainer: Trainer) -> None:
@@ -61,6 +79,17 @@ def _check_method(method: Method, plan: Plan) -> None:
             f"{type(method.criterion).__name__} scores how training changed the weights, so the "
             "first round must come later. Set pruning.schedule.begin to 1 or more."
         )
+
+
+def _check_optimizers(method: Method, trainer: Trainer) -> None:
+    """Raise `UsageError` if an optimizer runs the model within a step, where weights are dense."""
+    for optimizer in trainer.optimizers:
+        if method.criterion.straight_through and is_a(optimizer, "LBFGS"):
+            raise UsageError(
+                "LBFGS runs the model several times in a step, which "
+                f"{type(method.criterion).__name__} does not support. Use another optimizer, or "
+                "another criterion."
+            )
 
 
 def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:

@@ -1,11 +1,9 @@
 """The model before the first round: its sparsity and its metrics."""
 
-from collections.abc import Sequence
-
 from lightning import LightningModule, Trainer
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.sparsity import measure
 from vitprune.training.probe import announce, validate_now
 from vitprune.training.pruning.round_log import log_scalars
@@ -17,7 +15,7 @@ from vitprune.training.pruning.state import PruningState
 def evaluate_dense(
     trainer: Trainer,
     module: LightningModule,
-    layers: Sequence[Layer],
+    masks: Masks,
     settings: PruningSettings,
     state: PruningState,
 ) -> None:
@@ -27,22 +25,22 @@ def evaluate_dense(
         UsageError: If validation does not log the monitored metric.
 
     """
-    dense = measure(module, layers)
+    dense = measure(module, masks.layers)
     state.dense_zeros = dense.zeros
     state.dense_sparsity = dense.prunable
-    log_scalars(trainer, {"sparsity/target": 0.0, **dense.scalars()})
-    if round(dense.prunable, 4):
-        announce(f"{dense.prunable:.2%} of the prunable weights are already zero and are masked")
+    log_scalars(trainer, state.number, {"sparsity/target": 0.0, **dense.scalars()})
+    if pruned := masks.pruned_fraction():
+        announce(f"{pruned:.2%} of these weights are zero already, and stay pruned")
     if settings.monitor:
         state.dense = validate_now(trainer, module)
         _check_monitor(trainer, settings, state, settings.monitor)
         if settings.monitor in state.dense:
             announce(f"before pruning  {settings.monitor} {state.dense[settings.monitor]:.4f}")
     if settings.searches:
-        highest = settings.method.highest_sparsity(layers)
+        highest = settings.method.highest_sparsity(masks.layers)
         state.plan = start(settings.schedule, dense.prunable, highest)
     if state.search:
-        state.search.keep(module)
+        state.search.keep(module, masks)
 
 
 def _check_monitor(

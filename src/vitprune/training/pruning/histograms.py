@@ -6,7 +6,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import masks
+from vitprune.pruning.masks.sharding import whole
 
 BINS = 64
 
@@ -19,12 +19,12 @@ def log_histograms(writer: SummaryWriter | None, layers: Sequence[Layer], step: 
 
     Args:
         writer: The writer of TensorBoard; None on every rank but the first.
-        layers: Layers with masks.
+        layers: Layers to look at.
         step: Optimizer steps so far.
 
     """
     for layer in layers:
-        weight = masks.weight(layer).float().flatten()  # on every rank: it may have to be gathered
+        weight = whole(layer.weight).float().flatten()  # on every rank: it may have to be gathered
         if writer is None:
             continue
         weight = weight[weight.isfinite()]

@@ -1,16 +1,15 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
-from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.taylor import Taylor
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
-from vitprune.pruning.regrow import Exchange, resetting_changed_weights
+from vitprune.pruning.regrow import Exchange, resetting_optimizers
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.probe import validate_now
@@ -19,13 +18,13 @@ from vitprune.training.pruning.round_log import end_round, is_long, log_scalars
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
-from vitprune.training.pruning.weight_averaging import share_masks
+from vitprune.training.pruning.weight_averages import zero_averages
 
 
 def prune_round(
     trainer: Trainer,
     module: LightningModule,
-    layers: Sequence[Layer],
+    masks: Masks,
     settings: PruningSettings,
     state: PruningState,
     due: int,
@@ -34,15 +33,16 @@ def prune_round(
     reshard(module)
     logged = settings.validates_after_pruning or is_long(trainer, state.rounds)
     if logged:
-        end_round(trainer, layers, state.rounds, settings)
+        end_round(trainer, masks.layers, state, settings)
     if state.search and state.search.retreating:
-        state.search.return_to_good(trainer, module)
+        state.search.return_to_good(trainer, module, masks)
     target = state.plan.sparsity(due)
-    _update_masks(trainer, module, layers, settings, state.statistics, target, due)
-    share_masks(trainer, module)
+    _update_masks(trainer, module, masks, settings, state.statistics, target, due)
     if settings.rewind:
         settings.rewind.rewind(trainer, module, state.early_weights)
-    reached = measure(module, layers)
+        masks.zero()
+    zero_averages(trainer, module, masks)
+    reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
     pruned = metrics.get(settings.monitor or "")
     for number in range(len(state.rounds) + 1, due + 1):
@@ -58,11 +58,16 @@ def prune_round(
         )
     if logged:
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        log_scalars(trainer, {"sparsity/target": target, **reached.scalars(), **after_pruning})
+        scalars = {"sparsity/target": target, **reached.scalars(), **after_pruning}
+        log_scalars(trainer, state.number, scalars)
 
 
 def record_metric(
-    trainer: Trainer, module: LightningModule, settings: PruningSettings, state: PruningState
+    trainer: Trainer,
+    module: LightningModule,
+    masks: Masks,
+    settings: PruningSettings,
+    state: PruningState,
 ) -> None:
     """Record the metric of a validation, and let a search decide about the next round."""
     value = trainer.callback_metrics.get(settings.monitor or "")
@@ -73,16 +78,16 @@ def record_metric(
     if state.rounds:
         state.rounds[-1].finetuned = metric
     if state.search and state.rounds:
-        state.search.judge(trainer, module, metric, state.dense[settings.monitor])
+        state.search.judge(trainer, module, masks, metric, state.dense[settings.monitor])
     elif state.search:  # fine-tuning before the first round can improve the dense model
         state.dense[settings.monitor] = max(metric, state.dense[settings.monitor])
-        state.search.keep(module)
+        state.search.keep(module, masks)
 
 
 def _update_masks(
     trainer: Trainer,
     module: LightningModule,
-    layers: Sequence[Layer],
+    masks: Masks,
     settings: PruningSettings,
     accumulated: dict[str, Tensor],
     target: float,
@@ -92,7 +97,7 @@ def _update_masks(
 
     def calibrated(criterion: Criterion) -> dict[str, Tensor]:
         return calibrate_on(
-            trainer, module, criterion, layers, settings.calibration_images, settings.seed
+            trainer, module, criterion, masks.layers, settings.calibration_images, settings.seed
         )
 
     method = settings.method
@@ -103,8 +108,6 @@ def _update_masks(
         has_gradients = method.criterion.observes_gradient
         gradients = statistics if has_gradients else calibrated(Taylor())
         exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
-        resetting = resetting_changed_weights(
-            method.granularity.groupings(layers), trainer.optimizers
-        )
+        resetting = resetting_optimizers(masks, trainer.optimizers)
     with resetting:
-        update_masks(layers, method, target, round, settings.seed, statistics, exchange)
+        update_masks(masks, method, target, round, settings.seed, statistics, exchange)

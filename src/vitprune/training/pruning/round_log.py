@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from lightning import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce
 from vitprune.training.pruning.histograms import log_histograms
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
+from vitprune.training.pruning.state import PruningState
 
 
 def is_long(trainer: Trainer, rounds: Sequence[Round]) -> bool:
@@ -17,27 +18,43 @@ def is_long(trainer: Trainer, rounds: Sequence[Round]) -> bool:
     return not rounds or trainer.global_step - rounds[-1].step >= trainer.log_every_n_steps
 
 
-def log_scalars(trainer: Trainer, scalars: dict[str, float]) -> None:
-    """Send scalars to every logger, at the current optimizer step."""
+def log_scalars(trainer: Trainer, number: int, scalars: dict[str, float]) -> None:
+    """Send scalars to every logger, at the current optimizer step.
+
+    Args:
+        trainer: The trainer with the loggers.
+        number: Which pruning callback of the trainer they are of, from 1. The second one logs
+            `sparsity 2/prunable`.
+        scalars: Values by name.
+
+    """
+    labelled = {name.replace("/", f"{label(number)}/", 1): value for name, value in scalars.items()}
     for logger in trainer.loggers:
-        logger.log_metrics(scalars, step=trainer.global_step)
+        logger.log_metrics(labelled, step=trainer.global_step)
+
+
+def label(number: int) -> str:
+    """Return what tells the values of several pruning callbacks apart; nothing for the first."""
+    return "" if number == 1 else f" {number}"
 
 
 def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
     """Send histograms of the weights to TensorBoard."""
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
+        if is_a(logger, "TensorBoardLogger"):
             log_histograms(
                 logger.experiment if trainer.is_global_zero else None, layers, trainer.global_step
             )
 
 
 def end_round(
-    trainer: Trainer, layers: Sequence[Layer], rounds: Sequence[Round], settings: PruningSettings
+    trainer: Trainer, layers: Sequence[Layer], state: PruningState, settings: PruningSettings
 ) -> None:
     """Log and print the round that ends now, if there is one, and log the weights."""
-    if rounds:
-        if rounds[-1].finetuned is not None:
-            log_scalars(trainer, {"round/after_finetuning": rounds[-1].finetuned})
-        announce(rounds[-1].line(settings.schedule.rounds, settings.monitor))
+    if state.rounds:
+        ended = state.rounds[-1]
+        if ended.finetuned is not None:
+            log_scalars(trainer, state.number, {"round/after_finetuning": ended.finetuned})
+        line = ended.line(settings.schedule.rounds, settings.monitor)
+        announce(f"pruning{label(state.number)}: {line}" if state.number > 1 else line)
     log_weights(trainer, layers)

@@ -5,12 +5,24 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from vitprune.pruning.masks import Masks
+from vitprune.pruning.masks.masks import State
 from vitprune.pruning.masks.sharding import restore, snapshot
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded, Plan
 
-SAVED = ("highest", "targets", "good_sparsity", "step", "failures", "is_good", "retreating", "good")
+SAVED = (
+    "highest",
+    "targets",
+    "good_sparsity",
+    "step",
+    "failures",
+    "is_good",
+    "retreating",
+    "good",
+    "good_masks",
+)
 
 
 class Search:
@@ -30,6 +42,7 @@ class Search:
         is_good: Whether the last validation was within the threshold.
         retreating: Whether the last round was given up, so that the next restores the good state.
         good: The module's state dictionary in the good state, whole tensors on the CPU.
+        good_masks: The state of the masks in the good state.
 
     """
 
@@ -45,6 +58,7 @@ class Search:
         self.is_good = False
         self.retreating = False
         self.good: dict[str, Tensor] = {}
+        self.good_masks: State = {}
 
     @property
     def rounds(self) -> int:
@@ -91,29 +105,38 @@ class Search:
             self.targets.append(min(self.good_sparsity + self.step, self.highest))
         return self.is_good
 
-    def keep(self, module: LightningModule) -> None:
+    def keep(self, module: LightningModule, masks: Masks) -> None:
         """Keep the weights and masks of a module as the good state."""
         self.good = snapshot(module.state_dict())
+        self.good_masks = masks.state_dict()
 
-    def judge(self, trainer: Trainer, module: LightningModule, metric: float, dense: float) -> None:
+    def judge(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        masks: Masks,
+        metric: float,
+        dense: float,
+    ) -> None:
         """Decide about the next round, keep a good state, and stop the training at the end."""
         if self.observe(metric, dense):
-            self.keep(module)
+            self.keep(module, masks)
         trainer.should_stop = trainer.should_stop or self.ended
 
-    def settle(self, trainer: Trainer, module: LightningModule, rounds: int) -> None:
+    def settle(self, trainer: Trainer, module: LightningModule, masks: Masks, rounds: int) -> None:
         """End the training with the good state; `rounds` are done."""
         if not self.finished(rounds):
-            self.return_to_good(trainer, module)
+            self.return_to_good(trainer, module, masks)
         if not self.ended:
             announce(
                 "Training stopped before the pruning schedule finished. Increase "
                 "trainer.max_epochs to prune further."
             )
 
-    def return_to_good(self, trainer: Trainer, module: LightningModule) -> None:
+    def return_to_good(self, trainer: Trainer, module: LightningModule, masks: Masks) -> None:
         """Restore the good state, with empty optimizer states."""
         restore(module.state_dict(), self.good)
+        masks.load_state_dict(self.good_masks)
         for optimizer in trainer.optimizers:
             optimizer.state.clear()
 

@@ -8,6 +8,7 @@ from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.settings import describe
+from vitprune.runs.plain_values import plain
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
 
@@ -35,6 +36,8 @@ class PruningSettings:
 
     def __post_init__(self) -> None:
         """Check what needs neither a model nor a trainer."""
+        for name in ("calibration_images", "seed"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.calibration_images < 1:
             raise UsageError(
                 f"calibration_images must be at least 1, not {self.calibration_images}."

@@ -19,6 +19,7 @@ class PruningState:
     Attributes:
         plan: Which rounds are due and how sparse they are: a schedule, or the progress of an
             accuracy-guarded search.
+        number: Which pruning callback of the trainer it is, from 1; labels what is logged.
         rounds: The rounds so far.
         dense: Validation metrics of the dense model; empty before they are known.
         dense_zeros: Exact zeros among the parameters before the first round; None before they are
@@ -30,6 +31,7 @@ class PruningState:
     """
 
     plan: Schedule | Search
+    number: int = 1
     rounds: list[Round] = field(default_factory=list)
     dense: dict[str, float] = field(default_factory=dict)
     dense_zeros: int | None = None

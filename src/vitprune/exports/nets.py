@@ -1,4 +1,4 @@
-"""A masked model, rebuilt from its weights and masks."""
+"""The Hugging Face model to export: of a checkpoint, or a copy of one in memory."""
 
 import copy
 from collections.abc import Mapping
@@ -7,26 +7,43 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.model.loading import net_from_config
-from vitprune.pruning import masks
+from vitprune.model.sameness import check_same_model
+from vitprune.pruning.masks.packing import unpack
 from vitprune.runs.checkpoint import TrainingCheckpoint
 
 NET_PREFIX = "net."  # of the Hugging Face model in the LightningModule
 
 
-def load_masked(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTrainedModel:
-    """Build the Hugging Face model of a checkpoint with its masks, in evaluation mode.
+def load_net(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTrainedModel:
+    """Build the Hugging Face model of a checkpoint, in evaluation mode; its pruned weights are 0.
 
     Raises:
         UsageError: If the checkpoint is of another model.
 
     """
-    state = {
+    net = _build(config, _of_net(checkpoint.weights))
+    for name, bits in _of_net(checkpoint.masks).items():
+        value = net.get_parameter(name).detach()
+        # also what other code wrote there after the last step
+        value.masked_fill_(~unpack(bits, value.shape), 0.0)
+    return net
+
+
+def pruned_layers(net: PreTrainedModel, checkpoint: TrainingCheckpoint) -> list[Layer]:
+    """Return the layers of a model whose weights have masks in a checkpoint."""
+    names = _of_net(checkpoint.masks)
+    return [layer for layer in find_layers(net) if layer.parameter_name in names]
+
+
+def _of_net(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the Hugging Face model in the LightningModule, by their names there."""
+    return {
         name.removeprefix(NET_PREFIX): value
-        for name, value in checkpoint.weights.items()
+        for name, value in tensors.items()
         if name.startswith(NET_PREFIX)
     }
-    return _build(config, state)
 
 
 def find_net(model: nn.Module) -> PreTrainedModel:
@@ -45,8 +62,8 @@ def find_net(model: nn.Module) -> PreTrainedModel:
     return net
 
 
-def copy_masked(net: PreTrainedModel) -> PreTrainedModel:
-    """Copy a model with its masks: on the CPU, in float32, in evaluation mode.
+def copy_net(net: PreTrainedModel) -> PreTrainedModel:
+    """Copy a model: on the CPU, in float32, in evaluation mode.
 
     Raises:
         UsageError: If the model is not built as its configuration says.
@@ -57,11 +74,12 @@ def copy_masked(net: PreTrainedModel) -> PreTrainedModel:
     except UsageError as error:
         raise UsageError(
             "the tensors of the model do not have the shapes of its configuration, as in a model "
-            "of load_pruned whose blocks differ in width. Export the masked model instead."
+            "of load_pruned whose blocks differ in width. Export the model that was pruned instead."
         ) from error
 
 
 def _build(config: PreTrainedConfig, state: Mapping[str, Tensor]) -> PreTrainedModel:
     net = net_from_config(copy.deepcopy(config)).float()  # saving writes to the configuration
-    masks.load_state_dict(net, dict(state))
+    check_same_model(net.state_dict(), state)
+    net.load_state_dict(dict(state))
     return net.eval()

@@ -1,11 +1,10 @@
-"""Moving averages of the weights."""
+"""Averages of the weights."""
 
 import pytest
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from tests.training.pruning.runs import fit
-from vitprune.errors import UsageError
 from vitprune.pruning import (
     IterativePruning,
     Levels,
@@ -32,9 +31,10 @@ def test_a_moving_average_of_the_weights_is_as_sparse(tmp_path, when):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_an_average_that_would_blend_masks_or_have_none_is_refused(tmp_path, order):
-    pruning = IterativePruning(OneShot(0.5), monitor=None)
-    average = EMAWeightAveraging(decay=0.9, use_buffers=order == 1)
+@pytest.mark.parametrize("use_buffers", [True, False])
+def test_an_average_may_stand_anywhere_and_include_buffers(tmp_path, order, use_buffers):
+    pruning = IterativePruning(OneShot(0.5, begin=1), monitor=None)
+    average = EMAWeightAveraging(decay=0.9, use_buffers=use_buffers)
     trainer = quiet_trainer(tmp_path, callbacks=[pruning, average][::order], max_epochs=2)
-    with pytest.raises(UsageError, match="use_buffers to False|must stand after"):
-        trainer.fit(Regression(), regression_loader(), regression_loader())
+    trainer.fit(module := Regression(), regression_loader(), regression_loader())
+    assert (module.first.weight == 0).float().mean() == 0.5

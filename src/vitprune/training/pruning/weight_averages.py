@@ -1,0 +1,88 @@
+"""Averages of the weights over training steps, whose pruned entries must be zero as well."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import torch
+from lightning import LightningModule, Trainer
+from torch import nn
+
+from vitprune.errors import UsageError
+from vitprune.pruning.masks import Masks
+from vitprune.training.lightning_internals import is_a
+
+
+def check_weight_averaging(trainer: Trainer, *, restores_weights: bool) -> None:
+    """Raise `UsageError` if a weight average cannot follow what happens to the weights.
+
+    Args:
+        trainer: The trainer with the callbacks.
+        restores_weights: Whether earlier weights are restored, which an average does not follow.
+
+    """
+    for callback in trainer.callbacks:
+        if not is_a(callback, "WeightAveraging"):
+            continue
+        name = type(callback).__name__
+        if is_a(trainer.strategy, "ModelParallelStrategy"):
+            raise UsageError(f"{name} cannot average sharded parameters. Remove it, or use ddp.")
+        if restores_weights:
+            raise UsageError(
+                f"{name} does not follow restored weights (AccuracyGuarded, Weights). Remove one "
+                "of them."
+            )
+
+
+def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> None:
+    """Set pruned entries to zero in every average; from then on they average zeros."""
+    averages = list(_averages(trainer, module))
+    for average in averages:
+        source = _source(average, module, averages, masks)
+        if source is not None:
+            copies = dict(zip(source.parameters(), average.parameters(), strict=True))
+            for mask in masks:
+                if mask.parameter in copies:
+                    mask.zero_copy(copies[mask.parameter])
+
+
+def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
+    """Yield the copies of modules that hold averages, of the callbacks and of the module.
+
+    An average is what torch's `AveragedModel` and the likes of timm's `ModelEma` are: a module with
+    the copy as `module` and a method to update it; or the copy in a callback of Lightning.
+    """
+    held = (value for callback in trainer.callbacks for value in vars(callback).values())
+    for value in chain(module.modules(), held):
+        updates = hasattr(value, "update_parameters") or hasattr(value, "update")
+        average = getattr(value, "module", None)
+        if isinstance(value, nn.Module) and updates and isinstance(average, nn.Module):
+            yield average
+    for callback in trainer.callbacks:
+        average = getattr(callback, "_average_model", None)
+        if isinstance(average, nn.Module) and not hasattr(average, "module"):
+            yield average
+
+
+def _source(
+    average: nn.Module, module: LightningModule, averages: Sequence[nn.Module], masks: Masks
+) -> nn.Module | None:
+    """Return the pruned part of a module that an average is a copy of; None if there is none.
+
+    Of several parts of the same kind it is the one with the nearest values.
+    """
+    names = [name for name, _ in average.named_parameters()]
+    alike = [
+        part
+        for part in module.modules()
+        if part not in averages
+        and type(part) is type(average)
+        and [name for name, _ in part.named_parameters()] == names
+        and any(parameter in masks for parameter in part.parameters())
+    ]
+    return min(alike, key=lambda part: _distance(part, average), default=None)
+
+
+@torch.no_grad()
+def _distance(one: nn.Module, other: nn.Module) -> float:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return sum(float((ours - theirs.to(ours)).square().sum()) for ours, theirs in pairs)

@@ -1,0 +1,1 @@
+"""The callback in LightningModules and trainings as users write them."""

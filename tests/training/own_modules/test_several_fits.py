@@ -1,0 +1,69 @@
+"""The same callback, module or trainer in several fits."""
+
+import torch
+
+from tests.conftest import quiet_trainer
+from tests.training.own_modules.modules import (
+    HALVED,
+    Classifier,
+    Sparsities,
+    batches,
+    halving,
+    have_the_same_parameters,
+    weights,
+    zeros,
+)
+
+
+def test_k_folds_with_one_callback(fit):
+    pruning, modules = halving(), []
+    for _ in range(3):
+        module, watch = Classifier(), Sparsities()
+        fit(module, pruning, watch)
+        assert watch.seen == HALVED
+        modules.append(module)
+    assert have_the_same_parameters(modules[0], modules[2])
+
+
+def test_a_finished_model_is_not_touched_by_the_next_fold(fit):
+    pruning, first, second = halving(), Classifier(), Classifier()
+    fit(first, pruning)
+    state = {name: value.clone() for name, value in first.state_dict().items()}
+    fit(second, pruning)
+    optimizer = torch.optim.SGD(first.parameters(), 0.1)
+    assert all(torch.equal(value, state[name]) for name, value in first.state_dict().items())
+    first(torch.ones(4, 16)).sum().backward()
+    optimizer.step()
+    assert zeros(*weights(second)) == 0.5
+
+
+def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
+    module, pruning, watch = Classifier(), halving(), Sparsities()
+    trainer = quiet_trainer(tmp_path, max_epochs=2, callbacks=[pruning, watch])
+    trainer.fit(module, batches(), batches(seed=2))
+    before = [weight == 0 for weight in weights(module)]
+    trainer.validate(module, batches(seed=2), verbose=False)
+    trainer.test(module, batches(seed=2), verbose=False)
+    trainer.predict(module, batches(seed=2))
+    trainer.fit_loop.max_epochs = 4
+    trainer.fit(module, batches(), batches(seed=2))
+    assert watch.seen == HALVED + [0.5] * 4
+    assert len(pruning.state.rounds) == 2
+    for weight, old in zip(weights(module), before, strict=True):
+        assert torch.equal(weight == 0, old)
+
+
+def test_masks_stay_after_training_until_they_are_removed(fit):
+    """A fit without the callback trains a sparse model, until it is told not to."""
+    module, pruning, watch = Classifier(), halving(), Sparsities()
+    fit(module, pruning)
+    fit(module, watch)
+    assert watch.seen == [0.5] * 12
+    pruning.masks.remove()
+    sparse = {name: value.clone() for name, value in module.state_dict().items()}
+    fit(module, watch)
+    plain = Classifier()
+    plain.load_state_dict(sparse)
+    fit(plain)
+    assert watch.seen[-1] < 0.1
+    assert have_the_same_parameters(module, plain)
