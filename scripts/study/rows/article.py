@@ -54,12 +54,13 @@ class Article(Row):
         """See the base class."""
         device = tuning.budget.device
         net = tuning.classifier().net.to(device)
+        layers = prunable_layers(net)
         data = tuning.budget.data()
         loader = data.train_dataloader()
         sampler = cast(DistributedSampler, loader.sampler)
         epochs = iter(range(tuning.budget.epochs))
         for amount in relative_amounts(tuning.sparsity, self.rounds):
-            for layer in prunable_layers(net):
+            for layer in layers:
                 prune.l1_unstructured(layer, "weight", amount)
             optimizer = torch.optim.AdamW(net.parameters(), tuning.learning_rate)
             for epoch in islice(epochs, tuning.budget.epochs // self.rounds):
@@ -72,7 +73,7 @@ class Article(Row):
                     loss.backward()
                     optimizer.step()
                     optimizer.zero_grad()
-        for layer in prunable_layers(net):
+        for layer in layers:
             prune.remove(layer, "weight")
         return net
 

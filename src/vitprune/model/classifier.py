@@ -91,10 +91,10 @@ class ViTClassifier(LightningModule):
         classes = self.net.config.num_labels
         top5 = min(5, classes)
         self.train_accuracy = MulticlassAccuracy(classes, average="micro")
-        self.val_loss = MeanMetric()
+        self.val_loss = MeanMetric(nan_strategy="disable")
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.val_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
-        self.test_loss = MeanMetric()
+        self.test_loss = MeanMetric(nan_strategy="disable")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_top5 = MulticlassAccuracy(classes, average="micro", top_k=top5)
 
