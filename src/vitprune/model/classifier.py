@@ -168,8 +168,9 @@ class ViTClassifier(LightningModule):
         top5: nn.Module,
     ) -> None:
         logits, labels = self(batch["pixel_values"]), batch["labels"]
-        # Lightning's own mean is wrong on several ranks with an odd number of images
-        loss(F.cross_entropy(logits, labels), len(labels))
+        # of each image: Lightning's own mean is wrong on several ranks with an odd number of
+        # images, and a MeanMetric that lets NaN through ignores weights
+        loss(F.cross_entropy(logits, labels, reduction="none"))
         top1(logits, labels)
         top5(logits, labels)
         self.log(f"{stage}/loss", loss)
