@@ -39,9 +39,11 @@ class Training:
     def __init__(self, pretrained: str | None, mode: str, batch: tuple[Tensor, Tensor]) -> None:
         self.net = load_or_build(pretrained, "deit-tiny").train()
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
-        self.masks = Masks(LayerSelection().select(self.net) if mode == "masked" else [])
-        update_masks(self.masks, Method(), SPARSITY)
-        self.masks.hold([self.optimizer])
+        self.masks = Masks([])
+        if mode == "masked":
+            self.masks = Masks(LayerSelection().select(self.net))
+            update_masks(self.masks, Method(), SPARSITY)
+            self.masks.hold([self.optimizer])
         self.images, self.labels = batch
 
     def step(self) -> None:

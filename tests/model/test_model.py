@@ -286,6 +286,18 @@ def test_the_embedded_model_knows_its_digits(tmp_path):
     assert trainer.test(model, data, verbose=False)[0]["test/accuracy"] >= 0.95
 
 
+def test_the_validation_loss_is_the_mean_over_the_images(tmp_path):
+    """Also if the last batch is smaller."""
+    model = ViTClassifier(architecture={"model_type": "vit", **TINY}, labels=LABELS)
+    data = ImageData("digits", "digits", num_workers=0, max_images={"validation": 33})
+
+    def loss(batch_size):
+        data.batch_size = batch_size
+        return quiet_trainer(tmp_path).validate(model, data, verbose=False)[0]["val/loss"]
+
+    assert loss(16) == pytest.approx(loss(33))
+
+
 def test_a_loss_that_is_nan_stops_before_the_weights(tmp_path):
     from vitprune.training.guards import StopOnNaN
 

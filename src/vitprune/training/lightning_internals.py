@@ -98,7 +98,8 @@ def own_callbacks(trainer: Trainer) -> list[Callback]:
         callback
         for callback in trainer.callbacks
         if all(
-            kind.__name__ == "Callback" or kind.__module__.partition(".")[0] not in packages
+            kind.__name__ == "Callback"
+            or (kind.__module__.partition(".")[0] not in packages and kind.__name__ not in DECIDING)
             for kind in type(callback).__mro__
         )
     ]

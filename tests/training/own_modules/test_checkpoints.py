@@ -144,6 +144,21 @@ def test_other_settings_are_refused_in_one_line(saved, fit, difference, message)
     assert "\n" not in str(error.value)
 
 
+def test_a_checkpoint_with_masks_among_its_weights_is_refused_in_one_line(saved, fit, tmp_path):
+    """As vitprune 0.1 saved them."""
+    _, path = saved
+    checkpoint = torch.load(path, weights_only=True)
+    weight = checkpoint["state_dict"].pop("net.0.weight")
+    checkpoint["state_dict"] |= {
+        "net.0.parametrizations.weight.original": weight,
+        "net.0.parametrizations.weight.0.keep": weight != 0,
+    }
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    with pytest.raises(UsageError, match=r"earlier version of vitprune.*start a new run") as error:
+        fit(Classifier(), halving(), ckpt_path=tmp_path / "old.ckpt")
+    assert "\n" not in str(error.value)
+
+
 def test_another_module_is_refused_in_one_line(saved, fit):
     _, path = saved
     net = mlp()

@@ -132,3 +132,15 @@ def test_a_frozen_backbone_that_is_named_stays_sparse_when_it_is_trained(fit, or
     assert gradients == [0.0] * 8  # those of the epochs in which it is trained
     assert zeros(module.backbone[2].weight) == 0.5
     assert module.backbone[2].weight.shape == (WIDTH, WIDTH)
+
+
+def test_a_resume_prunes_the_layers_of_its_checkpoint_though_others_are_trained_by_now(
+    fit, tmp_path
+):
+    trainer = fit(Backbone(), *in_order(1, halving()), max_epochs=2)  # it is unfrozen in the second
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    module, pruning = Backbone(), halving()
+    fit(module, *in_order(1, pruning), ckpt_path=tmp_path / "two.ckpt")
+    assert [layer.name for layer in pruning.masks.layers] == ["head"]
+    assert zeros(module.head.weight) == 0.5
+    assert zeros(*weights(module.backbone)) == 0

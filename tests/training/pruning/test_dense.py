@@ -36,7 +36,7 @@ def test_a_sparse_model_stays_as_sparse(tmp_path, capsys):
     assert not module.first.weight[zeros].any()
     assert module.first.bias.any()
     assert (
-        "50.00% of the weights to prune are zero already; they stay pruned"
+        "50.00% of the weights to prune are zero already, and count as pruned"
         in capsys.readouterr().out
     )
 

@@ -24,9 +24,8 @@ from vitprune.pruning.masks.sharding import place, reshard
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
-from vitprune.pruning.settings import first_difference
 from vitprune.pruning.sparsity import measure
-from vitprune.runs.checkpoint import PRUNING, check_format
+from vitprune.runs.checkpoint import PRUNING
 from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
 from vitprune.training.pruning.checks import (
@@ -40,10 +39,10 @@ from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
 from vitprune.training.pruning.round_log import end_round, label, log_scalars
 from vitprune.training.pruning.search import start
-from vitprune.training.pruning.settings import PruningSettings
-from vitprune.training.pruning.state import PruningState
+from vitprune.training.pruning.selection import select_layers, trained_parameters
+from vitprune.training.pruning.settings import PruningSettings, check_settings
+from vitprune.training.pruning.state import PruningState, saved_states
 from vitprune.training.pruning.unfinished import warn_if_unfinished
-from vitprune.training.pruning.weight_averages import check_weight_averaging
 
 
 @final
@@ -146,30 +145,13 @@ class IterativePruning(Callback):
             UsageError: If these layers cannot be pruned with these settings, in this training.
 
         """
-        self.layers = self.settings.layers.select(
-            pl_module, self.settings.method.granularity.roles, self._trained(trainer, pl_module)
-        )
+        resumed = self._saved_masks["keep"] if self._saved_masks else None
+        self.layers = select_layers(trainer, pl_module, self.settings, resumed)
         check_layers(self.settings, self.layers, pl_module)
-        check_training(self.settings, self.layers, trainer)
-        check_weight_averaging(trainer, restores_weights=self.settings.restores_weights)
-        for other in pruning_callbacks(trainer):
-            if other is self:
-                break
+        check_training(self.settings, self.layers, trainer, pl_module)
+        callbacks = pruning_callbacks(trainer)
+        for other in callbacks[: self.state.number - 1]:
             check_disjoint(self.layers, other.layers)
-
-    def _trained(self, trainer: Trainer, module: LightningModule) -> set[nn.Parameter] | None:
-        """Return the parameters that optimizers train; None before there are optimizers.
-
-        On a resume, return those that have masks in the checkpoint: meanwhile an optimizer may
-        train others as well.
-        """
-        if self._saved_masks:
-            named = module.named_parameters(remove_duplicate=False)
-            return {value for name, value in named if name in self._saved_masks["keep"]}
-        if not trainer.optimizers:
-            return None
-        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        return {parameter for group in groups for parameter in group["params"]}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the settings before anything runs."""
@@ -194,8 +176,7 @@ class IterativePruning(Callback):
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
-            trained = self._trained(trainer, pl_module)
-            announce(describe_coverage(pl_module, self.layers, trained))
+            announce(describe_coverage(pl_module, self.layers, trained_parameters(trainer)))
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:
@@ -329,26 +310,14 @@ class IterativePruning(Callback):
         """
         if trainer.state.fn != "fit":
             return
-        check_format(checkpoint, "the checkpoint")
         self._forget()
-        states = checkpoint.get(PRUNING, [])
         callbacks = pruning_callbacks(trainer)
-        if len(states) > len(callbacks):
-            raise UsageError(
-                f"this checkpoint has the state of {len(states)} IterativePruning callbacks, and "
-                f"the Trainer has {len(callbacks)}. Resume with all of them, in the same order."
-            )
-        index = callbacks.index(self)
-        if index >= len(states):
-            return
-        state = states[index]
-        if difference := first_difference(state["settings"], self.settings.describe()):
-            raise UsageError(
-                f"this checkpoint was pruned with another setting: pruning.{difference}. Resume "
-                "with its settings, or start a new run from its export or weights."
-            )
-        self.state.load_state_dict(state)
-        self._saved_masks = state["masks"]
+        states = saved_states(checkpoint, len(callbacks))
+        number = callbacks.index(self)
+        if number < len(states):  # else it is new
+            check_settings(states[number], self.settings)
+            self.state.load_state_dict(states[number])
+            self._saved_masks = states[number]["masks"]
 
 
 def pruning_callbacks(trainer: Trainer) -> list[IterativePruning]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from torch import nn
 
 from vitprune.errors import UsageError
@@ -16,8 +16,10 @@ from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.launchers import check_launcher
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.pruning.accuracy_guarded import Plan
+from vitprune.training.pruning.calibration import check_training_step
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
+from vitprune.training.pruning.weight_averages import check_weight_averaging
 
 
 def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.Module) -> None:
@@ -31,9 +33,17 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
         _check_regrow(groupings, settings.regrow, settings.schedule)
 
 
-def check_training(settings: PruningSettings, layers: Sequence[Layer], trainer: Trainer) -> None:
+def check_training(
+    settings: PruningSettings,
+    layers: Sequence[Layer],
+    trainer: Trainer,
+    module: LightningModule,
+) -> None:
     """Raise `UsageError` if these layers cannot be pruned as scheduled in this training."""
     check_launcher(trainer)
+    check_weight_averaging(trainer, restores_weights=settings.restores_weights)
+    if settings.regrow or settings.method.criterion.calibrated:
+        check_training_step(module)
     _check_method(settings.method, settings.schedule)
     _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)

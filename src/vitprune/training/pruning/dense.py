@@ -30,7 +30,7 @@ def evaluate_dense(
     state.dense_sparsity = dense.prunable
     log_scalars(trainer, state.number, {"sparsity/target": 0.0, **dense.scalars()})
     if pruned := masks.pruned_fraction():
-        announce(f"{pruned:.2%} of the weights to prune are zero already; they stay pruned")
+        announce(f"{pruned:.2%} of the weights to prune are zero already, and count as pruned")
     if settings.monitor:
         state.dense = validate_now(trainer, module)
         _check_monitor(trainer, settings, state, settings.monitor)

@@ -1,5 +1,6 @@
 """The settings of the pruning callback."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -7,7 +8,7 @@ from vitprune.errors import UsageError
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
-from vitprune.pruning.settings import describe
+from vitprune.pruning.settings import describe, first_difference
 from vitprune.runs.plain_values import plain
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
@@ -100,6 +101,15 @@ class PruningSettings:
                 "regrow needs a schedule with several rounds, known beforehand; "
                 f"{_name(self.schedule)} {count}. Use Cubic or Linear."
             )
+
+
+def check_settings(saved: Mapping[str, Any], settings: PruningSettings) -> None:
+    """Raise `UsageError` with the first setting that differs from those of a saved state."""
+    if difference := first_difference(saved["settings"], settings.describe()):
+        raise UsageError(
+            f"this checkpoint was pruned with another setting: pruning.{difference}. Resume with "
+            "its settings, or start a new run from its export or weights."
+        )
 
 
 def _name(setting: object) -> str:

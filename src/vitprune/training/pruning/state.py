@@ -1,13 +1,15 @@
 """What the pruning callback stores in a checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from vitprune.errors import UsageError
 from vitprune.pruning.masks.sharding import snapshot
 from vitprune.pruning.schedules.schedule import Schedule
-from vitprune.runs.checkpoint import PRUNING_FORMAT
+from vitprune.runs.checkpoint import PRUNING, PRUNING_FORMAT, check_format
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.search import Search
 
@@ -83,3 +85,24 @@ class PruningState:
         self.early_weights = dict(state_dict["early_weights"])
         if self.search:
             self.search.load_state_dict(state_dict["search"])
+
+
+def saved_states(checkpoint: Mapping[str, Any], callbacks: int) -> list[dict[str, Any]]:
+    """Return the states of the pruning callbacks in a checkpoint, in order; none if it is dense.
+
+    Args:
+        checkpoint: Content of the checkpoint.
+        callbacks: Number of pruning callbacks in the trainer.
+
+    Raises:
+        UsageError: If an earlier version saved them, or there are more states than callbacks.
+
+    """
+    check_format(checkpoint, "the checkpoint")
+    states: list[dict[str, Any]] = checkpoint.get(PRUNING, [])
+    if len(states) > callbacks:
+        raise UsageError(
+            f"this checkpoint has the state of {len(states)} IterativePruning callbacks, and the "
+            f"Trainer has {callbacks}. Resume with all of them, in the same order."
+        )
+    return states

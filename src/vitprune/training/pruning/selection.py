@@ -1,0 +1,44 @@
+"""Which layers of a module are pruned in a training."""
+
+from collections.abc import Container
+
+from lightning import LightningModule, Trainer
+from torch import nn
+
+from vitprune.model.anatomy.layers import Layer
+from vitprune.training.pruning.settings import PruningSettings
+
+
+def select_layers(
+    trainer: Trainer,
+    module: LightningModule,
+    settings: PruningSettings,
+    resumed: Container[str] | None,
+) -> list[Layer]:
+    """Return the layers to prune.
+
+    Args:
+        trainer: Its optimizers determine which parameters are trained.
+        module: The module to train.
+        settings: Settings with the selection of layers.
+        resumed: On a resume, names of the parameters that have masks in the checkpoint: these stay
+            the pruned ones if optimizers train others as well meanwhile. None in a new training.
+
+    Raises:
+        UsageError: If the selection matches no layer that is trained.
+
+    """
+    if resumed is None:
+        candidates = trained_parameters(trainer)
+    else:
+        named = module.named_parameters(remove_duplicate=False)
+        candidates = {parameter for name, parameter in named if name in resumed}
+    return settings.layers.select(module, settings.method.granularity.roles, candidates)
+
+
+def trained_parameters(trainer: Trainer) -> set[nn.Parameter] | None:
+    """Return the parameters that optimizers train; None before there are optimizers."""
+    if not trainer.optimizers:
+        return None
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return {parameter for group in groups for parameter in group["params"]}
