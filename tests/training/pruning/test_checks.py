@@ -145,7 +145,7 @@ def test_groups_that_do_not_stand_alone_are_refused(tmp_path):
         )
 
 
-def test_units_of_several_layers_have_no_gradient_to_return_by(tmp_path):
+def test_groups_of_several_layers_cannot_regrow(tmp_path):
     model = ViTClassifier("digits", labels=[str(d) for d in range(10)])
     pruning = IterativePruning(
         Levels([0.5, 0.5]), granularity=Neuron(), regrow=RigL(), monitor=None

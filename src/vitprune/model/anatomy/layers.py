@@ -1,4 +1,4 @@
-"""Layers: weights that can be pruned, with the role and block that their names tell."""
+"""Layers: weights that can be pruned, with their role and block in the transformer."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ class Layer:
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
-        """The weight as a matrix: its (outputs, inputs), with channels times kernel size inputs."""
+        """Shape of the weight as a matrix, (out, in); `in` counts all weights of one output."""
         first, second = self.shape[:2]
         outputs = second * self.convolution_groups if self.is_transposed else first
         return outputs, self.shape.numel() // outputs

@@ -11,7 +11,7 @@ def first_dimension(tensor: Tensor) -> Tensor:
 def second_dimension(tensor: Tensor, convolution_groups: int) -> Tensor:
     """View a weight by its second dimension, (groups * first, ...) -> (groups, second, first, ...).
 
-    In a grouped convolution, each group has indices of the second dimension that start at 0.
+    Each group of a grouped convolution has its own indices of the second dimension.
     """
     return tensor.unflatten(0, (convolution_groups, -1)).transpose(1, 2)
 

@@ -216,7 +216,7 @@ class IterativePruning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """With a straight-through criterion, train dense weights in this step, and observe them.
+        """With a straight-through criterion, add this step to its statistics, and make it dense.
 
         Gradients are not clipped yet.
         """
