@@ -216,9 +216,9 @@ class IterativePruning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """With a straight-through criterion, add this step to its statistics, and make it dense.
+        """With a straight-through criterion, put dense values into the weights, and observe them.
 
-        Gradients are not clipped yet.
+        The gradients that it observes are not clipped yet.
         """
         if self.masks.straight_through:
             self.masks.reveal(optimizer)
