@@ -1,8 +1,10 @@
 """The same callback, module or trainer in several fits."""
 
+import pytest
 import torch
 
 from tests.conftest import quiet_trainer
+from tests.pruning.axes import name
 from tests.training.own_modules.modules import (
     HALVED,
     Classifier,
@@ -13,6 +15,7 @@ from tests.training.own_modules.modules import (
     weights,
     zeros,
 )
+from vitprune.pruning import Magnitude, Movement
 
 
 def test_k_folds_with_one_callback(fit):
@@ -53,7 +56,8 @@ def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):
         assert torch.equal(weight == 0, old)
 
 
-def test_masks_stay_after_training_until_they_are_removed(fit):
+@pytest.mark.parametrize("criterion", [Magnitude(), Movement()], ids=name)
+def test_masks_stay_after_training_until_they_are_removed(fit, criterion):
     """A fit without the callback keeps pruned entries at zero until `masks.remove()`."""
     module, pruning, watch = Classifier(), halving(), Sparsities()
     fit(module, pruning)

@@ -103,11 +103,15 @@ class Masks:
         for mask in self:
             mask.follow()
         if not self.straight_through:
-            self._handles += [_on_gradient(mask) for mask in self]
+            self.zero_gradients()
         self._handles += [
             optimizer.register_step_post_hook(lambda stepped, *_: self.conceal(stepped))
             for optimizer in optimizers
         ]
+
+    def zero_gradients(self) -> None:
+        """Set the gradients of pruned entries to zero when they are accumulated, until `remove`."""
+        self._handles += [_on_gradient(mask) for mask in self]
 
     def remove(self) -> None:
         """Remove the hooks of `hold`. No value changes: pruned entries stay zeros."""

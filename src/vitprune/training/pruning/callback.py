@@ -264,6 +264,8 @@ class IterativePruning(Callback):
             rounds = len(self.state.rounds)
             self.state.search.settle(trainer, pl_module, self.masks, rounds)
         self._restore_zeros()
+        if self.masks.straight_through:
+            self.masks.zero_gradients()  # nothing regrows any more
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 
