@@ -111,6 +111,20 @@ def test_stochastic_weight_averaging(fit, order, start, normalised):
     assert zeros(*weights(module)) == 0.5
 
 
+def test_stochastic_weight_averaging_of_a_module_that_calls_its_net_module(fit):
+    class Wrapper(Classifier):
+        def __init__(self) -> None:
+            super().__init__(nn.Identity())
+            self.module = mlp()
+
+        def forward(self, x):
+            return self.module(x)
+
+    module = Wrapper()
+    fit(module, halving(), StochasticWeightAveraging(swa_lrs=1e-2, swa_epoch_start=1))
+    assert zeros(*weights(module)) == 0.5
+
+
 def test_an_averaged_model_as_a_submodule(fit):
     """As in torch's tutorial: no optimizer has it, it is updated by hand and validated."""
 

@@ -59,7 +59,7 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
             yield average
     for callback in trainer.callbacks:
         average = getattr(callback, "_average_model", None)
-        if isinstance(average, nn.Module) and not hasattr(average, "module"):
+        if isinstance(average, nn.Module) and is_a(average, "LightningModule"):
             yield average
 
 
