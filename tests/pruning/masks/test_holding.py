@@ -1,5 +1,8 @@
 """Pruned entries stay zero while a model trains."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -17,7 +20,7 @@ from tests.pruning.masks.training import (
     train,
 )
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Masks, Method
+from vitprune.pruning import Masks, Method, Random
 from vitprune.pruning.sparsity import sparsity_of
 from vitprune.pruning.update import update_masks
 
@@ -158,6 +161,35 @@ def test_new_optimizers_take_the_place_of_the_old_ones():
     assert are_zero(pruned_entries(masks))
     train(net, old)
     assert pruned_entries(masks).any()
+
+
+def test_later_masks_take_over_the_gradients():
+    """As when a net is trained with another callback, from dense weights that were loaded again."""
+    net = small_net()
+    dense = {name: value.clone() for name, value in net.state_dict().items()}
+    masks = masks_of(net)
+    masks.hold([])
+    update_masks(masks, Method(), 0.5)
+    net.load_state_dict(dense)
+    later = masks_of(net)
+    later.hold([])
+    update_masks(later, Method(Random()), 0.25)
+    backward(net)
+    plain = small_net()
+    plain.load_state_dict(net.state_dict())
+    backward(plain)
+    keep = later[net[0].weight]
+    assert torch.equal(net[0].weight.grad[keep], plain[0].weight.grad[keep])
+    assert are_zero(pruned_gradients(later))
+
+
+def test_a_held_parameter_is_freed_with_its_net():
+    net, masks = pruned_net()
+    masks.hold([torch.optim.SGD(net.parameters(), 0.1)])
+    weight = weakref.ref(net[0].weight)
+    del net, masks
+    gc.collect()
+    assert weight() is None
 
 
 def test_biases_are_held_with_their_layer():

@@ -43,6 +43,17 @@ def test_there_is_one_mask_for_each_weight():
     assert masks[net[0].weight].dtype == torch.bool
 
 
+def test_a_net_is_copied_together_with_its_masks():
+    net, masks = pruned_net()
+    twin, twins = copy.deepcopy((net, masks))
+    assert torch.equal(twins[twin[0].weight], masks[net[0].weight])
+    assert net[0].weight not in twins
+    with twins.changing():
+        twins[twin[0].weight].fill_(False)
+    assert are_zero(twin[0].weight.detach())
+    assert not are_zero(net[0].weight.detach())
+
+
 def test_entries_are_zero_as_soon_as_they_are_pruned():
     net = small_net()
     masks = masks_of(net)

@@ -6,6 +6,39 @@ from torch import Tensor, nn
 from vitprune.pruning.masks.sharding import local, place
 
 
+class GradientHook:
+    """Set the gradients of the pruned entries to zero, as a hook of the parameter.
+
+    It does not refer to the parameter: the garbage collector does not see the hooks of a tensor,
+    and would free neither.
+
+    Args:
+        keep: This rank's part of the mask.
+
+    """
+
+    def __init__(self, keep: Tensor) -> None:
+        self.keep = keep
+
+    def __call__(self, parameter: Tensor) -> None:
+        """Change the gradient in place."""
+        if parameter.grad is not None:
+            zero_pruned(parameter.grad, self.keep)
+
+
+def zero_pruned(tensor: Tensor, keep: Tensor) -> None:
+    """Set to zero what a mask prunes, in place.
+
+    Args:
+        tensor: A parameter or a gradient, whole or sharded.
+        keep: This rank's part of the mask; it may be elsewhere.
+
+    """
+    value = local(tensor.detach())
+    # a product with the mask would leave -0.0 and NaN
+    torch.where(keep.to(value.device), value, value.new_zeros(()), out=value)
+
+
 class Mask:
     """The mask of one parameter, whose pruned entries are zero.
 
@@ -19,6 +52,7 @@ class Mask:
     Attributes:
         dense: What an optimizer trains if pruned entries are trained as well: a tensor like the
             parameter. Otherwise None.
+        on_gradient: The hook of the parameter, with this rank's part of the mask.
 
     """
 
@@ -30,6 +64,7 @@ class Mask:
         self.keep = keep
         self.dense = parameter.detach().clone() if straight_through else None
         self._is_revealed = False
+        self.on_gradient = GradientHook(keep)
         self.follow()
 
     def follow(self) -> None:
@@ -37,31 +72,26 @@ class Mask:
         self.keep = self.keep.to(self.parameter.device)
         if self.dense is not None:
             self.dense = self.dense.to(self.parameter.device, self.parameter.dtype)
-        self._keep = local(place(self.keep, self.parameter))  # this rank's part
+        self.on_gradient.keep = local(place(self.keep, self.parameter))
 
     def zero(self) -> None:
         """Set the pruned entries to zero."""
-        self._zero(self.parameter)
-
-    def zero_gradient(self, parameter: Tensor) -> None:
-        """Set the gradients of the pruned entries to zero."""
-        if parameter.grad is not None:
-            self._zero(parameter.grad)
+        zero_pruned(self.parameter, self.on_gradient.keep)
 
     def zero_copy(self, copy: Tensor) -> None:
         """Set the pruned entries of a copy of the parameter to zero; it may be elsewhere."""
-        value = local(copy.detach())
-        torch.where(local(place(self.keep, copy)), value, value.new_zeros(()), out=value)
+        zero_pruned(copy, local(place(self.keep, copy)))
 
     def is_broken(self) -> Tensor:
         """Return whether a pruned entry is not zero, (), on the device of the parameter."""
-        return (local(self.parameter.detach()).bool() > self._keep).any()
+        value = local(self.parameter.detach())
+        return (value.bool() > self.on_gradient.keep.to(value.device)).any()
 
     def reveal(self) -> None:
         """Put dense values in place of the zeros."""
         if self.dense is not None:
             value = local(self.parameter.detach())
-            torch.where(self._keep, value, local(self.dense), out=value)
+            torch.where(self.on_gradient.keep, value, local(self.dense), out=value)
             self._is_revealed = True
 
     def conceal(self) -> None:
@@ -70,8 +100,3 @@ class Mask:
             self.dense.copy_(self.parameter.detach())
             self._is_revealed = False
         self.zero()
-
-    def _zero(self, tensor: Tensor) -> None:
-        value = local(tensor.detach())
-        # a product with the mask would leave -0.0 and NaN
-        torch.where(self._keep, value, value.new_zeros(()), out=value)

@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.masks.initial import initial_bias_mask, initial_mask
-from vitprune.pruning.masks.mask import Mask
+from vitprune.pruning.masks.mask import GradientHook, Mask
 from vitprune.pruning.masks.packing import pack, unpack
 from vitprune.pruning.masks.sharding import place, snapshot
 
@@ -54,7 +54,7 @@ class Masks:
     ) -> None:
         self.layers = list(layers)
         self.straight_through = straight_through
-        self._masks: dict[int, Mask] = {}
+        self._masks: dict[nn.Parameter, Mask] = {}  # hashed by identity
         self._handles: list[RemovableHandle] = []
         for layer in self.layers:
             self._add(layer.parameter_name, layer.weight, initial_mask(layer))
@@ -65,7 +65,7 @@ class Masks:
 
     def _add(self, name: str, parameter: nn.Parameter, keep: Tensor) -> None:
         mask = Mask(name, parameter, keep, straight_through=self.straight_through)
-        self._masks.setdefault(id(parameter), mask)
+        self._masks.setdefault(parameter, mask)
 
     def __getitem__(self, parameter: nn.Parameter) -> Tensor:
         """Return the mask itself (not a copy) of a parameter; write to it within `changing` only.
@@ -74,10 +74,10 @@ class Masks:
             A boolean tensor of the shape of the parameter, True = keep.
 
         """
-        return self._masks[id(parameter)].keep
+        return self._masks[parameter].keep
 
     def __contains__(self, parameter: nn.Parameter) -> bool:
-        return id(parameter) in self._masks
+        return parameter in self._masks
 
     def __iter__(self) -> Iterator[Mask]:
         return iter(self._masks.values())
@@ -88,11 +88,13 @@ class Masks:
         """Keep pruned entries at zero from now on.
 
         Their gradients are zero as soon as they are accumulated, and they are zero again after
-        every step of these optimizers.
+        every step of these optimizers. Other masks that held the gradients of these parameters
+        before do so no more.
         """
         self.remove()
         for mask in self:
             mask.follow()
+            _release(mask.parameter)
         if not self.straight_through:
             self._handles += [_on_gradient(mask) for mask in self]
         self._handles += [
@@ -119,7 +121,7 @@ class Masks:
     def of(self, optimizer: Optimizer) -> list[Mask]:
         """Return the masks of the parameters that an optimizer trains."""
         trained = (value for group in optimizer.param_groups for value in group["params"])
-        return [self._masks[id(value)] for value in trained if id(value) in self._masks]
+        return [self._masks[value] for value in trained if value in self._masks]
 
     def restore(self) -> list[str]:
         """Set pruned entries to zero; return the names of parameters where some were not."""
@@ -188,9 +190,16 @@ def _on_gradient(mask: Mask) -> RemovableHandle:
     parameter = mask.parameter
     is_trained = parameter.requires_grad
     parameter.requires_grad_()  # a frozen parameter takes no hook, and may be trained later
-    handle = parameter.register_post_accumulate_grad_hook(mask.zero_gradient)
+    handle = parameter.register_post_accumulate_grad_hook(mask.on_gradient)
     parameter.requires_grad_(is_trained)
     return handle
+
+
+def _release(parameter: nn.Parameter) -> None:
+    """Take the hooks of earlier masks off a parameter."""
+    hooks = parameter._post_accumulate_grad_hooks or {}  # noqa: SLF001 (there is no public access)
+    for key in [key for key, hook in hooks.items() if isinstance(hook, GradientHook)]:
+        del hooks[key]
 
 
 def _check_names(ours: list[str], theirs: list[str]) -> None:

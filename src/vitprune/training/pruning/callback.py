@@ -134,6 +134,7 @@ class IterativePruning(Callback):
             self._refusal = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
 
     def _forget(self) -> None:
+        self.masks.remove()
         self.masks = Masks([])
         self.state = PruningState(start(self.settings.schedule), self.state.number)
         self._saved_masks = None
