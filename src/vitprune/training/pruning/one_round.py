@@ -39,8 +39,8 @@ def prune_round(
     target = state.plan.sparsity(due)
     _update_masks(trainer, module, masks, settings, state.statistics, target, due)
     if settings.rewind:
-        settings.rewind.rewind(trainer, module, state.early_weights)
-        masks.zero()
+        with masks.changing():  # so that the dense values of pruned entries are rewound, too
+            settings.rewind.rewind(trainer, module, state.early_weights)
     zero_averages(trainer, module, masks)
     reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
