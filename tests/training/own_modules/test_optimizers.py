@@ -275,6 +275,26 @@ def test_gradients_of_pruned_weights_are_zero_before_anything_reads_them(fit):
     assert set(seen) == {0.0}
 
 
+def test_gradients_that_other_code_writes_to_are_zero_before_clipping_and_the_step(fit):
+    """As noise, centralised gradients, or low-rank communication between ranks do."""
+
+    class Noisy(Classifier):
+        def on_after_backward(self):
+            for parameter in self.parameters():
+                parameter.grad.add_(1.0)
+
+        def configure_gradient_clipping(self, optimizer, **options):
+            pruned.extend(pruned_entries_of_gradient(weight) for weight in weights(self))
+            self.clip_gradients(optimizer, 1.0, "norm")
+
+    def pruned_entries_of_gradient(weight):
+        return weight.grad[~pruning.masks[weight]].clone()
+
+    pruned, pruning = [], halving()
+    fit(Noisy(), pruning)
+    assert not torch.cat(pruned).any()
+
+
 def test_set_to_none_and_zeroed_gradients(fit):
     """Whether gradients are replaced or added to must make no difference."""
 

@@ -108,6 +108,11 @@ class Masks:
             handle.remove()
         self._handles.clear()
 
+    def zero_gradients(self, optimizer: Optimizer) -> None:
+        """Set the gradients of pruned entries to zero in the parameters of an optimizer."""
+        for mask in self.of(optimizer):
+            mask.on_gradient(mask.parameter)
+
     def reveal(self, optimizer: Optimizer) -> None:
         """Put dense values in place of the zeros in the parameters of an optimizer."""
         for mask in self.of(optimizer):

@@ -231,8 +231,14 @@ class IterativePruning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Let a straight-through criterion see the gradients, before clipping, and train on."""
-        if self.masks.straight_through:
+        """Let a straight-through criterion see the gradients, before clipping, and train on.
+
+        Otherwise undo what was written to gradients since they were accumulated, by hooks or by
+        the communication of ranks.
+        """
+        if not self.masks.straight_through:
+            self.masks.zero_gradients(optimizer)
+        else:
             self.masks.reveal(optimizer)
             trained = {id(mask.parameter) for mask in self.masks.of(optimizer)}
             layers = [layer for layer in self.layers if id(layer.weight) in trained]
