@@ -249,6 +249,30 @@ def test_an_optimizer_around_another_one(fit):
     assert watch.seen == HALVED
 
 
+def test_an_optimizer_without_hooks_is_refused_by_name(fit):
+    """As one that has what Lightning asks for, and is not derived from torch's."""
+
+    class Own:
+        defaults = {}
+
+        def __init__(self, parameters) -> None:
+            self.inner = torch.optim.SGD(parameters, 0.1)
+            self.param_groups = self.inner.param_groups
+            self.state = self.inner.state
+
+        def step(self, closure=None):
+            return self.inner.step(closure)
+
+        def state_dict(self):
+            return self.inner.state_dict()
+
+        def load_state_dict(self, state_dict):
+            self.inner.load_state_dict(state_dict)
+
+    with pytest.raises(UsageError, match="Own is no torch.optim.Optimizer"):
+        fit(With(Own), halving())
+
+
 def test_straight_through_gradients_and_several_passes_in_a_step(fit):
     """The second pass would see dense weights."""
     with pytest.raises(UsageError, match="LBFGS"):

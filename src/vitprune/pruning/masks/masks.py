@@ -90,7 +90,18 @@ class Masks:
         Their gradients are zero as soon as they are accumulated, and they are zero again after
         every step of these optimizers. Other masks that held the gradients of these parameters
         before do so no more.
+
+        Raises:
+            UsageError: If an optimizer is none of torch, which has no hooks.
+
         """
+        optimizers = list(optimizers)
+        for optimizer in optimizers:
+            if not isinstance(optimizer, Optimizer):
+                raise UsageError(
+                    f"{type(optimizer).__name__} is no torch.optim.Optimizer, so pruned weights "
+                    "cannot be held at zero after its steps. Derive it from torch.optim.Optimizer."
+                )
         self.remove()
         for mask in self:
             mask.follow()
@@ -145,6 +156,16 @@ class Masks:
         return 1 - kept / total if total else 0.0
 
     # ---- in a round
+
+    def check(self) -> None:
+        """Raise `UsageError` if other code has put something else in the place of a parameter."""
+        for layer in self.layers:
+            if layer.weight not in self:
+                raise UsageError(
+                    f"{layer.parameter_name} is no longer the parameter that is pruned: other code "
+                    "has replaced or parametrized it. Do so before training begins, or exclude "
+                    "the layer by pruning.layers.exclude."
+                )
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -31,6 +31,7 @@ def prune_round(
 ) -> None:
     """Prune to the target of round `due`; earlier rounds that are not done are recorded with it."""
     reshard(module)
+    masks.check()
     logged = settings.validates_after_pruning or is_long(trainer, state.rounds)
     if logged:
         end_round(trainer, masks.layers, state, settings)
