@@ -43,7 +43,7 @@ class Training:
         if mode == "masked":
             self.masks = Masks(LayerSelection().select(self.net))
             update_masks(self.masks, Method(), SPARSITY)
-            self.masks.hold([self.optimizer])
+            self.masks.enforce(self.optimizer)
         self.images, self.labels = batch
 
     def step(self) -> None:

@@ -109,7 +109,7 @@ def test_a_pruned_model_is_plain_and_masks_keep_its_zeros_in_training():
     model = mlp()
     prune(model, Method(), 0.5)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    Masks(LayerSelection().select(model)).hold([optimizer])
+    Masks(LayerSelection().select(model)).enforce(optimizer)
     model(torch.randn(5, 8)).square().sum().backward()
     optimizer.step()
     assert sorted(model.state_dict()) == ["0.bias", "0.weight", "3.bias", "3.weight"]

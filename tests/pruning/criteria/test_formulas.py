@@ -71,7 +71,7 @@ def test_gradients_of_pruned_weights_are_dense(toy):
     """Regrowth needs them, although the masks set the gradients in training to zero."""
     net, layer = toy
     masks = Masks([layer])
-    masks.hold([])
+    masks.enforce()
     with masks.changing():
         masks[layer.weight][:, ::2] = False
     torch.testing.assert_close(

@@ -35,8 +35,8 @@ class Pair:
         self.net = small_net()
         self.masks = masks_of(self.net, straight_through=parametrization is StraightThrough)
         self.optimizer = optimizer(self.net.parameters())
-        self.masks.hold([self.optimizer])
-        self.optimizer.register_step_pre_hook(lambda stepped, *_: self.masks.reveal(stepped))
+        self.masks.enforce(self.optimizer)
+        self.optimizer.register_step_pre_hook(lambda stepped, *_: self.masks.before_step(stepped))
         self.reference = small_net()
         # in the order of a net without masks: the last bit of the gradient norm depends on it
         self.reference_optimizer = optimizer(list(self.reference.parameters()))

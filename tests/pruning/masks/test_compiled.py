@@ -29,7 +29,7 @@ def held():
     net = small_net()
     masks = masks_of(net)
     optimizer = OPTIMIZERS["adamw"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     return net, masks, optimizer
 
 

@@ -43,6 +43,17 @@ def test_there_is_one_mask_for_each_weight():
     assert masks[net[0].weight].dtype == torch.bool
 
 
+def test_a_net_is_copied_together_with_its_masks():
+    net, masks = pruned_net()
+    twin, twins = copy.deepcopy((net, masks))
+    assert torch.equal(twins[twin[0].weight], masks[net[0].weight])
+    assert net[0].weight not in twins
+    with twins.changing():
+        twins[twin[0].weight].fill_(False)
+    assert are_zero(twin[0].weight.detach())
+    assert not are_zero(net[0].weight.detach())
+
+
 def test_entries_are_zero_as_soon_as_they_are_pruned():
     net = small_net()
     masks = masks_of(net)
@@ -85,7 +96,7 @@ def test_a_model_stays_as_it_is(family):
 
     masks = Masks(LayerSelection().select(net))
     assert is_as_before()
-    masks.hold([torch.optim.SGD(net.parameters())])
+    masks.enforce(torch.optim.SGD(net.parameters()))
     update_masks(masks, Method(), 0.5)
     assert is_as_before()
     masks.remove()
@@ -95,7 +106,7 @@ def test_a_model_stays_as_it_is(family):
 def test_removal_changes_no_value():
     net, masks = pruned_net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer)
     before = values_of(net)
     masks.remove()
@@ -105,8 +116,8 @@ def test_removal_changes_no_value():
 def test_after_removal_nothing_is_held():
     net, masks = pruned_net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
-    masks.hold([optimizer])  # twice, as before a second training
+    masks.enforce(optimizer)
+    masks.enforce(optimizer)  # twice, as before a second training
     masks.remove()
     train(net, optimizer)
     assert pruned_entries(masks).any()
@@ -163,7 +174,7 @@ def test_a_tied_embedding_follows_the_mask_of_the_layer():
 def test_a_copy_is_plain_and_trains_without_masks(copied):
     net, masks = pruned_net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     twin = copied(net)
     assert torch.equal(twin(X), net(X))
     train(twin, torch.optim.SGD(twin.parameters(), lr=0.1))
@@ -175,7 +186,7 @@ def test_a_copy_is_plain_and_trains_without_masks(copied):
 def test_averages_of_pruned_entries_are_zero():
     net, masks = pruned_net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     average = AveragedModel(net)
     for _ in range(3):
         train(net, optimizer)
@@ -191,7 +202,7 @@ def test_pruned_entries_of_an_older_copy_can_be_zeroed():
     masks = masks_of(net)
     update_masks(masks, Method(), 0.5)
     for mask, layer in zip(masks, (older[0], older[2]), strict=True):
-        mask.zero_copy(layer.weight)
+        mask.apply_to(layer.weight)
     assert are_zero(older[0].weight[~masks[net[0].weight]].detach())
     assert all(map(torch.equal, net.parameters(), older.parameters()))
 
@@ -237,7 +248,7 @@ def test_a_write_to_kept_entries_stays():
 def test_pruned_entries_are_zeroed_on_request():
     net, masks = pruned_net()
     net[0].weight.data.fill_(-1.0)
-    masks.zero()
+    masks.restore()
     assert are_zero(pruned_entries(masks))
 
 
@@ -252,7 +263,7 @@ def test_a_frozen_model_can_be_pruned():
     net = small_net().requires_grad_(False)
     masks = masks_of(net)
     update_masks(masks, Method(), 0.5)
-    masks.hold([])
+    masks.enforce()
     assert are_zero(pruned_entries(masks))
     assert not any(parameter.requires_grad for parameter in net.parameters())
 

@@ -31,8 +31,8 @@ def trained(net, *, straight_through):
     """Return the weights of a net that is pruned twice while it trains."""
     masks = masks_of(net, straight_through=straight_through)
     optimizer = OPTIMIZERS["adamw"](net.parameters())
-    masks.hold([optimizer])
-    optimizer.register_step_pre_hook(lambda stepped, *_: masks.reveal(stepped))
+    masks.enforce(optimizer)
+    optimizer.register_step_pre_hook(lambda stepped, *_: masks.before_step(stepped))
     for number, sparsity in enumerate((0.25, 0.5), start=1):
         update_masks(masks, Method(), sparsity, number)
         train(net, optimizer, steps=2)

@@ -56,7 +56,7 @@ def test_restored_masks_are_held():
     other = small_net()
     restored = masks_of(other)
     optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
-    restored.hold([optimizer])
+    restored.enforce(optimizer)
     restored.load_state_dict(masks.state_dict())
     other(torch.ones(1, 8)).sum().backward()
     optimizer.step()

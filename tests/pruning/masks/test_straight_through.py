@@ -21,7 +21,7 @@ def trained():
     net = small_net()
     masks = masks_of(net, straight_through=True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, weight_decay=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     with masks.changing():
         masks[net[0].weight][0] = False
     return net, masks, optimizer
@@ -29,9 +29,9 @@ def trained():
 
 def dense_row(net, masks, optimizer):
     """Return the dense values of the pruned row."""
-    masks.reveal(optimizer)
+    masks.before_step(optimizer)
     row = net[0].weight[0].detach().clone()
-    masks.conceal(optimizer)
+    masks.after_step(optimizer)
     return row
 
 
@@ -47,7 +47,7 @@ def test_a_step_trains_dense_values_behind_the_zeros(trained):
     before = small_net()[0].weight[0].detach()
     assert torch.equal(dense_row(net, masks, optimizer), before)
     backward(net)
-    masks.reveal(optimizer)
+    masks.before_step(optimizer)
     optimizer.step()
     assert are_zero(pruned_entries(masks))
     gradient = net[0].weight.grad[0]
@@ -59,8 +59,8 @@ def test_a_step_trains_dense_values_behind_the_zeros(trained):
 def test_a_step_that_is_skipped_changes_nothing(trained):
     net, masks, optimizer = trained
     values, row = values_of(net), dense_row(net, masks, optimizer)
-    masks.reveal(optimizer)
-    masks.conceal(optimizer)
+    masks.before_step(optimizer)
+    masks.after_step(optimizer)
     assert are_zero(pruned_entries(masks))
     assert all(map(torch.equal, net.parameters(), values))
     assert torch.equal(dense_row(net, masks, optimizer), row)
@@ -69,7 +69,7 @@ def test_a_step_that_is_skipped_changes_nothing(trained):
 def test_zeros_that_are_put_back_twice_do_not_become_dense_values(trained):
     net, masks, optimizer = trained
     row = dense_row(net, masks, optimizer)
-    masks.conceal(optimizer)
+    masks.after_step(optimizer)
     assert torch.equal(dense_row(net, masks, optimizer), row)
 
 
@@ -85,11 +85,11 @@ def test_only_the_parameters_of_the_optimizer_are_revealed():
     net = small_net()
     masks = masks_of(net, straight_through=True)
     first, second = (torch.optim.SGD(net[index].parameters(), lr=0.1) for index in (0, 2))
-    masks.hold([first, second])
+    masks.enforce(first, second)
     with masks.changing():
         for layer in masks.layers:
             masks[layer.weight][0] = False
-    masks.reveal(first)
+    masks.before_step(first)
     assert net[0].weight[0].all()
     assert are_zero(net[2].weight[0].detach())
 
@@ -129,7 +129,7 @@ def test_an_error_in_a_round_leaves_zeros_in_place(trained):
 def test_masks_and_dense_values_are_restored(trained):
     net, masks, optimizer = trained
     backward(net)
-    masks.reveal(optimizer)
+    masks.before_step(optimizer)
     optimizer.step()
     other = small_net()
     other.load_state_dict(net.state_dict())

@@ -28,7 +28,7 @@ def test_a_copy_and_its_original_live_apart():
     prune(net, Method(Magnitude()), 0.5)
     masks = Masks(LayerSelection().select(net))
     optimizer = torch.optim.SGD(net.parameters(), 0.1, weight_decay=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     twin = copy.deepcopy(net)
     before = copy.deepcopy(net)
     free = torch.optim.SGD(twin.parameters(), 0.1)
@@ -108,6 +108,20 @@ def test_stochastic_weight_averaging(fit, order, start, normalised):
     module, watch = Classifier(net), Sparsities()
     fit(module, *[halving(), averaging][::order], watch)
     assert watch.seen[:12] == HALVED
+    assert zeros(*weights(module)) == 0.5
+
+
+def test_stochastic_weight_averaging_of_a_module_that_calls_its_net_module(fit):
+    class Wrapper(Classifier):
+        def __init__(self) -> None:
+            super().__init__(nn.Identity())
+            self.module = mlp()
+
+        def forward(self, x):
+            return self.module(x)
+
+    module = Wrapper()
+    fit(module, halving(), StochasticWeightAveraging(swa_lrs=1e-2, swa_epoch_start=1))
     assert zeros(*weights(module)) == 0.5
 
 

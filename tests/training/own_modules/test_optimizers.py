@@ -253,6 +253,30 @@ def test_an_optimizer_around_another_one(fit):
     assert watch.seen == HALVED
 
 
+def test_an_optimizer_without_hooks_is_refused_by_name(fit):
+    """As one that has what Lightning asks for, and is not derived from torch's."""
+
+    class Own:
+        defaults = {}
+
+        def __init__(self, parameters) -> None:
+            self.inner = torch.optim.SGD(parameters, 0.1)
+            self.param_groups = self.inner.param_groups
+            self.state = self.inner.state
+
+        def step(self, closure=None):
+            return self.inner.step(closure)
+
+        def state_dict(self):
+            return self.inner.state_dict()
+
+        def load_state_dict(self, state_dict):
+            self.inner.load_state_dict(state_dict)
+
+    with pytest.raises(UsageError, match="Own is no torch.optim.Optimizer"):
+        fit(With(Own), halving())
+
+
 def test_straight_through_gradients_and_several_passes_in_a_step(fit):
     """The second pass would see dense weights."""
     with pytest.raises(UsageError, match="LBFGS"):
@@ -277,6 +301,26 @@ def test_gradients_of_pruned_weights_are_zero_before_anything_reads_them(fit):
     fit(Reads(), pruning, accumulate_grad_batches=2)
     assert len(seen) == 3 * (12 + 6)
     assert set(seen) == {0.0}
+
+
+def test_gradients_that_other_code_writes_to_are_zero_before_clipping_and_the_step(fit):
+    """As noise, centralised gradients, or low-rank communication between ranks do."""
+
+    class Noisy(Classifier):
+        def on_after_backward(self):
+            for parameter in self.parameters():
+                parameter.grad.add_(1.0)
+
+        def configure_gradient_clipping(self, optimizer, **options):
+            pruned.extend(pruned_entries_of_gradient(weight) for weight in weights(self))
+            self.clip_gradients(optimizer, 1.0, "norm")
+
+    def pruned_entries_of_gradient(weight):
+        return weight.grad[~pruning.masks[weight]].clone()
+
+    pruned, pruning = [], halving()
+    fit(Noisy(), pruning)
+    assert not torch.cat(pruned).any()
 
 
 def test_set_to_none_and_zeroed_gradients(fit):

@@ -6,12 +6,14 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from tests.training.own_modules.modules import (
+    Call,
     Classifier,
     Sparsities,
     halving,
     mlp,
     zeros,
 )
+from vitprune.errors import UsageError
 from vitprune.pruning import LayerSelection
 
 OTHER = {
@@ -54,6 +56,20 @@ def test_it_is_named(fit, name, said):
     module = Classifier(mlp())
     OTHER[name](module.net[2])
     assert said(lambda: fit(module, halving())).count("net.2") == 1
+
+
+def replace(layer):
+    layer.weight = nn.Parameter(layer.weight.detach().clone())
+
+
+@pytest.mark.parametrize("change", [parametrizations.weight_norm, replace])
+def test_a_weight_that_is_replaced_between_rounds_is_named(fit, change):
+    def once(trainer, module):
+        if trainer.current_epoch == 1:
+            change(module.net[2])
+
+    with pytest.raises(UsageError, match="net.2.weight is no longer the parameter that is pruned"):
+        fit(Classifier(mlp()), halving(), Call("on_train_epoch_start", once))
 
 
 @pytest.mark.parametrize("name", ["weight_norm", "spectral_norm", "orthogonal"])

@@ -55,7 +55,7 @@ def test_prune_then_fine_tune(name, clip):
     prune(net, Method(Magnitude()), 0.5)
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS[name](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer, clip=clip)
     reference = pruned_by_torch(mlp(), 0.5)
     train(reference, OPTIMIZERS[name](reference.parameters()), clip=clip)
@@ -68,7 +68,7 @@ def test_rounds_in_a_loop(name):
     net = mlp()
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS[name](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     method, before = Method(Magnitude(), allocation=Global()), set()
     for sparsity in (0.25, 0.5, 0.75):
         update_masks(masks, method, sparsity)
@@ -88,7 +88,7 @@ def test_gradients_of_pruned_weights_are_zero():
     net = mlp()
     prune(net, Method(Magnitude()), 0.5)
     masks = Masks(LayerSelection().select(net))
-    masks.hold([torch.optim.SGD(net.parameters(), 0.1)])
+    masks.enforce(torch.optim.SGD(net.parameters(), 0.1))
     for _ in range(2):  # the second time they accumulate
         net(torch.ones(1, 16)).sum().backward()
         for weight in weights(net):
@@ -101,7 +101,7 @@ def test_zeros_of_pruned_weights_are_positive():
     prune(net, Method(Magnitude()), 0.5)
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS["AdamW"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer)
     for weight in weights(net):
         assert not pruned_entries(masks, weight).signbit().any()
@@ -113,7 +113,7 @@ def test_two_optimizers_hold_the_same_masks():
     masks = Masks(LayerSelection().select(net))
     first = OPTIMIZERS["SGD"](net[0].parameters())
     rest = OPTIMIZERS["AdamW"](net[2:].parameters())
-    masks.hold([first, rest])
+    masks.enforce(first, rest)
     for x, y in batches():
         for optimizer in (first, rest):
             optimizer.zero_grad()
@@ -128,7 +128,7 @@ def test_without_masks_pruned_weights_train_again():
     twin = copy.deepcopy(net)
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS["SGD"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     masks.remove()
     train(net, optimizer)
     train(twin, OPTIMIZERS["SGD"](twin.parameters()))
@@ -151,7 +151,7 @@ def test_restore_names_what_other_code_wrote_to():
     assert torch.equal(net[2].weight[keep], value[keep])
     with torch.no_grad():
         net[4].weight += 1
-    masks.zero()
+    masks.restore()
     assert zeros(*weights(net)) == 0.5
 
 
@@ -170,7 +170,7 @@ def test_a_gradient_scaler_that_skips_steps():
     prune(net, Method(Magnitude()), 0.5)
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS["AdamW"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
     scales = []
     for x, y in batches():
@@ -193,7 +193,7 @@ def test_a_compiled_step_of_the_optimizer():
         prune(net, Method(Magnitude()), 0.5)
         masks = Masks(LayerSelection().select(net))
         optimizer = OPTIMIZERS["AdamW"](net.parameters())
-        masks.hold([optimizer])
+        masks.enforce(optimizer)
         step = torch.compile(optimizer.step, backend="eager") if compiles else optimizer.step
         for x, y in batches():
             optimizer.zero_grad()
@@ -209,7 +209,7 @@ def test_a_compiled_net_sees_new_masks():
     net = mlp()
     masks = Masks(LayerSelection().select(net))
     optimizer = OPTIMIZERS["SGD"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     compiled = torch.compile(net, backend="eager")
     for sparsity in (0.25, 0.5):
         update_masks(masks, Method(Magnitude()), sparsity)

@@ -7,6 +7,7 @@ from tests.conftest import quiet_trainer
 from tests.pruning.axes import name
 from tests.training.own_modules.modules import (
     HALVED,
+    Call,
     Classifier,
     Sparsities,
     batches,
@@ -15,7 +16,7 @@ from tests.training.own_modules.modules import (
     weights,
     zeros,
 )
-from vitprune.pruning import Magnitude, Movement
+from vitprune.pruning import IterativePruning, Linear, Magnitude, Movement
 
 
 def test_k_folds_with_one_callback(fit):
@@ -38,6 +39,21 @@ def test_a_finished_model_is_not_touched_by_the_next_fold(fit):
     first(torch.ones(4, 16)).sum().backward()
     optimizer.step()
     assert zeros(*weights(second)) == 0.5
+
+
+def test_a_fit_from_an_earlier_checkpoint_with_the_same_callback(fit, tmp_path):
+    """The masks that the callback has at the end of the first fit must not hold the second."""
+    early = tmp_path / "early.ckpt"
+
+    def save(trainer, module):
+        if trainer.current_epoch == 0 and not early.exists():
+            trainer.save_checkpoint(early)
+
+    module, pruning = Classifier(), IterativePruning(Linear(0.6, end=2), monitor=None)
+    fit(module, pruning, Call("on_train_epoch_end", save))
+    expected = {name: value.clone() for name, value in module.state_dict().items()}
+    fit(module, pruning, ckpt_path=early)
+    assert all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
 
 
 def test_a_second_fit_of_the_same_trainer_goes_on(tmp_path):

@@ -2,8 +2,44 @@
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vitprune.pruning.masks.sharding import local, place
+
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by size in bytes
+
+
+class GradientHook:
+    """A hook of a parameter that sets the gradients of pruned entries to zero.
+
+    It does not refer to the parameter: the garbage collector does not see the hooks of a tensor,
+    and would free neither.
+
+    Args:
+        keep: This rank's part of the mask.
+
+    """
+
+    def __init__(self, keep: Tensor) -> None:
+        self.keep = keep
+
+    def __call__(self, parameter: Tensor) -> None:
+        """Change the gradient in place."""
+        if parameter.grad is not None:
+            zero_pruned(parameter.grad, self.keep)
+
+
+def zero_pruned(tensor: Tensor, keep: Tensor) -> None:
+    """Set pruned entries to zero, in place.
+
+    Args:
+        tensor: A parameter or a gradient, whole or sharded.
+        keep: This rank's part of the mask, on any device.
+
+    """
+    value = local(tensor.detach())
+    # as integers, since a product of floats would leave -0.0 and NaN; torch.where is slow on CPUs
+    value.view(INTEGERS[value.element_size()]).mul_(keep.to(value.device))
 
 
 class Mask:
@@ -22,6 +58,7 @@ class Mask:
     Attributes:
         dense: Dense values of the pruned entries, in a tensor of the parameter's shape and
             sharding; None without `straight_through`.
+        on_gradient: The hook for the parameter, with this rank's part of the mask.
 
     """
 
@@ -32,49 +69,51 @@ class Mask:
         self.parameter = parameter
         self.keep = keep
         self.dense = parameter.detach().clone() if straight_through else None
+        self.on_gradient = GradientHook(keep)
         self._has_dense_values = False  # in the parameter, in place of the zeros
-        self.follow()
+        self.refresh()
 
-    def follow(self) -> None:
-        """Use what was written to `keep`, on the device and in the type of the parameter."""
+    def refresh(self) -> None:
+        """Take over what was written to `keep`, and device and type of the parameter."""
         self.keep = self.keep.to(self.parameter.device)
         if self.dense is not None:
             self.dense = self.dense.to(self.parameter.device, self.parameter.dtype)
-        self._keep = local(place(self.keep, self.parameter))  # this rank's part
+        self.on_gradient.keep = local(place(self.keep, self.parameter))
 
-    def zero(self) -> None:
-        """Set the pruned entries to zero."""
-        self._zero(self.parameter)
+    def attach_gradient_hook(self) -> RemovableHandle:
+        """Set the gradients of pruned entries to zero from now on, when they are accumulated.
 
-    def zero_gradient(self, parameter: Tensor) -> None:
-        """Set the gradients of the pruned entries to zero, as a hook of the parameter."""
-        if parameter.grad is not None:
-            self._zero(parameter.grad)
+        A hook of an earlier mask of this parameter is removed.
+        """
+        parameter = self.parameter
+        hooks = parameter._post_accumulate_grad_hooks or {}  # noqa: SLF001 (no public access)
+        for key in [key for key, hook in hooks.items() if isinstance(hook, GradientHook)]:
+            del hooks[key]
+        is_trained = parameter.requires_grad
+        parameter.requires_grad_()  # a frozen parameter takes no hook, and may be trained later
+        handle = parameter.register_post_accumulate_grad_hook(self.on_gradient)
+        parameter.requires_grad_(is_trained)
+        return handle
 
-    def zero_copy(self, copy: Tensor) -> None:
-        """Set the pruned entries of a copy of the parameter to zero, on any device."""
-        value = local(copy.detach())
-        torch.where(local(place(self.keep, copy)), value, value.new_zeros(()), out=value)
-
-    def is_broken(self) -> Tensor:
-        """Return whether any pruned entry is not zero: a boolean tensor, (), on its device."""
-        return (local(self.parameter.detach()).bool() > self._keep).any()
-
-    def reveal(self) -> None:
-        """Replace the zeros in the parameter by the dense values, if there are any."""
-        if self.dense is not None:
-            value = local(self.parameter.detach())
-            torch.where(self._keep, value, local(self.dense), out=value)
-            self._has_dense_values = True
-
-    def conceal(self) -> None:
-        """Store the dense values after `reveal`, and set the pruned entries to zero."""
+    def apply(self) -> None:
+        """Set pruned entries to zero. Dense values that are in the parameter are stored first."""
         if self.dense is not None and self._has_dense_values:
             self.dense.copy_(self.parameter.detach())
             self._has_dense_values = False
-        self.zero()
+        zero_pruned(self.parameter, self.on_gradient.keep)
 
-    def _zero(self, tensor: Tensor) -> None:
-        value = local(tensor.detach())
-        # a product with the mask would leave -0.0 and NaN
-        torch.where(self._keep, value, value.new_zeros(()), out=value)
+    def apply_to(self, copy: Tensor) -> None:
+        """Set pruned entries of a copy of the parameter to zero, on any device."""
+        zero_pruned(copy, local(place(self.keep, copy)))
+
+    def put_dense(self) -> None:
+        """Put the dense values of pruned entries into the parameter, if there are any."""
+        if self.dense is not None:
+            value = local(self.parameter.detach())
+            torch.where(self.on_gradient.keep, value, local(self.dense), out=value)
+            self._has_dense_values = True
+
+    def has_nonzero_pruned(self) -> Tensor:
+        """Return whether any pruned entry is not zero: a boolean tensor, (), on its device."""
+        value = local(self.parameter.detach())
+        return (value.bool() > self.on_gradient.keep.to(value.device)).any()

@@ -26,8 +26,7 @@ class Masks:
 
     With `straight_through`, pruned entries are trained as well. They are zero in the forward pass,
     but have the gradients that they would have if they were kept. Their dense values are stored
-    apart; `reveal` puts them into the parameters for one optimizer step, and `conceal` puts the
-    zeros back.
+    apart; call `before_step` to put them into the parameters for one optimizer step.
 
     Cost: one byte of memory for each weight, one bit in checkpoints; with `straight_through` also a
     copy of the weights in both.
@@ -59,7 +58,7 @@ class Masks:
     ) -> None:
         self.layers = list(layers)
         self.straight_through = straight_through
-        self._masks: dict[int, Mask] = {}
+        self._masks: dict[nn.Parameter, Mask] = {}  # hashed by identity
         self._handles: list[RemovableHandle] = []
         for layer in self.layers:
             self._add(layer.parameter_name, layer.weight, initial_mask(layer))
@@ -70,7 +69,7 @@ class Masks:
 
     def _add(self, name: str, parameter: nn.Parameter, keep: Tensor) -> None:
         mask = Mask(name, parameter, keep, straight_through=self.straight_through)
-        self._masks.setdefault(id(parameter), mask)
+        self._masks.setdefault(parameter, mask)
 
     def __getitem__(self, parameter: nn.Parameter) -> Tensor:
         """Return the mask of a parameter: not a copy. Write to it only within `changing`.
@@ -82,95 +81,125 @@ class Masks:
             KeyError: If the parameter has no mask.
 
         """
-        return self._masks[id(parameter)].keep
+        if parameter not in self._masks:
+            raise KeyError(f"a parameter of shape {tuple(parameter.shape)} has no mask")
+        return self._masks[parameter].keep
 
     def __contains__(self, parameter: nn.Parameter) -> bool:
-        return id(parameter) in self._masks
+        return parameter in self._masks
 
     def __iter__(self) -> Iterator[Mask]:
         return iter(self._masks.values())
 
     # ---- in a training loop
 
-    def hold(self, optimizers: Iterable[Optimizer]) -> None:
+    def enforce(self, *optimizers: Optimizer) -> None:
         """Keep pruned entries at zero while these optimizers train, until `remove`.
 
         Hooks set the gradients of pruned entries to zero when they are accumulated (not with
         `straight_through`), and pruned entries to zero after every step of these optimizers. Hooks
-        of an earlier call are removed.
+        of an earlier call, and those of other masks of the same parameters, are removed.
+
+        Raises:
+            UsageError: If an optimizer is none of torch, which has no hooks.
+
         """
+        for optimizer in optimizers:
+            if not isinstance(optimizer, Optimizer):
+                raise UsageError(
+                    f"{type(optimizer).__name__} is no torch.optim.Optimizer, so pruned weights "
+                    "cannot be set to zero after its steps. Derive it from torch.optim.Optimizer."
+                )
         self.remove()
         for mask in self:
-            mask.follow()
+            mask.refresh()
         if not self.straight_through:
-            self.zero_gradients()
+            self.enforce_gradients()
         self._handles += [
-            optimizer.register_step_post_hook(lambda stepped, *_: self.conceal(stepped))
+            optimizer.register_step_post_hook(lambda stepped, *_: self.after_step(stepped))
             for optimizer in optimizers
         ]
 
-    def zero_gradients(self) -> None:
+    def enforce_gradients(self) -> None:
         """Set the gradients of pruned entries to zero when they are accumulated, until `remove`."""
-        self._handles += [_on_gradient(mask) for mask in self]
+        self._handles += [mask.attach_gradient_hook() for mask in self]
 
     def remove(self) -> None:
-        """Remove the hooks of `hold`. No value changes: pruned entries stay zeros."""
+        """Remove the hooks. No value changes: pruned entries are zeros in ordinary parameters."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
-    def reveal(self, optimizer: Optimizer) -> None:
-        """Put dense values in place of the zeros in an optimizer's parameters, before its step."""
-        for mask in self.of(optimizer):
-            mask.reveal()
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Prepare the parameters of an optimizer for its step, after the backward pass.
 
-    def conceal(self, optimizer: Optimizer) -> None:
-        """Set pruned entries of an optimizer's parameters to zero, after its step."""
-        for mask in self.of(optimizer):
-            mask.conceal()
+        Their gradients are zero where they are pruned, whatever changed them after they were
+        accumulated. With `straight_through`, dense values are put into the parameters instead.
+        """
+        for mask in self.trained_by(optimizer):
+            if self.straight_through:
+                mask.put_dense()
+            else:
+                mask.on_gradient(mask.parameter)
 
-    def of(self, optimizer: Optimizer) -> list[Mask]:
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Set pruned entries of the parameters of an optimizer to zero; store dense values."""
+        for mask in self.trained_by(optimizer):
+            mask.apply()
+
+    def trained_by(self, optimizer: Optimizer) -> list[Mask]:
         """Return the masks of the parameters that an optimizer trains."""
         trained = (value for group in optimizer.param_groups for value in group["params"])
-        return [self._masks[id(value)] for value in trained if id(value) in self._masks]
+        return [self._masks[value] for value in trained if value in self._masks]
 
     def restore(self) -> list[str]:
-        """Set pruned entries to zero; return the names of parameters where some were not."""
+        """Set pruned entries to zero that other code has changed.
+
+        Returns:
+            The names of the parameters where it has.
+
+        """
         if not self._masks:
             return []
-        found = torch.stack([mask.is_broken() for mask in self]).tolist()
-        broken = [mask for mask, is_broken in zip(self, found, strict=True) if is_broken]
-        for mask in broken:
-            mask.zero()
-        return [mask.name for mask in broken]
-
-    def pruned_fraction(self) -> float:
-        """Return the fraction of the weights of the layers that is pruned, in [0, 1]."""
-        kept = sum(int(self[layer.weight].count_nonzero()) for layer in self.layers)
-        total = sum(layer.shape.numel() for layer in self.layers)
-        return 1 - kept / total if total else 0.0
+        found = torch.stack([mask.has_nonzero_pruned() for mask in self]).tolist()
+        changed = [mask for mask, is_changed in zip(self, found, strict=True) if is_changed]
+        for mask in changed:
+            mask.apply()
+        return [mask.name for mask in changed]
 
     # ---- in a round
 
+    def check(self) -> None:
+        """Raise `UsageError` if other code has put something else in the place of a parameter."""
+        for layer in self.layers:
+            if layer.weight not in self:
+                raise UsageError(
+                    f"{layer.parameter_name} is no longer the parameter that is pruned: other code "
+                    "has replaced or parametrized it. Do so before training begins, or exclude "
+                    "the layer by pruning.layers.exclude."
+                )
+
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Allow writing to the masks; at the end set newly pruned entries to zero.
+        """Let masks be written to; afterwards the parameters follow.
 
-        Regrown entries have their dense values with `straight_through`; otherwise they are zero.
+        Entries that are kept again have their dense values, if there are any; else they start at
+        zero.
         """
         for mask in self:
-            mask.reveal()
+            mask.put_dense()
         try:
             yield
         finally:
             for mask in self:
-                mask.follow()
-                mask.conceal()
+                mask.refresh()
+                mask.apply()
 
-    def zero(self) -> None:
-        """Set pruned entries to zero."""
-        for mask in self:
-            mask.zero()
+    def pruned_fraction(self) -> float:
+        """Return which fraction of the weights of the layers is pruned, in [0, 1]."""
+        kept = sum(int(self[layer.weight].count_nonzero()) for layer in self.layers)
+        total = sum(layer.shape.numel() for layer in self.layers)
+        return 1 - kept / total if total else 0.0
 
     # ---- in a checkpoint
 
@@ -199,16 +228,6 @@ class Masks:
         for mask in self:
             if mask.dense is not None:
                 mask.dense.copy_(place(state["dense"][mask.name], mask.dense))
-
-
-def _on_gradient(mask: Mask) -> RemovableHandle:
-    """Zero the gradient of the pruned entries whenever one is accumulated."""
-    parameter = mask.parameter
-    is_trained = parameter.requires_grad
-    parameter.requires_grad_()  # a frozen parameter takes no hook, and may be trained later
-    handle = parameter.register_post_accumulate_grad_hook(mask.zero_gradient)
-    parameter.requires_grad_(is_trained)
-    return handle
 
 
 def _check_names(ours: list[str], theirs: list[str]) -> None:

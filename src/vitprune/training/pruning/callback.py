@@ -134,6 +134,7 @@ class IterativePruning(Callback):
             self._old_masks_hook = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
 
     def _forget(self) -> None:
+        self.masks.remove()
         self.masks = Masks([])
         self.state = PruningState(start(self.settings.schedule), self.state.number)
         self._saved_masks = None
@@ -196,7 +197,7 @@ class IterativePruning(Callback):
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
-        self.masks.hold(trainer.optimizers)
+        self.masks.enforce(*trainer.optimizers)
 
     # ---- while training
 
@@ -216,13 +217,14 @@ class IterativePruning(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """With a straight-through criterion, put dense values into the weights, and observe them.
+        """Undo what changed gradients of pruned weights after they were accumulated.
 
-        The gradients that it observes are not clipped yet.
+        With a straight-through criterion, put dense values into the weights instead, and observe
+        them and their gradients, which are not clipped yet.
         """
+        self.masks.before_step(optimizer)
         if self.masks.straight_through:
-            self.masks.reveal(optimizer)
-            trained = {id(mask.parameter) for mask in self.masks.of(optimizer)}
+            trained = {id(mask.parameter) for mask in self.masks.trained_by(optimizer)}
             layers = [layer for layer in self.layers if id(layer.weight) in trained]
             accumulate_step(self.settings.method.criterion, layers, self.state.statistics)
 
@@ -232,7 +234,7 @@ class IterativePruning(Callback):
         """Show the sparsity in the progress bar."""
         if self.masks.straight_through:  # still dense if a gradient scaler has skipped the step
             for optimizer in trainer.optimizers:
-                self.masks.conceal(optimizer)
+                self.masks.after_step(optimizer)
         if not trainer.barebones:  # which warns of whatever is logged
             name = f"sparsity{label(self.state.number)}"
             pl_module.log(name, self.state.sparsity, prog_bar=True, logger=False, batch_size=1)
@@ -265,7 +267,7 @@ class IterativePruning(Callback):
             self.state.search.settle(trainer, pl_module, self.masks, rounds)
         self._restore_zeros()
         if self.masks.straight_through:
-            self.masks.zero_gradients()  # nothing regrows any more
+            self.masks.enforce_gradients()  # nothing regrows any more
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 

@@ -31,6 +31,7 @@ def prune_round(
 ) -> None:
     """Prune to the target of round `due`; earlier rounds that are not done are recorded with it."""
     reshard(module)
+    masks.check()
     logged = settings.validates_after_pruning or is_long(trainer, state.rounds)
     if logged:
         end_round(trainer, masks.layers, state, settings)
@@ -39,8 +40,8 @@ def prune_round(
     target = state.plan.sparsity(due)
     _update_masks(trainer, module, masks, settings, state.statistics, target, due)
     if settings.rewind:
-        settings.rewind.rewind(trainer, module, state.early_weights)
-        masks.zero()
+        with masks.changing():  # so that the dense values of pruned entries are rewound, too
+            settings.rewind.rewind(trainer, module, state.early_weights)
     zero_averages(trainer, module, masks)
     reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}

@@ -42,7 +42,7 @@ def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> No
             copies = dict(zip(source.parameters(), average.parameters(), strict=True))
             for mask in masks:
                 if mask.parameter in copies:
-                    mask.zero_copy(copies[mask.parameter])
+                    mask.apply_to(copies[mask.parameter])
 
 
 def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
@@ -59,7 +59,7 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
             yield average
     for callback in trainer.callbacks:
         average = getattr(callback, "_average_model", None)
-        if isinstance(average, nn.Module) and not hasattr(average, "module"):
+        if isinstance(average, nn.Module) and is_a(average, "LightningModule"):
             yield average
 
 

@@ -1,5 +1,8 @@
 """Pruned entries stay zero while a model trains."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -17,7 +20,7 @@ from tests.pruning.masks.training import (
     train,
 )
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Masks, Method
+from vitprune.pruning import Masks, Method, Random
 from vitprune.pruning.sparsity import sparsity_of
 from vitprune.pruning.update import update_masks
 
@@ -31,7 +34,7 @@ def test_pruned_entries_are_zero_after_every_step(name):
     net = small_net()
     masks = masks_of(net)
     optimizer = OPTIMIZERS[name](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer, steps=2)  # the optimizer has momentum for these weights by now
     update_masks(masks, Method(), 0.5)
     before = net[0].weight.detach().clone()
@@ -43,7 +46,7 @@ def test_pruned_entries_are_zero_after_every_step(name):
 
 def test_gradients_are_zero_whenever_they_are_accumulated():
     net, masks = pruned_net()
-    masks.hold([])
+    masks.enforce()
     for _ in range(3):
         backward(net)
         assert are_zero(pruned_gradients(masks))
@@ -51,7 +54,7 @@ def test_gradients_are_zero_whenever_they_are_accumulated():
 
 def test_gradients_of_entries_pruned_while_they_are_accumulated_are_zero():
     net, masks = pruned_net(0.0)
-    masks.hold([])
+    masks.enforce()
     backward(net)
     update_masks(masks, Method(), 0.5)
     backward(net)
@@ -66,7 +69,7 @@ def test_clipping_sees_the_norm_of_the_kept_weights():
         gradient[masks[parameter]] if parameter in masks else gradient.flatten()
         for parameter, gradient in zip(net.parameters(), dense, strict=True)
     ]
-    masks.hold([])
+    masks.enforce()
     backward(net)
     norm = nn.utils.clip_grad_norm_(net.parameters(), 1e9)
     torch.testing.assert_close(norm, torch.cat(kept).norm())
@@ -75,7 +78,7 @@ def test_clipping_sees_the_norm_of_the_kept_weights():
 def test_a_nan_in_the_gradient_of_a_pruned_entry_does_no_harm():
     net, masks = pruned_net()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     weight = net[0].weight
     factors = torch.ones_like(weight).masked_fill(~masks[weight], torch.nan)
     (weight * factors).sum().backward()
@@ -88,7 +91,7 @@ def test_a_nan_in_the_gradient_of_a_pruned_entry_does_no_harm():
 def test_mixed_precision():
     net, masks = pruned_net()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     with torch.autocast("cpu", torch.bfloat16):
         backward(net)
     assert are_zero(pruned_gradients(masks))
@@ -100,7 +103,7 @@ def test_a_parameter_that_is_frozen_at_first_is_held_once_it_trains():
     net, masks = pruned_net()
     net[0].weight.requires_grad_(False)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     assert not net[0].weight.requires_grad
     before = net[0].weight.detach().clone()
     train(net, optimizer)
@@ -116,7 +119,7 @@ def test_a_parameter_that_is_frozen_at_first_is_held_once_it_trains():
 def test_parameters_that_are_added_to_an_optimizer_later_are_held():
     net, masks = pruned_net()
     optimizer = torch.optim.SGD(net[0].parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer)
     optimizer.add_param_group({"params": list(net[2].parameters())})
     update_masks(masks, Method(), 0.75, round=2)
@@ -129,7 +132,7 @@ def test_parameters_that_are_added_to_an_optimizer_later_are_held():
 def test_several_optimizers_are_held():
     net, masks = pruned_net(0.0)
     optimizers = [OPTIMIZERS["sgd"](layer.parameters()) for layer in (net[0], net[2])]
-    masks.hold(optimizers)
+    masks.enforce(*optimizers)
     for optimizer in optimizers:
         train(net, optimizer)
     update_masks(masks, Method(), 0.5)
@@ -141,7 +144,7 @@ def test_several_optimizers_are_held():
 def test_an_optimizer_that_holds_a_parameter_of_another_one_is_held_too():
     net, masks = pruned_net()
     optimizers = [OPTIMIZERS[name](net.parameters()) for name in ("sgd", "adamw")]
-    masks.hold(optimizers)
+    masks.enforce(*optimizers)
     for optimizer in optimizers:
         train(net, optimizer)
         assert are_zero(pruned_entries(masks))
@@ -151,7 +154,7 @@ def test_new_optimizers_take_the_place_of_the_old_ones():
     net, masks = pruned_net(0.0)
     old, new = (OPTIMIZERS["sgd"](net.parameters()) for _ in range(2))
     for optimizer in (old, new):
-        masks.hold([optimizer])
+        masks.enforce(optimizer)
         train(net, optimizer)  # has momentum for all weights now
     update_masks(masks, Method(), 0.5)
     train(net, new)
@@ -160,12 +163,41 @@ def test_new_optimizers_take_the_place_of_the_old_ones():
     assert pruned_entries(masks).any()
 
 
+def test_later_masks_take_over_the_gradients():
+    """As when a net is trained with another callback, from dense weights that were loaded again."""
+    net = small_net()
+    dense = {name: value.clone() for name, value in net.state_dict().items()}
+    masks = masks_of(net)
+    masks.enforce()
+    update_masks(masks, Method(), 0.5)
+    net.load_state_dict(dense)
+    later = masks_of(net)
+    later.enforce()
+    update_masks(later, Method(Random()), 0.25)
+    backward(net)
+    plain = small_net()
+    plain.load_state_dict(net.state_dict())
+    backward(plain)
+    keep = later[net[0].weight]
+    assert torch.equal(net[0].weight.grad[keep], plain[0].weight.grad[keep])
+    assert are_zero(pruned_gradients(later))
+
+
+def test_a_held_parameter_is_freed_with_its_net():
+    net, masks = pruned_net()
+    masks.enforce(torch.optim.SGD(net.parameters(), 0.1))
+    weight = weakref.ref(net[0].weight)
+    del net, masks
+    gc.collect()
+    assert weight() is None
+
+
 def test_biases_are_held_with_their_layer():
     net = small_net()
     (first, _) = masks_of(net).layers
     masks = Masks([first], biases=[first])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     train(net, optimizer)
     with masks.changing():
         masks[net[0].weight].fill_(False)
@@ -179,7 +211,7 @@ def test_parameters_of_half_precision():
     net = small_net().bfloat16()
     masks = masks_of(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     update_masks(masks, Method(), 0.5)
     for _ in range(2):
         nn.functional.mse_loss(net(X.bfloat16()), Y.bfloat16()).backward()
@@ -192,7 +224,7 @@ def test_a_net_that_changes_its_precision_is_held_on():
     net, masks = pruned_net()
     net.double()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     nn.functional.mse_loss(net(X.double()), Y.double()).backward()
     optimizer.step()
     assert net[0].weight.dtype == torch.float64
@@ -203,7 +235,7 @@ def train_and_prune(net, run):
     """Prune, train, prune again and train again; return the masks."""
     masks = masks_of(net)
     optimizer = OPTIMIZERS["sgd"](net.parameters())
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     for number, sparsity in enumerate((0.0, 0.5, 0.75), start=1):
         update_masks(masks, Method(), sparsity, number)
         optimizer.zero_grad()
@@ -245,7 +277,7 @@ def test_kernels_in_any_memory_order(memory_format):
     module = nn.Conv2d(3, 4, 2).to(memory_format=memory_format)
     masks = Masks([Layer("kernel", module, "other", None)])
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
-    masks.hold([optimizer])
+    masks.enforce(optimizer)
     images = torch.randn(2, 3, 4, 4).to(memory_format=memory_format)
     update_masks(masks, Method(), 0.5)
     for _ in range(2):
