@@ -104,3 +104,8 @@ class TestLayerSelection:
     def test_impossible_selections_say_what_is_valid(self, selection, message):
         with pytest.raises(UsageError, match=message):
             LayerSelection(**selection).select(tiny_net())
+
+
+def test_a_pattern_instead_of_a_list_is_refused():
+    with pytest.raises(UsageError, match=r"names must be a list, such as \['head'\], not 'head'"):
+        LayerSelection(names="head")

@@ -39,6 +39,9 @@ class LayerSelection:
         names: list[str] | None = None,
         exclude: list[str] | None = None,
     ) -> None:
+        for option, value in {"roles": roles, "names": names, "exclude": exclude}.items():
+            if isinstance(value, str):
+                raise UsageError(f"{option} must be a list, such as [{value!r}], not {value!r}.")
         self.roles: list[str] | None = plain(roles)
         self.blocks: list[int] | None = plain(blocks)
         self.skip_blocks: list[int] = plain(skip_blocks) or []
@@ -154,6 +157,7 @@ def _resolve_blocks(blocks: Sequence[int], count: int, option: str) -> set[int]:
     for block in blocks:
         if not -count <= block < count:
             raise UsageError(
-                f"{option} names block {block}, and the model has the blocks 0 to {count - 1}."
+                f"{option} names block {block}, and the model has "
+                f"{f'the blocks 0 to {count - 1}' if count else 'no transformer blocks'}."
             )
     return {block % count for block in blocks}

@@ -26,6 +26,7 @@ def prune(
     sparsity: float,
     batches: Iterable[Batch] | None = None,
     layers: LayerSelection | None = None,
+    masks: Masks | None = None,
 ) -> Sparsity:
     """Prune a model in place, one-shot, and return the sparsity that it reached.
 
@@ -42,6 +43,9 @@ def prune(
         layers: Layers to prune. By default those with the roles of the granularity if it has
             some; else every linear and convolutional layer that is not frozen, except patch
             embedding and classifier of Vision Transformers, which are recognised by their names.
+
+        masks: Masks that are enforced in a training loop, to prune their layers further; by default
+            new ones, which are not enforced.
 
     Returns:
         Sparsity by layer, of the pruned layers and of the whole model.
@@ -61,7 +65,8 @@ def prune(
     if not 0 <= sparsity < 1:
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
     _check_criterion(method.criterion, batches)
-    selected = (layers or LayerSelection()).select(model, method.granularity.roles)
+    selection = layers or LayerSelection()
+    selected = masks.layers if masks else selection.select(model, method.granularity.roles)
     method.check(selected)
     method.check_sparsity(selected, sparsity)
     statistics: dict[str, Tensor] = {}
@@ -69,7 +74,8 @@ def prune(
         with _evaluating(model), torch.enable_grad():
             losses = _losses(model, () if batches is None else batches)
             statistics = calibrate(method.criterion, selected, losses)
-    masks = Masks(selected, biases=method.biases(selected))
+    if masks is None:
+        masks = Masks(selected, method.biases(selected))
     update_masks(masks, method, sparsity, statistics=statistics)
     return measure(model, selected)
 

@@ -9,6 +9,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import Method, Taylor, Wanda, prune
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
+from vitprune.pruning.criteria.recording import recorded
 
 
 def mean_gradient(model, inputs):
@@ -62,10 +63,22 @@ def test_inputs_may_be_given_by_keyword():
         (nn.ConvTranspose2d(4, 4, 3), r"odd \(ConvTranspose2d\)"),
         (nn.Conv2d(4, 4, 3, groups=2), r"odd \(Conv2d\)"),
         (Conv1D(4, 4), r"odd \(Conv1D\)"),
-        (nn.MultiheadAttention(4, 2), r"odd.in_proj \(MultiheadAttention\)"),
+        (
+            nn.MultiheadAttention(4, 2),
+            r"odd.in_proj \(MultiheadAttention\), odd.out_proj \(NonDynamically\w+\)",
+        ),
     ],
 )
 def test_layers_without_statistics_are_refused_by_name_before_anything_runs(module, name):
     model = nn.ModuleDict({"fine": nn.Linear(4, 4), "odd": module})
     with pytest.raises(UsageError, match=rf"statistics for {name}: .*pruning.layers.exclude"):
         prune(model, Method(Wanda()), 0.5, batches=[])
+
+
+def test_a_nested_tensor_is_refused_by_name():
+    """As in the fast path of `nn.TransformerEncoder` with a padding mask."""
+    rows = [torch.randn(2, 4), torch.randn(3, 4)]
+    inputs = torch.nested.nested_tensor(rows, layout=torch.jagged)
+    net = nn.Sequential(nn.Linear(4, 4))
+    with recorded(find_layers(net)), pytest.raises(UsageError, match="0: .*enable_nested_tensor"):
+        net(inputs)

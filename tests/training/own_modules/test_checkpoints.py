@@ -1,5 +1,6 @@
 """Checkpoints load like those of a dense module, and a resume is exact."""
 
+import contextlib
 import copy
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lightning import Callback
 from torch import nn
 
 from tests.conftest import quiet_trainer
+from tests.pruning.axes import name
 from tests.training.own_modules.modules import (
     HALVED,
     Call,
@@ -22,7 +24,15 @@ from tests.training.own_modules.modules import (
     zeros,
 )
 from vitprune.errors import UsageError
-from vitprune.pruning import LayerSelection, Movement, RigL
+from vitprune.pruning import (
+    IterativePruning,
+    LayerSelection,
+    Linear,
+    Magnitude,
+    Movement,
+    Random,
+    RigL,
+)
 
 
 class Hyperparameters(Classifier):
@@ -133,15 +143,35 @@ def test_a_pruned_checkpoint_starts_a_new_run(saved, fit):
     [
         ({"layers": LayerSelection(exclude=["net.2"])}, r"pruning\.layers\.exclude"),
         ({"regrow": RigL()}, r"pruning\.regrow"),
-        ({"seed": 7}, r"pruning\.seed: \d+ in the checkpoint, 7 now"),
     ],
-    ids=["layers", "regrow", "seed"],
+    ids=["layers", "regrow"],
 )
 def test_other_settings_are_refused_in_one_line(saved, fit, difference, message):
     _, path = saved
     with pytest.raises(UsageError, match=message) as error:
         fit(Classifier(), halving(**difference), ckpt_path=path, max_epochs=4)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("criterion", [Magnitude(), Random()], ids=name)
+def test_another_seed_matters_where_it_is_used(fit, tmp_path, criterion):
+    def pruning(seed):
+        return IterativePruning(Linear(0.5, end=1), criterion, monitor=None, seed=seed)
+
+    fit(Classifier(), pruning(1)).save_checkpoint(tmp_path / "one.ckpt")
+    resumed = contextlib.nullcontext()
+    if isinstance(criterion, Random):
+        resumed = pytest.raises(UsageError, match=r"pruning\.seed: 1 in the checkpoint, 2 now")
+    with resumed:
+        fit(Classifier(), pruning(2), ckpt_path=tmp_path / "one.ckpt", max_epochs=4)
+
+
+def test_a_dense_checkpoint_says_that_several_rounds_are_due_at_once(fit, tmp_path, said):
+    fit(Classifier()).save_checkpoint(tmp_path / "dense.ckpt")
+    text = said(
+        lambda: fit(Classifier(), halving(), ckpt_path=tmp_path / "dense.ckpt", max_epochs=5)
+    )
+    assert "rounds 1 to 2 are due at once" in text
 
 
 def test_a_checkpoint_with_masks_among_its_weights_is_refused_in_one_line(saved, fit, tmp_path):

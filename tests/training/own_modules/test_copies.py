@@ -172,6 +172,58 @@ def test_an_averaged_model_beside_another_net_of_the_same_kind(fit):
     assert zeros(*weights(module.teacher)) == 0
 
 
+class Towers(Classifier):
+    """Two nets of the same kind, of which one has an average."""
+
+    def __init__(self, averaged) -> None:
+        super().__init__(nn.Identity())
+        self.a, self.b = mlp(), mlp()
+        with torch.no_grad():
+            for parameter in self.a.parameters():
+                parameter.add_(0.1)
+        self.average = AveragedModel(averaged(self), multi_avg_fn=get_ema_multi_avg_fn(0.9))
+
+    def forward(self, x):
+        return self.a(x) + self.b(x)
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        self.average.update_parameters(self.b)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD([*self.a.parameters(), *self.b.parameters()], 0.1)
+
+
+@pytest.mark.parametrize("pruned", ["a", "b"])
+def test_an_average_of_one_of_two_nets_that_are_trained(fit, pruned):
+    module = Towers(lambda module: module.b)
+    fit(module, halving(layers=LayerSelection(names=[f"{pruned}.*"])))
+    assert zeros(*weights(module.get_submodule(pruned))) == 0.5
+    assert zeros(*weights(module.average)) == (0.5 if pruned == "b" else 0)
+
+
+def test_an_average_of_a_layer_among_others_of_its_class(fit):
+    class OfALayer(Towers):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            self.average.update_parameters(self.b[2])
+
+    module = OfALayer(lambda module: module.b[2])
+    fit(module, halving(layers=LayerSelection(names=["b.2"])))
+    assert zeros(*weights(module.average)) == zeros(module.b[2].weight) == 0.5
+
+
+def test_an_average_that_is_no_submodule(fit):
+    class Hidden(Classifier):
+        def __init__(self) -> None:
+            super().__init__()
+            self.__dict__["average"] = AveragedModel(self.net)
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            self.average.update_parameters(self.net)
+
+    fit(module := Hidden(), halving())
+    assert zeros(*weights(module.average)) == 0.5
+
+
 def test_an_average_that_is_swapped_in_for_validation(fit):
     """Its pruned entries are zero in validation, and the weights are restored unchanged."""
 

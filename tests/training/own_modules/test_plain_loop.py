@@ -84,6 +84,17 @@ def test_rounds_in_a_loop(name):
         before = pruned
 
 
+def test_prune_updates_the_masks_of_a_loop():
+    net = mlp()
+    optimizer = OPTIMIZERS["AdamW"](net.parameters())
+    masks = Masks(LayerSelection().select(net))
+    masks.enforce(optimizer)
+    for sparsity in (0.25, 0.5):
+        prune(net, Method(), sparsity, masks=masks)
+        train(net, optimizer)
+        assert zeros(*weights(net)) == sparsity
+
+
 def test_gradients_of_pruned_weights_are_zero():
     net = mlp()
     prune(net, Method(Magnitude()), 0.5)

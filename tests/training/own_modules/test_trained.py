@@ -17,7 +17,7 @@ from tests.training.own_modules.modules import (
     zeros,
 )
 from vitprune.errors import UsageError
-from vitprune.pruning import LayerSelection
+from vitprune.pruning import IterativePruning, LayerSelection, Movement, OneShot
 
 
 class Student(Classifier):
@@ -51,6 +51,17 @@ def test_a_teacher_that_is_named(fit):
     fit(module, halving(layers=LayerSelection(names=["teacher.*"])))
     assert zeros(*weights(module.teacher)) == 0.5
     assert zeros(*weights(module.net)) == 0
+
+
+def test_movement_of_a_weight_that_is_not_trained_is_refused_by_name(fit):
+    pruning = IterativePruning(
+        OneShot(0.5, begin=1),
+        Movement(),
+        layers=LayerSelection(names=["teacher.0", "net.0"]),
+        monitor=None,
+    )
+    with pytest.raises(UsageError, match=r"teacher.0 is not trained \(no optimizer trains it\)"):
+        fit(Student(), pruning)
 
 
 def test_an_optimizer_of_nothing_prunable_is_refused_by_name(fit):

@@ -8,11 +8,12 @@ import torch
 from lightning import Callback
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 from torchmetrics import MeanSquaredError
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
 from vitprune.errors import UsageError
-from vitprune.pruning import Cubic, Fisher, IterativePruning, LayerSelection, Taylor, Wanda
+from vitprune.pruning import Cubic, Fisher, IterativePruning, LayerSelection, OneShot, Taylor, Wanda
 from vitprune.training.pruning.calibration import calibrate_on
 
 ITERATES = pytest.mark.filterwarnings("ignore:.*`dataloader_iter`")
@@ -273,3 +274,28 @@ class TestWhileTraining:
 
     def test_with_a_dict(self, tmp_path):
         self.finishes(tmp_path, InADict(), Taylor())
+
+
+def test_data_without_indices_are_refused_before_the_first_epoch(tmp_path):
+    pruning = IterativePruning(OneShot(0.5, begin=3), Wanda(), monitor=None)
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=5, limit_train_batches=2)
+    with pytest.raises(UsageError, match="can be indexed.*to the module or the data module"):
+        trainer.fit(Regression(), DataLoader(Endless(), batch_size=4), regression_loader())
+    assert trainer.global_step == 0
+
+
+def test_the_module_may_have_the_calibration_data(tmp_path):
+    class Provides(Regression):
+        def calibration_dataloader(self):
+            return regression_loader()
+
+    pruning = IterativePruning(OneShot(0.5), Wanda(), monitor=None)
+    trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=2, limit_train_batches=2)
+    trainer.fit(Provides(), DataLoader(Endless(), batch_size=4), regression_loader())
+    assert pruning.state.sparsity == 0.5
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        while True:
+            yield torch.zeros(8), torch.zeros(4)

@@ -9,6 +9,7 @@ from tests.training.pruning.runs import Every, fit_and_look, keeps
 from vitprune.errors import UsageError
 from vitprune.pruning import (
     Cubic,
+    Global,
     IterativePruning,
     Levels,
     Movement,
@@ -122,3 +123,12 @@ class TestRegrowth:
         back = new & ~old
         assert back.any()
         assert gradients[0][back].min() >= gradients[0][~old & ~new].max()
+
+
+def test_a_layer_that_is_pruned_whole_is_named(tmp_path):
+    """Here the 64 weights of the second layer are the smallest."""
+    module = Regression()
+    module.second.weight.data.mul_(1e-3)
+    pruning = IterativePruning(OneShot(1 / 3), allocation=Global(), monitor=None)
+    with pytest.warns(UserWarning, match="all weights of second are pruned.*min_density"):
+        fit_and_look(tmp_path, pruning, module, max_epochs=1)

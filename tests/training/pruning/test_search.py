@@ -34,7 +34,9 @@ def test_a_schedule_that_follows_the_metric_ends_where_nothing_more_can_fall(tmp
 def test_layers_that_are_to_keep_everything_lower_what_can_be_reached(tmp_path):
     guarded = AccuracyGuarded(step=0.3, max_drop=9)
     sparsities = PerLayer({"first": 0.0, "second": 0.5})  # 128 and 64 weights
-    fit(tmp_path, pruning := IterativePruning(guarded, allocation=sparsities, monitor="val/score"))
+    pruning = IterativePruning(guarded, allocation=sparsities, monitor="val/score")
+    with pytest.warns(UserWarning, match="all weights of second are pruned"):
+        fit(tmp_path, pruning)
     assert [r.sparsity for r in pruning.state.rounds] == pytest.approx([0.3, 1 / 3], abs=0.01)
     assert pruning.masks[pruning.layers[0].weight].all()
 
@@ -94,6 +96,13 @@ class TestAccuracyGuarded:
         assert (search.ended, search.sparsity(2)) == (False, 0.7)
         assert search.observe(1, dense=1)
         assert search.ended
+
+    def test_a_sparsity_that_failed_at_the_limit_is_not_tried_again(self):
+        search = Search(AccuracyGuarded(step=0.4, patience=1, max_sparsity=0.5))
+        assert search.observe(1, dense=1)
+        assert search.sparsity(2) == 0.5
+        assert not search.observe(0, dense=1)
+        assert search.sparsity(3) == pytest.approx(0.45)  # neither 0.6 nor 0.5 again
 
     def test_a_run_finds_its_limit_and_keeps_the_last_good_state(self, tmp_path):
         """The metric is the density, so a drop of 0.55 allows a sparsity of 0.55."""

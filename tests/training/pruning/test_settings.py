@@ -203,6 +203,13 @@ def test_the_first_difference_is_named_by_its_path():
             "better when higher. Set pruning.monitor to one, not 'val/loss'",
         ),
         (
+            AccuracyGuarded(),
+            {"monitor": "MAE"},
+            "better when higher. Set pruning.monitor to one, not 'MAE'",
+        ),
+        (0.8, {}, "schedule must be a schedule such as Cubic, not 0.8"),
+        (OneShot(0.5), {"layers": ["head"]}, r"must be a LayerSelection, not \['head'\]"),
+        (
             Levels([0.5, 0.6]),
             {"rewind": Weights(), "criterion": SparseGPT()},
             "undoes the weight updates of SparseGPT",

@@ -12,6 +12,8 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT
 
+UNCALLED = nn.modules.linear.NonDynamicallyQuantizableLinear  # of nn.MultiheadAttention
+
 
 @dataclass(frozen=True)
 class Call:
@@ -45,6 +47,11 @@ def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
             if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
                 output.requires_grad_()
             inputs = [*args, *kwargs.values()]
+            if inputs[0].is_nested:
+                raise UsageError(
+                    f"Cannot collect calibration statistics for {name}: its input is a nested "
+                    "tensor. Set enable_nested_tensor of nn.TransformerEncoder to False."
+                )
             calls[name].append(Call(inputs[0].detach(), output))
 
         return hook
@@ -64,7 +71,7 @@ def check_observable(layers: Sequence[Layer]) -> None:
 
     Raises:
         UsageError: If one is a transposed or grouped convolution, a Conv1D of Hugging Face or an
-            input projection of `nn.MultiheadAttention`.
+            projection of `nn.MultiheadAttention`.
 
     """
     refused = [layer for layer in layers if not _is_observable(layer)]
@@ -79,7 +86,8 @@ def check_observable(layers: Sequence[Layer]) -> None:
 
 
 def _is_observable(layer: Layer) -> bool:
-    is_called = layer.attribute == WEIGHT  # the projections of nn.MultiheadAttention are no modules
+    # the projections of nn.MultiheadAttention are no modules, or modules that are not called
+    is_called = layer.attribute == WEIGHT and not isinstance(layer.module, UNCALLED)
     return is_called and not layer.is_transposed and layer.convolution_groups == 1
 
 

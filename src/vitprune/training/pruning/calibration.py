@@ -55,7 +55,7 @@ def calibrate_on(
         tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
         module.eval()
-        losses = _losses(trainer, module, training_sample(trainer, images, seed))
+        losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
         return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
 
 
@@ -74,17 +74,31 @@ def _precision(trainer: Trainer) -> AbstractContextManager[None]:
     return nullcontext() if half else trainer.precision_plugin.train_step_context()
 
 
-def training_sample(trainer: Trainer, images: int, seed: int) -> Iterator[tuple[Any, bool]]:
+def training_sample(
+    trainer: Trainer, module: LightningModule, images: int, seed: int
+) -> Iterator[tuple[Any, bool]]:
     """Yield batches of calibration images, and whether each counts, for this rank."""
-    own = getattr(getattr(trainer, "datamodule", None), "calibration_dataloader", None)
-    loader = own() if own else trainer.train_dataloader
+    loader = calibration_loader(trainer, module)
+    return sample(loader, images, seed, trainer.global_rank, trainer.world_size)
+
+
+def calibration_loader(trainer: Trainer, module: LightningModule) -> DataLoader:
+    """Return the loader of the calibration images.
+
+    Raises:
+        UsageError: If its data set cannot be indexed.
+
+    """
+    owners = (getattr(trainer, "datamodule", None), module)
+    own = [found for owner in owners if (found := getattr(owner, "calibration_dataloader", None))]
+    loader = own[0]() if own else trainer.train_dataloader
     if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__len__"):
         raise UsageError(
             "calibration needs training data that can be indexed. Add a method "
-            "calibration_dataloader() to the data module that returns a DataLoader over such a "
-            "data set."
+            "calibration_dataloader() to the module or the data module that returns a DataLoader "
+            "over such a data set."
         )
-    return sample(loader, images, seed, trainer.global_rank, trainer.world_size)
+    return loader
 
 
 def _losses(

@@ -28,6 +28,7 @@ from vitprune.pruning.sparsity import measure
 from vitprune.runs.checkpoint import PRUNING
 from vitprune.training.probe import announce
 from vitprune.training.pruning.accuracy_guarded import AccuracyGuarded
+from vitprune.training.pruning.calibration import calibration_loader
 from vitprune.training.pruning.checks import (
     check_disjoint,
     check_layers,
@@ -37,12 +38,13 @@ from vitprune.training.pruning.checks import (
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
-from vitprune.training.pruning.round_log import end_round, label, log_scalars
+from vitprune.training.pruning.round_log import end_round, label, log_scalars, prefix
 from vitprune.training.pruning.search import start
-from vitprune.training.pruning.selection import select_layers, trained_parameters
+from vitprune.training.pruning.selection import select_layers
 from vitprune.training.pruning.settings import PruningSettings, check_settings
 from vitprune.training.pruning.state import PruningState, saved_states
 from vitprune.training.pruning.unfinished import warn_if_unfinished
+from vitprune.training.trained import trained_parameters
 
 
 @final
@@ -168,6 +170,8 @@ class IterativePruning(Callback):
         if self._old_masks_hook:
             self._old_masks_hook.remove()
         check_steps(self.settings.schedule, trainer)
+        if self.settings.calibrates:
+            calibration_loader(trainer, pl_module)
         reshard(pl_module)
         self.check(trainer, pl_module)  # modules may have been frozen since
         self._hold(trainer)
@@ -177,7 +181,8 @@ class IterativePruning(Callback):
         for name, statistic in self.state.statistics.items():
             self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
-            announce(describe_coverage(pl_module, self.layers, trained_parameters(trainer)))
+            coverage = describe_coverage(pl_module, self.layers, trained_parameters(trainer))
+            announce(f"{prefix(self.state.number)}{coverage}")
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
 
     def _hold(self, trainer: Trainer) -> None:

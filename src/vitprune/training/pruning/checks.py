@@ -13,6 +13,7 @@ from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
+from vitprune.pruning.trained import why_untrained
 from vitprune.training.launchers import check_launcher
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.pruning.accuracy_guarded import Plan
@@ -20,6 +21,7 @@ from vitprune.training.pruning.calibration import check_training_step
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.steps import steps_per_epoch
 from vitprune.training.pruning.weight_averages import check_weight_averaging
+from vitprune.training.trained import trained_parameters
 
 
 def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.Module) -> None:
@@ -42,8 +44,10 @@ def check_training(
     """Raise `UsageError` if these layers cannot be pruned as scheduled in this training."""
     check_launcher(trainer)
     check_weight_averaging(trainer, restores_weights=settings.restores_weights)
-    if settings.regrow or settings.method.criterion.calibrated:
+    if settings.calibrates:
         check_training_step(module)
+    if settings.method.criterion.straight_through:
+        _check_trained(settings.method, layers, trainer)
     _check_method(settings.method, settings.schedule)
     _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)
@@ -89,6 +93,17 @@ def _check_method(method: Method, plan: Plan) -> None:
             f"{type(method.criterion).__name__} scores how training changed the weights, so the "
             "first round must come later. Set pruning.schedule.begin to 1 or more."
         )
+
+
+def _check_trained(method: Method, layers: Sequence[Layer], trainer: Trainer) -> None:
+    """Raise `UsageError` if a criterion that observes training is given weights without it."""
+    trained = trained_parameters(trainer)
+    for layer in layers:
+        if reason := why_untrained(layer.weight, trained):
+            raise UsageError(
+                f"{type(method.criterion).__name__} scores how training changes the weights, and "
+                f"{layer.name} is not trained ({reason}). Exclude it, or use another criterion."
+            )
 
 
 def _check_optimizers(method: Method, trainer: Trainer) -> None:

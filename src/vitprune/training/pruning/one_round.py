@@ -1,8 +1,10 @@
 """One pruning round: update the masks during training, and record the result."""
 
+from collections.abc import Set
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from vitprune.pruning.criteria.criterion import Criterion
@@ -12,9 +14,9 @@ from vitprune.pruning.masks.sharding import reshard
 from vitprune.pruning.regrow import Exchange, resetting_optimizers
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
-from vitprune.training.probe import validate_now
+from vitprune.training.probe import announce, validate_now
 from vitprune.training.pruning.calibration import calibrate_on
-from vitprune.training.pruning.round_log import end_round, is_long, log_scalars
+from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
 from vitprune.training.pruning.state import PruningState
@@ -37,11 +39,15 @@ def prune_round(
         end_round(trainer, masks.layers, state, settings)
     if state.search and state.search.retreating:
         state.search.return_to_good(trainer, module, masks)
+    if due > len(state.rounds) + 1:
+        announce(f"{prefix(state.number)}rounds {len(state.rounds) + 1} to {due} are due at once")
     target = state.plan.sparsity(due)
+    emptied = _empty(masks)
     _update_masks(trainer, module, masks, settings, state.statistics, target, due)
     if settings.rewind:
         with masks.changing():  # so that the dense values of pruned entries are rewound, too
             settings.rewind.rewind(trainer, module, state.early_weights)
+    _warn_of_empty(_empty(masks) - emptied, settings)
     zero_averages(trainer, module, masks)
     reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
@@ -61,6 +67,21 @@ def prune_round(
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
         scalars = {"sparsity/target": target, **reached.scalars(), **after_pruning}
         log_scalars(trainer, state.number, scalars)
+
+
+def _empty(masks: Masks) -> set[str]:
+    """Return the names of the layers without kept weights."""
+    return {layer.name for layer in masks.layers if not masks[layer.weight].any()}
+
+
+def _warn_of_empty(names: Set[str], settings: PruningSettings) -> None:
+    """Warn that whole layers are pruned, unless that is what the granularity does."""
+    if names and not settings.method.granularity.ranked_together:
+        rank_zero_warn(
+            f"all weights of {', '.join(sorted(names))} are pruned: the outputs no longer depend "
+            "on the inputs. Exclude these layers by pruning.layers.exclude, or set "
+            "pruning.allocation.min_density."
+        )
 
 
 def record_metric(

@@ -24,7 +24,7 @@ def log_scalars(trainer: Trainer, number: int, scalars: dict[str, float]) -> Non
     Args:
         trainer: The trainer with the loggers.
         number: Number of the pruning callback in the trainer, from 1. That of the second one is in
-            the names that it logs: `sparsity 2/prunable`.
+            the names that it logs: `sparsity_2/prunable`.
         scalars: Values by name.
 
     """
@@ -33,9 +33,14 @@ def log_scalars(trainer: Trainer, number: int, scalars: dict[str, float]) -> Non
         logger.log_metrics(labelled, step=trainer.global_step)
 
 
+def prefix(number: int) -> str:
+    """Return how lines of the second pruning callback and of later ones begin."""
+    return "" if number == 1 else f"pruning {number}: "
+
+
 def label(number: int) -> str:
-    """Return the label of a pruning callback in what it logs: " 2" and so on; "" for the first."""
-    return "" if number == 1 else f" {number}"
+    """Return the label of a pruning callback in what it logs: "_2" and so on; "" for the first."""
+    return "" if number == 1 else f"_{number}"
 
 
 def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
@@ -56,5 +61,5 @@ def end_round(
         if ended.finetuned is not None:
             log_scalars(trainer, state.number, {"round/after_finetuning": ended.finetuned})
         line = ended.line(settings.schedule.rounds, settings.monitor)
-        announce(f"pruning{label(state.number)}: {line}" if state.number > 1 else line)
+        announce(f"{prefix(state.number)}{line}")
     log_weights(trainer, layers)

@@ -99,11 +99,18 @@ class Search:
             if self.failures < self.guarded.patience:
                 return False
             self.failures = 0
-            self.step /= 2
             self.retreating = True
+            self._halve_step()
         if not self.ended:
             self.targets.append(min(self.good_sparsity + self.step, self.highest))
         return self.is_good
+
+    def _halve_step(self) -> None:
+        """Halve the step, until the next sparsity is below the one that failed."""
+        failed = self.targets[-1]
+        self.step /= 2
+        while not self.ended and min(self.good_sparsity + self.step, self.highest) >= failed:
+            self.step /= 2
 
     def keep(self, module: LightningModule, masks: Masks) -> None:
         """Keep the weights and masks of a module as the good state."""

@@ -3,10 +3,10 @@
 from collections.abc import Container
 
 from lightning import LightningModule, Trainer
-from torch import nn
 
 from vitprune.model.anatomy.layers import Layer
 from vitprune.training.pruning.settings import PruningSettings
+from vitprune.training.trained import trained_parameters
 
 
 def select_layers(
@@ -34,11 +34,3 @@ def select_layers(
         named = module.named_parameters(remove_duplicate=False)
         candidates = {parameter for name, parameter in named if name in resumed}
     return settings.layers.select(module, settings.method.granularity.roles, candidates)
-
-
-def trained_parameters(trainer: Trainer) -> set[nn.Parameter] | None:
-    """Return the parameters that optimizers train; None before there are optimizers."""
-    if not trainer.optimizers:
-        return None
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return {parameter for group in groups for parameter in group["params"]}

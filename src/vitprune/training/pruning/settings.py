@@ -13,6 +13,7 @@ from vitprune.runs.plain_values import plain
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
 
+ERRORS = ("loss", "error", "mae", "mse", "rmse", "perplexity")  # better when lower
 NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as its three axes
 
 
@@ -37,6 +38,10 @@ class PruningSettings:
 
     def __post_init__(self) -> None:
         """Check what needs neither a model nor a trainer."""
+        if not isinstance(self.schedule, Plan):
+            raise UsageError(f"schedule must be a schedule such as Cubic, not {self.schedule!r}.")
+        if not isinstance(self.layers, LayerSelection):
+            raise UsageError(f"layers must be a LayerSelection, not {self.layers!r}.")
         for name in ("calibration_images", "seed"):
             object.__setattr__(self, name, plain(getattr(self, name)))
         if self.calibration_images < 1:
@@ -45,7 +50,7 @@ class PruningSettings:
             )
         self._check_rewind()
         self._check_regrow()
-        if self.searches and (self.monitor is None or self.monitor.endswith("loss")):
+        if self.searches and (self.monitor is None or self.monitor.lower().endswith(ERRORS)):
             raise UsageError(
                 f"{_name(self.schedule)} needs a metric that is better when higher. Set "
                 f"pruning.monitor to one, not {self.monitor!r}."
@@ -67,9 +72,16 @@ class PruningSettings:
         """Whether each round is validated just after pruning."""
         return self.validate_after_pruning and self.monitor is not None
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether calibration images are needed."""
+        return self.method.criterion.calibrated or self.regrow is not None
+
     def describe(self) -> dict[str, Any]:
         """Return the settings that a resume must share with its checkpoint, as plain values."""
-        others = [field.name for field in fields(self) if field.name not in NOT_COMPARED]
+        unused = () if self.calibrates or self.method.criterion.is_random else ("seed",)
+        left_out = (*NOT_COMPARED, *unused)
+        others = [field.name for field in fields(self) if field.name not in left_out]
         return self.method.describe() | {name: describe(getattr(self, name)) for name in others}
 
     def _check_rewind(self) -> None:

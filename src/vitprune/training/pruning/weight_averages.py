@@ -1,6 +1,6 @@
 """Averages of the weights over steps or epochs, whose pruned entries must be zero as well."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import chain
 
 import torch
@@ -9,7 +9,9 @@ from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.pruning.masks import Masks
+from vitprune.pruning.trained import why_untrained
 from vitprune.training.lightning_internals import is_a
+from vitprune.training.trained import trained_parameters
 
 
 def check_weight_averaging(trainer: Trainer, *, restores_weights: bool) -> None:
@@ -37,7 +39,7 @@ def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> No
     """Set pruned entries to zero in every average, which from then on averages zeros there."""
     averages = list(_averages(trainer, module))
     for average in averages:
-        source = _source(average, module, averages, masks)
+        source = _source(average, module, averages, trained_parameters(trainer))
         if source is not None:
             copies = dict(zip(source.parameters(), average.parameters(), strict=True))
             for mask in masks:
@@ -51,7 +53,8 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
     Like torch's `AveragedModel` or timm's `ModelEma`, these are the attribute `module` of a module
     that has a method to update it; or the attribute `_average_model` of a callback of Lightning.
     """
-    held = (value for callback in trainer.callbacks for value in vars(callback).values())
+    owners = (module, *trainer.callbacks)  # an attribute in `__dict__` is no submodule
+    held = (value for owner in owners for value in vars(owner).values())
     for value in chain(module.modules(), held):
         updates = hasattr(value, "update_parameters") or hasattr(value, "update")
         average = getattr(value, "module", None)
@@ -64,22 +67,33 @@ def _averages(trainer: Trainer, module: LightningModule) -> Iterator[nn.Module]:
 
 
 def _source(
-    average: nn.Module, module: LightningModule, averages: Sequence[nn.Module], masks: Masks
+    average: nn.Module,
+    module: LightningModule,
+    averages: Sequence[nn.Module],
+    trained: Set[nn.Parameter] | None,
 ) -> nn.Module | None:
-    """Return the pruned module or submodule that an average is a copy of; None if there is none.
+    """Return the module or submodule that an average is a copy of; None if that is not clear.
 
-    It has the same class and parameter names; of several, it is the one with the nearest values.
+    It has the same class and parameters and is trained; of several, it is the one with the nearest
+    values. Two may be equally near before the first step.
     """
-    names = [name for name, _ in average.named_parameters()]
+    shapes = _shapes(average)
     alike = [
         part
         for part in module.modules()
         if part not in averages
         and type(part) is type(average)
-        and [name for name, _ in part.named_parameters()] == names
-        and any(parameter in masks for parameter in part.parameters())
+        and _shapes(part) == shapes
+        and any(why_untrained(parameter, trained) is None for parameter in part.parameters())
     ]
-    return min(alike, key=lambda part: _distance(part, average), default=None)
+    near = sorted((_distance(part, average), index) for index, part in enumerate(alike))
+    if not near or (len(near) > 1 and near[0][0] == near[1][0]):
+        return None
+    return alike[near[0][1]]
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in module.named_parameters()}
 
 
 @torch.no_grad()

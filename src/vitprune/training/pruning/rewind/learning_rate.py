@@ -39,15 +39,15 @@ class LearningRate(Rewind):
             by_step = isinstance(scheduler, LambdaLR) and config.interval == "step"
             if not by_step or total == math.inf:
                 raise UsageError(
-                    "LearningRate needs a LambdaLR scheduler with interval 'step' and a known "
-                    "number of training steps."
+                    f"{type(self).__name__} needs a LambdaLR scheduler with interval 'step' and "
+                    "a known number of training steps."
                 )
             rounds = plan.starts(math.ceil(total / scale))
             starts = sorted({0, *(start * scale for start in rounds)})
             stretches = [*starts, int(total)]
             if any(after - before == 1 for before, after in pairwise(stretches)):
                 raise UsageError(
-                    "LearningRate needs more than one step between two rounds. Increase "
+                    f"{type(self).__name__} needs more than one step between two rounds. Increase "
                     "pruning.schedule.every."
                 )
             scheduler.lr_lambdas = [
