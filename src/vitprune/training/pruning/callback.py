@@ -271,6 +271,14 @@ class IterativePruning(Callback):
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Put the zeros back if the step of an optimizer failed, before a checkpoint is saved."""
+        if self.masks.straight_through:
+            for mask in self.masks:
+                mask.apply()
+
     def _restore_zeros(self) -> None:
         """Set pruned entries to zero that other code has changed; warn the first time."""
         names = self.masks.restore()
