@@ -173,9 +173,6 @@ class IterativePruning(Callback):
         self._hold(trainer)
         if self.settings.rewind and not trainer.fast_dev_run:
             self.settings.rewind.prepare(trainer, self.settings.schedule)
-        weights = {layer.name: layer.weight for layer in self.layers}
-        for name, statistic in self.state.statistics.items():
-            self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
             announce(describe_coverage(pl_module, self.layers, trained_parameters(trainer)))
             evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
@@ -197,6 +194,9 @@ class IterativePruning(Callback):
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
+            weights = {layer.name: layer.weight for layer in self.layers}
+            for name, statistic in self.state.statistics.items():
+                self.state.statistics[name] = place(statistic, weights[name])
         self.masks.enforce(*trainer.optimizers)
 
     # ---- while training
@@ -205,6 +205,8 @@ class IterativePruning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Prune if a round is due that is not done; decided by state, so no resume can miss it."""
+        if self._saved_masks:  # a checkpoint was loaded within training, as by the LR finder
+            self._hold(trainer)
         self._restore_zeros()
         if self.settings.rewind:
             self.settings.rewind.keep(trainer, pl_module, self.state.early_weights)
