@@ -138,6 +138,7 @@ class IterativePruning(Callback):
         self.masks = Masks([])
         self.state = PruningState(start(self.settings.schedule), self.state.number)
         self._saved_masks = None
+        self._has_warned = False
 
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Select the layers without changing the model.
