@@ -57,3 +57,13 @@ def test_changed_weights_restart_with_empty_optimizer_state():
         masks[parameter].copy_(torch.tensor([[False, True], [True, True]]))
     assert parameter.tolist() == [[0, 2], [0, 4]]  # regrown weights start at zero
     assert optimizer.state[parameter]["momentum_buffer"].tolist() == [[0, 1], [0, 1]]
+
+
+def test_codes_of_quantized_states_are_left_alone():
+    """0 is not the code of zero in a state of 8 bits."""
+    masks = Masks([layer := layer_of([[1, 2], [3, 4]])])
+    optimizer = torch.optim.SGD([layer.weight], lr=0.0)
+    optimizer.state[layer.weight]["codes"] = torch.full((2, 2), 127, dtype=torch.uint8)
+    with resetting_optimizers(masks, [optimizer]), masks.changing():
+        masks[layer.weight][0] = False
+    assert optimizer.state[layer.weight]["codes"].tolist() == [[127, 127], [127, 127]]

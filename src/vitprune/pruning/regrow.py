@@ -97,5 +97,7 @@ def resetting_optimizers(masks: Masks, optimizers: Sequence[Optimizer]) -> Itera
 @torch.no_grad()
 def _reset(state: Mapping[str, Any], parameter: Tensor, unchanged: Tensor) -> None:
     for value in state.values():
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
+        # integers are codes of quantized states, and 0 is not the code of zero
+        is_plain = isinstance(value, Tensor) and value.is_floating_point()
+        if is_plain and value.shape == parameter.shape:
             value.mul_(place(unchanged.to(value.dtype), value))

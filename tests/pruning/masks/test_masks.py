@@ -13,6 +13,7 @@ from tests.conftest import tiny_net
 from tests.pruning.masks.training import (
     X,
     are_zero,
+    backward,
     masks_of,
     pruned_entries,
     pruned_net,
@@ -41,6 +42,19 @@ def test_there_is_one_mask_for_each_weight():
     assert net[0].bias not in masks
     assert masks[net[0].weight].shape == (16, 8)
     assert masks[net[0].weight].dtype == torch.bool
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_masks_follow_a_net_from_a_gpu_to_the_cpu():
+    net, masks = pruned_net()
+    net.cuda()
+    masks.enforce()
+    net.cpu()  # as a Trainer does at the end of a fit
+    nn.init.ones_(net[0].weight)
+    assert masks.restore() == ["0.weight"]
+    assert masks[net[0].weight].device.type == "cpu"
+    backward(net)
+    assert are_zero(net[0].weight.grad[~masks[net[0].weight]])
 
 
 def test_a_net_is_copied_together_with_its_masks():

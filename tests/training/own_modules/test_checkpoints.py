@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
 from tests.conftest import quiet_trainer
@@ -30,6 +31,7 @@ from vitprune.pruning import (
     Linear,
     Magnitude,
     Movement,
+    OneShot,
     Random,
     RigL,
 )
@@ -66,6 +68,30 @@ def test_the_state_dict_is_that_of_a_dense_module(saved):
 def test_load_from_checkpoint(saved):
     module, path = saved
     assert have_the_same_parameters(Classifier.load_from_checkpoint(path), module)
+
+
+def test_a_step_that_fails_leaves_and_saves_zeros(fit, tmp_path):
+    """Movement has put dense values in their place by then."""
+
+    class Failing(torch.optim.SGD):
+        def step(self, closure=None):
+            closure()
+            if module.trainer.global_step == 6:
+                raise RuntimeError("no step")
+            return super().step()
+
+    class Module(Classifier):
+        def configure_optimizers(self):
+            return Failing(self.parameters(), 0.1)
+
+    module = Module()
+    saving = ModelCheckpoint(tmp_path, "failed", save_on_exception=True, every_n_epochs=9)
+    pruning = IterativePruning(OneShot(0.5, begin=1), Movement(), monitor=None)
+    with pytest.raises(RuntimeError, match="no step"):
+        fit(module, pruning, saving, enable_checkpointing=True)
+    assert zeros(*weights(module)) == 0.5
+    loaded = Module.load_from_checkpoint(tmp_path / "failed.ckpt")
+    assert have_the_same_parameters(loaded, module)
 
 
 @pytest.mark.parametrize("pruned", [True, False])

@@ -253,6 +253,19 @@ def test_an_optimizer_around_another_one(fit):
     assert watch.seen == HALVED
 
 
+def test_pruned_weights_are_zero_whenever_lbfgs_runs_the_model(fit):
+    """It does so several times in a step, along directions from before the round."""
+    seen = []
+
+    class Watched(With):
+        def training_step(self, batch, batch_idx):
+            seen.append(zeros(*weights(self)))
+            return super().training_step(batch, batch_idx)
+
+    fit(Watched(OPTIMIZERS["LBFGS"]), IterativePruning(OneShot(0.5, begin=1), monitor=None))
+    assert set(seen) == {0.0, 0.5}
+
+
 def test_an_optimizer_without_hooks_is_refused_by_name(fit):
     """As one that has what Lightning asks for, and is not derived from torch's."""
 

@@ -22,7 +22,7 @@ from tests.training.own_modules.modules import (
     zeros,
 )
 from vitprune.exports.model import export
-from vitprune.pruning import IterativePruning, Linear
+from vitprune.pruning import IterativePruning, Linear, Movement
 
 FINDER = {"num_training": 8, "min_lr": 1e-5, "max_lr": 1e-1}
 pytestmark = [
@@ -87,6 +87,28 @@ def test_a_finder_as_a_callback(tmp_path, finder, order):
     assert watch.seen[-3 * steps :] == [0.25] * steps + [0.5] * 2 * steps
     assert len(pruning.state.rounds) == 2
     assert zeros(*weights(module)) == 0.5
+
+
+class FinderInTraining(LearningRateFinder):
+    """As in Lightning's documentation; it loads a checkpoint when it is done."""
+
+    def on_fit_start(self, trainer, pl_module):
+        """Find nothing yet."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch > 0:
+            self.lr_find(trainer, pl_module)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["after", "before"])
+@pytest.mark.parametrize("criterion", [None, Movement()])
+def test_a_finder_within_training(fit, order, criterion):
+    pruning = IterativePruning(Linear(0.5, begin=1, end=2), criterion, monitor=None)
+    finder = FinderInTraining(num_training_steps=8, min_lr=1e-5, max_lr=1e-1)
+    module, watch = Classifier(), Sparsities()
+    fit(module, *[pruning, finder][::order], watch, max_epochs=4)
+    assert watch.seen == [0.0] * 4 + [0.25] * 4 + [0.5] * 8
+    assert len(pruning.state.rounds) == 2
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["after", "before"])

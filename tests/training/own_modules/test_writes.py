@@ -74,6 +74,18 @@ def test_a_write_to_pruned_weights_is_undone_before_it_counts_and_reported_once(
     )
 
 
+def test_a_write_is_reported_once_for_each_module(fit, said):
+    @torch.no_grad()
+    def overwrite(trainer, module):
+        module.net[2].weight.fill_(1.0)
+
+    pruning = halving()
+    for _ in range(2):
+        write = Call("on_train_batch_end", overwrite)
+        text = said(lambda write=write: fit(Classifier(), pruning, write))
+        assert text.count("net.2.weight") == 1
+
+
 class LoRALinear(nn.Module):
     """An adapter as peft makes it: a frozen base layer and the product of two small ones."""
 

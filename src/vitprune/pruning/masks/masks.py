@@ -83,7 +83,9 @@ class Masks:
         """
         if parameter not in self._masks:
             raise KeyError(f"a parameter of shape {tuple(parameter.shape)} has no mask")
-        return self._masks[parameter].keep
+        mask = self._masks[parameter]
+        mask.keep = mask.keep.to(parameter.device)  # which a Trainer moves back to the CPU
+        return mask.keep
 
     def __contains__(self, parameter: nn.Parameter) -> bool:
         return parameter in self._masks

@@ -140,6 +140,7 @@ class IterativePruning(Callback):
         self.masks = Masks([])
         self.state = PruningState(start(self.settings.schedule), self.state.number)
         self._saved_masks = None
+        self._has_warned = False
 
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Select the layers without changing the model.
@@ -177,9 +178,6 @@ class IterativePruning(Callback):
         self._hold(trainer)
         if self.settings.rewind and not trainer.fast_dev_run:
             self.settings.rewind.prepare(trainer, self.settings.schedule)
-        weights = {layer.name: layer.weight for layer in self.layers}
-        for name, statistic in self.state.statistics.items():
-            self.state.statistics[name] = place(statistic, weights[name])
         if self.state.dense_zeros is None:
             coverage = describe_coverage(pl_module, self.layers, trained_parameters(trainer))
             announce(f"{prefix(self.state.number)}{coverage}")
@@ -202,6 +200,9 @@ class IterativePruning(Callback):
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
+            weights = {layer.name: layer.weight for layer in self.layers}
+            for name, statistic in self.state.statistics.items():
+                self.state.statistics[name] = place(statistic, weights[name])
         self.masks.enforce(*trainer.optimizers)
 
     # ---- while training
@@ -210,6 +211,8 @@ class IterativePruning(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Prune if a round is due that is not done; decided by state, so no resume can miss it."""
+        if self._saved_masks:  # a checkpoint was loaded within training, as by the LR finder
+            self._hold(trainer)
         self._restore_zeros()
         if self.settings.rewind:
             self.settings.rewind.keep(trainer, pl_module, self.state.early_weights)
@@ -275,6 +278,14 @@ class IterativePruning(Callback):
             self.masks.enforce_gradients()  # nothing regrows any more
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Put the zeros back if the step of an optimizer failed, before a checkpoint is saved."""
+        if self.masks.straight_through:
+            for mask in self.masks:
+                mask.apply()
 
     def _restore_zeros(self) -> None:
         """Set pruned entries to zero that other code has changed; warn the first time."""

@@ -14,6 +14,7 @@ from vitprune.pruning.masks.sharding import reshard
 from vitprune.pruning.regrow import Exchange, resetting_optimizers
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
+from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce, validate_now
 from vitprune.training.pruning.calibration import calibrate_on
 from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
@@ -44,6 +45,7 @@ def prune_round(
     target = state.plan.sparsity(due)
     emptied = _empty(masks)
     _update_masks(trainer, module, masks, settings, state.statistics, target, due)
+    _clear_directions(trainer)
     if settings.rewind:
         with masks.changing():  # so that the dense values of pruned entries are rewound, too
             settings.rewind.rewind(trainer, module, state.early_weights)
@@ -104,6 +106,16 @@ def record_metric(
     elif state.search:  # fine-tuning before the first round can improve the dense model
         state.dense[settings.monitor] = max(metric, state.dense[settings.monitor])
         state.search.keep(module, masks)
+
+
+def _clear_directions(trainer: Trainer) -> None:
+    """Empty the state of LBFGS, whose past directions include the entries that are pruned now.
+
+    It follows them within a step, so that the model would run with these entries.
+    """
+    for optimizer in trainer.optimizers:
+        if is_a(optimizer, "LBFGS"):
+            optimizer.state.clear()
 
 
 def _update_masks(
