@@ -1,10 +1,12 @@
 """Sparsities given by layer."""
 
 import pytest
+from torch import nn
 
 from tests.conftest import tiny_net
 from tests.pruning.layers import linear_layers, sparsities_after
 from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.pruning import (
     Element,
     LayerSelection,
@@ -45,3 +47,9 @@ def test_the_fixed_sparsity_is_the_weighted_average():
     groupings = Row().groupings(linear_layers([(10, 10), (10, 30)]).layers)
     assert PerLayer({"layer0": 0.2, "*": 0.6}).fixed_sparsity(groupings) == pytest.approx(0.5)
     assert Uniform().fixed_sparsity(groupings) is None
+
+
+def test_a_layer_whose_name_is_that_of_a_role_is_found_by_name():
+    layers = find_layers(nn.ModuleDict({"query": nn.Linear(2, 2), "out": nn.Linear(2, 2)}))
+    assert {layer.role for layer in layers} == {"other"}
+    PerLayer({"query": 0.2, "out": 0.4}).check(layers, Element())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.layers import ROLES, Layer
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.apportion import apportion
 from vitprune.pruning.allocation.demand import Demand
@@ -93,4 +93,4 @@ class PerLayer(Allocation):
 
 
 def _matches(key: str, layer: Layer) -> bool:
-    return layer.role == key if key in ROLES else fnmatchcase(layer.name, key)
+    return layer.role == key or fnmatchcase(layer.name, key)
