@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
+from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError, MetricCollection
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
@@ -245,3 +246,32 @@ def test_a_pytorch_lightning_trainer_is_guarded_alike(tmp_path):
     assert all(round.pruned is not None for round in pruning.state.rounds)
     assert stopping.calls == 3
     assert len(list(tmp_path.glob("*.ckpt"))) == 3
+
+
+class OwnGenerator(Regression):
+    """Draws noise from a generator of its own, in training and validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(1)
+
+    def forward(self, x):
+        return super().forward(x + torch.randn(x.shape, generator=self.generator))
+
+
+@pytest.mark.parametrize("build", [Regression, OwnGenerator])
+def test_generators_that_training_shares_with_validation_are_restored(tmp_path, build):
+    def trained(validates):
+        torch.manual_seed(0)
+        data = regression_loader().dataset
+        generator = torch.Generator().manual_seed(3)
+        train = DataLoader(data, batch_size=8, shuffle=True, generator=generator)
+        validation = DataLoader(data, batch_size=8, generator=generator)
+        pruning = IterativePruning(
+            OneShot(0.5, begin=1), monitor="val/score", validate_after_pruning=validates
+        )
+        trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=3)
+        trainer.fit(module := build(), train, validation)
+        return module.first.weight
+
+    assert torch.equal(trained(validates=True), trained(validates=False))

@@ -8,6 +8,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from vitprune.training.restoring import generators_restored
+
 # Hooks of callbacks that decide about the run or measure it, by name of the class, so that those of
 # `lightning` and `pytorch_lightning` are found, and those of Optuna and Ray without an import.
 VALIDATION_HOOKS = [name for name in dir(Callback) if name.startswith("on_validation_")]
@@ -119,6 +121,7 @@ def validate(trainer: Trainer) -> dict[str, Tensor]:
     connector = trainer._logger_connector
     logged: dict[str, Tensor] = {}
     with (
+        generators_restored(loop._combined_loader.flattened),  # the training may share them
         temporary(trainer.state, stage=trainer.state.stage),
         temporary(
             trainer,

@@ -2,7 +2,7 @@
 
 import copy
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ OF_TORCH = frozenset(vars(nn.Module())) - {"training", "_buffers"}
 def attributes_restored(owners: Iterable[object]) -> Iterator[None]:
     """Restore attributes of objects on exit, and the elements of lists, sets, deques and dicts.
 
-    The objects that attributes and elements refer to are not copied: changes inside them stay.
+    The states of generators are restored, too. Other objects that attributes and elements refer to
+    are not copied: changes inside them stay.
     Parameters, submodules and hooks of modules are not restored.
     """
     before = [(owner, _attributes(owner)) for owner in owners]
@@ -36,6 +37,8 @@ def _attributes(owner: object) -> dict[str, tuple[Any, Any]]:
 
 
 def _elements(value: Any) -> Any:
+    if isinstance(value, torch.Generator):
+        return value.get_state()
     if isinstance(value, dict):
         return dict(value)
     return list(value) if isinstance(value, list | set | deque) else None
@@ -46,9 +49,24 @@ def _restore(now: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> None:
         del now[name]
     for name, (value, elements) in before.items():
         now[name] = value
-        if elements is not None:
+        if isinstance(value, torch.Generator):
+            value.set_state(elements)
+        elif elements is not None:
             value.clear()
             (value.extend if isinstance(value, list | deque) else value.update)(elements)
+
+
+@contextmanager
+def generators_restored(loaders: Sequence[object]) -> Iterator[None]:
+    """Restore the generators of DataLoaders and their samplers on exit."""
+    samplers = [getattr(loader, "sampler", None) for loader in loaders]
+    found = {getattr(owner, "generator", None) for owner in (*loaders, *samplers)}
+    states = [(each, each.get_state()) for each in found if isinstance(each, torch.Generator)]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            generator.set_state(state)
 
 
 @contextmanager
