@@ -81,7 +81,7 @@ def test_a_regrown_weight_has_its_dense_value(trained):
     assert torch.equal(net[0].weight[0], row)
 
 
-def test_only_the_parameters_of_the_optimizer_are_revealed():
+def test_only_the_parameters_of_the_optimizer_get_dense_values():
     net = small_net()
     masks = masks_of(net, straight_through=True)
     first, second = (torch.optim.SGD(net[index].parameters(), lr=0.1) for index in (0, 2))

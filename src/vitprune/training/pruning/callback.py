@@ -133,6 +133,8 @@ class IterativePruning(Callback):
                 self._module = pl_module
                 self._forget()
             self.state.number = pruning_callbacks(trainer).index(self) + 1
+            if self._old_masks_hook:  # of a fit that failed early
+                self._old_masks_hook.remove()
             self._old_masks_hook = pl_module.register_load_state_dict_pre_hook(_refuse_old_masks)
 
     def _forget(self) -> None:
