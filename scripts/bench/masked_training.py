@@ -2,7 +2,8 @@
 
     python -m scripts.bench.masked_training [--pretrained FOLDER] [--batch_size 16] [--steps 20]
 
-Both train the same model on the same batch in one process and take turns. Peak memory is that of
+A dense model, one whose zeros are trained, and one with masks train on the same batch in one
+process and take turns. Peak memory is that of
 new processes that train for three steps. Without a folder the model is DeiT-Tiny with random
 weights.
 """
@@ -20,7 +21,7 @@ from scripts.bench.models import load_or_build, random_batch
 from vitprune.pruning import LayerSelection, Masks, Method
 from vitprune.pruning.update import update_masks
 
-MODES = ("dense", "masked")
+MODES = ("dense", "pruned", "masked")
 SPARSITY = 0.8
 WARM_UP = 2
 PROCESSES = 3  # for the median of the peak memory
@@ -31,7 +32,7 @@ class Training:
 
     Args:
         pretrained: Folder of the model, or None for random weights.
-        mode: `dense` or `masked`.
+        mode: `dense`, `pruned` (with zeros that are trained) or `masked`.
         batch: Images and labels.
 
     """
@@ -40,10 +41,12 @@ class Training:
         self.net = load_or_build(pretrained, "deit-tiny").train()
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-5)
         self.masks = Masks([])
+        if mode != "dense":
+            masks = Masks(LayerSelection().select(self.net))
+            update_masks(masks, Method(), SPARSITY)
         if mode == "masked":
-            self.masks = Masks(LayerSelection().select(self.net))
-            update_masks(self.masks, Method(), SPARSITY)
-            self.masks.enforce(self.optimizer)
+            masks.enforce(self.optimizer)
+            self.masks = masks
         self.images, self.labels = batch
 
     def step(self) -> None:
@@ -88,14 +91,15 @@ def main() -> None:
     )
     for mode in MODES:
         print(f"{mode:8} {times.median(mode):.3f} s a step, batch size {options.batch_size}")
-    print(f"ratio    {times.ratio('masked', 'dense')}")
+    for other in ("dense", "pruned"):
+        print(f"ratio    {times.ratio('masked', other)} masked / {other}")
 
     peaks = {
         mode: statistics.median(
             memory.in_new_process(peak_of_training, options.pretrained, mode, options.batch_size)
             for _ in range(PROCESSES)
         )
-        for mode in MODES
+        for mode in ("dense", "masked")
     }
     extra = peaks["masked"] - peaks["dense"]
     allowed = 1.1 * (4 + 1) * weights
