@@ -172,7 +172,8 @@ def accumulate_step(
 
     Args:
         criterion: Criterion with `observe_step`.
-        layers: Layers that the step trains. Their weights have dense values (see `Masks.before_step`).
+        layers: Layers that the step trains. Their weights have dense values (see
+            `Masks.before_step`).
         statistics: Sums so far, by name of the layer; changed in place.
 
     """
