@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from tests.conftest import tiny_net, tiny_swin
 from tests.evaluation.scanning import METHODS, one_batch
@@ -9,6 +10,7 @@ from vitprune.evaluation.one_shot import pruned
 from vitprune.evaluation.replay import record, replay
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.anatomy.stages import find_stages, stages_before
+from vitprune.model.loading import net_from_config
 
 
 class TestReplay:
@@ -42,6 +44,22 @@ class TestReplay:
                     assert torch.equal(replay(net, list(stages.values()), images, start), whole), (
                         layer.name
                     )
+
+    def test_outputs_that_the_model_changes_in_place(self):
+        """As the residual sums of ResNet do: each replay needs the values before."""
+        torch.manual_seed(0)
+        widths = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [2, 2]}
+        config = AutoConfig.for_model("resnet", layer_type="basic", num_labels=10, **widths)
+        net, images = net_from_config(config).eval(), one_batch()
+        stages = find_stages(net)
+        with torch.no_grad():
+            record(net, list(stages.values()), images)
+            for layer in find_layers(net):
+                with pruned([layer], 0.5, METHODS[0], 0):
+                    whole = net(pixel_values=images.images).logits
+                    start = stages_before(layer, stages)
+                    again = replay(net, list(stages.values()), images, start)
+                    assert torch.equal(again, whole), layer.name
 
     def test_the_stages_before_are_not_computed(self):
         net, images, calls = tiny_net(num_hidden_layers=3), one_batch(), []
