@@ -23,7 +23,6 @@ from vitprune.pruning import (
     AccuracyGuarded,
     Combined,
     Cubic,
-    Element,
     Fisher,
     Head,
     IterativePruning,
@@ -254,10 +253,6 @@ def test_a_final_sparsity_that_no_validation_saw_is_scored_for_best(tmp_path):
         (
             {"schedule": Cubic(0.8, end=2), "criterion": Random()},
             "pruning.criterion.*Magnitude.*Random",
-        ),
-        (
-            {"schedule": Cubic(0.8, end=2), "granularity": Element(), "seed": 7},
-            "pruning.seed",
         ),
     ],
 )
