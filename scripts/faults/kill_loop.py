@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from vitprune.runs.atomic import partial
-from vitprune.runs.checkpoint import DATA, GENERATORS, TrainingCheckpoint
+from vitprune.runs.checkpoint import DATA, GENERATORS, PRUNING, TrainingCheckpoint
 from vitprune.runs.run_folder import new_run_folder
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ FIT = (
     "--trainer.accelerator=cpu",
     "--checkpoint.every_n_steps=2",
 )
-PARTS = ("state_dict", "optimizer_states", "lr_schedulers", GENERATORS, DATA, "loops")
+PARTS = ("state_dict", PRUNING, "optimizer_states", "lr_schedulers", GENERATORS, DATA, "loops")
 LONGEST_DELAY_S = 2.0  # between a checkpoint and the kill
 POLL_S = 0.0005
 
