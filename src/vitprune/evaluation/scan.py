@@ -19,6 +19,7 @@ from vitprune.evaluation.settings import Settings
 from vitprune.model import ViTClassifier
 from vitprune.model.sameness import check_same_model
 from vitprune.pruning import IterativePruning, Method, OneShot
+from vitprune.pruning.masks.packing import apply_packed
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.training.evaluate import batch_limit
 from vitprune.training.probe import silenced
@@ -145,10 +146,11 @@ def launch(trainer: Trainer) -> Fabric:
 
 
 def load_weights(model: ViTClassifier, ckpt_path: str) -> None:
-    """Load the weights of a training checkpoint into a model."""
-    weights = TrainingCheckpoint.read(ckpt_path).weights
-    check_same_model(model.state_dict(), weights)
-    model.load_state_dict(weights)
+    """Load the weights of a training checkpoint into a model, with pruned weights zero."""
+    checkpoint = TrainingCheckpoint.read(ckpt_path)
+    check_same_model(model.state_dict(), checkpoint.weights)
+    model.load_state_dict(checkpoint.weights)
+    apply_packed(model, checkpoint.masks)
 
 
 def pruning_of(trainer: Trainer) -> PruningSettings:

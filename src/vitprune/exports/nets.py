@@ -10,7 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.model.loading import net_from_config
 from vitprune.model.sameness import check_same_model
-from vitprune.pruning.masks.packing import unpack
+from vitprune.pruning.masks.packing import apply_packed
 from vitprune.runs.checkpoint import TrainingCheckpoint
 
 NET_PREFIX = "net."  # of the Hugging Face model in the LightningModule
@@ -24,10 +24,7 @@ def load_net(checkpoint: TrainingCheckpoint, config: PreTrainedConfig) -> PreTra
 
     """
     net = _build(config, _of_net(checkpoint.weights))
-    for name, bits in _of_net(checkpoint.masks).items():
-        value = net.get_parameter(name).detach()
-        # other code may have written there after the last optimizer step
-        value.masked_fill_(~unpack(bits, value.shape), 0.0)
+    apply_packed(net, _of_net(checkpoint.masks))
     return net
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from vitprune.pruning.masks.packing import pack, unpack
+from vitprune.pruning.masks.packing import apply_packed, pack, unpack
 
 
 @pytest.mark.parametrize("shape", [(1,), (8,), (3, 5), (16, 8), (4, 3, 2, 2), (0, 5), ()])
@@ -22,3 +23,11 @@ def test_the_memory_order_makes_no_difference():
     keep = torch.rand(2, 3, 4, 4) > 0.5
     other = keep.contiguous(memory_format=torch.channels_last)
     assert torch.equal(pack(other), pack(keep))
+
+
+def test_packed_masks_undo_what_was_written_after_the_last_step():
+    net = nn.Sequential(nn.Linear(3, 3))
+    keep = torch.eye(3, dtype=torch.bool)
+    before = net[0].weight.detach().clone()
+    apply_packed(net, {"0.weight": pack(keep)})
+    assert torch.equal(net[0].weight, torch.where(keep, before, 0.0))

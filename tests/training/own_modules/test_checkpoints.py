@@ -197,7 +197,7 @@ def test_a_dense_checkpoint_says_that_several_rounds_are_due_at_once(fit, tmp_pa
     text = said(
         lambda: fit(Classifier(), halving(), ckpt_path=tmp_path / "dense.ckpt", max_epochs=5)
     )
-    assert "rounds 1 to 2 are due at once" in text
+    assert "rounds 1 to 2 are due; pruning to round 2" in text
 
 
 def test_a_checkpoint_with_masks_among_its_weights_is_refused_in_one_line(saved, fit, tmp_path):

@@ -1,8 +1,10 @@
 """Masks as bits: one byte for eight weights."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def pack(keep: Tensor) -> Tensor:
@@ -20,3 +22,18 @@ def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
     """Return the boolean tensor that `pack` was given, of this shape, on the CPU."""
     values = np.unpackbits(bits.numpy(), count=shape.numel())
     return torch.from_numpy(values).bool().view(shape)
+
+
+def apply_packed(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
+    """Set the pruned entries of a model to zero that was loaded from a checkpoint.
+
+    They are zero already, unless other code has changed them after the last optimizer step.
+
+    Args:
+        model: The model.
+        packed: Masks as bits (see `pack`), by name of the parameter.
+
+    """
+    for name, bits in packed.items():
+        value = model.get_parameter(name).detach()
+        value.masked_fill_(~unpack(bits, value.shape), 0.0)

@@ -127,7 +127,7 @@ class IterativePruning(Callback):
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Start anew for another module than in the last `fit`; prepare for a checkpoint."""
+        """Reset the state if the module is another one than in the last `fit`."""
         if stage == "fit":
             if pl_module is not self._module:
                 self._module = pl_module

@@ -41,7 +41,8 @@ def prune_round(
     if state.search and state.search.retreating:
         state.search.return_to_good(trainer, module, masks)
     if due > len(state.rounds) + 1:
-        announce(f"{prefix(state.number)}rounds {len(state.rounds) + 1} to {due} are due at once")
+        first = len(state.rounds) + 1
+        announce(f"{prefix(state.number)}rounds {first} to {due} are due; pruning to round {due}")
     target = state.plan.sparsity(due)
     emptied = _empty(masks)
     _update_masks(trainer, module, masks, settings, state.statistics, target, due)

@@ -1,0 +1,21 @@
+"""What all scans share."""
+
+import torch
+
+from vitprune.evaluation.scan import load_weights
+from vitprune.model import ViTClassifier
+from vitprune.pruning.masks.packing import pack
+from vitprune.runs.checkpoint import PRUNING, PRUNING_FORMAT
+
+
+def test_pruned_weights_of_a_checkpoint_are_zero_whatever_was_written_to_them(tmp_path):
+    model = ViTClassifier("digits")
+    name = "net.vit.layers.0.mlp.fc1.weight"
+    weight = model.state_dict()[name]
+    masks = {"keep": {name: pack(torch.zeros_like(weight, dtype=torch.bool))}, "dense": {}}
+    content = {"state_dict": model.state_dict(), "loops": {}, "global_step": 1}
+    content[PRUNING] = [{"format": PRUNING_FORMAT, "masks": masks}]
+    torch.save(content, tmp_path / "a.ckpt")
+    assert weight.any()
+    load_weights(model, str(tmp_path / "a.ckpt"))
+    assert not model.get_parameter(name).any()
