@@ -249,8 +249,15 @@ BLOCK_FAMILIES = [
     _timm("timm_deit3", "DeiT3", "deit3_small_patch16_224", {**TIMM_VIT, "init_values": 0.1}),
     _timm("timm_dinov3", "DINOv3", "vit_small_patch16_dinov3", TIMM_VIT),
     _timm("timm_dinov3_swiglu", "DINOv3 with SwiGLU", "vit_small_plus_patch16_dinov3", TIMM_VIT),
-    _timm("timm_eva02", "EVA-02 tiny, small", "eva02_tiny_patch14_224", TIMM_VIT),
-    _timm("timm_eva02_base", "EVA-02 base, large", "eva02_base_patch14_224", TIMM_VIT),
+    _timm(
+        "timm_eva02", "EVA-02 tiny, small", "eva02_tiny_patch14_224", {**TIMM_VIT, "mlp_ratio": 3.0}
+    ),
+    _timm(
+        "timm_eva02_base",
+        "EVA-02 base, large",
+        "eva02_base_patch14_224",
+        {**TIMM_VIT, "mlp_ratio": 3.0},
+    ),
     _timm("timm_siglip", "SigLIP", "vit_base_patch16_siglip_224", TIMM_VIT),
     _timm("timm_beit", "BEiT", "beit_base_patch16_224", TIMM_VIT),
     _timm("timm_swin", "Swin", "swin_tiny_patch4_window7_224", TIMM_SWIN),
