@@ -37,6 +37,12 @@ SWIN = {
     "num_heads": [2, 4],
     "window_size": 4,
     "mlp_ratio": 2.0,
+    "drop_path_rate": 0.0,
+}
+RELATIVE = {
+    "use_relative_position_bias": True,
+    "layer_scale_init_value": 0.1,
+    "drop_path_rate": 0.0,
 }
 TEXT = {
     "hidden_size": 32,
@@ -96,10 +102,11 @@ class Family:
         return torch.randint(CLASSES, (number,), generator=torch.Generator().manual_seed(seed))
 
     def save(self, folder: Path) -> Path:
-        """Save a new model as a folder of the hub, with a processor for images of its size."""
+        """Save a new model as a folder of the hub; models of timm come without a processor."""
         self.build().save_pretrained(folder)
-        size = {"height": self.image_size, "width": self.image_size}
-        ViTImageProcessor(size=size).save_pretrained(folder)
+        if self.library == "transformers":
+            size = {"height": self.image_size, "width": self.image_size}
+            ViTImageProcessor(size=size).save_pretrained(folder)
         return folder
 
 
@@ -215,13 +222,13 @@ BLOCK_FAMILIES = [
         "beit",
         "BEiT",
         "beit",
-        {**VIT, "use_relative_position_bias": True, "layer_scale_init_value": 0.1},
+        {**VIT, **RELATIVE},
     ),
     _transformers(
         "data2vec",
         "Data2Vec",
         "data2vec-vision",
-        {**VIT, "use_relative_position_bias": True, "layer_scale_init_value": 0.1},
+        {**VIT, **RELATIVE},
     ),
     _transformers("siglip", "SigLIP", "siglip", _two_towers()),
     _transformers(
@@ -318,7 +325,14 @@ MASK_FAMILIES = [
         "segformer",
         "SegFormer",
         "segformer",
-        {**PYRAMID, "image_size": 64, "sr_ratios": [4, 2, 2, 1], "decoder_hidden_size": 32},
+        {
+            **PYRAMID,
+            "image_size": 64,
+            "sr_ratios": [4, 2, 2, 1],
+            "decoder_hidden_size": 32,
+            "drop_path_rate": 0.0,
+            "classifier_dropout_prob": 0.0,
+        },
         image_size=64,
         structure="masks only",
     ),
