@@ -64,5 +64,5 @@ def _biases(part: Part, rows: Tensor, owner: nn.Module) -> list[tuple[Tensor, Te
     if part.layer.bias is not None:
         return [(part.layer.bias.data, rows)]
     query, _, value = rows.chunk(3)
-    found = {"q_bias": query, "v_bias": value}
-    return [(getattr(owner, name), own) for name, own in found.items() if hasattr(owner, name)]
+    found = [(getattr(owner, "q_bias", None), query), (getattr(owner, "v_bias", None), value)]
+    return [(bias.data, own) for bias, own in found if bias is not None]

@@ -54,7 +54,7 @@ TEXT = {
     "eos_token_id": 1,
 }
 STAGES = {"hidden_sizes": [16, 32, 32, 32], "depths": [1, 1, 1, 1]}
-PYRAMID = {**STAGES, "num_attention_heads": [1, 2, 2, 4], "mlp_ratios": [2, 2, 2, 2]}
+PYRAMID = {**STAGES, "num_attention_heads": [2, 4, 4, 4], "mlp_ratios": [2, 2, 2, 2]}
 CONVOLUTIONS = {"hidden_sizes": [16, 32, 32, 32], "depths": [1, 1, 2, 1]}
 
 TIMM_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
@@ -295,6 +295,7 @@ MASK_FAMILIES = [
             "image_size": [64, 64],
             "embed_dim": 16,
             "depths": [1, 1, 2, 1],
+            "num_heads": [2, 4, 8, 16],
             "mlp_ratio": 2.0,
         },
         image_size=64,
@@ -358,7 +359,7 @@ MASK_FAMILIES = [
             "image_size": 64,
             "hidden_sizes": [16, 16, 16],
             "neck_hidden_sizes": [8, 8, 8, 8, 8, 8, 16],
-            "num_attention_heads": 4,
+            "num_attention_heads": 2,
             "mlp_ratio": 2.0,
         },
         image_size=64,

@@ -5,8 +5,13 @@ import re
 from torch import nn
 
 HEAD_DIM = 8  # of all families
-ATTENTION_OUTPUT = re.compile(r".*(o_proj|self_attn\.out_proj|attention\.output\.dense|attn\.proj)")
-MLP_OUTPUT = re.compile(r".*(mlp\.fc2|down_proj|layers?\.\d+(\.blocks\.\d+)?\.output\.dense)")
+ATTENTION_OUTPUT = re.compile(
+    r".*(o_proj|self_attn\.out_proj|attention\.output\.dense|(attn|attention)\.proj)"
+)
+MLP_OUTPUT = re.compile(
+    r".*(mlp\.fc2|down_proj|dense2|pwconv2|(layer|layers|blocks)\.\d+\.output\.dense)"
+)
+POOLING = re.compile(r"(vision_model\.head|timm_model\.attn_pool)\.")
 
 
 def attention_outputs(net: nn.Module) -> list[nn.Linear]:
@@ -20,8 +25,9 @@ def mlp_outputs(net: nn.Module) -> list[nn.Linear]:
 
 
 def _matching(net: nn.Module, pattern: re.Pattern[str]) -> list[nn.Linear]:
+    """Return the linear layers with such names, except those of pooling heads."""
     return [
         module
         for name, module in net.named_modules()
-        if isinstance(module, nn.Linear) and pattern.fullmatch(name) and "attn_pool" not in name
+        if isinstance(module, nn.Linear) and pattern.fullmatch(name) and not POOLING.match(name)
     ]

@@ -1,21 +1,41 @@
 """Exports of every family, loaded without vitprune, and what is removed from them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
 import pytest
 import timm
 import torch
+from torch import Tensor, nn
 from transformers import AutoModelForImageClassification
 
-from tests.families.expectations import expected, families
-from tests.families.families import logits
+from tests.families.expectations import expected, families, is_plain
+from tests.families.families import Family, logits
 from tests.families.parts import attention_outputs, mlp_outputs
 from vitprune import export, load_pruned, prune
+from vitprune.errors import UsageError
 from vitprune.exports import onnx
 from vitprune.exports.exported import Exported
 from vitprune.pruning import Head, Method, Neuron
 from vitprune.runs.run_folder import ExportFolder
+
+
+def load_plainly(family: Family, folder: Path) -> list[nn.Module]:
+    """Return the model of a folder as those without vitprune load it."""
+    loaded = [AutoModelForImageClassification.from_pretrained(folder)]
+    if family.library == "timm":
+        loaded.append(timm.create_model(f"local-dir:{folder}", pretrained=True).eval())
+    return loaded
+
+
+def logits_of_any(net: nn.Module, images: Tensor) -> Tensor:
+    """Return logits, also of a model of timm itself."""
+    if hasattr(net, "config"):
+        return logits(net, images)
+    with torch.no_grad():
+        output: Tensor = net(images)
+    return output
 
 
 @families("export")
@@ -23,39 +43,49 @@ def test_plain_loading_gives_the_logits_of_the_pruned_model(family, tmp_path):
     net, images = family.build(), family.images()
     with expected("export", family):
         prune(net, Method(), 0.5)
-        report = export(net, tmp_path / "export")
-        loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
-        assert torch.equal(logits(loaded, images), logits(net, images))
-        assert report.sparsity.total > 0.1
-        if family.library == "timm":
-            ours = timm.create_model(f"local-dir:{tmp_path / 'export'}", pretrained=True).eval()
-            with torch.no_grad():
-                assert torch.equal(ours(images), logits(net, images))
+        report = export(net, tmp_path / "export", images=images)
+        for loaded in load_plainly(family, tmp_path / "export"):
+            assert torch.equal(logits_of_any(loaded, images), logits(net, images))
+        zeros = sum(int((parameter == 0).sum()) for parameter in net.parameters())
+        assert report.verification.zeros_in_file == zeros
 
 
-def check_shrunk(net, folder: Path, images, *, outputs) -> None:
-    """Check that `load_pruned` removes half of the inputs of some layers, and moves no logit."""
-    widths = [layer.in_features for layer in outputs(net)]
-    export(net, folder)
+Find = Callable[[nn.Module], list[nn.Linear]]
+
+
+def check_smaller(family: Family, column: str, net: nn.Module, folder: Path, find: Find) -> None:
+    """Check that half of the inputs of some layers are removed, and that no logit moves."""
+    images = family.images()
+    halves = [layer.in_features / 2 for layer in find(net)]
+    report = export(net, folder, images=images)
+    if report.shrunk.reason:
+        raise UsageError(report.shrunk.reason)
     small = load_pruned(folder)
-    assert [2 * layer.in_features for layer in outputs(small)] == widths
+    assert [layer.in_features for layer in find(small)] == halves
     torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-5)
+    assert report.shrunk.largest_logit_difference_float64 < 1e-10
+    if is_plain(column, family):
+        for loaded in load_plainly(family, folder):
+            assert [layer.in_features for layer in find(loaded)] == halves
+            torch.testing.assert_close(
+                logits_of_any(loaded, images), logits(net, images), rtol=0, atol=1e-5
+            )
 
 
-@families("shrink_heads")
+@families("fewer_heads")
 def test_fewer_heads(family, tmp_path):
     net = family.build()
-    with expected("shrink_heads", family):
+    with expected("fewer_heads", family):
         prune(net, Method(granularity=Head()), 0.5)
-        check_shrunk(net, tmp_path / "export", family.images(), outputs=attention_outputs)
+        check_smaller(family, "fewer_heads", net, tmp_path / "export", attention_outputs)
 
 
-@families("shrink_neurons")
+@families("fewer_neurons")
 def test_fewer_neurons(family, tmp_path):
     net = family.build()
-    with expected("shrink_neurons", family):
+    with expected("fewer_neurons", family):
         prune(net, Method(granularity=Neuron()), 0.5)
-        check_shrunk(net, tmp_path / "export", family.images(), outputs=mlp_outputs)
+        check_smaller(family, "fewer_neurons", net, tmp_path / "export", mlp_outputs)
 
 
 @families("onnx")
