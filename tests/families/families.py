@@ -59,6 +59,7 @@ CONVOLUTIONS = {"hidden_sizes": [16, 32, 32, 32], "depths": [1, 1, 2, 1]}
 
 TIMM_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
 TIMM_SWIN = {
+    "drop_path_rate": 0.0,
     "img_size": 32,
     "patch_size": 2,
     "embed_dim": 16,
