@@ -45,7 +45,7 @@ def find_classes(known: Mapping[int, str], labels: list[str]) -> list[int] | Non
     for number, aliases in _aliases(known).items():
         for alias in aliases:
             numbers.setdefault(alias, set()).add(number)
-    found = []
+    found: list[int] = []
     for label in labels:
         candidates = numbers.get(label) or numbers.get(imagenet_classes().get(label, ""), set())
         if len(candidates) != 1:
@@ -98,6 +98,7 @@ def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) ->
 
 
 def _keep_rows(layer: nn.Module, rows: list[int]) -> None:
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     layer.weight = nn.Parameter(layer.weight.detach()[rows])
     if layer.bias is not None:
         layer.bias = nn.Parameter(layer.bias.detach()[rows])

@@ -13,7 +13,7 @@ SAME = 900  # lists of names differ in the spelling of a few classes
 def imagenet_classes() -> dict[str, str]:
     """Return the names of each class, such as "tench, Tinca tinca", by WordNet id, in order."""
     lines = LIST.read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t") for line in lines)  # type: ignore[misc]
+    return dict(line.split("\t") for line in lines)
 
 
 def is_imagenet(names: Mapping[int, str]) -> bool:

@@ -3,7 +3,8 @@
 from importlib.util import find_spec
 from typing import Any
 
-from transformers import PreTrainedConfig
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from vitprune.errors import UsageError
 
@@ -13,6 +14,12 @@ MODEL_TYPE = "timm_wrapper"
 def is_timm(config: PreTrainedConfig) -> bool:
     """Return whether a configuration is of a model of timm."""
     return config.model_type == MODEL_TYPE
+
+
+def names_on_disk(net: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the state of a model under the names in its file; timm's lack those of the wrapper."""
+    prefix = f"{net.base_model_prefix}." if is_timm(net.config) else ""
+    return {name.removeprefix(prefix): value for name, value in net.state_dict().items()}
 
 
 def timm_settings(source: str) -> dict[str, Any] | None:

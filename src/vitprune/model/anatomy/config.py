@@ -1,6 +1,7 @@
 """How configurations of `transformers` describe a vision model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -25,7 +26,7 @@ def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
     of_timm = getattr(config, "pretrained_cfg", None) or {}
     arguments = getattr(config, "model_args", None) or {}
     channels, *sides = of_timm.get("input_size") or (getattr(vision, "num_channels", RGB),)
-    size = arguments.get("img_size") or sides or getattr(vision, "image_size", None)
+    size: Any = arguments.get("img_size") or sides or getattr(vision, "image_size", None)
     if not size:
         raise UsageError(
             f"the configuration of this {config.model_type} model does not state the size of its "
