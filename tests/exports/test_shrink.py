@@ -19,7 +19,7 @@ from tests.exports.small_nets import (
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.shrink import shrink
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import BLOCK_ROLES, NARROW_FAMILIES, find_blocks
+from vitprune.model.anatomy.blocks import NARROW_FAMILIES, find_blocks
 from vitprune.model.anatomy.widths import Widths, read_widths
 
 # ---- one structure at a time: what is dropped, exactly
@@ -114,7 +114,7 @@ def test_each_structure(case, family):
 PIECES = st.lists(
     st.tuples(
         st.integers(0, BLOCKS - 1),
-        st.sampled_from(BLOCK_ROLES),
+        st.sampled_from(["query", "key", "value", "attn_out", "mlp_in", "mlp_out"]),
         st.integers(0, 1),
         st.sets(st.integers(0, STREAM - 1), max_size=STREAM),
         st.booleans(),

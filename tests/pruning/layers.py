@@ -5,6 +5,7 @@ from torch import nn
 
 from tests.conftest import random_batches
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Attention, Rows
 from vitprune.pruning import LayerSelection, Magnitude, Masks, Method, Uniform
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.update import update_masks
@@ -15,7 +16,10 @@ def layer_of(matrix, name="layer", role="other", block=None, heads=None):
     weight = torch.tensor(matrix, dtype=torch.float32)
     module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     module.weight.data.copy_(weight)
-    return Layer(name, module, role, block, heads)
+    around = name.removesuffix(role)
+    rows = (Rows(f"{around}{part}") for part in ("query", "key", "value"))
+    attention = Attention(around, block, *rows, f"{around}attn_out", heads) if heads else None
+    return Layer(name, module, role, block, attention)
 
 
 def linear_layers(shapes, values=None):

@@ -30,8 +30,10 @@ def test_modules_of_other_kinds_are_named_with_their_shares():
     vectors = 25 + 50 + 15 + 5
     bias_kv = 5
     total = sum(parts.values()) + vectors + 2 * bias_kv
+    vectors -= 25  # the bias of fc
     assert line_of(net) == (
-        f"pruning 3 layers, {600 / total:.1%} of the parameters; not pruned: "
+        f"pruning 2 layers, {100 / total:.1%} of the parameters; not pruned: "
+        f"fc (Linear, excluded by default) {525 / total:.1%}, "
         f"text (ModuleDict) {300 / total:.1%}, attn.bias_k (Parameter) {bias_kv / total:.1%}, "
         f"attn.bias_v (Parameter) {bias_kv / total:.1%}, norms and biases {vectors / total:.1%}"
     )
@@ -45,6 +47,7 @@ def test_reasons_that_are_not_obvious_are_given():
             "backbone": nn.Linear(4, 20).requires_grad_(False),
             "scaled": parametrizations.weight_norm(nn.Linear(4, 10)),
             "classifier": nn.Linear(4, 5),
+            "attention": nn.MultiheadAttention(2, 1, bias=False),
         }
     )
     trained = set(net.parameters()) - set(net["teacher"].parameters())

@@ -1,7 +1,7 @@
 """Evaluate a model under many ways to prune it, chunk by chunk of the images, on all processes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lightning import Fabric
@@ -120,7 +120,7 @@ def _no_prefix(measurements: Sequence[Measurement]) -> _Prefix:
 def _inside(net: nn.Module, layer: Layer) -> Layer:
     """Return a layer under its name in `net`, which may be a part of the model that named it."""
     name = next(name for name, module in net.named_modules() if module is layer.module)
-    return Layer(name, layer.module, layer.role, layer.block)
+    return replace(layer, name=name)
 
 
 def _entry(

@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 from vitprune.exports.affine import Affine
 from vitprune.exports.survivors import BlockWeights, Survivors, find_survivors, fold_constants
 from vitprune.model.anatomy.blocks import Block, activation, find_blocks, position_embeddings
-from vitprune.model.anatomy.layers import BLOCK_ROLES
 from vitprune.model.anatomy.widths import Widths, read_widths, with_widths
 from vitprune.model.loading import net_from_config
 
@@ -32,7 +31,7 @@ def shrink(net: PreTrainedModel, *, ragged: bool = False) -> PreTrainedModel:
 
     """
     blocks, full = find_blocks(net), read_widths(net.config)
-    weights = [{role: Affine.of(block.linear[role]) for role in BLOCK_ROLES} for block in blocks]
+    weights = [{role: Affine.of(layer) for role, layer in block.linear.items()} for block in blocks]
     constant = fold_constants(weights, activation(net.config))
     survivors = [find_survivors(block, full.head_dim) for block in weights]
 

@@ -1,16 +1,18 @@
 """Maps of densities: how many weights each layer keeps."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vitprune.model.anatomy.layers import BLOCK_PATTERN, ROLES, role_of
+# up to the last number that is followed by a name
+PLACE_PATTERN = re.compile(r"(?:.*\.)?\d+(?=\.)")
 
 
 def plot_density(sparsities: Mapping[str, float]) -> Figure:
-    """Draw the density of each layer as a map, roles by blocks.
+    """Draw the density of each layer as a map, names within a block by blocks.
 
     Args:
         sparsities: Sparsity by layer name, in [0, 1].
@@ -18,10 +20,11 @@ def plot_density(sparsities: Mapping[str, float]) -> Figure:
     """
     blocks = _blocks(sparsities)
     columns = sorted(set(blocks.values()))
-    rows = sorted({role_of(name) for name in sparsities}, key=ROLES.index)
+    labels = {name: name.removeprefix(_place(name)).removeprefix(".") for name in sparsities}
+    rows = list(dict.fromkeys(labels.values()))
     grid = np.full((len(rows), len(columns)), np.nan)
     for name, sparsity in sparsities.items():
-        grid[rows.index(role_of(name)), columns.index(blocks[name])] = 100 * (1 - sparsity)
+        grid[rows.index(labels[name]), columns.index(blocks[name])] = 100 * (1 - sparsity)
     figure = Figure(
         figsize=(2.5 + 0.55 * len(columns), 1.6 + 0.45 * len(rows)), layout="constrained"
     )
@@ -38,13 +41,19 @@ def _blocks(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
 
     A layer outside of the blocks has none.
     """
-    places = {name: place.group() if (place := BLOCK_PATTERN.match(name)) else "" for name in names}
+    places = {name: _place(name) for name in names}
     stages = {
         outer
         for outer in places.values()
         if any(inner.startswith(f"{outer}.") for inner in places.values())
     }
     return {name: () if place in stages else _numbers(place) for name, place in places.items()}
+
+
+def _place(name: str) -> str:
+    """Return the part of a name that says in which block the layer is; empty outside."""
+    found = PLACE_PATTERN.match(name)
+    return found.group() if found else ""
 
 
 def _numbers(place: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from vitprune.model.anatomy.layers import Layer, find_layers, find_obstacles
 from vitprune.pruning.layer_listing import MOST, shortened, without_number
-from vitprune.pruning.layer_selection import NOT_BY_DEFAULT
+from vitprune.pruning.layer_selection import default_layers
 from vitprune.pruning.trained import why_untrained
 
 
@@ -115,8 +115,10 @@ def _by_description(
 ) -> dict[str, int]:
     """Sum sizes by name, kind and reason; the same module of all blocks is one entry."""
     reasons = find_obstacles(model)
-    for layer in find_layers(model):
-        if layer.role in NOT_BY_DEFAULT:
+    layers = find_layers(model)
+    by_default = {layer.name for layer in default_layers(layers)}
+    for layer in layers:
+        if layer.name not in by_default:
             reasons[layer.name] = "excluded by default"
     alike: dict[tuple[str, str, str], list[Unpruned]] = {}
     for found in rest:

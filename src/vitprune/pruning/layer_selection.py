@@ -12,16 +12,17 @@ from vitprune.pruning.layer_listing import listing, shortened
 from vitprune.pruning.trained import why_untrained
 from vitprune.runs.plain_values import plain
 
-NOT_BY_DEFAULT = ("patch_embed", "classifier")
+NEVER_BY_DEFAULT = ("patch_embed", "classifier")
 
 
 class LayerSelection:
     """Layers to prune, by role, block and name.
 
     Args:
-        roles: Roles to prune: query, key, value, attn_out, mlp_in, mlp_out, patch_embed,
-            classifier, other. By default those of the granularity if it has some; else all but
-            patch_embed and classifier; all if `names` is set.
+        roles: Roles to prune: query, key, value, qkv (one layer of all three), attn_out, mlp_in,
+            mlp_gate, mlp_out, patch_embed, classifier, other. By default those of the granularity
+            if it has some; else attention and MLPs; in a model without any, all but patch_embed,
+            classifier and depthwise convolutions; all if `names` is set.
         blocks: Transformer blocks to prune, counted from 0 through all stages, or from the end as
             -1, -2, ...; by default all, and layers outside of the blocks.
         skip_blocks: Transformer blocks not to prune.
@@ -98,10 +99,12 @@ class LayerSelection:
                 raise UsageError(f"{name} cannot be pruned: its weight is {obstacles[name]}.")
 
     def _by_role(self, layers: Sequence[Layer], default: Sequence[str] | None) -> list[Layer]:
+        if self.roles is not None:
+            _check_roles_exist(self.roles, layers)
         roles = default if self.roles is None else self.roles
         if roles is not None:
             return [layer for layer in layers if layer.role in roles]
-        return [layer for layer in layers if self.names or layer.role not in NOT_BY_DEFAULT]
+        return list(layers) if self.names else default_layers(layers)
 
     def _by_block(self, chosen: Sequence[Layer], layers: Sequence[Layer]) -> list[Layer]:
         count = max((layer.block for layer in layers if layer.block is not None), default=-1) + 1
@@ -120,6 +123,32 @@ class LayerSelection:
             if (self.names is None or _matches(layer, self.names))
             and not _matches(layer, self.exclude)
         ]
+
+
+def default_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers to prune if nothing says which: those whose part in the model is known.
+
+    These are the attentions and MLPs. In a model without any, they are all layers except its stem,
+    its classifier and depthwise convolutions, which have few weights for each output.
+
+    Args:
+        layers: All layers of a model.
+
+    """
+    known = [layer for layer in layers if layer.branch is not None]
+    return known or [
+        layer for layer in layers if layer.role not in NEVER_BY_DEFAULT and not layer.is_depthwise
+    ]
+
+
+def _check_roles_exist(roles: Iterable[str], layers: Sequence[Layer]) -> None:
+    existing = {layer.role for layer in layers}
+    missing = [role for role in roles if role not in existing]
+    if missing and existing:
+        raise UsageError(
+            f"no layer of the model has the role {' or '.join(missing)}. Valid are "
+            f"{', '.join(role for role in ROLES if role in existing)}:\n{listing(layers)}"
+        )
 
 
 def only_trained(layers: Sequence[Layer], trained: Set[nn.Parameter] | None) -> list[Layer]:

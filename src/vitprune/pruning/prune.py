@@ -41,9 +41,8 @@ def prune(
             cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
             meanwhile.
         layers: Layers to prune. By default those with the roles of the granularity if it has
-            some; else every linear and convolutional layer that is not frozen, except patch
-            embedding and classifier of Vision Transformers, which are recognised by their names.
-
+            some; else the attentions and MLPs, or in a model without any every linear and
+            convolutional layer but its stem and classifier; never frozen ones.
         masks: Masks that are enforced in a training loop, to prune their layers further; by default
             new ones, which are not enforced.
 

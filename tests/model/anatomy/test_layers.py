@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm
 from transformers.pytorch_utils import Conv1D
 
-from vitprune.model.anatomy.layers import find_layers, role_of
+from vitprune.model.anatomy.layers import find_layers
 
 
 def names_of(model):
@@ -150,25 +150,16 @@ def test_of_an_adapted_layer_only_its_base_layer_is_one():
             self.lora_A = nn.ModuleDict({"default": nn.Linear(4, 2)})
             self.lora_B = nn.ModuleDict({"default": nn.Linear(2, 4)})
 
-    model = nn.ModuleDict({"q_proj": Adapted(), "fc": nn.Linear(4, 4)})
-    layers = find_layers(model)
-    assert [(layer.name, layer.role) for layer in layers] == [
-        ("q_proj.base_layer", "query"),
-        ("fc", "other"),
-    ]
-
-
-def test_old_and_new_names_have_the_same_roles():
-    for old, new in [
-        ("vit.encoder.layer.3.attention.attention.query", "vit.layers.3.attention.q_proj"),
-        ("vit.encoder.layer.3.attention.output.dense", "vit.layers.3.attention.o_proj"),
-        ("vit.encoder.layer.3.intermediate.dense", "vit.layers.3.mlp.fc1"),
-        ("vit.encoder.layer.3.output.dense", "vit.layers.3.mlp.fc2"),
-    ]:
-        assert role_of(old) == role_of(new) != "other"
-
-
-def test_modules_that_peft_wraps_keep_their_roles():
-    for name in ("classifier.original_module", "classifier.modules_to_save.default"):
-        assert role_of(f"base_model.model.{name}") == "classifier"
-    assert role_of("layers.3.mlp.modules_to_save.default.fc1.base_layer") == "mlp_in"
+    model = nn.ModuleDict(
+        {
+            "q_proj": Adapted(),
+            **{name: nn.Linear(4, 4) for name in ("k_proj", "v_proj", "o_proj")},
+        }
+    )
+    model.num_heads = 2
+    assert {layer.name: layer.role for layer in find_layers(model)} == {
+        "q_proj.base_layer": "query",
+        "k_proj": "key",
+        "v_proj": "value",
+        "o_proj": "attn_out",
+    }

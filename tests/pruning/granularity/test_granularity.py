@@ -87,8 +87,8 @@ def test_kernels_in_another_memory_order_are_pruned_alike(granularity):
     assert torch.equal(*kept)
 
 
-def toy_layer(out=6, inputs=6, role="query", heads=None):
-    return Layer("toy", nn.Linear(inputs, out), role, 0, heads)
+def toy_layer(out=6, inputs=6, role="query"):
+    return Layer("toy", nn.Linear(inputs, out), role, 0)
 
 
 @pytest.mark.parametrize(

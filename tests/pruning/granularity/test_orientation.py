@@ -80,7 +80,6 @@ def test_patterns_and_tiles_of_gpt2_lie_along_its_inputs():
     [
         (Tile(4, 4), nn.ConvTranspose2d(8, 8, 3), "does not support .* such as mlp.fc1"),
         (Neuron(), Conv1D(8, 8), "the weight of mlp.fc1 is transposed"),
-        (Neuron(), nn.Conv2d(8, 8, 3, groups=2), "the weight of mlp.fc1 is .* grouped convolution"),
     ],
 )
 def test_weights_of_the_wrong_orientation_are_refused_by_name(granularity, module, message):

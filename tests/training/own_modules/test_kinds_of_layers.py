@@ -15,6 +15,7 @@ from tests.training.own_modules.modules import (
     weights,
     zeros,
 )
+from vitprune.pruning import LayerSelection
 
 
 class Attention(nn.Module):
@@ -46,7 +47,7 @@ def test_weights_of_any_rank(fit, kind):
     body = nn.Sequential(nn.Unflatten(1, shape), build(), nn.Flatten())
     width = body(torch.zeros(1, FEATURES)).shape[1]
     module = Classifier(nn.Sequential(body, nn.ReLU(), nn.Linear(width, CLASSES)))
-    watch, pruning = Sparsities(), halving()
+    watch, pruning = Sparsities(), halving(layers=LayerSelection(names=["*"]))
     fit(module, pruning, watch)
     assert watch.seen == pytest.approx(HALVED, abs=0.01)
     assert zeros(*weights(body)) == pytest.approx(0.5, abs=0.02)

@@ -1,1 +1,8 @@
-"""The parts of a Vision Transformer, and how the model families of `transformers` name them."""
+"""The parts of a Vision Transformer: its layers, attentions, MLPs, stem and classifier.
+
+`names.py` is the one place that knows what model families call them.
+"""
+
+from vitprune.model.anatomy.names import AttentionNames, MlpNames, declare
+
+__all__ = ["AttentionNames", "MlpNames", "declare"]

@@ -1,33 +1,23 @@
 """Layers: weights that can be pruned, with their role and block in the transformer."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from vitprune.model.anatomy.branches import Matrix, find_branches
+from vitprune.model.anatomy.ends import find_classifiers, find_stem
+from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
+from vitprune.model.anatomy.records import Attention, Branch
 from vitprune.model.anatomy.weights import WEIGHT, is_transposed, obstacle, weights_of
 
-# The first pattern that matches the end of a module's name gives its role. Both conventions are
-# known: that of transformers 5 (q_proj) and the older one (attention.query), which some families
-# still use.
-ROLE_PATTERNS = {
-    "query": r"(q_proj|attention\.(self\.)?query)",
-    "key": r"(k_proj|attention\.(self\.)?key)",
-    "value": r"(v_proj|attention\.(self\.)?value)",
-    "attn_out": r"(o_proj|self_attn\.out_proj|attention\.output\.dense)",
-    "mlp_in": r"(mlp\.fc1|intermediate\.dense)",
-    "mlp_out": r"(mlp\.fc2|output\.dense)",
-    "patch_embed": r"(patch_embeddings?\.projection|patch_embed\.proj|embeddings\.patch_embedding)",
-    "classifier": r"(\w*classifier)",
-}
-BLOCK_ROLES = ("query", "key", "value", "attn_out", "mlp_in", "mlp_out")
+BLOCK_ROLES = (
+    *("query", "key", "value", "qkv", "attn_out"),
+    *("mlp_in", "mlp_gate", "mlp_out"),
+)
 OTHER_ROLE = "other"  # any other layer
-ROLES = (*ROLE_PATTERNS, OTHER_ROLE)
-BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
-PEFT_PATTERN = re.compile(rf"\.({BASE_LAYER}|original_module|modules_to_save\.[^.]+)(?=\.|$)")
-BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.\d+(?:\.\d+)*")
+ROLES = (*BLOCK_ROLES, "patch_embed", "classifier", OTHER_ROLE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Layer:
         role: One of `ROLES`.
         block: Number of the transformer block, counted through all stages; None outside of the
             blocks.
-        heads: Number of attention heads of the module around it; None outside of attention.
+        branch: Record of the attention or MLP that it belongs to; None elsewhere.
         attribute: Attribute of `module` that holds the weight.
 
     """
@@ -50,8 +40,13 @@ class Layer:
     module: nn.Module
     role: str
     block: int | None
-    heads: int | None = None
+    branch: Branch | None = None
     attribute: str = WEIGHT
+
+    @property
+    def heads(self) -> int | None:
+        """Number of attention heads of its branch; None outside of attention."""
+        return self.branch.heads if isinstance(self.branch, Attention) else None
 
     @property
     def weight(self) -> nn.Parameter:
@@ -94,6 +89,11 @@ class Layer:
         """Number of groups of a convolution; 1 for any other layer."""
         return getattr(self.module, "groups", 1)
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution that computes each output of one input."""
+        return self.convolution_groups > 1 and self.shape[1] == 1
+
 
 def find_layers(model: nn.Module) -> list[Layer]:
     """Return the linear and convolutional layers of a model, in the order of its modules.
@@ -101,22 +101,65 @@ def find_layers(model: nn.Module) -> list[Layer]:
     If modules share a parameter, the layer is that of the first module. Weights that cannot be
     pruned are left out (see `find_obstacles`).
     """
+    return find_structure(model).layers
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The layers of a model and the branches that they form.
+
+    Attributes:
+        layers: Linear and convolutional layers, in the order of the modules.
+        branches: Attentions and MLPs, in the order of the modules.
+        mismatches: Why a module with the names of an attention or MLP is none, by module name.
+
+    """
+
+    layers: list[Layer]
+    branches: list[Branch]
+    mismatches: dict[str, str]
+
+
+def find_structure(model: nn.Module) -> Structure:
+    """Return the layers of a model and the attentions and MLPs that they form.
+
+    Raises:
+        UsageError: If a module does not fit its declaration.
+
+    """
     modules = dict(model.named_modules())
     blocks = block_names(model)
+    plain = {
+        _layer_name(module_name, attribute): (modules[module_name], attribute)
+        for module_name, attribute, why_not in _weights(modules)
+        if why_not is None
+    }
+    weights = {name: getattr(module, attribute) for name, (module, attribute) in plain.items()}
+    numbers = {
+        name: number for name in modules if (number := block_of(f"{name}.", blocks)) is not None
+    }
+    matrices = {name: _matrix(name, *plain[name]) for name in plain}
+    branches, mismatches = find_branches(model, matrices, numbers)
+    owners = {name: branch for branch in branches for name in branch.roles}
+    stem = find_stem(model, weights, set(blocks))
+    classifiers = find_classifiers(model, weights, set(blocks), owners.keys())
     found: dict[int, Layer] = {}
-    for module_name, attribute, why_not in _weights(modules):
-        if why_not is None:
-            name = _layer_name(module_name, attribute)
-            layer = Layer(
-                name,
-                modules[module_name],
-                role_of(name),
-                block_of(name, blocks),
-                _heads_of(name, modules),
-                attribute,
-            )
-            found.setdefault(id(layer.weight), layer)
-    return list(found.values())
+    for name, (module, attribute) in plain.items():
+        branch = owners.get(name)
+        if branch is not None:
+            role = branch.roles[name]
+        elif name in classifiers:
+            role = "classifier"
+        else:
+            role = "patch_embed" if name in stem else OTHER_ROLE
+        layer = Layer(name, module, role, block_of(name, blocks), branch, attribute)
+        found.setdefault(id(layer.weight), layer)
+    return Structure(list(found.values()), branches, mismatches)
+
+
+def _matrix(name: str, module: nn.Module, attribute: str) -> Matrix:
+    outputs, inputs = Layer(name, module, OTHER_ROLE, None, None, attribute).matrix_shape
+    return Matrix(name, outputs, inputs)
 
 
 def find_obstacles(model: nn.Module) -> dict[str, str]:
@@ -155,30 +198,10 @@ def _layer_name(module: str, attribute: str) -> str:
     return f"{module}.{attribute}".removeprefix(".").removesuffix(f"_{WEIGHT}")
 
 
-def _heads_of(name: str, modules: Mapping[str, nn.Module]) -> int | None:
-    """Read the number of heads from the module around a layer, or from the one around that."""
-    parent = name.rpartition(".")[0]
-    for module in (modules.get(parent), modules.get(parent.rpartition(".")[0])):
-        for attribute in ("num_attention_heads", "num_heads"):
-            heads = getattr(module, attribute, None)
-            if isinstance(heads, int):
-                return heads
-    return None
-
-
 def block_names(model: nn.Module) -> list[str]:
     """Return the names of the transformer blocks of a model, in order; not those of stages."""
     names = [name for name, _ in model.named_modules() if BLOCK_PATTERN.fullmatch(name)]
     return [name for name in names if not any(inner.startswith(f"{name}.") for inner in names)]
-
-
-def role_of(name: str) -> str:
-    """Return the role of a layer of this name, one of `ROLES`."""
-    name = PEFT_PATTERN.sub("", name)
-    return next(
-        (role for role, end in ROLE_PATTERNS.items() if re.search(rf"(^|\.){end}$", name)),
-        OTHER_ROLE,
-    )
 
 
 def block_of(name: str, blocks: Sequence[str]) -> int | None:

@@ -1,0 +1,131 @@
+"""The two ends of a model: its stem, which reads the image, and its classifier."""
+
+from collections.abc import Iterable, Mapping, Set
+
+from torch import Tensor, nn
+
+from vitprune.model.anatomy.names import CLASSIFIER_PATTERN
+from vitprune.model.anatomy.weights import is_transposed
+
+RGB = 3
+
+
+def find_stem(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str]) -> set[str]:
+    """Return the layers that make tokens or feature maps of an image.
+
+    These are the first layer that reads its channels, and the others of the module around it, if
+    the model has blocks outside of that module. In a model whose first layer before the blocks
+    reads flattened patches, it is that one.
+
+    Args:
+        model: Any module.
+        weights: Its linear and convolutional weights by layer name, in the order of its modules.
+        blocks: Names of its transformer blocks.
+
+    """
+    channels = {RGB} | {
+        count
+        for module in model.modules()
+        if isinstance(count := getattr(_config(module), "num_channels", None), int)
+    }
+    first = next(
+        (
+            name
+            for name, weight in weights.items()
+            if weight.ndim > 2 and _reads(model, name, weight) in channels
+        ),
+        next((name for name in weights if blocks and not _is_inside(name, blocks)), None),
+    )
+    if first is None or _is_inside(first, blocks):
+        return set()
+    root = _outermost_without_blocks(first, blocks)
+    return {name for name in weights if _is_inside(name, {root})}
+
+
+def _reads(model: nn.Module, name: str, weight: Tensor) -> int:
+    """Return the number of input channels of a convolution."""
+    module = model.get_submodule(name)
+    if is_transposed(module):
+        return len(weight)
+    groups: int = getattr(module, "groups", 1)
+    return weight.shape[1] * groups
+
+
+def _outermost_without_blocks(name: str, blocks: Set[str]) -> str:
+    """Return the largest module around a layer without blocks; in a model without, the layer."""
+    if not blocks:
+        return name
+    parts = name.split(".")
+    around = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return next(outer for outer in around if not any(_is_inside(b, {outer}) for b in blocks))
+
+
+def find_classifiers(
+    model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str], claimed: Set[str]
+) -> set[str]:
+    """Return the layers that compute logits.
+
+    The model is asked: `get_classifier` of timm, or the layers of a model of `transformers` with
+    `num_labels` outputs. In other models with attentions or MLPs, they are the last layers of the
+    modules with the name of a classifier or head; nothing is known about any other model.
+
+    Args:
+        model: Any module.
+        weights: Its linear and convolutional weights by layer name, in the order of its modules.
+        blocks: Names of its transformer blocks.
+        claimed: Layers of its attentions and MLPs.
+
+    """
+    outside = [name for name in weights if not _is_inside(name, blocks) and name not in claimed]
+    found: set[str] = set()
+    is_asked = False
+    for prefix, module in model.named_modules():
+        own = [name for name in outside if _is_inside(name, {prefix})]
+        if hasattr(module, "get_classifier"):
+            is_asked = True
+            found |= _of_timm(module, own, weights)
+        elif hasattr(module, "base_model_prefix") and hasattr(module, "num_labels"):
+            is_asked = is_asked or bool(labelled := _labelled(module, prefix, own, weights))
+            found |= labelled
+    return found if is_asked or not claimed else _named(outside)
+
+
+def _of_timm(module: nn.Module, names: Iterable[str], weights: Mapping[str, Tensor]) -> set[str]:
+    heads: object = module.get_classifier()  # type: ignore[operator]
+    parameters = {
+        id(parameter)
+        for head in (heads if isinstance(heads, tuple | list) else (heads,))
+        if isinstance(head, nn.Module)
+        for parameter in head.parameters()
+    }
+    return {name for name in names if id(weights[name]) in parameters}
+
+
+def _labelled(
+    module: nn.Module, prefix: str, names: Iterable[str], weights: Mapping[str, Tensor]
+) -> set[str]:
+    """Return the layers with an output for each label; those outside of the base model if any."""
+    found = [name for name in names if len(weights[name]) == module.num_labels]
+    base = f"{prefix}.{module.base_model_prefix}".removeprefix(".")
+    return {name for name in found if not _is_inside(name, {base})} or set(found[-1:])
+
+
+def _named(names: Iterable[str]) -> set[str]:
+    """Return the last layer of each module with the name of a classifier."""
+    last: dict[str, str] = {}
+    for name in names:
+        parts = name.split(".")
+        for count, part in enumerate(parts, start=1):
+            if CLASSIFIER_PATTERN.fullmatch(part):
+                last[".".join(parts[:count])] = name
+                break
+    return set(last.values())
+
+
+def _is_inside(name: str, modules: Iterable[str]) -> bool:
+    return any(not module or f"{name}.".startswith(f"{module}.") for module in modules)
+
+
+def _config(module: nn.Module) -> object:
+    config = getattr(module, "config", None)
+    return getattr(config, "vision_config", config)

@@ -1,0 +1,142 @@
+"""What model families call the parts of a transformer: the one place that knows such names.
+
+A family that is not known here is declared by its user, see `declare`.
+"""
+
+import re
+from dataclasses import dataclass, fields
+
+from torch import nn
+
+BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
+BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
+CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
+ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
+Alternatives = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AttentionNames:
+    """Names in an attention module, relative to it; a tuple lists alternatives.
+
+    Attributes:
+        output: Layer that reads the heads and writes to the residual stream.
+        query: Layer of the queries, (heads * head_dim, in).
+        key: Layer of the keys.
+        value: Layer of the values.
+        qkv: Instead of the three, one layer of query, key and value in this order,
+            (3 * heads * head_dim, in).
+        kv: Instead of key and value, one layer of both.
+        heads: Attribute that holds the number of heads.
+        score_norm: Norms of queries or keys.
+        inner_norm: Norm between the heads and the output.
+
+    """
+
+    output: Alternatives
+    query: Alternatives = ()
+    key: Alternatives = ()
+    value: Alternatives = ()
+    qkv: Alternatives = ()
+    kv: Alternatives = ()
+    heads: Alternatives = ("num_heads", "num_attention_heads", "heads")
+    score_norm: Alternatives = ()
+    inner_norm: Alternatives = ()
+
+
+@dataclass(frozen=True)
+class MlpNames:
+    """Names in an MLP module, relative to it; a tuple lists alternatives.
+
+    Attributes:
+        up: Layer that reads the residual stream, (neurons, in), or (2 * neurons, in) with the gate.
+        down: Layer that writes to the residual stream, (out, neurons).
+        gate: Second layer that reads the residual stream; its output multiplies that of `up`.
+        inner_norm: Norm over the neurons.
+        depthwise: Depthwise convolution of the neurons.
+
+    """
+
+    up: Alternatives
+    down: Alternatives
+    gate: Alternatives = ()
+    inner_norm: Alternatives = ()
+    depthwise: Alternatives = ()
+
+
+def _with_inner(*names: str) -> tuple[str, ...]:
+    """Return the names, and the same in the inner modules that older families have."""
+    return tuple(f"{inner}{name}" for inner in ("", "self.", "attention.") for name in names)
+
+
+ATTENTION = AttentionNames(
+    output=("o_proj", "out_proj", "output.dense", "proj", "to_out.0"),
+    query=_with_inner("q_proj", "query", "projection_query", "to_q", "q"),
+    key=_with_inner("k_proj", "key", "projection_key", "to_k", "k"),
+    value=_with_inner("v_proj", "value", "projection_value", "to_v", "v"),
+    qkv=("qkv", "in_proj", "to_qkv"),
+    kv=("kv",),
+    heads=_with_inner("num_heads", "num_attention_heads", "heads"),
+    score_norm=_with_inner("q_norm", "k_norm", "logit_scale"),
+    inner_norm=("norm",),
+)
+MLP = MlpNames(
+    up=(
+        *("fc1", "up_proj", "intermediate.dense", "dense1", "pwconv1", "linear1", "fc1_x"),
+        *("weights_in", "output.conv1"),
+    ),
+    down=(
+        *("fc2", "down_proj", "output.dense", "dense2", "pwconv2", "linear2"),
+        *("weights_out", "output.conv2"),
+    ),
+    gate=("gate_proj", "fc1_g"),
+    inner_norm=("norm", "grn"),
+    depthwise=("dwconv.dwconv",),
+)
+_declared: dict[type[nn.Module], AttentionNames | MlpNames] = {}
+
+
+def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
+    """Tell vitprune which modules of an unknown model are attentions or MLPs.
+
+    Heads and neurons of these modules can be pruned and removed then. Declare before a model is
+    pruned. A later declaration of the same class replaces the first one.
+
+    Args:
+        module: Class of the attention or MLP modules.
+        names: Names of their parts.
+
+    Example:
+        >>> class Mixer(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.expand, self.contract = nn.Linear(4, 8), nn.Linear(8, 4)
+        >>> declare(Mixer, MlpNames(up="expand", down="contract"))
+        >>> from vitprune.model.anatomy.layers import find_layers
+        >>> [layer.role for layer in find_layers(nn.ModuleList([Mixer()]))]
+        ['mlp_in', 'mlp_out']
+
+    """
+    _declared[module] = names
+
+
+def declared_names(module: nn.Module) -> AttentionNames | MlpNames | None:
+    """Return what was declared about the class of a module, or a class that it extends."""
+    # fully_shard and parametrizations generate subclasses
+    return next((_declared[kind] for kind in type(module).__mro__ if kind in _declared), None)
+
+
+def alternatives(names: Alternatives) -> tuple[str, ...]:
+    """Return the alternatives of a name."""
+    return (names,) if isinstance(names, str) else names
+
+
+def required(names: AttentionNames | MlpNames) -> list[str]:
+    """Return every name of a declaration that is not the default."""
+    defaults = {field.name: field.default for field in fields(names)}
+    return [
+        name
+        for field, default in defaults.items()
+        if (given := getattr(names, field)) != default
+        for name in alternatives(given)
+    ]
