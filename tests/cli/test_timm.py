@@ -55,6 +55,7 @@ def test_from_fit_to_both_loaders(tmp_path, colours, labels, caplog):
     assert report.sparsity.prunable == pytest.approx(0.5, abs=1e-3)
     assert not (export / "preprocessor_config.json").exists()  # which AutoImageProcessor ignores
 
+    assert 'timm.create_model("local-dir:' in (export / "README.md").read_text()
     by_timm = timm.create_model(f"local-dir:{export}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(by_timm))
     plain = AutoModelForImageClassification.from_pretrained(export).eval()

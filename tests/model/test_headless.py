@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForImageClassification
 
 from vitprune.errors import UsageError
-from vitprune.model.loading import load_net
+from vitprune.model.loading import build_net, load_net
 
 SIZES = {
     "image_size": 32,
@@ -65,6 +65,7 @@ def test_a_vision_tower_becomes_the_classifier_of_its_family(model_type, tmp_pat
     assert torch.equal(plain(IMAGES).logits, net(IMAGES).logits)
 
 
+@pytest.mark.slow
 def test_the_folder_of_dinov3_loads_by_plain_transformers(tmp_path):
     save_backbone("dinov3_vit", SIZES, tmp_path / "backbone")
     net = load_net(str(tmp_path / "backbone"), LABELS).eval()
@@ -82,6 +83,17 @@ assert "vitprune" not in sys.modules
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={"HF_HOME": str(tmp_path), "PATH": ""}
     )
+
+
+def test_images_of_any_shape_are_refused(tmp_path):
+    settings = {**SIZES, "num_patches": 16}
+    del settings["image_size"]
+    save_backbone("siglip2_vision_model", settings, tmp_path)
+    message = "is a SigLIP 2 model of the NaFlex kind.* Use a SigLIP 2 model of a fixed size"
+    with pytest.raises(UsageError, match=message):
+        load_net(str(tmp_path), LABELS)
+    with pytest.raises(UsageError, match=message):
+        build_net(None, {"model_type": "siglip2"}, LABELS)
 
 
 def test_what_has_no_classifier_is_named(tmp_path):
