@@ -165,11 +165,10 @@ class _Read:
 
 
 def _report_kept_rows(name: str, rows: list[int], config: PreTrainedConfig) -> None:
-    if rows == list(range(config.num_labels)):
+    assumed = config.num_labels == CLASSES and are_unnamed(config.id2label)
+    if rows == list(range(config.num_labels)) and not assumed:
         return
-    taken = ""
-    if config.num_labels == CLASSES and are_unnamed(config.id2label):
-        taken = "; its unnamed classes are taken for those of ImageNet-1k"
+    taken = "; its unnamed classes are taken for those of ImageNet-1k" if assumed else ""
     rank_zero_info(
         f"{name}: keeping the {len(rows)} matching rows of the {config.num_labels}-class "
         f"head{taken}."
