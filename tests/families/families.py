@@ -17,9 +17,10 @@ from transformers import AutoConfig, PreTrainedModel, ViTImageProcessor
 from vitprune.model.loading import net_from_config
 
 CLASSES = 10
+NAMES = [str(index) for index in range(CLASSES)]  # those of the digits
 LABELS = {
-    "id2label": {index: str(index) for index in range(CLASSES)},
-    "label2id": {str(index): index for index in range(CLASSES)},
+    "id2label": dict(enumerate(NAMES)),
+    "label2id": {name: index for index, name in enumerate(NAMES)},
 }
 VIT = {
     "image_size": 32,
