@@ -12,7 +12,7 @@ from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
 from vitprune.exports.formats import FORMATS
-from vitprune.exports.image_processor import describe_images, save_processor
+from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.report import (
     describe_dense,
@@ -72,6 +72,7 @@ def export_checkpoint(
     record = checkpoint.record
     net = load_net(checkpoint, config)
     sparsity = measure(net, pruned_layers(net, checkpoint))
+    data = as_exported(data, net)
     images = next(data.validation_batches(CPU))["pixel_values"]
     base_flops = try_to_count_flops(net, images.shape[1:])
     describe_images(net, data.image_processor)
