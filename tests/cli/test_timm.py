@@ -102,6 +102,7 @@ def test_images_of_another_processor_are_those_of_the_export(tmp_path, colours):
 
 
 @needs_shared
+@pytest.mark.slow
 def test_deit_tiny_of_timm_knows_imagenette(tmp_path, capsys, caplog):
     source = SHARED / "models" / "deit-tiny-patch16-224"
     net = AutoModelForImageClassification.from_pretrained(source)

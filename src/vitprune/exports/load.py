@@ -36,8 +36,8 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
     """Load the model of a folder as plain `transformers` does; see `load_pruned`."""
     export = ExportFolder(Path(folder))
     _check_files(export)
-    timm_settings(str(export.path))  # refuses a model of timm if that is not installed
     try:
+        timm_settings(str(export.path))  # refuses a model of timm if that is not installed
         if export.weights.is_file():
             return AutoModelForImageClassification.from_pretrained(export.path)
         config = AutoConfig.from_pretrained(export.path)
