@@ -31,7 +31,9 @@ def save_timm(net: nn.Module, folder: Path, labels: list[str] | None = None) -> 
     return folder
 
 
-def in_timms_format(net: PreTrainedModel, architecture: str, folder: Path, **pretrained_cfg) -> Path:
+def in_timms_format(
+    net: PreTrainedModel, architecture: str, folder: Path, **pretrained_cfg
+) -> Path:
     """Write a ViT of `transformers` as a folder of timm."""
     state = net.state_dict()
     ends = {

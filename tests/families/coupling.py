@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tests.families.families import Family, logits
+from tests.families.families import logits
 from vitprune.pruning import Granularity, LayerSelection
 from vitprune.pruning.granularity.grouping import Grouping, Part
 
@@ -13,14 +13,14 @@ Edit = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def check_coupling(family: Family, granularity: Granularity) -> None:
-    """Check all groupings of a model.
+def check_coupling(net: nn.Module, images: Tensor, granularity: Granularity) -> None:
+    """Check all groupings of a model, which is changed and restored.
 
     Half of the groups of each lose their last part (columns of the output projection, or rows of
     the key), which moves logits. Then random numbers in their other parts, biases included, move
     none.
     """
-    net, images = family.build().double(), family.images().double()
+    net, images = net.double(), images.double()
     before = logits(net, images)
     groupings = granularity.groupings(LayerSelection().select(net, granularity.roles))
     assert groupings

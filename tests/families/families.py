@@ -17,9 +17,10 @@ from transformers import AutoConfig, PreTrainedModel, ViTImageProcessor
 from vitprune.model.loading import net_from_config
 
 CLASSES = 10
+NAMES = [str(index) for index in range(CLASSES)]  # those of the digits
 LABELS = {
-    "id2label": {index: str(index) for index in range(CLASSES)},
-    "label2id": {str(index): index for index in range(CLASSES)},
+    "id2label": dict(enumerate(NAMES)),
+    "label2id": {name: index for index, name in enumerate(NAMES)},
 }
 VIT = {
     "image_size": 32,
@@ -39,6 +40,7 @@ SWIN = {
     "mlp_ratio": 2.0,
     "drop_path_rate": 0.0,
 }
+DINOV3 = {**VIT, "num_register_tokens": 4, "pos_embed_rescale": None}
 RELATIVE = {
     "use_relative_position_bias": True,
     "layer_scale_init_value": 0.1,
@@ -219,6 +221,13 @@ BLOCK_FAMILIES = [
     _transformers(
         "dinov2_swiglu", "DINOv2 with SwiGLU (giant)", "dinov2", {**VIT, "use_swiglu_ffn": True}
     ),
+    _transformers("dinov3", "DINOv3", "dinov3_vit", DINOV3),
+    _transformers(
+        "dinov3_gated",
+        "DINOv3 with SwiGLU",
+        "dinov3_vit",
+        {**DINOV3, "use_gated_mlp": True, "hidden_act": "silu"},
+    ),
     _transformers(
         "beit",
         "BEiT",
@@ -357,13 +366,13 @@ MASK_FAMILIES = [
         "MobileViT",
         "mobilevit",
         {
-            "image_size": 64,
+            "image_size": 128,
             "hidden_sizes": [16, 16, 16],
             "neck_hidden_sizes": [8, 8, 8, 8, 8, 8, 16],
             "num_attention_heads": 2,
             "mlp_ratio": 2.0,
         },
-        image_size=64,
+        image_size=128,
         structure="masks only",
     ),
     _transformers(

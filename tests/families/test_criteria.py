@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tests.conftest import quiet_trainer
 from tests.families.expectations import expected, families
+from tests.families.runs import net_of_run
 from vitprune import IterativePruning, prune
 from vitprune.pruning import (
     Fisher,
@@ -26,9 +27,9 @@ from vitprune.pruning import (
 SPARSITY = 0.5
 
 
-def check_pruned(family, criterion):
+def check_pruned(family, criterion, folder):
     """Prune half of the weights: as many as were asked for, and not the same as another way."""
-    net = family.build()
+    net = net_of_run(family, folder)
     batches = [(family.images(3, seed), family.labels(3, seed)) for seed in (1, 2)]
     batches = [{"pixel_values": images, "labels": labels} for images, labels in batches]
     before = copy.deepcopy(net.state_dict())
@@ -42,33 +43,33 @@ def check_pruned(family, criterion):
 
 
 @families("random")
-def test_random(family):
+def test_random(family, tmp_path):
     with expected("random", family):
-        check_pruned(family, Random())
+        check_pruned(family, Random(), tmp_path)
 
 
 @families("taylor")
-def test_taylor(family):
+def test_taylor(family, tmp_path):
     with expected("taylor", family):
-        check_pruned(family, Taylor())
+        check_pruned(family, Taylor(), tmp_path)
 
 
 @families("fisher")
-def test_fisher(family):
+def test_fisher(family, tmp_path):
     with expected("fisher", family):
-        check_pruned(family, Fisher())
+        check_pruned(family, Fisher(), tmp_path)
 
 
 @families("wanda")
-def test_wanda(family):
+def test_wanda(family, tmp_path):
     with expected("wanda", family):
-        check_pruned(family, Wanda())
+        check_pruned(family, Wanda(), tmp_path)
 
 
 @families("sparse_gpt")
-def test_sparse_gpt(family):
+def test_sparse_gpt(family, tmp_path):
     with expected("sparse_gpt", family):
-        check_pruned(family, SparseGPT())
+        check_pruned(family, SparseGPT(), tmp_path)
 
 
 class OwnModule(LightningModule):
@@ -88,7 +89,7 @@ class OwnModule(LightningModule):
 
 @families("movement")
 def test_movement(family, tmp_path):
-    net = family.build()
+    net = net_of_run(family, tmp_path)
     images = TensorDataset(family.images(12), family.labels(12))
     pruning = IterativePruning(Linear(SPARSITY, begin=1, end=3), Movement())
     with expected("movement", family):

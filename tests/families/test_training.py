@@ -7,7 +7,7 @@ from transformers import AutoModelForImageClassification
 from tests.cli.arguments import SMALL
 from tests.conftest import quiet_trainer
 from tests.families.expectations import expected, families
-from tests.families.families import LABELS, logits
+from tests.families.families import NAMES, logits
 from tests.interrupted import assert_same, train
 from vitprune.cli.main import main
 from vitprune.data import Augmentation, ImageData
@@ -16,8 +16,6 @@ from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.pruning import IterativePruning, Linear, OneShot
 from vitprune.runs.run_folder import RunFolder
-
-NAMES = list(LABELS["label2id"])
 
 
 def digits(folder, **options):

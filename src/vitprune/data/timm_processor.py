@@ -13,7 +13,6 @@ from transformers import BatchFeature
 from transformers.image_processing_backends import TorchvisionBackend
 
 NAMES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by PIL's number
-BICUBIC = 3
 
 
 class TimmImageProcessor(TorchvisionBackend):
@@ -46,7 +45,7 @@ class TimmImageProcessor(TorchvisionBackend):
         super().__init__(
             do_resize=True,
             size={"height": floor(height / crop_pct), "width": floor(width / crop_pct)},
-            resample=NAMES.index(interpolation) if interpolation in NAMES else BICUBIC,
+            resample=NAMES.index(interpolation),
             do_center_crop=True,
             crop_size={"height": height, "width": width},
             do_rescale=True,
@@ -135,10 +134,18 @@ def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def as_timm(processor: TorchvisionBackend) -> TimmImageProcessor:
+    """Return timm's processor with the settings of another one; see `pretrained_cfg_of`."""
+    if isinstance(processor, TimmImageProcessor):
+        return processor
+    return TimmImageProcessor(**pretrained_cfg_of(processor))
+
+
 def pretrained_cfg_of(processor: TorchvisionBackend) -> dict[str, Any]:
     """Return the fields of `pretrained_cfg` with which timm makes the pixels of a processor.
 
-    For another processor than that of timm, resized pixels may be rounded differently.
+    For another processor than that of timm, resized pixels may be rounded differently, and a crop
+    with an odd margin may lie one pixel further.
     """
     crop = processor.crop_size if processor.do_center_crop else processor.size
     height = crop.height or crop.shortest_edge

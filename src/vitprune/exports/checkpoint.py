@@ -12,7 +12,7 @@ from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
 from vitprune.exports.formats import FORMATS
-from vitprune.exports.image_processor import describe_images, save_processor
+from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.report import (
     describe_dense,
@@ -20,6 +20,7 @@ from vitprune.exports.report import (
     describe_sparsity,
 )
 from vitprune.exports.stored import measure_stored
+from vitprune.exports.usage import loading_of
 from vitprune.exports.write import write_weights
 from vitprune.figures.run import figures_of
 from vitprune.model.logits import Logits
@@ -72,6 +73,7 @@ def export_checkpoint(
     record = checkpoint.record
     net = load_net(checkpoint, config)
     sparsity = measure(net, pruned_layers(net, checkpoint))
+    data = as_exported(data, net)
     images = next(data.validation_batches(CPU))["pixel_values"]
     base_flops = try_to_count_flops(net, images.shape[1:])
     describe_images(net, data.image_processor)
@@ -98,7 +100,8 @@ def export_checkpoint(
         )
         plots = _draw(report, checkpoint.run, scratch)
         report.write(scratch.report)
-        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots))
+        loading = loading_of(written.loaded)
+        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots, loading))
     return report
 
 

@@ -4,14 +4,26 @@ A model of `transformers` has a file for it, `preprocessor_config.json`. One of 
 `config.json`, which both timm and `AutoImageProcessor` read.
 """
 
+import copy
+
 from transformers import BaseImageProcessor, PreTrainedModel
 
-from vitprune.data.timm_processor import pretrained_cfg_of
+from vitprune.data import ImageData
+from vitprune.data.timm_processor import as_timm, pretrained_cfg_of
 from vitprune.model.timm import is_timm
 from vitprune.runs.run_folder import ExportFolder
 
 OF_MODEL = ("first_conv", "classifier", "fixed_input_size")  # which timm needs to build it
 OF_OTHER_CLASSES = ("num_classes", "label_names", "label_descriptions", "label_offset")
+
+
+def as_exported(data: ImageData, net: PreTrainedModel) -> ImageData:
+    """Return data whose images have the pixels that the export of a model will say it takes."""
+    if not is_timm(net.config):
+        return data
+    data = copy.copy(data)
+    data.image_processor = as_timm(data.image_processor)
+    return data
 
 
 def describe_images(net: PreTrainedModel, processor: BaseImageProcessor | None) -> None:
