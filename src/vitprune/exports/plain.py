@@ -1,0 +1,2 @@
+def shrink_plainly(net, analysis):
+    return net
