@@ -196,7 +196,7 @@ def _try(net: PreTrainedModel, trial: Trial, parts: list[Part]) -> tuple[list[Pa
             why_not = f"its forward does not accept another width ({describe_error(error)})"
             continue
         if difference <= TOLERANCE:
-            return attempt, None
+            return attempt, why_not and f"only whole heads can be removed: {why_not}"
         why_not = f"the logits would change by {difference:.1g}"
     return [], why_not
 

@@ -11,7 +11,7 @@ from vitprune.exports.affine import Affine
 from vitprune.exports.survivors import BranchWeights, Survivors, Width
 from vitprune.exports.trial import first_tensor
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.names import Alternatives, alternatives, attention_names
+from vitprune.model.anatomy.names import BESIDE, Alternatives, alternatives, attention_names
 from vitprune.model.anatomy.records import Attention, Branch, Rows
 
 
@@ -98,12 +98,11 @@ def write(
 
     """
     if isinstance(branch, Attention):
-        module = net.get_submodule(branch.name)
         parts = (("query", branch.query), ("key", branch.key), ("value", branch.value))
         _set_inputs(layers, [(rows, weights[role]) for role, rows in parts])
         _set(layers[branch.output].module, [weights["attn_out"]])
-        _set_attributes(module, old, new)
-        _set_tables(module, groups, old, new)
+        _set_attributes(net, branch.name, old, new)
+        _set_tables(net, branch.name, groups, old, new)
     else:
         neurons = [(branch.up, weights["mlp_in"])]
         if branch.gate:
@@ -148,26 +147,26 @@ def _set_depthwise(module: nn.Module, neurons: Tensor, new: Width) -> None:
     module.groups = new.groups
 
 
-def _set_attributes(module: nn.Module, old: Width, new: Width) -> None:
+def _set_attributes(net: nn.Module, attention: str, old: Width, new: Width) -> None:
     """Set the numbers of an attention module that have the value of its old width."""
-    names = attention_names(module)
-    _set_numbers(module, names.heads, old.groups, new.groups)
-    _set_numbers(module, names.head_dim, old.size, new.size)
-    _set_numbers(module, names.width, old.groups * old.size, new.groups * new.size)
-    _set_numbers(module, names.scale, old.size**-0.5, new.size**-0.5)
+    names = attention_names(net.get_submodule(attention))
+    numbers = (
+        (names.heads, old.groups, new.groups),
+        (names.head_dim, old.size, new.size),
+        (names.width, old.groups * old.size, new.groups * new.size),
+        (names.scale, old.size**-0.5, new.size**-0.5),
+    )
+    for attributes, before, after in numbers:
+        for owner, attribute in _owners(net, attention, attributes):
+            if getattr(owner, attribute) == before:
+                setattr(owner, attribute, after)
 
 
-def _set_numbers(module: nn.Module, names: Alternatives, old: float, new: float) -> None:
-    for owner, attribute in _owners(module, names):
-        if getattr(owner, attribute) == old:
-            setattr(owner, attribute, new)
-
-
-def _set_tables(module: nn.Module, heads: Tensor, old: Width, new: Width) -> None:
+def _set_tables(net: nn.Module, attention: str, heads: Tensor, old: Width, new: Width) -> None:
     """Cut the parameters with a row or column for each head."""
-    names = attention_names(module)
-    for alternatives_of, dim in ((names.head_rows, 0), (names.head_columns, 1)):
-        for owner, attribute in _owners(module, alternatives_of):
+    names = attention_names(net.get_submodule(attention))
+    for parameters, dim in ((names.head_rows, 0), (names.head_columns, 1)):
+        for owner, attribute in _owners(net, attention, parameters):
             table = getattr(owner, attribute)
             if isinstance(table, nn.Parameter) and table.shape[dim] == old.groups:
                 kept = table.detach().index_select(dim, heads)
@@ -178,12 +177,15 @@ def _set_tables(module: nn.Module, heads: Tensor, old: Width, new: Width) -> Non
                     owner.out_features = new.groups
 
 
-def _owners(module: nn.Module, names: Alternatives) -> Iterable[tuple[nn.Module, str]]:
-    """Yield each module in an attention module that has an attribute of these names."""
+def _owners(
+    net: nn.Module, attention: str, names: Alternatives
+) -> Iterable[tuple[nn.Module, str]]:
+    """Yield each module in or beside an attention module that has an attribute of these names."""
     for name in alternatives(names):
-        path, _, attribute = name.rpartition(".")
+        start = attention.rpartition(".")[0] if name.startswith(BESIDE) else attention
+        path, _, attribute = f"{start}.{name.removeprefix(BESIDE)}".removeprefix(".").rpartition(".")
         try:
-            owner = module.get_submodule(path)
+            owner = net.get_submodule(path)
         except AttributeError:
             continue
         if hasattr(owner, attribute):

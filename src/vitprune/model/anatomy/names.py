@@ -12,6 +12,7 @@ BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
+BESIDE = "../"  # begins a name relative to the module around
 POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
 Alternatives = str | tuple[str, ...]
 
@@ -60,9 +61,11 @@ class AttentionNames:
     head_rows: Alternatives = _with_inner(
         "logit_scale", "continuous_position_bias_mlp.2.weight", "cpb_mlp.2.weight"
     )
-    head_columns: Alternatives = _with_inner(
-        *("relative_position_bias_table", "relative_position_bias.relative_position_bias_table"),
+    head_columns: Alternatives = (
+        *_with_inner("relative_position_bias_table"),
+        *_with_inner("relative_position_bias.relative_position_bias_table"),
         "rel_pos.relative_position_bias_table",
+        f"{BESIDE}relative_position_bias.relative_position_bias_table",
     )
 
 
