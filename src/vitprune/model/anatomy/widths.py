@@ -60,6 +60,17 @@ def read_settings(config: PreTrainedConfig, names: Iterable[str]) -> Settings:
     return {name: group.get(name) for name in names}
 
 
+def changed_settings(config: PreTrainedConfig, original: PreTrainedConfig) -> Settings:
+    """Return the settings that another configuration has otherwise, with its values."""
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        return {}
+    named = (family.heads, family.head_dim, family.neurons, family.ratio, family.blocks)
+    names = [name for name in named if name is not None]
+    now, before = read_settings(config, names), read_settings(original, names)
+    return {name: before[name] for name in names if before[name] != now[name]}
+
+
 def with_settings(config: PreTrainedConfig, settings: Settings) -> PreTrainedConfig:
     """Return a copy of a configuration with other settings; None restores a default."""
     changed = copy.deepcopy(config)
