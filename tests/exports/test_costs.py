@@ -9,7 +9,7 @@ def test_flops_include_attention():
     linear = 2 * tokens * width * (4 * width + 2 * neurons)
     attention = 2 * 2 * tokens * tokens * width
     ends = 2 * patches * width * 3 * 8 * 8 + 2 * width * classes
-    assert count_flops(tiny_net(), (16, 16)) == 2 * (linear + attention) + ends
+    assert count_flops(tiny_net(), (3, 16, 16)) == 2 * (linear + attention) + ends
 
 
 def test_parameters():

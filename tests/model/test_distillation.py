@@ -125,7 +125,7 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
         ),
         (
             lambda folder: Distillation(teacher=str(folder / "10"), hidden_weight=1),
-            "hidden_size 32, but the model has 64. Set model.distillation.hidden_weight to 0",
+            r"hidden states 2, but the model has 6. Set model.distillation.hidden_weight to 0",
         ),
     ],
 )

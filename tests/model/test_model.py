@@ -73,7 +73,7 @@ def test_a_backbone_gets_a_classifier_and_the_user_is_told(tmp_path, caplog):
     tiny_net("vit").vit.save_pretrained(tmp_path)
     with caplog.at_level("INFO"):
         ViTClassifier(str(tmp_path), labels=["yes", "no"])
-    assert "-class head for 2 classes" in caplog.text
+    assert "adding a head for 2 classes" in caplog.text
     with pytest.raises(UsageError, match="its classification head has no weights"):
         ViTClassifier(str(tmp_path))
 

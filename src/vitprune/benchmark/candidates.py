@@ -57,7 +57,7 @@ def candidate(
 
     """
     shape = image_shape(net.config)
-    flops = count_flops(net.float().cpu(), shape[1:])
+    flops = count_flops(net.float().cpu(), shape)
     net.to(setting.device, setting.dtype)
     model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from transformers import PreTrainedConfig
 
 from vitprune.cli import folder_commands
 from vitprune.cli.arguments import check_sections
@@ -23,7 +24,8 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.exports.formats import parse_formats
 from vitprune.model import ViTClassifier
-from vitprune.model.anatomy.config import vision_config
+from vitprune.model.anatomy.config import image_shape
+from vitprune.model.trial import why_refused
 from vitprune.pruning import IterativePruning
 from vitprune.runs.checkpoint_io import AtomicCheckpointIO
 from vitprune.runs.loggers import RunLoggers
@@ -129,14 +131,9 @@ class PruningCLI(LightningCLI):
     def _check_image_size(self) -> None:
         height, width = self.datamodule.image_shape
         rank_zero_info(f"Input resolution: {height}x{width}")
-        expected = getattr(vision_config(self.model.net.config), "image_size", (height, width))
-        if not isinstance(expected, list | tuple):
-            expected = (expected, expected)
-        if (height, width) != tuple(expected):
-            raise UsageError(
-                f"the model needs images of {expected[0]}x{expected[1]} pixels, but "
-                f"data.image_size or data.processor makes them {height}x{width}."
-            )
+        reason = why_refused(self.model.net, height, width)
+        if reason is not None:
+            raise UsageError(_other_size(self.model.net.config, height, width, reason))
 
     def instantiate_classes(self) -> None:
         """Build the data module, the model and the Trainer; explain what a constructor refuses."""
@@ -208,6 +205,18 @@ class PruningCLI(LightningCLI):
     def after_fit(self) -> None:
         """Export the best model at the final sparsity."""
         finish(self.trainer, self.model, self.datamodule, self._get(self.config_init, "pruning"))
+
+
+def _other_size(config: PreTrainedConfig, height: int, width: int, reason: str) -> str:
+    made = f"data.image_size or data.processor makes them {height}x{width}"
+    try:
+        _, own_height, own_width = image_shape(config)
+    except UsageError:
+        return f"the model cannot process its images ({reason}); {made}. Set data.image_size."
+    return (
+        f"the model needs images of {own_height}x{own_width} pixels, but {made} ({reason}). Set "
+        f"data.image_size to {own_height} to resize the images, or to {height} to adapt the model."
+    )
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -8,8 +8,10 @@ from torch import Tensor
 from transformers import AutoImageProcessor
 from transformers.image_processing_backends import TorchvisionBackend
 
+from vitprune.data.timm_processor import timm_processor
 from vitprune.errors import UsageError
 from vitprune.model.names import resolve_pretrained
+from vitprune.model.timm import timm_settings
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ def load_processor(
         "image_std": normalization.std,
         "do_convert_rgb": True,  # greyscale images are accepted as well
     }
-    load = partial(AutoImageProcessor.from_pretrained, resolve_pretrained(pretrained))
+    source = resolve_pretrained(pretrained)
+    if pretrained_cfg := _of_timm(source):
+        return timm_processor(pretrained_cfg, image_size, normalization.mean, normalization.std)
+    load = partial(AutoImageProcessor.from_pretrained, source)
     try:
         if image_size:
             given |= _sizes(load(), image_size)
@@ -58,6 +63,15 @@ def load_processor(
             f"{pretrained!r} has no image processor (preprocessor_config.json), or cannot be "
             "reached. Set data.processor to a model that has one."
         ) from error
+
+
+def _of_timm(source: str) -> dict[str, Any] | None:
+    """Return what a model of timm says about its images; None for any other model."""
+    try:
+        settings = timm_settings(source)
+    except OSError:  # a folder with an image processor only, or there is no such model
+        return None
+    return settings and settings.get("pretrained_cfg")
 
 
 def _sizes(processor: TorchvisionBackend, side: int) -> dict[str, dict[str, int]]:

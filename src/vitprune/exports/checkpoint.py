@@ -9,9 +9,10 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from vitprune.data import ImageData
 from vitprune.exports.card import model_card
 from vitprune.exports.choices import DEFAULT, Choices
-from vitprune.exports.costs import count_flops
+from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
 from vitprune.exports.formats import FORMATS
+from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.report import (
     describe_dense,
@@ -71,15 +72,17 @@ def export_checkpoint(
     record = checkpoint.record
     net = load_net(checkpoint, config)
     sparsity = measure(net, pruned_layers(net, checkpoint))
-    base_flops = count_flops(net, data.image_shape)
+    data = as_exported(data, net)
     images = next(data.validation_batches(CPU))["pixel_values"]
+    base_flops = try_to_count_flops(net, images.shape[1:])
+    describe_images(net, data.image_processor)
 
     with writing(target) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
-        data.image_processor.save_pretrained(scratch.path)
+        save_processor(data.image_processor, net, scratch)
         formats = {name: FORMATS[name](written.exported) for name in choices.formats}
 
-        costs = measure_stored(written.loaded, scratch, data.image_shape)
+        costs = measure_stored(written.loaded, scratch, images.shape[1:])
         found = _evaluate(written.loaded, data, validation_batches, device)
         pruned = replace(costs, accuracy=found.accuracy, loss=found.loss, images=found.images)
         report = RunReport(

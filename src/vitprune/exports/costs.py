@@ -1,21 +1,38 @@
 """What a model costs: FLOPs and parameters."""
 
+from collections.abc import Sequence
+
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from vitprune.exports.attention import eager_attention
-from vitprune.model.anatomy.config import vision_config
 
+def count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int:
+    """Return the FLOPs of one forward pass of one image, counted by torch.
 
-def count_flops(net: PreTrainedModel, image_size: tuple[int, int]) -> int:
-    """Return the FLOPs of one forward pass of one image of (height, width), counted by torch."""
-    image = torch.zeros(1, vision_config(net.config).num_channels, *image_size)
-    # The counter does not see the fused attention kernels of a CPU.
-    with eager_attention(net), FlopCounterMode(display=False) as counter, torch.no_grad():
+    Args:
+        net: Image classifier on the CPU.
+        image_shape: (channels, height, width).
+
+    """
+    image = torch.zeros(1, *image_shape)
+    # The counter does not see the fused attention kernels of a CPU. It follows gradients, and fails
+    # without them where a module returns a parameter, such as position embeddings.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net(pixel_values=image)
     return counter.get_total_flops()
+
+
+def try_to_count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int | None:
+    """Return `count_flops`, or None if torch cannot count them: no number may cost an export."""
+    try:
+        return count_flops(net, image_shape)
+    except Exception as error:
+        rank_zero_info(f"FLOPs were not counted: {error}")
+        return None
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -17,13 +17,15 @@ def describe_sparsity(sparsity: Sparsity) -> SparsityReport:
     return SparsityReport(sparsity.prunable, sparsity.total, sparsity.layers)
 
 
-def describe_dense(record: PruningRecord, parameters: int, flops: int, bytes: int) -> ModelReport:
+def describe_dense(
+    record: PruningRecord, parameters: int, flops: int | None, bytes: int
+) -> ModelReport:
     """Describe the dense model.
 
     Args:
         record: What the run recorded about it.
         parameters: Number of parameters.
-        flops: FLOPs of one image.
+        flops: FLOPs of one image; None if they were not counted.
         bytes: Size of the weights.
 
     """

@@ -1,8 +1,10 @@
 """Numbers about a pruned model and about the stored one."""
 
+from collections.abc import Sequence
+
 from transformers import PreTrainedModel
 
-from vitprune.exports.costs import count_flops
+from vitprune.exports.costs import try_to_count_flops
 from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.runs.report import ModelReport
@@ -15,14 +17,14 @@ def sparsity_in_blocks(net: PreTrainedModel) -> Sparsity:
 
 
 def measure_stored(
-    loaded: PreTrainedModel, folder: ExportFolder, image_size: tuple[int, int]
+    loaded: PreTrainedModel, folder: ExportFolder, image_shape: Sequence[int]
 ) -> ModelReport:
     """Return what a stored model costs; its accuracy is not measured.
 
     Args:
         loaded: The folder loaded by plain `transformers`.
         folder: Folder with the weights.
-        image_size: (height, width).
+        image_shape: (channels, height, width) of its images.
 
     """
     counted = measure(loaded)
@@ -31,6 +33,6 @@ def measure_stored(
         loss=None,
         parameters=counted.parameters,
         nonzero_parameters=counted.parameters - counted.zeros,
-        flops=count_flops(loaded, image_size),
+        flops=try_to_count_flops(loaded, image_shape),
         bytes=folder.weights.stat().st_size,
     )

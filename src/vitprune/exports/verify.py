@@ -7,6 +7,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
+from vitprune.model.timm import names_on_disk
 from vitprune.runs.format_report import FormatReport, Verification
 from vitprune.runs.run_folder import ExportFolder
 
@@ -52,7 +53,7 @@ def save_and_verify(
         RuntimeError: If the logits differ by more than the tolerance.
 
     """
-    net.save_pretrained(folder.path)
+    net.save_pretrained(folder.path, state_dict=names_on_disk(net))
     loaded = AutoModelForImageClassification.from_pretrained(folder.path, dtype=torch.float32)
     # A mapped file is not aligned like allocated memory, which changes the last bit of results.
     for parameter in loaded.parameters():

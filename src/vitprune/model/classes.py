@@ -1,9 +1,12 @@
 """The classes of a model, reduced to those of the data."""
 
+from collections.abc import Mapping
+
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from vitprune.model.anatomy.layers import find_layers
+from vitprune.model.imagenet import are_unnamed, imagenet_classes, is_imagenet, synonyms
 
 
 def class_names(labels: list[str]) -> dict[str, dict]:
@@ -14,10 +17,20 @@ def class_names(labels: list[str]) -> dict[str, dict]:
     }
 
 
-def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
+def name_classes(config: PreTrainedConfig, labels: list[str]) -> None:
+    """Name the classes in a configuration; their number becomes that of the names."""
+    config.update(class_names(labels))
+    if hasattr(config, "label_names"):  # as a configuration of timm spells it
+        config.label_names = list(labels)
+    if hasattr(config, "label_descriptions"):  # of the classes before
+        del config.label_descriptions
+
+
+def find_classes(known: Mapping[int, str], labels: list[str]) -> list[int] | None:
     """Find classes by name.
 
-    ImageNet classes are lists of synonyms, such as "tench, Tinca tinca"; one synonym is enough.
+    ImageNet classes are lists of synonyms, such as "tench, Tinca tinca"; one synonym or the WordNet
+    id is enough.
 
     Args:
         known: Class names of a model by number, its `config.id2label`.
@@ -29,13 +42,29 @@ def find_classes(known: dict[int, str], labels: list[str]) -> list[int] | None:
 
     """
     numbers: dict[str, set[int]] = {}
-    for number, name in known.items():
-        for synonym in {name, *name.split(", ")}:
-            numbers.setdefault(synonym, set()).add(number)
-    found = [
-        min(candidates) for label in labels if len(candidates := numbers.get(label, set())) == 1
-    ]
+    for number, aliases in _aliases(known).items():
+        for alias in aliases:
+            numbers.setdefault(alias, set()).add(number)
+    found: list[int] = []
+    for label in labels:
+        candidates = numbers.get(label) or numbers.get(imagenet_classes().get(label, ""), set())
+        if len(candidates) != 1:
+            return None
+        found += candidates
     return found if len(set(found)) == len(labels) else None
+
+
+def _aliases(known: Mapping[int, str]) -> dict[int, set[str]]:
+    """Return all that a class can be called, by its number."""
+    ids = imagenet_classes()
+    found = {
+        number: synonyms(name) | synonyms(ids.get(name, name)) for number, name in known.items()
+    }
+    if is_imagenet(known):
+        unnamed = are_unnamed(known)
+        for number, (synset, name) in enumerate(ids.items()):
+            found[number] |= {synset, *(synonyms(name) if unnamed else ())}
+    return found
 
 
 def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) -> bool:
@@ -50,19 +79,30 @@ def keep_classes(net: PreTrainedModel, classes: list[int], labels: list[str]) ->
         Whether the model has a linear head; without one it is not changed.
 
     """
-    classifiers = [layer.module for layer in find_layers(net) if layer.role == "classifier"]
+    had = net.config.num_labels
+    classifiers = [
+        layer.module
+        for layer in find_layers(net)
+        if layer.role == "classifier" and len(layer.weight) == had
+    ]
     for classifier in classifiers:
         _keep_rows(classifier, classes)
     if not classifiers:
         return False
-    net.config.update(class_names(labels))
+    name_classes(net.config, labels)
     net.num_labels = len(labels)
+    for module in net.modules():  # of timm
+        if getattr(module, "num_classes", None) == had:
+            module.num_classes = len(labels)
     return True
 
 
 def _keep_rows(layer: nn.Module, rows: list[int]) -> None:
-    assert isinstance(layer, nn.Linear)
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     layer.weight = nn.Parameter(layer.weight.detach()[rows])
     if layer.bias is not None:
         layer.bias = nn.Parameter(layer.bias.detach()[rows])
-    layer.out_features = len(rows)
+    if isinstance(layer, nn.Conv2d):
+        layer.out_channels = len(rows)
+    else:
+        layer.out_features = len(rows)

@@ -20,6 +20,7 @@ from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
+from vitprune.model.unused import freeze_unused
 from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
 from vitprune.runs.plain_values import plain
 
@@ -32,14 +33,14 @@ class ViTClassifier(LightningModule):
             (embedded).
         architecture: Instead of `pretrained`, a model with random weights: `model_type` and fields
             of its `transformers` configuration.
-        image_size: Side of the images, in pixels, if not the model's own; its position embeddings
-            are interpolated.
+        image_size: Side of the images, in pixels, if not the model's own; position embeddings are
+            interpolated if the model cannot process this size as it is.
         labels: Class names of the data, in order. A pretrained model that has all of them by name
             keeps these rows of its head; otherwise a head of another size is re-initialised.
         learning_rate: Learning rate of AdamW at its peak. Sparser models need higher ones: for
             DeiT-Tiny the best were between 1e-4 and 3e-3 (docs/study.md).
-        weight_decay: Decoupled weight decay of weight matrices; norms, biases, tokens and position
-            embeddings are not decayed.
+        weight_decay: Decoupled weight decay of linear and convolutional weights; norms, biases,
+            tokens, position embeddings, scales and all other parameters are not decayed.
         layer_decay: Factor of the learning rate from each block to the one below, in (0, 1].
         warmup_fraction: Share of all steps used for warm-up, in [0, 1).
         label_smoothing: Label smoothing of the cross-entropy, in [0, 1).
@@ -82,6 +83,7 @@ class ViTClassifier(LightningModule):
         self.hparams.update(plain(dict(self.hparams)))
         self.distillation = distillation
         self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
+        freeze_unused(self.net)
         if gradient_checkpointing:
             self.net.activation_checkpointing_enable()
         if channels_last:

@@ -9,7 +9,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.config import vision_config
+from vitprune.model.hidden_states import HiddenStates
+from vitprune.model.trial import trial_shape, why_refused
 
 
 @final
@@ -27,8 +28,8 @@ class Distillation:
         weight: Weight of the distillation loss, in (0, 1].
         temperature: Temperature T > 0 of the softmax; a high one gives wrong classes more weight.
         hidden_weight: Weight of the mean squared error of the hidden states after each block,
-            relative to the mean square of the teacher's; 0 disables it. Needs a teacher of the
-            same width, depth and patch size.
+            relative to the mean square of the teacher's; 0 disables it. Needs a teacher with
+            hidden states of the same number and shapes.
 
     """
 
@@ -52,6 +53,8 @@ class Distillation:
         self.temperature = temperature
         self.hidden_weight = hidden_weight
         self._net: PreTrainedModel | None = None
+        self._ours: HiddenStates | None = None
+        self._theirs: HiddenStates | None = None
 
     @property
     def wants_hidden_states(self) -> bool:
@@ -66,12 +69,20 @@ class Distillation:
 
         """
         _check_same("num_labels", net.config.num_labels, student.config.num_labels)
+        shape = trial_shape(student.config)
+        if (reason := why_refused(net, *shape[1:])) is not None:
+            raise UsageError(
+                f"the teacher of model.distillation cannot process images of {shape[1]}x{shape[2]} "
+                f"pixels ({reason}). Use another model.distillation.teacher."
+            )
         if self.wants_hidden_states:
-            for field in ("hidden_size", "num_hidden_layers", "patch_size"):
-                of_teacher = getattr(vision_config(net.config), field, None)
-                of_student = getattr(vision_config(student.config), field, None)
-                hint = " Set model.distillation.hidden_weight to 0 to allow this."
-                _check_same(field, of_teacher, of_student, hint)
+            self._ours = HiddenStates.of(student, shape)
+            self._theirs = HiddenStates.of(net, shape)
+            hint = " Set model.distillation.hidden_weight to 0 to allow this."
+            ours, theirs = self._ours.shapes, self._theirs.shapes
+            _check_same("number of hidden states", len(theirs), len(ours), hint)
+            for pair in zip(theirs, ours, strict=True):
+                _check_same("hidden states of shape", *pair, hint)
         net = trainer.precision_plugin.convert_module(
             net.eval().requires_grad_(requires_grad=False)
         )
@@ -98,8 +109,8 @@ class Distillation:
             F.kl_div(student, teacher, reduction="batchmean", log_target=True) * self.temperature**2
         )
         total = (1 - self.weight) * loss + self.weight * distilled
-        if self.wants_hidden_states:
-            pairs = zip(outputs.hidden_states[1:], target.hidden_states[1:], strict=True)
+        if self._ours and self._theirs:
+            pairs = zip(self._ours.select(outputs), self._theirs.select(target), strict=True)
             errors = [F.mse_loss(ours, theirs) / theirs.square().mean() for ours, theirs in pairs]
             total = total + self.hidden_weight * torch.stack(errors).mean()
         return total

@@ -1,7 +1,7 @@
 """Image classifiers of `transformers`: loaded or built, with a head for the classes of the data."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -17,8 +17,25 @@ from transformers import (
 )
 
 from vitprune.errors import UsageError
-from vitprune.model.classes import class_names, find_classes, keep_classes
+from vitprune.model.anatomy.layers import find_layers
+from vitprune.model.classes import class_names, find_classes, keep_classes, name_classes
+from vitprune.model.headless import is_headless, load_headless
+from vitprune.model.imagenet import CLASSES, are_unnamed
 from vitprune.model.names import resolve_pretrained
+from vitprune.model.timm import MODEL_TYPE, check_installed, timm_settings
+
+# what transformers and timm raise if a model cannot be built from its configuration and weights
+CANNOT_BUILD = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    AssertionError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 def build_net(
@@ -43,10 +60,12 @@ def build_net(
     assert architecture is not None
     if "model_type" not in architecture:
         raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
+    if architecture["model_type"] == MODEL_TYPE:
+        check_installed(str(architecture.get("architecture")))
     names = class_names(labels) if labels else {}
     try:
         return net_from_config(AutoConfig.for_model(**architecture, **names))
-    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+    except CANNOT_BUILD as error:
         raise UsageError(
             f"model.architecture cannot be built: {' '.join(str(error).split())}"
         ) from error
@@ -80,8 +99,10 @@ def load_net(
     source = resolve_pretrained(pretrained, option)
     try:
         return _load(source, labels, pretrained)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except UsageError:
+        raise
+    except CANNOT_BUILD as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"{option} {pretrained!r} could not be loaded ({reason}). Valid are a folder with "
             "config.json and model.safetensors, the hub name of an image classifier (the hub must "
@@ -90,55 +111,93 @@ def load_net(
 
 
 def _load(source: str, labels: list[str] | None, name: str) -> PreTrainedModel:
-    config = AutoConfig.from_pretrained(source)
+    config = _read_config(source)
     known = find_classes(config.id2label, labels) if labels else None
-    read = _read(source, class_names(labels) if labels and not known else {})
+    read = _read(source, None if known else labels)
     if not labels:
-        if read.has_new_head:
+        if read.head != "loaded":
             raise ValueError("its classification head has no weights")
         return read.net
-    if known and not read.has_new_head and keep_classes(read.net, known, labels):
-        if known != list(range(config.num_labels)):
-            rank_zero_info(
-                f"{name}: keeping the {len(labels)} matching rows of the {config.num_labels}-class "
-                "head."
-            )
+    if known and read.head == "loaded" and keep_classes(read.net, known, labels):
+        _report_kept_rows(name, known, config)
         return read.net
-    rank_zero_info(f"{name}: {_what_happens_to_the_head(config.num_labels, len(labels), read)}")
-    return _read(source, class_names(labels)).net if known else read.net
+    rank_zero_info(
+        f"{name}: {_what_happens_to_the_head(config.num_labels, len(labels), read.head)}"
+    )
+    return _read(source, labels).net if known else read.net
+
+
+def _read_config(source: str) -> PreTrainedConfig:
+    settings = timm_settings(source)
+    config = AutoConfig.from_pretrained(source)
+    if settings and config.model_args:  # timm's own exports repeat the number of classes there
+        config.model_args = {k: v for k, v in config.model_args.items() if k != "num_classes"}
+    return config
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A loaded model, and whether its head is new, with random weights."""
+    """A loaded model.
+
+    Attributes:
+        net: The model.
+        head: Whether its head was loaded, or is new, with random weights: because the file has
+            none, or one for another number of classes.
+
+    """
 
     net: PreTrainedModel
-    has_new_head: bool
+    head: Literal["loaded", "missing", "resized"]
 
 
-def _what_happens_to_the_head(had: int, has: int, read: _Read) -> str:
-    if had == has and not read.has_new_head:
-        return f"keeping the {had}-class head; its class names differ from those of the data."
-    return (
-        f"re-initialising the {had}-class head for {has} classes; there is no dense baseline to "
-        "compare with."
+def _report_kept_rows(name: str, rows: list[int], config: PreTrainedConfig) -> None:
+    if rows == list(range(config.num_labels)):
+        return
+    taken = ""
+    if config.num_labels == CLASSES and are_unnamed(config.id2label):
+        taken = "; its unnamed classes are taken for those of ImageNet-1k"
+    rank_zero_info(
+        f"{name}: keeping the {len(rows)} matching rows of the {config.num_labels}-class "
+        f"head{taken}."
     )
 
 
-def _read(source: str, names: dict[str, Any]) -> _Read:
+def _what_happens_to_the_head(had: int, has: int, head: str) -> str:
+    if head == "loaded":
+        return f"keeping the {had}-class head; its class names differ from those of the data."
+    done = "adding a" if head == "missing" else f"re-initialising the {had}-class"
+    return f"{done} head for {has} classes; there is no dense baseline to compare with."
+
+
+def _read(source: str, labels: list[str] | None) -> _Read:
     """Load a model in float32; a missing head, or one of another size, is re-initialised.
 
     Missing LayerNorms keep their initial values.
+
+    Args:
+        source: Hub name or folder.
+        labels: New class names; None keeps those of the model.
 
     Raises:
         ValueError: If any other weights are missing or of another shape.
 
     """
+    config = _read_config(source)
+    if labels:
+        name_classes(config, labels)
+    if is_headless(config):
+        return _Read(load_headless(source, config), "missing")
     net, found = AutoModelForImageClassification.from_pretrained(
-        source, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **names
+        source,
+        config=config,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
     )
-    new = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    body = {name for name in new if name.startswith(f"{net.base_model_prefix}.")}
+    missing = found["missing_keys"]
+    mismatched = {name for name, *_ in found["mismatched_keys"]}
+    heads = _heads(net)
+    body = {name for name in {*missing, *mismatched} if not name.startswith(heads)}
     lost = sorted(
         name
         for name in body
@@ -146,4 +205,17 @@ def _read(source: str, names: dict[str, Any]) -> _Read:
     )
     if lost:
         raise ValueError(f"missing weights, or of another shape: {len(lost)}, such as {lost[0]}")
-    return _Read(net, has_new_head=bool(new - body))
+    if mismatched - body:
+        return _Read(net, "resized")
+    return _Read(net, "missing" if missing - body else "loaded")
+
+
+def _heads(net: PreTrainedModel) -> tuple[str, ...]:
+    """Return how names of parameters start that belong to a classification head."""
+    body = f"{net.base_model_prefix}."
+    heads = []
+    for layer in find_layers(net):
+        if layer.role == "classifier":
+            place = body if layer.name.startswith(body) else ""
+            heads.append(f"{place}{layer.name.removeprefix(place).partition('.')[0]}.")
+    return tuple(heads)

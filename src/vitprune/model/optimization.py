@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from vitprune.model.anatomy.layers import block_names, block_of
+from vitprune.model.anatomy.layers import block_names, block_of, find_layers
 
 
 def parameter_groups(
@@ -14,29 +14,27 @@ def parameter_groups(
 ) -> list[dict]:
     """Group the trainable parameters by weight decay and learning rate.
 
-    Vectors (norms, biases) and the embeddings of class and position are not decayed. With
-    `layer_decay` below 1, the learning rate is multiplied by it from each block to the one below.
+    Linear and convolutional weights are decayed, and nothing else: not norms, biases, tokens,
+    position embeddings or scales. With `layer_decay` below 1, the learning rate is multiplied by it
+    from each block to the one below.
 
     Source: Clark et al. 2020; Bao et al. 2021.
 
     Args:
         model: Model whose parameters are grouped, in their order.
         learning_rate: Learning rate of the classification head.
-        weight_decay: Decoupled weight decay of the weight matrices.
+        weight_decay: Decoupled weight decay of linear and convolutional weights.
         layer_decay: In (0, 1]; 1 gives every block the same learning rate.
 
     """
+    decayed = {layer.weight for layer in find_layers(model)}  # tensors are hashed by identity
     depths = _depths(model)
     deepest = max(depths.values(), default=0)
     groups: dict[tuple[float, float], dict] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        decay = (
-            weight_decay
-            if parameter.ndim > 1 and "token" not in name and "position" not in name
-            else 0.0
-        )
+        decay = weight_decay if parameter in decayed else 0.0
         rate = learning_rate * layer_decay ** (deepest - depths[name])
         name = f"peak_{rate:g}_decay_{decay:g}"  # shown in the logs of the learning rate
         group = groups.setdefault(

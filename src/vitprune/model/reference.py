@@ -2,7 +2,8 @@
 
 from transformers import PreTrainedModel
 
-from vitprune.model.anatomy.config import vision_config
+from vitprune.errors import UsageError
+from vitprune.model.anatomy.config import image_shape
 from vitprune.model.classes import find_classes, keep_classes
 from vitprune.model.loading import load_net
 from vitprune.model.resizing import for_images_of
@@ -28,4 +29,8 @@ def build_reference(
     labels = list(net.config.id2label.values())
     if classes := find_classes(reference.config.id2label, labels):
         keep_classes(reference, classes, labels)
-    return for_images_of(reference, getattr(vision_config(net.config), "image_size", None))
+    try:
+        _, side, _ = image_shape(net.config)
+    except UsageError:  # such models process any size
+        return reference
+    return for_images_of(reference, side)

@@ -58,7 +58,7 @@ def _numbers(model: ModelReport) -> list[tuple[str, str]]:
         ("validation loss", loss),
         ("nonzero parameters", nonzero),
         ("parameters", f"{model.parameters:,}"),
-        ("FLOPs per image", f"{model.flops:,}"),
+        ("FLOPs per image", "-" if model.flops is None else f"{model.flops:,}"),
         ("bytes of weights", f"{model.bytes:,}"),
     ]
 

@@ -20,7 +20,7 @@ class ModelReport:
         loss: Mean cross-entropy on the same images; None if it was not measured.
         parameters: Number of parameters.
         nonzero_parameters: Number of parameters that are not zero; None if it is not known.
-        flops: Floating-point operations of one image.
+        flops: Floating-point operations of one image; None if they were not counted.
         bytes: Size of the weights on disk.
         images: Number of validation images; None if the accuracy is that of the run's validation.
 
@@ -30,7 +30,7 @@ class ModelReport:
     loss: float | None
     parameters: int
     nonzero_parameters: int | None
-    flops: int
+    flops: int | None
     bytes: int
     images: int | None = None
 

@@ -1,6 +1,13 @@
 """How configurations of `transformers` describe a vision model."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from transformers import PreTrainedConfig
+
+from vitprune.errors import UsageError
+
+RGB = 3
 
 
 def vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
@@ -9,8 +16,21 @@ def vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
 
 
 def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
-    """Return the shape of the images of a model, (channels, height, width)."""
+    """Return the shape of the images of a model, (channels, height, width).
+
+    Raises:
+        UsageError: If the configuration does not say it.
+
+    """
     vision = vision_config(config)
-    size = vision.image_size
-    height, width = size if isinstance(size, list | tuple) else (size, size)
-    return vision.num_channels, height, width
+    of_timm = getattr(config, "pretrained_cfg", None) or {}
+    arguments = getattr(config, "model_args", None) or {}
+    channels, *sides = of_timm.get("input_size") or (getattr(vision, "num_channels", RGB),)
+    size: Any = arguments.get("img_size") or sides or getattr(vision, "image_size", None)
+    if not size:
+        raise UsageError(
+            f"the configuration of this {config.model_type} model does not state the size of its "
+            "images. Give images, or an image processor."
+        )
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return arguments.get("in_chans") or channels, height, width

@@ -1,0 +1,55 @@
+"""How an export says which pixels its model takes.
+
+A model of `transformers` has a file for it, `preprocessor_config.json`. One of timm has a part of
+`config.json`, which both timm and `AutoImageProcessor` read.
+"""
+
+import copy
+
+from transformers import BaseImageProcessor, PreTrainedModel
+
+from vitprune.data import ImageData
+from vitprune.data.timm_processor import as_timm, pretrained_cfg_of
+from vitprune.model.timm import is_timm
+from vitprune.runs.run_folder import ExportFolder
+
+OF_MODEL = ("first_conv", "classifier", "fixed_input_size")  # which timm needs to build it
+OF_OTHER_CLASSES = ("num_classes", "label_names", "label_descriptions", "label_offset")
+
+
+def as_exported(data: ImageData, net: PreTrainedModel) -> ImageData:
+    """Return data whose images have the pixels that the export of a model will say it takes."""
+    if not is_timm(net.config):
+        return data
+    data = copy.copy(data)
+    data.image_processor = as_timm(data.image_processor)
+    return data
+
+
+def describe_images(net: PreTrainedModel, processor: BaseImageProcessor | None) -> None:
+    """Write the pixels that a processor makes into the configuration of a model of timm.
+
+    Args:
+        net: Image classifier, changed in place if it is one of timm.
+        processor: Image processor; None keeps what the configuration says.
+
+    """
+    if not is_timm(net.config):
+        return
+    ours = net.timm_model.pretrained_cfg
+    known = dict(getattr(net.config, "pretrained_cfg", None) or {})
+    known |= {name: ours[name] for name in OF_MODEL if name in ours}
+    if processor is not None:
+        of_timm = getattr(processor, "data_config", None)  # of the class in transformers
+        known |= of_timm or pretrained_cfg_of(processor)
+    net.config.pretrained_cfg = {
+        name: value for name, value in known.items() if name not in OF_OTHER_CLASSES
+    }
+
+
+def save_processor(
+    processor: BaseImageProcessor, net: PreTrainedModel, folder: ExportFolder
+) -> None:
+    """Save an image processor with its model; see `describe_images` for one of timm."""
+    if not is_timm(net.config):
+        processor.save_pretrained(folder.path)

@@ -1,0 +1,94 @@
+"""Image classifiers for backbones to which `transformers` has none: a linear head on their output.
+
+This file imports nothing of this project: an export carries a copy of it, with which
+`AutoModelForImageClassification.from_pretrained(FOLDER, trust_remote_code=True)` loads the model.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import (
+    Aimv2VisionConfig,
+    AutoModel,
+    AutoModelForImageClassification,
+    DINOv3ConvNextConfig,
+    DINOv3ViTConfig,
+    MLCDVisionConfig,
+    PixioConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import ImageClassifierOutput
+
+
+class BackboneForImageClassification(PreTrainedModel):
+    """A backbone, and a linear layer on its pooled output.
+
+    Without a pooled output it is the mean of the tokens.
+    """
+
+    base_model_prefix = "backbone"
+    main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.backbone = AutoModel.from_config(config)
+        width = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
+        self.classifier = nn.Linear(width, config.num_labels)
+        self.post_init()
+
+    def forward(self, pixel_values: Tensor, **options: Any) -> ImageClassifierOutput:
+        """Return logits, (B, classes), of images, (B, channels, height, width)."""
+        outputs = self.backbone(pixel_values, **options)
+        pooled = getattr(outputs, "pooler_output", None)
+        if pooled is None:
+            pooled = outputs.last_hidden_state.mean(dim=1)
+        return ImageClassifierOutput(
+            logits=self.classifier(pooled), hidden_states=outputs.hidden_states
+        )
+
+
+class DINOv3ViTForImageClassification(BackboneForImageClassification):
+    """DINOv3 (ViT) with a linear head on the class token."""
+
+    config_class = DINOv3ViTConfig
+
+
+class DINOv3ConvNextForImageClassification(BackboneForImageClassification):
+    """DINOv3 (ConvNeXt) with a linear head on the pooled features."""
+
+    config_class = DINOv3ConvNextConfig
+    _supports_sdpa = False
+
+
+class Aimv2ForImageClassification(BackboneForImageClassification):
+    """The vision tower of AIMv2 with a linear head on its pooled output."""
+
+    config_class = Aimv2VisionConfig
+
+
+class MLCDForImageClassification(BackboneForImageClassification):
+    """MLCD with a linear head on the class token."""
+
+    config_class = MLCDVisionConfig
+
+
+class PixioForImageClassification(BackboneForImageClassification):
+    """Pixio with a linear head on its pooled output."""
+
+    config_class = PixioConfig
+
+
+CLASSIFIERS = (
+    DINOv3ViTForImageClassification,
+    DINOv3ConvNextForImageClassification,
+    Aimv2ForImageClassification,
+    MLCDForImageClassification,
+    PixioForImageClassification,
+)
+for _classifier in CLASSIFIERS:
+    AutoModelForImageClassification.register(_classifier.config_class, _classifier, exist_ok=True)
+    _classifier.register_for_auto_class("AutoModelForImageClassification")

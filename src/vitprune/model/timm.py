@@ -1,0 +1,52 @@
+"""What is different about models of timm, which `transformers` wraps."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from vitprune.errors import UsageError
+
+MODEL_TYPE = "timm_wrapper"
+
+
+def is_timm(config: PreTrainedConfig) -> bool:
+    """Return whether a configuration is of a model of timm."""
+    return config.model_type == MODEL_TYPE
+
+
+def names_on_disk(net: PreTrainedModel) -> dict[str, Tensor]:
+    """Return the state of a model under the names in its file; timm's lack those of the wrapper."""
+    prefix = f"{net.base_model_prefix}." if is_timm(net.config) else ""
+    return {name.removeprefix(prefix): value for name, value in net.state_dict().items()}
+
+
+def timm_settings(source: str) -> dict[str, Any] | None:
+    """Read `config.json` of a model of timm.
+
+    Args:
+        source: Hub name or folder.
+
+    Returns:
+        Its content; None if the model is not one of timm.
+
+    Raises:
+        OSError: If there is no such file.
+        UsageError: If the model is one of timm, and timm is not installed.
+
+    """
+    settings, _ = PreTrainedConfig.get_config_dict(source)
+    if settings.get("model_type") != MODEL_TYPE:
+        return None
+    check_installed(source)
+    return settings
+
+
+def check_installed(name: str) -> None:
+    """Raise `UsageError` if timm is not installed, which the model of this name needs."""
+    if find_spec("timm") is None:
+        raise UsageError(
+            f"{name!r} is a model of timm, which is not installed. Install it: "
+            "pip install 'vitprune[timm]'"
+        )

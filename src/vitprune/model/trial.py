@@ -1,0 +1,59 @@
+"""Trial runs: whether a model can process images of a size, and what it returns for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from vitprune.errors import UsageError
+from vitprune.model.anatomy.config import RGB, image_shape, vision_config
+
+# what models of transformers and timm raise about images or options that they do not support
+CANNOT_RUN = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError)
+USUAL_SIDE = 224
+
+
+def trial_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
+    """Return the shape of the images of a model, or a usual one if any size will do."""
+    try:
+        return image_shape(config)
+    except UsageError:
+        return RGB, USUAL_SIDE, USUAL_SIDE
+
+
+@contextmanager
+def trial(net: nn.Module) -> Iterator[None]:
+    """Within the context, a model is in evaluation mode; then its mode is as before."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train()  # LeViT keeps its biases of evaluation until it is trained
+        net.train(was_training)
+
+
+def why_refused(net: PreTrainedModel, height: int, width: int) -> str | None:
+    """Return why a model cannot process images of this size; None if its logits are finite.
+
+    Cost: a forward pass of one image.
+    """
+    arguments = getattr(net.config, "model_args", None) or {}
+    own: int = getattr(vision_config(net.config), "num_channels", RGB)
+    channels: int = arguments.get("in_chans", own)
+    try:
+        image = torch.zeros(1, channels, height, width, device=net.device, dtype=net.dtype)
+        with trial(net), torch.no_grad():
+            # not net(), which would be compiled for a batch of one
+            logits: Tensor = net.forward(pixel_values=image).logits
+    except CANNOT_RUN as error:
+        return first_line(error)
+    return None if logits.isfinite().all() else "its logits are not finite"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or the class of an error without one."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
