@@ -116,9 +116,9 @@ def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None
     stayed["uneven_widths"] += padding
     report = ShrinkReport(
         dropped_parameters=count_parameters(net) - count_parameters(small),
-        before=_widest(net),
-        after=_widest(small),
-        blocks=_widths(smallest),
+        before=widest(net),
+        after=widest(small),
+        blocks=widths_of_blocks(smallest),
         dropped_by_load_pruned=padding,
         stayed=stayed,
         left=analysis.left,
@@ -158,9 +158,9 @@ def count_stayed(net: PreTrainedModel, left: Mapping[str, str]) -> dict[str, int
     return stayed
 
 
-def _widest(net: PreTrainedModel) -> ModelWidths:
+def widest(net: PreTrainedModel) -> ModelWidths:
     """Return the number of blocks, and their largest widths."""
-    widths = _widths(net)
+    widths = widths_of_blocks(net)
     return ModelWidths(
         blocks=len(widths),
         heads=max((block.heads for block in widths), default=0),
@@ -169,7 +169,7 @@ def _widest(net: PreTrainedModel) -> ModelWidths:
     )
 
 
-def _widths(net: nn.Module) -> list[BlockWidths]:
+def widths_of_blocks(net: nn.Module) -> list[BlockWidths]:
     """Return the widths of each block."""
     structure = find_structure(net)
     return [_of_block(structure, number) for number in range(len(block_names(net)))]
