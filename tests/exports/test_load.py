@@ -9,8 +9,8 @@ from tests.exports.small_nets import tiny_resnet
 from vitprune import load_pruned
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
-from vitprune.exports.verify import logits
 from vitprune.exports.shrinkage import widths_of_blocks
+from vitprune.exports.verify import logits
 
 
 def close(actual, expected):

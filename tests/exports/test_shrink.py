@@ -141,7 +141,7 @@ def zero(net, pieces):
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     pieces=PIECES,
     family=st.sampled_from(["vit", "deit"]),
@@ -162,7 +162,7 @@ def test_any_zeros(pieces, family, activation):
     )  # the model itself stays as it is
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(pieces=PIECES)
 def test_any_zeros_in_float32(pieces):
     net = random_net().float()

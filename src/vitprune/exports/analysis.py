@@ -214,7 +214,6 @@ def cut(
             branch of which nothing survives becomes a constant.
 
     """
-    layers = {layer.name: layer for layer in find_structure(net).layers}
     for part in parts:
         branch = part.branch
         new = part.survivors.width if widths is None else widths[output_of(branch)]
@@ -226,7 +225,7 @@ def cut(
         if not new.groups:
             new = Width(1, part.width.size)
         weights = narrow(branch, part.weights, part.survivors, part.width, new)
-        write(net, branch, layers, weights, part.survivors.groups, part.width, new)
+        write(net, branch, weights, part.survivors.groups, part.width, new)
 
 
 def _replace_by_constant(net: PreTrainedModel, part: Part) -> None:

@@ -24,12 +24,12 @@ from vitprune.model.anatomy.widths import (
     FAMILIES,
     Settings,
     WidthNames,
-    read_settings,
     with_settings,
 )
 from vitprune.model.loading import net_from_config
 
 RATIO_TRIES = 6
+CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
 
 
 def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
@@ -46,10 +46,14 @@ def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
     family = FAMILIES.get(net.config.model_type)
     if family is None:
         return net
+    tried: list[Settings] = [{}]
     for names in _choices(family):
         try:
             plan = _plan(net, analysis, names)
-            small = _build(net, analysis, plan) if plan.settings else None
+            if plan.settings in tried:
+                continue
+            tried.append(plan.settings)
+            small = _build(net, analysis, plan)
         except (RuntimeError, TypeError, ValueError, KeyError):  # of models without such settings
             continue
         if small is not None:
@@ -59,15 +63,14 @@ def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
     """Yield the settings to change: all, then fewer, as not every model has all of them."""
-    without = {
-        "blocks": {"blocks": None},
-        "attention": {"heads": None, "head_dim": None},
-        "MLP": {"neurons": None, "ratio": None},
-    }
-    for count in range(len(without)):
-        for left_out in itertools.combinations(without, count):
-            changes = {key: None for name in left_out for key in without[name]}
-            yield replace(family, **changes)
+    for blocks, heads, neurons in CHOICES:
+        yield replace(
+            family,
+            blocks=family.blocks if blocks else None,
+            heads=family.heads if heads else None,
+            neurons=family.neurons if neurons else None,
+            ratio=family.ratio if neurons else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -156,9 +159,7 @@ def _smallest_ratio(
     return None
 
 
-def _widths_of(
-    net: PreTrainedModel, settings: Settings, kept: Sequence[int]
-) -> dict[str, Width]:
+def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
     """Return the widths of a model with other settings, by `output_of` in the original."""
     with torch.device("meta"):
         built = net_from_config(with_settings(net.config, settings))

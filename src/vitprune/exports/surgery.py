@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 from vitprune.exports.affine import Affine
 from vitprune.exports.survivors import BranchWeights, Survivors, Width
 from vitprune.exports.trial import first_tensor
-from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.names import BESIDE, Alternatives, alternatives, attention_names
 from vitprune.model.anatomy.records import Attention, Branch, Rows
 
@@ -36,7 +35,9 @@ class Constant(nn.Module):
         tokens = first_tensor(*args, *kwargs.values())
         assert tokens is not None
         shape = (*tokens.shape[:-1], self.width)
-        output = tokens.new_zeros(shape) if self.bias is None else self.bias.expand(shape).contiguous()
+        output = (
+            tokens.new_zeros(shape) if self.bias is None else self.bias.expand(shape).contiguous()
+        )
         return (output, *[None] * self.others) if self.others else output
 
 
@@ -79,7 +80,6 @@ def _pack(groups: list[Tensor], width: Width) -> Tensor:
 def write(
     net: PreTrainedModel,
     branch: Branch,
-    layers: dict[str, Layer],
     weights: BranchWeights,
     groups: Tensor,
     old: Width,
@@ -90,7 +90,6 @@ def write(
     Args:
         net: The model.
         branch: Its branch.
-        layers: Its layers, by name.
         weights: New weights.
         groups: Numbers of the surviving heads or neurons.
         old: Width before.
@@ -99,32 +98,33 @@ def write(
     """
     if isinstance(branch, Attention):
         parts = (("query", branch.query), ("key", branch.key), ("value", branch.value))
-        _set_inputs(layers, [(rows, weights[role]) for role, rows in parts])
-        _set(layers[branch.output].module, [weights["attn_out"]])
+        _set_inputs(net, [(rows, weights[role]) for role, rows in parts])
+        _set(net.get_submodule(branch.output), [weights["attn_out"]])
         _set_attributes(net, branch.name, old, new)
         _set_tables(net, branch.name, groups, old, new)
     else:
         neurons = [(branch.up, weights["mlp_in"])]
         if branch.gate:
             neurons.append((branch.gate, weights["mlp_gate"]))
-        _set_inputs(layers, neurons)
-        _set(layers[branch.down].module, [weights["mlp_out"]])
+        _set_inputs(net, neurons)
+        _set(net.get_submodule(branch.down), [weights["mlp_out"]])
         if branch.depthwise:
-            _set_depthwise(layers[branch.depthwise].module, groups, new)
+            _set_depthwise(net.get_submodule(branch.depthwise), groups, new)
 
 
-def _set_inputs(layers: dict[str, Layer], parts: Iterable[tuple[Rows, Affine]]) -> None:
+def _set_inputs(net: nn.Module, parts: Iterable[tuple[Rows, Affine]]) -> None:
     """Write the layers whose parts are given."""
     by_layer: dict[str, dict[int, Affine]] = {}
     for rows, weights in parts:
         by_layer.setdefault(rows.layer, {})[rows.part] = weights
     for name, found in by_layer.items():
-        _set(layers[name].module, [found[part] for part in sorted(found)])
+        _set(net.get_submodule(name), [found[part] for part in sorted(found)])
 
 
 def _set(module: nn.Module, parts: list[Affine]) -> None:
     weight = torch.cat([part.weight for part in parts]).contiguous()
-    _replace(module, "weight", weight.view(*weight.shape, *module.weight.shape[2:]))
+    kernel = _parameter(module, "weight").shape[2:]
+    _replace(module, "weight", weight.view(*weight.shape, *kernel))
     if module.bias is not None:
         _replace(module, "bias", torch.cat([part.bias for part in parts]))
     _set_sizes(module, *weight.shape)
@@ -138,11 +138,12 @@ def _set_sizes(module: nn.Module, outputs: int, inputs: int) -> None:
 
 
 def _set_depthwise(module: nn.Module, neurons: Tensor, new: Width) -> None:
-    padding = (0, new.groups - len(neurons))
-    weight = module.weight.detach()[neurons]
-    _replace(module, "weight", nn.functional.pad(weight, (0, 0) * (weight.ndim - 1) + padding))
-    if module.bias is not None:
-        _replace(module, "bias", nn.functional.pad(module.bias.detach()[neurons], padding))
+    for name in ("weight", "bias"):
+        if getattr(module, name) is not None:
+            kept = _parameter(module, name)[neurons]
+            padding = kept.new_zeros(new.groups - len(neurons), *kept.shape[1:])
+            _replace(module, name, torch.cat([kept, padding]))
+    assert isinstance(module, nn.Conv2d)
     _set_sizes(module, new.groups, new.groups)
     module.groups = new.groups
 
@@ -177,13 +178,13 @@ def _set_tables(net: nn.Module, attention: str, heads: Tensor, old: Width, new: 
                     owner.out_features = new.groups
 
 
-def _owners(
-    net: nn.Module, attention: str, names: Alternatives
-) -> Iterable[tuple[nn.Module, str]]:
+def _owners(net: nn.Module, attention: str, names: Alternatives) -> Iterable[tuple[nn.Module, str]]:
     """Yield each module in or beside an attention module that has an attribute of these names."""
     for name in alternatives(names):
         start = attention.rpartition(".")[0] if name.startswith(BESIDE) else attention
-        path, _, attribute = f"{start}.{name.removeprefix(BESIDE)}".removeprefix(".").rpartition(".")
+        path, _, attribute = f"{start}.{name.removeprefix(BESIDE)}".removeprefix(".").rpartition(
+            "."
+        )
         try:
             owner = net.get_submodule(path)
         except AttributeError:
@@ -192,5 +193,11 @@ def _owners(
             yield owner, attribute
 
 
+def _parameter(module: nn.Module, name: str) -> nn.Parameter:
+    parameter: nn.Parameter = getattr(module, name)
+    return parameter
+
+
 def _replace(module: nn.Module, name: str, value: Tensor) -> None:
-    setattr(module, name, nn.Parameter(value, requires_grad=getattr(module, name).requires_grad))
+    old = _parameter(module, name)
+    setattr(module, name, nn.Parameter(value, requires_grad=old.requires_grad))

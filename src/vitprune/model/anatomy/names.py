@@ -22,6 +22,17 @@ def _with_inner(*names: str) -> tuple[str, ...]:
     return tuple(f"{inner}{name}" for inner in ("", "self.", "attention.") for name in names)
 
 
+HEAD_DIM = _with_inner("head_dim", "attention_head_size")
+WIDTH = _with_inner("attn_dim", "all_head_size", "attention_dim")
+SCALE = _with_inner("scaling", "scale")
+HEAD_ROWS = _with_inner("logit_scale", "continuous_position_bias_mlp.2.weight", "cpb_mlp.2.weight")
+HEAD_COLUMNS = (
+    *_with_inner("relative_position_bias_table"),
+    *_with_inner("relative_position_bias.relative_position_bias_table"),
+    "rel_pos.relative_position_bias_table",
+    f"{BESIDE}relative_position_bias.relative_position_bias_table",
+)
+
 
 @dataclass(frozen=True)
 class AttentionNames:
@@ -55,18 +66,11 @@ class AttentionNames:
     heads: Alternatives = ("num_heads", "num_attention_heads", "heads")
     score_norm: Alternatives = ()
     inner_norm: Alternatives = ()
-    head_dim: Alternatives = _with_inner("head_dim", "attention_head_size")
-    width: Alternatives = _with_inner("attn_dim", "all_head_size", "attention_dim")
-    scale: Alternatives = _with_inner("scaling", "scale")
-    head_rows: Alternatives = _with_inner(
-        "logit_scale", "continuous_position_bias_mlp.2.weight", "cpb_mlp.2.weight"
-    )
-    head_columns: Alternatives = (
-        *_with_inner("relative_position_bias_table"),
-        *_with_inner("relative_position_bias.relative_position_bias_table"),
-        "rel_pos.relative_position_bias_table",
-        f"{BESIDE}relative_position_bias.relative_position_bias_table",
-    )
+    head_dim: Alternatives = HEAD_DIM
+    width: Alternatives = WIDTH
+    scale: Alternatives = SCALE
+    head_rows: Alternatives = HEAD_ROWS
+    head_columns: Alternatives = HEAD_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,7 @@ def declared_names(module: nn.Module) -> AttentionNames | MlpNames | None:
 
 
 def attention_names(module: nn.Module) -> AttentionNames:
-    """Return the names in an attention module: the declared ones, or else those of most families.
-    """
+    """Return the names in an attention module: declared ones, or else those of most families."""
     declared = declared_names(module)
     return declared if isinstance(declared, AttentionNames) else ATTENTION
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -34,12 +34,14 @@ class WidthNames:
     group: str | None = None
 
 
-_HEADS = {"heads": "num_attention_heads", "head_dim": "head_dim"}
-_VIT = WidthNames(**_HEADS, neurons="intermediate_size", blocks="num_hidden_layers")
-_DINOV2 = WidthNames(**_HEADS, ratio="mlp_ratio", ratio_is_integer=True, blocks="num_hidden_layers")
-_TOWER = WidthNames(
-    neurons="intermediate_size", blocks="num_hidden_layers", group="vision_config"
+_VIT = WidthNames(
+    heads="num_attention_heads",
+    head_dim="head_dim",
+    neurons="intermediate_size",
+    blocks="num_hidden_layers",
 )
+_DINOV2 = replace(_VIT, neurons=None, ratio="mlp_ratio", ratio_is_integer=True)
+_TOWER = WidthNames(neurons="intermediate_size", blocks="num_hidden_layers", group="vision_config")
 _SWIN = WidthNames(ratio="mlp_ratio")
 FAMILIES = {
     **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "beit"), _VIT),
