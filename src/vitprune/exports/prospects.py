@@ -22,7 +22,8 @@ def why_not_shrinkable(
 ) -> str | None:
     """Return what shrinking cannot remove from a model, and why; None if it can remove all.
 
-    One head of each attention and one neuron of each MLP are removed from a copy, to try it.
+    One head of each attention and one neuron of each MLP in a block are removed from a copy, to try
+    it.
 
     Args:
         net: Model in evaluation mode; it is not changed.
@@ -34,11 +35,13 @@ def why_not_shrinkable(
     pruned = copy.deepcopy(net)
     structure = find_structure(pruned)
     layers = {layer.name: layer for layer in structure.layers}
+    has_blocks = any(branch.block is not None for branch in structure.branches)
     kinds: set[str] = set()
     with torch.no_grad():
         for branch in structure.branches:
             output = layers.get(output_of(branch))
-            if output is None or not (heads if isinstance(branch, Attention) else neurons):
+            is_pruned = heads if isinstance(branch, Attention) else neurons
+            if output is None or not is_pruned or (has_blocks and branch.block is None):
                 continue
             kinds.add(kind_of(branch, pruned))
             output.weight[:, : width_of(branch, layers).size] = 0
