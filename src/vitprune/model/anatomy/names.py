@@ -14,6 +14,7 @@ CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
 BESIDE = "../"  # begins a name relative to the module around
 POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
+SQUEEZE_GATE = "gate"  # activation of a squeeze-and-excitation, whose layers are those of an MLP
 Alternatives = str | tuple[str, ...]
 
 
