@@ -37,8 +37,8 @@ class Part:
         weights: Its weights in float64, with folded constants.
         width: Its current width.
         survivors: What reaches the logits.
-        others: Number of outputs of its module that are None if the module is replaced by a
-            constant (see `Trial.outputs`); None if it cannot be replaced.
+        outputs: What its module returns (see `Trial.outputs`); None if the module cannot be
+            replaced by a constant.
 
     """
 
@@ -46,7 +46,7 @@ class Part:
     weights: BranchWeights
     width: Width
     survivors: Survivors
-    others: int | None
+    outputs: int | None
 
     @property
     def output(self) -> str:
@@ -57,7 +57,7 @@ class Part:
     def whole_heads(self) -> "Part":
         """The same branch, with all dimensions of each head that survives."""
         kept = find_survivors(self.branch, self.weights, self.width, whole_heads=True)
-        return replace(self, survivors=kept, others=None)
+        return replace(self, survivors=kept, outputs=None)
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ def _examine(
         for name in other.roles
         if name.startswith(f"{branch.name}.")
     ]
-    others = None if inside else trial.outputs.get(branch.name)
-    return Part(branch, weights, width, find_survivors(branch, weights, width), others)
+    returned = None if inside else trial.outputs.get(branch.name)
+    return Part(branch, weights, width, find_survivors(branch, weights, width), returned)
 
 
 def _try(net: PreTrainedModel, trial: Trial, parts: list[Part]) -> tuple[list[Part], str | None]:
@@ -219,7 +219,7 @@ def cut(
         new = part.survivors.width if widths is None else widths[output_of(branch)]
         if new == part.width:
             continue
-        if not new.groups and part.others is not None:
+        if not new.groups and part.outputs is not None:
             _replace_by_constant(net, part)
             continue
         if not new.groups:
@@ -231,8 +231,8 @@ def cut(
 def _replace_by_constant(net: PreTrainedModel, part: Part) -> None:
     output = part.weights[part.output]
     bias = output.bias if output.bias.any() else None
-    assert part.others is not None
-    net.set_submodule(part.branch.name, Constant(bias, len(output.bias), part.others))
+    assert part.outputs is not None
+    net.set_submodule(part.branch.name, Constant(bias, len(output.bias), part.outputs))
 
 
 def describe_error(error: Exception) -> str:

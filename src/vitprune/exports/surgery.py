@@ -20,15 +20,16 @@ class Constant(nn.Module):
     Args:
         bias: (out,), or None for zero.
         width: Number of outputs.
-        others: Number of further outputs of the module that it replaces, all None.
+        outputs: Length of the tuple that the replaced module returns, None but for the first; 0 if
+            it returns a tensor.
 
     """
 
-    def __init__(self, bias: Tensor | None, width: int, others: int) -> None:
+    def __init__(self, bias: Tensor | None, width: int, outputs: int) -> None:
         super().__init__()
         self.bias = None if bias is None else nn.Parameter(bias)
         self.width = width
-        self.others = others
+        self.outputs = outputs
 
     def forward(self, *args: object, **kwargs: object) -> Tensor | tuple[Tensor | None, ...]:
         """Return the bias for each token of the first tensor."""
@@ -38,7 +39,7 @@ class Constant(nn.Module):
         output = (
             tokens.new_zeros(shape) if self.bias is None else self.bias.expand(shape).contiguous()
         )
-        return (output, *[None] * self.others) if self.others else output
+        return (output, *[None] * (self.outputs - 1)) if self.outputs else output
 
 
 def narrow(

@@ -42,8 +42,8 @@ class Trial:
         images: Images, (B, channels, height, width), float64.
         logits: (B, classes), float64.
         ranges: Inputs of layers, by layer name; without those that were not called.
-        outputs: Number of further outputs of a module that returns (tensor, ...) with as many
-            tokens as its input, by module name; 0 if it returns a tensor.
+        outputs: Length of the tuple that a module returns, 0 if it returns a tensor, by module
+            name; without those whose (first) output does not have the shape of their input.
 
     """
 
@@ -116,7 +116,7 @@ def _count(
     first = output[0] if isinstance(output, tuple) else output
     given = first_tensor(*args, *kwargs.values())
     if given is not None and isinstance(first, Tensor) and first.shape == given.shape:
-        outputs[name] = len(output) - 1 if isinstance(output, tuple) else 0
+        outputs[name] = len(output) if isinstance(output, tuple) else 0
 
 
 def first_tensor(*values: object) -> Tensor | None:
