@@ -29,7 +29,24 @@ TITLES = {
 EXPORTS = ("export", "fewer heads", "fewer neurons")  # their cells say what loads them
 HEAD = """# Model families
 
-<!-- Written by `python -m tests.families.page`; the tests check every cell. -->
+<!-- Written by `python -m tests.families.page`. The tests check every cell: `make test-families`. -->
+
+What can be pruned in each family, what is removed from its tensors, and what loads the export.
+The columns are
+
+- weights, 2:4: masks of single weights, or of two of four consecutive inputs
+- criteria: all of them rank the weights (Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and
+  Movement)
+- heads, head dims, neurons, branches: masks of whole structure, by `Head`, `HeadDim`, `Neuron` and
+  `Branch`
+- training: `fit` from a folder to an export, with distillation; a resumed run equals an
+  uninterrupted one bit for bit
+- scans: replayed stages give the logits of the whole model bit for bit
+- image size: images of another size than the model's own
+- ONNX: ONNX Runtime gives the logits of the pruned model
+- export, fewer heads, fewer neurons: what loads the folder. After `Head` or `Neuron` with half of
+  the groups, its tensors are smaller: `transformers` and timm load them where a configuration can
+  express it (with equal widths in all blocks); `load_pruned`, pt2 and ONNX have each block's own.
 
 """
 
