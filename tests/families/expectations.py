@@ -113,6 +113,9 @@ PLAIN: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# families without a classifier in `transformers`: their exports carry its code
+WITH_CODE = ("dinov3", "dinov3_gated")
+
 
 def is_plain(column: str, family: Family) -> bool:
     """Return whether plain `transformers`, or timm, loads what a column exports."""
