@@ -79,7 +79,7 @@ REFUSALS = [
     Refusal(
         ("branch",),
         ("timm_siglip",),
-        "Branch() removes branches from the residual stream of blocks",
+        "outside of the blocks: ",
         "The attention and the MLP of the pooling head are in no block; exclude them "
         "(`attn_pool`).",
     ),
