@@ -77,6 +77,13 @@ REFUSALS = [
         "Queries and keys are normalised: without one dimension the others have other values.",
     ),
     Refusal(
+        ("branch",),
+        ("timm_siglip",),
+        "outside of the blocks: ",
+        "The attention and the MLP of the pooling head are in no block; exclude them "
+        "(`attn_pool`).",
+    ),
+    Refusal(
         CALIBRATED,
         ("timm_eva02", "timm_beit", "timm_swinv2"),
         "attn.qkv: its forward is not called in training_step",
