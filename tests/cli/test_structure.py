@@ -12,6 +12,7 @@ from vitprune.pruning import (
     Combined,
     Element,
     Head,
+    HeadDim,
     IterativePruning,
     LayerSelection,
     Neuron,
