@@ -8,8 +8,8 @@ from vitprune.data.split_names import SPLIT_NAMES, is_plain, looks_like_split, s
 from vitprune.errors import UsageError
 
 RENAME = (
-    "Rename the folders of splits to 'train', 'validation' and 'test', or set data.source to a "
-    "folder of class folders"
+    "Rename the folders of splits to 'train', 'validation' and 'test', or set data.source to the "
+    "folder in which they are or to a folder of class folders"
 )
 
 

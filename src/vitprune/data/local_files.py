@@ -20,6 +20,8 @@ from vitprune.data.table_folders import (
     tables_by_split,
 )
 
+UNREAD = (".avif", ".heic", ".heif", ".jxl")  # images for us, unknown files for `datasets`
+
 
 def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesList] | None:
     """Return the files of each split of a folder, None where `datasets` finds them itself.
@@ -50,7 +52,13 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
     else:
         read = images_by_split(images, str(folder))
         splits = read.folders
-        for note in [] if quiet else read.notes:
+        notes = read.notes
+        if unread := _size(with_suffix(found, UNREAD)):
+            notes.append(
+                f"Ignoring {unread} images of {folder} in formats that are not read: "
+                f"{', '.join(UNREAD)}. Convert them to PNG or JPEG."
+            )
+        for note in [] if quiet else notes:
             rank_zero_info(note)
     return splits and {split: _listed(folder, files) for split, files in splits.items()}
 

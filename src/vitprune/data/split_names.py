@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
+    "validation": ("validation", "valid", "val", "dev", "validate"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
 GLUED = ("", "set", "data", "split", "img", "images")  # as in `testset`

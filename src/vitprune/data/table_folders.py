@@ -4,16 +4,18 @@ import os
 import re
 from pathlib import Path
 
+from datasets.data_files import SPLIT_KEYWORDS
+
 from vitprune.data.folder_files import Folders, globbed
-from vitprune.data.split_names import SPLIT_NAMES, looks_like_split, split_named
+from vitprune.data.split_names import looks_like_split, split_named
 from vitprune.errors import UsageError
 
 CONTAINERS = (".parquet", ".arrow", ".tar", ".zip")
 TEXTS = (".csv", ".json", ".jsonl")  # beside images, these describe them
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 DATASETS_WORDS = {
-    split: re.compile(rf"(^|[-._ 0-9])({'|'.join(names)})([-._ 0-9]|$)")
-    for split, names in SPLIT_NAMES.items()
+    str(split): re.compile(rf"(^|[-._ 0-9])({'|'.join(words)})([-._ 0-9]|$)")
+    for split, words in SPLIT_KEYWORDS.items()
 }  # how `datasets` finds the splits of folders and files
 
 
