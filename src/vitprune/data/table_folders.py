@@ -56,20 +56,33 @@ def metadata_by_split(folders: Folders, source: str) -> dict[str, Folders] | Non
         UsageError: If a folder looks like a split and has no file of its own.
 
     """
-    homes = {parts[:1] for parts, names in folders.items() if set(names) & set(METADATA)}
-    tops = {parts[0] for parts, names in folders.items() if parts and names}
+    homes = {parts for parts, names in folders.items() if set(names) & set(METADATA)}
     splits: dict[str, Folders] = {}
-    for top in sorted(filter(looks_like_split, tops)):
-        split = split_named(top)
-        if split is None or split in splits or (top,) not in homes:
+    unnamed: Folders = {}
+    for parts, names in folders.items():
+        depth = next((d for d in range(len(parts), -1, -1) if parts[:d] in homes), 0)
+        split = _split_of([*parts[:depth]], source)
+        if names and split is None and (like := [*filter(looks_like_split, parts)]):
             raise UsageError(
-                f"the folder {top!r} of {source!r} looks like a split, but its name does not say "
-                "which, or it has no metadata file of its own. Call the folders of splits 'train', "
-                "'validation' and 'test', and put into each a metadata.csv with its images."
+                f"the folder {like[0]!r} of {source!r} looks like a split, and has no metadata "
+                "file of its own. Put into the folder of each split a metadata.csv with its images."
             )
-        splits[split] = {parts: names for parts, names in folders.items() if parts[:1] == (top,)}
-    splits = splits or {"train": folders}
+        (splits.setdefault(split, {}) if split else unnamed)[parts] = names
+    if not splits:
+        _refuse_splits_of_names(unnamed, source)
+        splits = {"train": unnamed}
     return None if _found_by_datasets(splits, folders, source) else splits
+
+
+def _refuse_splits_of_names(folders: Folders, source: str) -> None:
+    """Refuse images whose own names, all of them, are those of several splits."""
+    images = [name for names in folders.values() for name in names if name not in METADATA]
+    named = {split_named(os.path.splitext(name)[0]) for name in images}
+    if len(named) > 1 and None not in named:
+        raise UsageError(
+            f"the names of the images of {source!r} are those of several splits, for example "
+            f"{images[0]!r}. Put each split into a folder with a metadata.csv of its own."
+        )
 
 
 def _split_of(names: list[str], source: str) -> str | None:
@@ -78,7 +91,7 @@ def _split_of(names: list[str], source: str) -> str | None:
     if len(found) > 1 or found == {None}:
         raise UsageError(
             f"the path {os.path.join(*names)!r} of {source!r} looks like a split, but does not say "
-            "which. Begin the names of files with 'train', 'validation' or 'test'."
+            "which. Name one split in it: 'train', 'validation' or 'test'."
         )
     return found.pop() if found else None
 
@@ -103,8 +116,9 @@ def _found_by_datasets(splits: dict[str, Folders], folders: Folders, source: str
 
 
 def _split_of_datasets(parts: tuple[str, ...], name: str) -> str | None:
+    """Return the split to which `datasets` assigns a file, several of them in one string."""
     for names in (parts, (name,)):
-        for split, word in DATASETS_WORDS.items():
-            if any(map(word.search, names)):
-                return split
+        found = [split for split, word in DATASETS_WORDS.items() if any(map(word.search, names))]
+        if found:
+            return " and ".join(found)
     return None
