@@ -54,7 +54,8 @@ def images_by_split(folders: Folders, source: str) -> FolderSplits:
     inner = _splits_inside(filled, splits)
     _refuse_splits_inside(inner, splits, where)
     for top in inner:
-        del classes[top]  # a second set of splits, beside this one
+        if not looks_like_split(top):
+            del classes[top]  # a second set of splits, beside this one
     if splits:
         notes += _check_tops(inside, classes, splits, where)
         notes += _drop_unknown_classes(classes, splits, where)
@@ -81,7 +82,7 @@ def _wrapper(folders: Folders) -> tuple[str, ...]:
         filled = [p[depth:] for p, names in folders.items() if names and p[:depth] == wrapper]
         if len({parts[:1] for parts in filled}) != 1 or not filled[0]:
             return wrapper
-        below = {parts[1] for parts in filled if len(parts) > 2}
+        below = {name for parts in filled for name in parts[1:-1]}
         is_split = looks_like_split(filled[0][0]) and not any(map(split_named, below))
         if is_split or all(len(parts) == 1 for parts in filled):
             return wrapper
