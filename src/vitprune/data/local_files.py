@@ -43,6 +43,7 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
     }
     images = with_suffix(found, ImageFolder.EXTENSIONS)
     metadata = {parts: [n for n in names if n in METADATA] for parts, names in found.items()}
+    notes: list[str] = []
     if _size(images) <= _size(with_suffix(found, CONTAINERS)):
         tables = _usual(with_suffix(found, (*CONTAINERS, *TEXTS)))
         splits = None if _configured(folder) else tables_by_split(tables, str(folder))
@@ -52,15 +53,21 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
     else:
         read = images_by_split(images, str(folder))
         splits = read.folders
-        notes = read.notes
-        if unread := _size(with_suffix(found, UNREAD)):
-            notes.append(
-                f"Ignoring {unread} images of {folder} in formats that are not read: "
-                f"{', '.join(UNREAD)}. Convert them to PNG or JPEG."
-            )
-        for note in [] if quiet else notes:
-            rank_zero_info(note)
-    return splits and {split: _listed(folder, files) for split, files in splits.items()}
+        notes = [*read.notes, *_unread(found, folder)]
+    listed = splits and {split: _listed(folder, files) for split, files in splits.items()}
+    for note in [] if quiet else notes:
+        rank_zero_info(note)
+    return listed
+
+
+def _unread(found: Folders, folder: Path) -> list[str]:
+    count = _size(with_suffix(found, UNREAD))
+    if not count:
+        return []
+    return [
+        f"Ignoring {count} images of {folder} in formats that are not read ({', '.join(UNREAD)}). "
+        "Convert them to PNG or JPEG."
+    ]
 
 
 def _size(folders: Folders) -> int:
