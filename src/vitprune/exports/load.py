@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
-from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import net_from_config
+from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 
@@ -17,7 +17,7 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
     """Load the smallest model with the logits of an export: each block has its own widths.
 
     Args:
-        folder: Export, or any folder of a Hugging Face ViT. Without `model.safetensors`,
+        folder: Export, or any folder of an image classifier. Without `model.safetensors`,
             `model.compressed.safetensors` is loaded.
 
     Returns:
@@ -28,7 +28,10 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
 
     """
     net = load_stock(folder)
-    return shrink(net, ragged=True) if net.config.model_type in NARROW_FAMILIES else net
+    try:
+        return shrink(net, ragged=True)
+    except UsageError:  # nothing is known of its structure
+        return net
 
 
 def load_stock(folder: str | Path) -> PreTrainedModel:
@@ -36,6 +39,7 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
     export = ExportFolder(Path(folder))
     _check_files(export)
     try:
+        timm_settings(str(export.path))  # refuses a model of timm if that is not installed
         if export.weights.is_file():
             return AutoModelForImageClassification.from_pretrained(export.path)
         config = AutoConfig.from_pretrained(export.path)

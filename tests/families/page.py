@@ -1,0 +1,100 @@
+"""Write docs/families.md: what each family supports, as the tests of this folder assert it.
+
+Run `python -m tests.families.page` after a change of the matrix.
+"""
+
+from pathlib import Path
+
+from tests.families.expectations import WITH_CODE, is_plain, refusal
+from tests.families.families import FAMILIES, Family
+
+FILE = Path(__file__).parents[2] / "docs" / "families.md"
+# title: columns of the matrix, all of which must be supported
+TITLES = {
+    "weights": ("roles", "element"),
+    "2:4": ("two_of_four",),
+    "criteria": ("random", "taylor", "fisher", "wanda", "sparse_gpt", "movement"),
+    "heads": ("head",),
+    "head dims": ("head_dim",),
+    "neurons": ("neuron",),
+    "branches": ("branch",),
+    "training": ("distillation", "resume", "command"),
+    "scans": ("scan",),
+    "image size": ("size",),
+    "ONNX": ("onnx",),
+    "export": ("export",),
+    "fewer heads": ("fewer_heads",),
+    "fewer neurons": ("fewer_neurons",),
+}
+# their cells say what loads the export; where that is not smaller, there may be masks
+EXPORTS = {"export": "element", "fewer heads": "head", "fewer neurons": "neuron"}
+HEAD = """# Model families
+
+<!-- Written by `python -m tests.families.page`; `make test-families` checks every cell. -->
+
+What can be pruned in each family, what is removed from its tensors, and what loads the export.
+The columns are
+
+- weights, 2:4: masks of single weights, or of two of four consecutive inputs
+- criteria: all of them rank the weights (Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and
+  Movement)
+- heads, head dims, neurons, branches: masks of whole structure, by `Head`, `HeadDim`, `Neuron` and
+  `Branch`
+- training: `fit` from a folder to an export, with distillation; a resumed run equals an
+  uninterrupted one bit for bit
+- scans: replayed stages give the logits of the whole model bit for bit
+- image size: images of another size than the model's own
+- ONNX: ONNX Runtime gives the logits of the pruned model
+- export, fewer heads, fewer neurons: what loads the folder. After `Head` or `Neuron` with half of
+  the groups, its tensors are smaller: `transformers` and timm load them where a configuration can
+  express it (with equal widths in all blocks); `load_pruned`, pt2 and ONNX have each block's own.
+  Remote code: `transformers` has no classifier of this family, so the folder carries one, for
+  `trust_remote_code=True`.
+
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    notes: list[str] = []
+    lines = [_row(["family", *TITLES]), _row(["---"] * (len(TITLES) + 1))]
+    for library in ("transformers", "timm"):
+        lines.append(_row([f"**{library}**", *[""] * len(TITLES)]))
+        for family in FAMILIES.values():
+            if family.library == library:
+                cells = [_cell(title, family, notes) for title in TITLES]
+                lines.append(_row([family.title, *cells]))
+    footnotes = [f"{number}. {note}" for number, note in enumerate(notes, start=1)]
+    return HEAD + "\n".join([*lines, "", *footnotes, ""])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(title: str, family: Family, notes: list[str]) -> str:
+    found = [refusal(column, family) for column in TITLES[title]]
+    refused = [r.note for r in found if r is not None]
+    for note in refused:
+        if note not in notes:
+            notes.append(note)
+    numbers = sorted({notes.index(note) + 1 for note in refused})
+    if numbers:
+        marks = f"<sup>{', '.join(map(str, numbers))}</sup>"
+        if title in EXPORTS and refusal(EXPORTS[title], family) is None:
+            return f"masks only {marks}"
+        return f"{'no' if all(found) else 'partly'} {marks}"
+    return _loader(title, family) if title in EXPORTS else "yes"
+
+
+def _loader(title: str, family: Family) -> str:
+    """Return what loads an export."""
+    if not is_plain(TITLES[title][0], family):
+        return "`load_pruned`"
+    if family.library == "timm":
+        return "timm, transformers"
+    return "transformers, remote code" if family.name in WITH_CODE else "transformers"
+
+
+if __name__ == "__main__":
+    FILE.write_text(page())
