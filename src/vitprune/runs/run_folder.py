@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vitprune.errors import UsageError
+from vitprune.runs.typed_yaml import read_yaml
 
 LOGS = "lightning_logs"
 CHECKPOINTS = "checkpoints"
@@ -141,13 +140,7 @@ class RunFolder:
             UsageError: If the file is damaged or empty.
 
         """
-        try:
-            content = yaml.safe_load(self.config.read_bytes())
-        except (yaml.YAMLError, ValueError) as error:
-            raise UsageError(f"{self.config} is damaged: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise UsageError(f"{self.config} is damaged: it holds no sections.")
-        return content
+        return read_yaml(self.config, dict[str, Any])
 
     def is_exported(self) -> bool:
         """Return whether the export exists and is at least as new as the last checkpoint."""
