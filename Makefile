@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS)
 
-.PHONY: train test test-slow test-wheel test-pythons test-oldest lint audit fuzz faults clean
+.PHONY: train test test-slow test-families test-wheel test-pythons test-oldest lint audit fuzz faults clean
 
 train: $(VENV)/installed  ## prune the bundled default
 	$(BIN)/python scripts/train.py fit --config iterative.yaml
@@ -13,8 +13,11 @@ test: $(VENV)/installed-test lint  ## lint, types and all tests but the slow one
 	$(BIN)/python -m pytest --doctest-modules src
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-test-slow: $(VENV)/installed-test  ## the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+test-slow: $(VENV)/installed-test  ## the slow tests but those of model families
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --ignore tests/families
+
+test-families: $(VENV)/installed-test  ## every model family with everything that docs/families.md says
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/families
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Densities of attention heads."""
 
 import pytest
+import timm
 import torch
 
 from tests.conftest import tiny_net
@@ -19,3 +20,12 @@ def test_density_of_heads():
     densities = head_densities(find_layers(net))
     assert densities[0] == [1.0, 1.0]
     assert densities[1] == pytest.approx([1 - 32 / (4 * 16 * 32), 0.0])
+
+
+def test_density_of_heads_of_a_fused_weight():
+    net = timm.create_model("vit_tiny_patch16_224", img_size=32, embed_dim=32, depth=1, num_heads=4)
+    attention = net.blocks[0].attn
+    with torch.no_grad():
+        attention.qkv.weight.view(3, 4, 8, 32)[:, 2] = 0
+        attention.proj.weight.view(32, 4, 8)[:, 2:] = 0
+    assert head_densities(find_layers(net)) == {0: [1.0, 1.0, 0.0, 0.75]}

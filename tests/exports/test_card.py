@@ -4,10 +4,15 @@ import json
 from dataclasses import replace
 
 from PIL import Image
+from transformers import AutoConfig, TimmWrapperConfig
 
+from tests.conftest import tiny_net
 from tests.exports.reports import WIDTHS, run_report
 from tests.exports.runs import export, read
+from tests.timm_models import TINY
 from vitprune.exports.card import model_card
+from vitprune.exports.usage import Loading, loading_of
+from vitprune.model.loading import net_from_config
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.report import SparsityReport
 from vitprune.runs.shrink_report import ShrinkReport
@@ -94,6 +99,17 @@ def test_how_to_use_each_format():
     assert "import vitprune\n" not in card
     shrunk = ShrinkReport(0, before=WIDTHS, after=WIDTHS, dropped_by_load_pruned=7)
     assert "vitprune.load_pruned(" in model_card(run_report(shrunk=shrunk), None, [])
+
+
+def test_how_a_model_of_timm_and_one_with_its_own_code_are_loaded():
+    card = model_card(run_report(), None, [], Loading(", trust_remote_code=True", "A remark.\n\n"))
+    assert 'from_pretrained("path/to/this/folder", trust_remote_code=True)\n' in card
+    assert "\nA remark.\n\n" in card
+    config = TimmWrapperConfig(architecture="vit_tiny_patch16_224", model_args=TINY, num_labels=10)
+    assert 'timm.create_model("local-dir:' in loading_of(net_from_config(config)).remark
+    config = AutoConfig.for_model("dinov3_vit", hidden_size=32, num_hidden_layers=1, num_labels=2)
+    assert loading_of(net_from_config(config)).options == ", trust_remote_code=True"
+    assert loading_of(tiny_net()) == Loading()
 
 
 def test_the_report_is_read_back_as_it_was(exported_run):

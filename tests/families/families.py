@@ -17,9 +17,10 @@ from transformers import AutoConfig, PreTrainedModel, ViTImageProcessor
 from vitprune.model.loading import net_from_config
 
 CLASSES = 10
+NAMES = [str(index) for index in range(CLASSES)]  # those of the digits
 LABELS = {
-    "id2label": {index: str(index) for index in range(CLASSES)},
-    "label2id": {str(index): index for index in range(CLASSES)},
+    "id2label": dict(enumerate(NAMES)),
+    "label2id": {name: index for index, name in enumerate(NAMES)},
 }
 VIT = {
     "image_size": 32,
@@ -37,6 +38,13 @@ SWIN = {
     "num_heads": [2, 4],
     "window_size": 4,
     "mlp_ratio": 2.0,
+    "drop_path_rate": 0.0,
+}
+DINOV3 = {**VIT, "num_register_tokens": 4, "pos_embed_rescale": None}
+RELATIVE = {
+    "use_relative_position_bias": True,
+    "layer_scale_init_value": 0.1,
+    "drop_path_rate": 0.0,
 }
 TEXT = {
     "hidden_size": 32,
@@ -48,11 +56,12 @@ TEXT = {
     "eos_token_id": 1,
 }
 STAGES = {"hidden_sizes": [16, 32, 32, 32], "depths": [1, 1, 1, 1]}
-PYRAMID = {**STAGES, "num_attention_heads": [1, 2, 2, 4], "mlp_ratios": [2, 2, 2, 2]}
+PYRAMID = {**STAGES, "num_attention_heads": [2, 4, 4, 4], "mlp_ratios": [2, 2, 2, 2]}
 CONVOLUTIONS = {"hidden_sizes": [16, 32, 32, 32], "depths": [1, 1, 2, 1]}
 
 TIMM_VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
 TIMM_SWIN = {
+    "drop_path_rate": 0.0,
     "img_size": 32,
     "patch_size": 2,
     "embed_dim": 16,
@@ -96,10 +105,11 @@ class Family:
         return torch.randint(CLASSES, (number,), generator=torch.Generator().manual_seed(seed))
 
     def save(self, folder: Path) -> Path:
-        """Save a new model as a folder of the hub, with a processor for images of its size."""
+        """Save a new model as a folder of the hub; models of timm come without a processor."""
         self.build().save_pretrained(folder)
-        size = {"height": self.image_size, "width": self.image_size}
-        ViTImageProcessor(size=size).save_pretrained(folder)
+        if self.library == "transformers":
+            size = {"height": self.image_size, "width": self.image_size}
+            ViTImageProcessor(size=size).save_pretrained(folder)
         return folder
 
 
@@ -211,17 +221,24 @@ BLOCK_FAMILIES = [
     _transformers(
         "dinov2_swiglu", "DINOv2 with SwiGLU (giant)", "dinov2", {**VIT, "use_swiglu_ffn": True}
     ),
+    _transformers("dinov3", "DINOv3", "dinov3_vit", DINOV3),
+    _transformers(
+        "dinov3_gated",
+        "DINOv3 with SwiGLU",
+        "dinov3_vit",
+        {**DINOV3, "use_gated_mlp": True, "hidden_act": "silu"},
+    ),
     _transformers(
         "beit",
         "BEiT",
         "beit",
-        {**VIT, "use_relative_position_bias": True, "layer_scale_init_value": 0.1},
+        {**VIT, **RELATIVE},
     ),
     _transformers(
         "data2vec",
         "Data2Vec",
         "data2vec-vision",
-        {**VIT, "use_relative_position_bias": True, "layer_scale_init_value": 0.1},
+        {**VIT, **RELATIVE},
     ),
     _transformers("siglip", "SigLIP", "siglip", _two_towers()),
     _transformers(
@@ -249,8 +266,15 @@ BLOCK_FAMILIES = [
     _timm("timm_deit3", "DeiT3", "deit3_small_patch16_224", {**TIMM_VIT, "init_values": 0.1}),
     _timm("timm_dinov3", "DINOv3", "vit_small_patch16_dinov3", TIMM_VIT),
     _timm("timm_dinov3_swiglu", "DINOv3 with SwiGLU", "vit_small_plus_patch16_dinov3", TIMM_VIT),
-    _timm("timm_eva02", "EVA-02 tiny, small", "eva02_tiny_patch14_224", TIMM_VIT),
-    _timm("timm_eva02_base", "EVA-02 base, large", "eva02_base_patch14_224", TIMM_VIT),
+    _timm(
+        "timm_eva02", "EVA-02 tiny, small", "eva02_tiny_patch14_224", {**TIMM_VIT, "mlp_ratio": 3.0}
+    ),
+    _timm(
+        "timm_eva02_base",
+        "EVA-02 base, large",
+        "eva02_base_patch14_224",
+        {**TIMM_VIT, "mlp_ratio": 3.0},
+    ),
     _timm("timm_siglip", "SigLIP", "vit_base_patch16_siglip_224", TIMM_VIT),
     _timm("timm_beit", "BEiT", "beit_base_patch16_224", TIMM_VIT),
     _timm("timm_swin", "Swin", "swin_tiny_patch4_window7_224", TIMM_SWIN),
@@ -281,6 +305,7 @@ MASK_FAMILIES = [
             "image_size": [64, 64],
             "embed_dim": 16,
             "depths": [1, 1, 2, 1],
+            "num_heads": [2, 4, 8, 16],
             "mlp_ratio": 2.0,
         },
         image_size=64,
@@ -311,7 +336,14 @@ MASK_FAMILIES = [
         "segformer",
         "SegFormer",
         "segformer",
-        {**PYRAMID, "image_size": 64, "sr_ratios": [4, 2, 2, 1], "decoder_hidden_size": 32},
+        {
+            **PYRAMID,
+            "image_size": 64,
+            "sr_ratios": [4, 2, 2, 1],
+            "decoder_hidden_size": 32,
+            "drop_path_rate": 0.0,
+            "classifier_dropout_prob": 0.0,
+        },
         image_size=64,
         structure="masks only",
     ),
@@ -334,13 +366,13 @@ MASK_FAMILIES = [
         "MobileViT",
         "mobilevit",
         {
-            "image_size": 64,
+            "image_size": 128,
             "hidden_sizes": [16, 16, 16],
             "neck_hidden_sizes": [8, 8, 8, 8, 8, 8, 16],
-            "num_attention_heads": 4,
+            "num_attention_heads": 2,
             "mlp_ratio": 2.0,
         },
-        image_size=64,
+        image_size=128,
         structure="masks only",
     ),
     _transformers(

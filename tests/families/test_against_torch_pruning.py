@@ -12,8 +12,9 @@ INDEX = 1
 FAMILIES = [
     pytest.param(family, id=family.name)
     for family in BLOCK_FAMILIES
-    # not traced: the adapter of NaFlex models, and in EVA-02 both kinds of branches (see below)
-    if family.name not in ("siglip2", "timm_eva02")
+    # not traced: the adapter of NaFlex models, the tokens that DINOv3 splits off, and in EVA-02
+    # both kinds of branches (see below)
+    if family.name not in ("siglip2", "dinov3", "dinov3_gated", "timm_eva02")
 ]
 # Torch-Pruning 1.6 does not trace a fused weight whose bias is added outside of it, and takes the
 # two halves of a fused gate for one.

@@ -99,8 +99,8 @@ OF_TIMM = {
 ALL = [*FAMILIES, *OF_TIMM]
 
 
-def small_net(family: str) -> PreTrainedModel:
-    """Return a random model in evaluation mode whose weights all matter."""
+def small_net(family: str, **changes) -> PreTrainedModel:
+    """Return a random model in evaluation mode; `changes` are of its configuration."""
     torch.manual_seed(0)
     if family in OF_TIMM:
         pytest.importorskip("timm")
@@ -109,7 +109,7 @@ def small_net(family: str) -> PreTrainedModel:
         )
         config.architectures = ["TimmWrapperForImageClassification"]
     else:
-        config = AutoConfig.for_model(family, **FAMILIES[family], num_labels=10)
+        config = AutoConfig.for_model(family, **{**FAMILIES[family], **changes}, num_labels=10)
     net = net_from_config(config).eval()
     with torch.no_grad():
         for parameter in net.parameters():  # many are zero, or so small that they have no effect

@@ -14,7 +14,7 @@ from tests.conftest import TINY, tiny_net, tiny_swin
 from tests.timm_models import TINY as TINY_TIMM
 from vitprune.model.classes import find_classes, keep_classes
 from vitprune.model.imagenet import imagenet_classes
-from vitprune.model.loading import net_from_config
+from vitprune.model.loading import load_net, net_from_config
 
 CRANE_BIRD, CRANE_MACHINE = "n02012849", "n03126707"
 NAMES = dict(enumerate(imagenet_classes().values()))
@@ -104,6 +104,20 @@ def test_kept_rows_give_the_same_logits(family, tmp_path):
         loaded = AutoModelForImageClassification.from_pretrained(tmp_path).eval()
         assert list(loaded.config.id2label.values()) == ["seven", "three", "one"]
         torch.testing.assert_close(loaded(images).logits, before[:, [7, 3, 1]])
+
+
+@pytest.mark.parametrize("labels", [["n02102040", "n01440764"], list(imagenet_classes())])
+def test_the_user_is_told_that_unnamed_classes_are_taken_for_those_of_imagenet(
+    labels, tmp_path, caplog
+):
+    net = tiny_net(classes=1000)
+    net.save_pretrained(tmp_path)
+    with caplog.at_level("INFO"):
+        loaded = load_net(str(tmp_path), labels)
+    assert f"keeping the {len(labels)} matching rows of the 1000-class head; its" in caplog.text
+    assert "unnamed classes are taken for those of ImageNet-1k" in caplog.text
+    rows = [list(imagenet_classes()).index(label) for label in labels]
+    assert torch.equal(loaded.classifier.weight, net.classifier.weight[rows])
 
 
 def test_only_the_last_layer_of_a_deep_head_loses_rows():

@@ -6,10 +6,13 @@ import torch.nn.functional as F
 
 from tests.checkpoints import read_raw
 from tests.conftest import quiet_trainer, tiny_net
+from tests.model.small_models import small_net
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
+from vitprune.model.hidden_states import HiddenStates
+from vitprune.model.trial import trial_shape
 from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor
 from vitprune.training.probe import silenced
 
@@ -108,6 +111,70 @@ def test_it_runs_the_teacher_once_a_batch(tmp_path):
             {"pixel_values": torch.rand(4, 3, 16, 16), "labels": torch.tensor([1, 2, 3, 4])}, 0
         )
     assert calls == [False]
+
+
+@pytest.mark.parametrize(
+    ("family", "first", "count"),
+    [
+        ("vit", 1, 2),
+        ("clip", 1, 2),
+        ("swin", 1, 2),
+        ("cvt", 0, 3),
+        ("pvt_v2", 0, 4),
+        ("vit_tiny_patch16_224", 0, 2),
+        ("vit_small_patch16_dinov3", 0, 2),
+        ("swin_tiny_patch4_window7_224", 0, 2),
+        ("resnet", 1, 2),
+    ],
+)
+def test_hidden_states_after_every_block_or_stage_are_compared(tmp_path, family, first, count):
+    net = small_net(family)
+    net.config.id2label = {n: str(n) for n in range(10)}
+    net.save_pretrained(tmp_path)
+    shape = trial_shape(net.config)
+    states = HiddenStates.of(net, shape)
+    assert (states.first, len(states.shapes)) == (first, count)
+
+    model = ViTClassifier(str(tmp_path), distillation=Distillation(hidden_weight=2.0, weight=0.5))
+    teacher = model.distillation
+    teacher.begin(small_net(family), model.net, quiet_trainer(tmp_path))
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            parameter += 0.01
+    images = torch.randn(2, *shape)
+    model.net.eval()
+    ours = model.net(pixel_values=images, output_hidden_states=True)
+    theirs = net(pixel_values=images, output_hidden_states=True)
+    total = teacher.loss(images, ours, torch.tensor(0.0))
+    p, q = ((x.logits / 2).softmax(1) for x in (theirs, ours))
+    errors = [
+        (a - b).square().mean() / b.square().mean()
+        for a, b in zip(ours.hidden_states[first:], theirs.hidden_states[first:], strict=True)
+    ]
+    assert len(errors) == count
+    expected = 0.5 * 4 * (p * (p / q).log()).sum(1).mean() + 2.0 * sum(errors) / count
+    assert total.item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_hidden_states_that_a_model_does_not_return_are_refused():
+    net = small_net("vit")
+    net.forward = lambda pixel_values: None
+    with pytest.raises(
+        UsageError, match=r"returns no hidden states .*Set model.distillation.hidden_weight to 0"
+    ):
+        HiddenStates.of(net, (3, 32, 32))
+
+
+def test_a_teacher_of_another_shape_is_refused(tmp_path):
+    net = small_net("vit_tiny_patch16_224")
+    for teacher, message in {
+        "vit": r"hidden states of shape \(17, 16\), but the model has \(16, 4, 4\)\. Set",
+        "clip": r"hidden states of shape",
+        "swin_tiny_patch4_window7_224": r"hidden states of shape",
+        "levit": "cannot process images of 32x32 pixels",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            Distillation().begin(small_net(teacher), net, quiet_trainer(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn.utils import prune
 from transformers import ResNetConfig, ResNetModel
 
-from tests.conftest import TINY, quiet_trainer, tiny_net, tiny_swin
+from tests.conftest import TINY, quiet_trainer, tiny_net
 from vitprune.data import Augmentation, ImageData
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.pruning import IterativePruning, Levels
 from vitprune.pruning.sparsity import measure
 
@@ -175,60 +173,6 @@ def test_position_embeddings_follow_the_image_size(pretrained, family, size):
     )
     if size == 16:
         assert torch.equal(ours.position_embeddings, theirs.position_embeddings)
-
-
-class TestOptimization:
-    def test_matrices_decay_and_nothing_else(self, family):
-        net = tiny_net(family)
-        names = {id(p): name for name, p in net.named_parameters()}
-        groups = parameter_groups(net, 1e-3, 0.1)
-        decayed = {names[id(p)] for g in groups if g["weight_decay"] for p in g["params"]}
-        assert decayed == {f"{layer.name}.weight" for layer in find_layers(net)}
-        assert sum(len(g["params"]) for g in groups) == len(names)
-
-    def test_the_rate_falls_from_block_to_block(self):
-        net = tiny_net()
-        rates = {}
-        names = {id(p): name for name, p in net.named_parameters()}
-        for group in parameter_groups(net, 1.0, 0.1, layer_decay=0.5):
-            rates |= {names[id(p)]: group["lr"] for p in group["params"]}
-        assert rates["classifier.weight"] == 1.0
-        assert rates["vit.layers.1.mlp.fc1.weight"] == 0.5
-        assert rates["vit.layers.0.mlp.fc1.bias"] == 0.25
-        assert rates["vit.embeddings.cls_token"] == 0.125
-
-    def test_the_rate_falls_through_all_stages(self):
-        net = tiny_swin()
-        names = {id(p): name for name, p in net.named_parameters()}
-        groups = parameter_groups(net, 1.0, 0.1, layer_decay=0.5)
-        rates = {
-            names[id(p)].removeprefix("swin.encoder.layers."): g["lr"]
-            for g in groups
-            for p in g["params"]
-        }
-        assert rates["classifier.weight"] == 1.0
-        assert rates["1.blocks.0.mlp.fc1.weight"] == 0.5
-        assert rates["0.blocks.1.mlp.fc1.weight"] == rates["0.downsample.reduction.weight"] == 0.25
-        assert rates["0.blocks.0.mlp.fc1.weight"] == 0.125
-
-    def test_frozen_parameters_are_left_out(self):
-        net = tiny_net()
-        net.vit.embeddings.requires_grad_(False)
-        trained = [p for g in parameter_groups(net, 1e-3, 0.1) for p in g["params"]]
-        assert all(p.requires_grad for p in trained)
-
-    def test_warm_up_and_cosine(self):
-        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-        schedule = WarmupCosine(optimizer, warmup_steps=3, total_steps=11)
-        rates = []
-        for _ in range(13):
-            rates.append(schedule.get_last_lr()[0])
-            optimizer.step()
-            schedule.step()
-        assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
-        assert rates[7] == pytest.approx(0.5)
-        assert rates[11:] == pytest.approx([0.0, 0.0])
-        assert rates[3:12] == sorted(rates[3:12], reverse=True)
 
 
 @pytest.mark.parametrize(

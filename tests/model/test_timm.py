@@ -1,6 +1,8 @@
 """Models of timm: folders in its own format and in that of `transformers`, with any head."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from transformers import AutoModelForImageClassification, TimmWrapperForImageClassification
 
 from tests.conftest import SHARED, needs_shared
+from tests.hub import revision, serving
 from tests.timm_models import SIZE, TINY, WIDTHS, in_timms_format, save_timm, tiny_timm
 from vitprune.data.processor import load_processor
 from vitprune.errors import UsageError
@@ -95,3 +98,23 @@ def test_widths_are_those_of_the_folder(tmp_path):
     net = load_net(str(save_timm(tiny_timm(), tmp_path, LETTERS)))
     assert net.config.model_args.items() >= WIDTHS.items()
     assert "num_classes" not in net.config.model_args  # which transformers passes itself
+
+
+@pytest.mark.slow
+def test_a_name_of_timm_on_the_hub(tmp_path):
+    """In a process of its own, whose hub is on this machine; there is no image processor."""
+    net = tiny_timm()
+    save_timm(net, revision(tmp_path, "models", "timm/tiny.of_letters"), LETTERS)
+    torch.save((IMAGES, net(IMAGES)), tmp_path / "expected.pt")
+    code = f"""
+import torch
+from vitprune.data.processor import load_processor, output_size
+from vitprune.model.loading import load_net
+name = "timm/tiny.of_letters"
+assert output_size(load_processor(name)) == ({SIZE}, {SIZE})
+images, expected = torch.load({str(tmp_path / "expected.pt")!r})
+net = load_net(name, ["b", "a"]).eval()
+torch.testing.assert_close(net(images).logits, expected[:, [1, 0]])
+"""
+    with serving(tmp_path) as environment:
+        subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **environment})

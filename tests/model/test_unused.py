@@ -1,9 +1,11 @@
 """Parameters on which no logit depends."""
 
+import lightning as pl
 import pytest
 import torch
 
 from tests.conftest import quiet_trainer
+from tests.interrupted import assert_same, train
 from tests.model.small_models import ALL, FAMILIES, small_net
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
@@ -77,3 +79,23 @@ def test_criteria_prune_the_others(tmp_path, criterion):
     assert len(names) == 12
     kept = [mask.keep.float().mean() for mask in pruning.masks]
     assert sum(kept) / len(kept) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path):
+    def run(folder, **options):
+        pl.seed_everything(1)
+        data = ImageData(
+            "digits",
+            "digits",
+            image_size=32,
+            batch_size=8,
+            num_workers=0,
+            max_images={"train": 24, "validation": 8},
+        )
+        pruning = IterativePruning(OneShot(0.5, begin=1), Taylor(), calibration_images=8)
+        return train(folder, siglip(), data, pruning, max_epochs=3, **options)
+
+    whole = run(tmp_path / "whole")
+    assert run(tmp_path / "halves", after_batches=7) is None
+    (checkpoint,) = (tmp_path / "halves").rglob("last.ckpt")
+    assert_same(run(tmp_path / "halves", ckpt=checkpoint), whole)

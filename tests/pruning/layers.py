@@ -5,7 +5,7 @@ from torch import nn
 
 from tests.conftest import random_batches
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Attention, Rows
+from vitprune.model.anatomy.records import Attention, Mlp, Rows
 from vitprune.pruning import LayerSelection, Magnitude, Masks, Method, Uniform
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.update import update_masks
@@ -17,9 +17,13 @@ def layer_of(matrix, name="layer", role="other", block=None, heads=None):
     module = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     module.weight.data.copy_(weight)
     around = name.removesuffix(role)
-    rows = (Rows(f"{around}{part}") for part in ("query", "key", "value"))
-    attention = Attention(around, block, *rows, f"{around}attn_out", heads) if heads else None
-    return Layer(name, module, role, block, attention)
+    branch = None
+    if heads:
+        rows = (Rows(f"{around}{part}") for part in ("query", "key", "value"))
+        branch = Attention(around, block, *rows, f"{around}attn_out", heads)
+    elif role in ("mlp_in", "mlp_out"):
+        branch = Mlp(around, block, Rows(f"{around}mlp_in"), None, f"{around}mlp_out")
+    return Layer(name, module, role, block, branch)
 
 
 def linear_layers(shapes, values=None):

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrizations
 from tests.conftest import tiny_net
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import LayerSelection
+from vitprune.pruning import Branch, Combined, Head, LayerSelection, Neuron
 
 
 def names_of(layers):
@@ -109,3 +109,43 @@ class TestLayerSelection:
 def test_a_pattern_instead_of_a_list_is_refused():
     with pytest.raises(UsageError, match=r"names must be a list, such as \['head'\], not 'head'"):
         LayerSelection(names="head")
+
+
+class TestPartsThatAModelLacks:
+    """A granularity of attentions or MLPs on a model in which none are known."""
+
+    def test_half_of_the_branches_is_not_pruned_unless_asked_for(self):
+        net = nn.ModuleDict({"layers": nn.ModuleList([mlp(), mlp()])})
+        with pytest.raises(
+            UsageError,
+            match=r"no attention in ModuleDict, so that only its MLPs would be pruned. To prune "
+            r"only them, set pruning.layers.roles to \[mlp_out\]",
+        ):
+            LayerSelection().select(net, Branch.roles)
+        layers = LayerSelection(roles=["mlp_out"]).select(net, Branch.roles)
+        assert len(Branch().groupings(layers)) == 2
+        with pytest.raises(UsageError, match="only its MLPs .* use a granularity for them alone"):
+            LayerSelection().select(net, Combined([Head(), Neuron()]).roles)
+
+    def test_branches_outside_of_the_residual_stream_are_not_pruned(self):
+        layers = LayerSelection(roles=["mlp_out"]).select(nn.ModuleDict({"pool": mlp()}))
+        with pytest.raises(UsageError, match="pool.fc2 is outside of the blocks"):
+            Branch().groupings(layers)
+
+    def test_what_is_known_and_how_to_declare_the_rest(self):
+        net = tiny_net()
+        for block in net.vit.layers:
+            block.attention.num_attention_heads = 3
+        with pytest.raises(UsageError) as raised:
+            LayerSelection().select(net, Head.roles)
+        assert str(raised.value) == (
+            "vitprune knows no attention in ViTForImageClassification: its layers have the roles "
+            "mlp_in, mlp_out, patch_embed, classifier, other; the 32 outputs of "
+            "vit.layers.0.attention.q_proj do not divide into 3 heads. Declare its modules by "
+            "vitprune.pruning.declare, or use a granularity within one layer, such as Row."
+        )
+
+
+def mlp():
+    """Return an MLP with names that are known."""
+    return nn.ModuleDict({"fc1": nn.Linear(4, 8), "fc2": nn.Linear(8, 4)})

@@ -1,12 +1,13 @@
 """The layers that a sensitivity scan prunes together, and where they are in the model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Attention, Branch, Mlp
 from vitprune.pruning import Granularity
-from vitprune.pruning.granularity.coupled import ATTENTION, MLP
 
 By = Literal["layer", "block", "role"]
 BY: tuple[By, ...] = get_args(By)
@@ -37,16 +38,20 @@ def place_of(layers: Sequence[Layer]) -> Place:
     block = layers[0].block
     return Place(
         block=OUTSIDE if block is None else f"block {block}",
-        role=_role_of({layer.role for layer in layers}),
+        role=_role_of(layers),
     )
 
 
-def _role_of(roles: set[str]) -> str:
-    if len(roles) == 1:
-        return next(iter(roles))
-    if roles <= set(ATTENTION):
+def _role_of(layers: Sequence[Layer]) -> str:
+    roles = {layer.role for layer in layers}
+    return next(iter(roles)) if len(roles) == 1 else _kind_of(layers)
+
+
+def _kind_of(layers: Sequence[Layer]) -> str:
+    kinds = {type(layer.branch) for layer in layers}
+    if kinds == {Attention}:
         return "attention"
-    return "mlp" if roles <= set(MLP) else "all"
+    return "mlp" if kinds == {Mlp} else "all"
 
 
 def group_layers(
@@ -61,14 +66,27 @@ def group_layers(
             one layer and as one role.
 
     """
-    groups: dict[str, list[Layer]] = {}
+    several = _several_in_block(layers)
+    groups: dict[str, dict[str, Layer]] = {}
     for grouping in granularity.groupings(layers):
+        first = grouping.layers[0]
         place = place_of(grouping.layers)
-        alone = len(grouping.layers) == 1
+        is_coupled = len(grouping.parts) > 1
+        name = f"{place.block} {_kind_of(grouping.layers)}" if is_coupled else first.name
+        if is_coupled and first.branch in several:
+            name = first.branch.name
         names = {
-            "layer": grouping.layers[0].name if alone else f"{place.block} {place.role}",
+            "layer": name,
             "block": place.block,
-            "role": place.role,
+            "role": _kind_of(grouping.layers) if is_coupled else place.role,
         }
-        groups.setdefault(names[by], []).extend(grouping.layers)
-    return groups
+        members = {layer.name: layer for layer in grouping.layers}
+        groups.setdefault(names[by], {}).update(members)
+    return {name: list(members.values()) for name, members in groups.items()}
+
+
+def _several_in_block(layers: Sequence[Layer]) -> set[Branch]:
+    """Return the attentions and MLPs in a block with another one of their kind."""
+    branches = {layer.branch for layer in layers if layer.branch is not None}
+    number = Counter((type(branch), branch.block) for branch in branches)
+    return {branch for branch in branches if number[type(branch), branch.block] > 1}

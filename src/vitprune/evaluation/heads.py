@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
-
-INPUT_ROLES = ("query", "key", "value")
+from vitprune.model.anatomy.records import Attention
+from vitprune.pruning.granularity.views import head_columns, head_rows
 
 
 @torch.no_grad()
@@ -15,19 +14,29 @@ def head_densities(layers: Iterable[Layer]) -> dict[int, list[float]]:
     """Return the density of each head, in [0, 1], by block.
 
     The weights of a head are its rows of query, key and value and its columns of the output layer.
+    The heads of several attentions in a block follow each other.
+
+    Args:
+        layers: All layers of a model.
+
     """
-    kept: dict[int, list[Tensor]] = {}
+    attentions: dict[Attention, dict[str, Layer]] = {}
     for layer in layers:
-        if layer.block is not None and layer.heads:
-            if layer.role in INPUT_ROLES:
-                by_head = (layer.weight != 0).view(layer.heads, -1)
-            elif layer.role == "attn_out":
-                columns = (layer.weight != 0).view(len(layer.weight), layer.heads, -1)
-                by_head = columns.transpose(0, 1).flatten(1)
-            else:
-                continue
-            kept.setdefault(layer.block, []).append(by_head)
-    return {
-        block: torch.cat(parts, dim=1).float().mean(dim=1).tolist()
-        for block, parts in sorted(kept.items())
-    }
+        if isinstance(layer.branch, Attention) and layer.block is not None:
+            attentions.setdefault(layer.branch, {})[layer.name] = layer
+    densities: dict[int, list[float]] = {}
+    for attention, found in attentions.items():
+        if attention.block is not None and found.keys() == attention.roles.keys():
+            densities.setdefault(attention.block, []).extend(_densities(attention, found))
+    return dict(sorted(densities.items()))
+
+
+def _densities(attention: Attention, layers: dict[str, Layer]) -> list[float]:
+    """Return the density of each head of an attention."""
+    parts = [
+        head_rows(rows.of(layers[rows.layer].weight != 0), attention.heads)
+        for rows in (attention.query, attention.key, attention.value)
+    ]
+    parts.append(head_columns(layers[attention.output].weight != 0, attention.heads))
+    kept = torch.cat([part.flatten(1) for part in parts], dim=1)
+    return kept.float().mean(dim=1).tolist()

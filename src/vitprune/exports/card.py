@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitprune.exports.removed import describe_removed
-from vitprune.exports.usage import describe_usage
+from vitprune.exports.usage import Loading, describe_usage
 from vitprune.runs.report import ModelReport, RunReport
 from vitprune.runs.rounds import ROUND_HEADER, RoundReport, round_rows
 
@@ -29,12 +29,12 @@ tags: [vit, pruning, sparse, vitprune]
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
-model = AutoModelForImageClassification.from_pretrained("path/to/this/folder")
+model = AutoModelForImageClassification.from_pretrained("path/to/this/folder"{options})
 logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
 print(model.config.id2label[int(logits.argmax())])
 ```
 
-{usage}{rounds}{bias}{removed}
+{remark}{usage}{rounds}{bias}{removed}
 
 All numbers are in `report.json`.
 {plots}"""
@@ -49,13 +49,16 @@ ROWS = {  # title: attribute of `ModelReport` and format
 }
 
 
-def model_card(report: RunReport, base_name: str | None, plots: Sequence[str]) -> str:
+def model_card(
+    report: RunReport, base_name: str | None, plots: Sequence[str], loading: Loading = Loading()
+) -> str:
     """Return the model card of an export, in Markdown.
 
     Args:
         report: Numbers about the run and the export.
         base_name: Pretrained model that the run started from; None if there was none.
         plots: Paths of the figures, relative to the export.
+        loading: How the folder is loaded.
 
     """
     name = base_name or "a Vision Transformer"
@@ -65,6 +68,8 @@ def model_card(report: RunReport, base_name: str | None, plots: Sequence[str]) -
         sentence=_sentence(name, report),
         command=report.environment.command,
         numbers=_numbers(report),
+        options=loading.options,
+        remark=loading.remark,
         usage=describe_usage(report),
         rounds=_rounds(report.rounds),
         bias=_selection_bias(report),

@@ -20,6 +20,7 @@ from vitprune.exports.report import (
     describe_sparsity,
 )
 from vitprune.exports.stored import measure_stored
+from vitprune.exports.usage import loading_of
 from vitprune.exports.write import write_weights
 from vitprune.figures.run import figures_of
 from vitprune.model.logits import Logits
@@ -99,7 +100,8 @@ def export_checkpoint(
         )
         plots = _draw(report, checkpoint.run, scratch)
         report.write(scratch.report)
-        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots))
+        loading = loading_of(written.loaded)
+        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots, loading))
     return report
 
 

@@ -10,6 +10,7 @@ from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import net_from_config
+from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 
@@ -36,6 +37,7 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
     export = ExportFolder(Path(folder))
     _check_files(export)
     try:
+        timm_settings(str(export.path))  # refuses a model of timm if that is not installed
         if export.weights.is_file():
             return AutoModelForImageClassification.from_pretrained(export.path)
         config = AutoConfig.from_pretrained(export.path)

@@ -1,6 +1,29 @@
-"""How to use each format of an export, for the model card."""
+"""How to load an export, and how to use each of its formats, for the model card."""
 
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+from vitprune.model.backbones import BackboneForImageClassification
+from vitprune.model.timm import is_timm
 from vitprune.runs.report import RunReport
+
+BY_TIMM = """\
+With timm alone:
+
+```python
+import timm
+
+model = timm.create_model("local-dir:path/to/this/folder", pretrained=True).eval()
+config = timm.data.resolve_model_data_config(model)
+logits = model(timm.data.create_transform(**config)(image)[None])
+```
+
+"""
+OWN_CODE = """\
+`transformers` has no image classifier for this backbone; `backbones.py` has it.
+
+"""
 
 LOAD_PRUNED = """\
 Widths differ between blocks. The model above zero-pads the narrower ones; the smallest model with
@@ -59,6 +82,29 @@ model = convert(model.to("cuda", torch.bfloat16))
 
 """,
 }
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How `transformers` loads a folder.
+
+    Attributes:
+        options: Further arguments of `from_pretrained`.
+        remark: Paragraph about it.
+
+    """
+
+    options: str = ""
+    remark: str = ""
+
+
+def loading_of(net: PreTrainedModel) -> Loading:
+    """Return how the folder of a model is loaded."""
+    if is_timm(net.config):
+        return Loading(remark=BY_TIMM)
+    if isinstance(net, BackboneForImageClassification):
+        return Loading(", trust_remote_code=True", OWN_CODE)
+    return Loading()
 
 
 def describe_usage(report: RunReport) -> str:

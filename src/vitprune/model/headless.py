@@ -16,7 +16,6 @@ from vitprune.model.backbones import CLASSIFIERS
 TOWERS = {
     "clip_vision_model": "clip",
     "siglip_vision_model": "siglip",
-    "siglip2_vision_model": "siglip2",
 }
 
 

@@ -37,6 +37,8 @@ CANNOT_BUILD = (
     StrictDataclassError,
 )
 
+NAFLEX = ("siglip2", "siglip2_vision_model")
+
 
 def build_net(
     pretrained: str | None, architecture: dict[str, Any] | None, labels: list[str] | None
@@ -62,6 +64,7 @@ def build_net(
         raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
     if architecture["model_type"] == MODEL_TYPE:
         check_installed(str(architecture.get("architecture")))
+    _check_takes_images(architecture["model_type"], "model.architecture")
     names = class_names(labels) if labels else {}
     try:
         return net_from_config(AutoConfig.for_model(**architecture, **names))
@@ -112,6 +115,7 @@ def load_net(
 
 def _load(source: str, labels: list[str] | None, name: str) -> PreTrainedModel:
     config = _read_config(source)
+    _check_takes_images(config.model_type, repr(name))
     known = find_classes(config.id2label, labels) if labels else None
     read = _read(source, None if known else labels)
     if not labels:
@@ -125,6 +129,16 @@ def _load(source: str, labels: list[str] | None, name: str) -> PreTrainedModel:
         f"{name}: {_what_happens_to_the_head(config.num_labels, len(labels), read.head)}"
     )
     return _read(source, labels).net if known else read.net
+
+
+def _check_takes_images(model_type: str, name: str) -> None:
+    """Raise `UsageError` if a model takes patches of images of any shape (NaFlex)."""
+    if model_type in NAFLEX:
+        raise UsageError(
+            f"{name} is a SigLIP 2 model of the NaFlex kind, which takes lists of patches, "
+            "not images of one size. Use a SigLIP 2 model of a fixed size, such as "
+            "google/siglip2-base-patch16-224."
+        )
 
 
 def _read_config(source: str) -> PreTrainedConfig:
@@ -151,11 +165,10 @@ class _Read:
 
 
 def _report_kept_rows(name: str, rows: list[int], config: PreTrainedConfig) -> None:
-    if rows == list(range(config.num_labels)):
+    assumed = config.num_labels == CLASSES and are_unnamed(config.id2label)
+    if rows == list(range(config.num_labels)) and not assumed:
         return
-    taken = ""
-    if config.num_labels == CLASSES and are_unnamed(config.id2label):
-        taken = "; its unnamed classes are taken for those of ImageNet-1k"
+    taken = "; its unnamed classes are taken for those of ImageNet-1k" if assumed else ""
     rank_zero_info(
         f"{name}: keeping the {len(rows)} matching rows of the {config.num_labels}-class "
         f"head{taken}."

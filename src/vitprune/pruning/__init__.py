@@ -7,6 +7,7 @@ use, so that this package works without Lightning.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vitprune.model.anatomy import AttentionNames, MlpNames, declare
 from vitprune.pruning.allocation import (
     ERK,
     LAMP,
@@ -68,6 +69,7 @@ __all__ = [
     "LAMP",
     "AccuracyGuarded",
     "Allocation",
+    "AttentionNames",
     "Branch",
     "Candidate",
     "Column",
@@ -92,6 +94,7 @@ __all__ = [
     "Magnitude",
     "Masks",
     "Method",
+    "MlpNames",
     "Movement",
     "Neuron",
     "NofM",
@@ -110,6 +113,7 @@ __all__ = [
     "Uniform",
     "Wanda",
     "Weights",
+    "declare",
     "prune",
 ]
 

@@ -16,7 +16,7 @@ from vitprune.pruning.scores import score_groups
 
 @dataclass(frozen=True)
 class Candidate:
-    """Groupings that are pruned in equal numbers, as an allocation sees them.
+    """Groupings that are pruned in equal shares, as an allocation sees them.
 
     Attributes:
         tied: The groupings and the sizes of their increments.
@@ -118,7 +118,7 @@ def _increment_scores(
     if tied.groups_per_increment == 1:
         return group_scores[0]
     first, *others = [
-        grouping.by_increment(scores.view(grouping.pools, -1).sort(dim=1).values)
+        grouping.by_increment(scores.view(grouping.pools, -1).sort(dim=1).values, tied.increments)
         for grouping, scores in zip(tied.groupings, group_scores, strict=True)
     ]
     total = sum(others, first)
@@ -128,7 +128,7 @@ def _increment_scores(
 def _pruned_increments(tied: TiedGroupings, kept: Sequence[Tensor]) -> int:
     """Return how many increments are pruned in all groupings."""
     return min(
-        int(torch.count_nonzero(~alive)) // (grouping.pools * grouping.round_to)
+        int(torch.count_nonzero(~alive)) // (grouping.pools * tied.pool_groups(grouping))
         for grouping, alive in zip(tied.groupings, kept, strict=True)
     )
 
@@ -137,5 +137,5 @@ def _is_partly_pruned(tied: TiedGroupings, masks: Masks, pruned: int) -> bool:
     """Return whether weights are pruned beyond those of `pruned` increments."""
     if tied.increment_size == 1:
         return False
-    weights = sum(int(torch.count_nonzero(~masks[layer.weight])) for layer in tied.layers)
-    return weights > pruned * tied.increment_size
+    remaining = sum(int(grouping.remaining(masks).sum()) for grouping in tied.groupings)
+    return tied.weights - remaining > pruned * tied.increment_size

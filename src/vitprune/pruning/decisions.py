@@ -21,7 +21,8 @@ def kept_groups(candidate: Candidate, pruned: int) -> list[Tensor]:
     kept = []
     for grouping, scores in zip(candidate.tied.groupings, compared_scores(candidate), strict=True):
         pools = scores.view(grouping.pools, -1)
-        kept.append(torch.cat([keep_highest(pool, pruned * grouping.round_to) for pool in pools]))
+        groups = pruned * candidate.tied.pool_groups(grouping)
+        kept.append(torch.cat([keep_highest(pool, groups) for pool in pools]))
     return kept
 
 

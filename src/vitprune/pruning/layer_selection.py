@@ -7,12 +7,19 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.layers import ROLES, Layer, find_layers, find_obstacles
+from vitprune.model.anatomy.layers import (
+    ROLES,
+    Layer,
+    Structure,
+    find_obstacles,
+    find_structure,
+)
 from vitprune.pruning.layer_listing import listing, shortened
 from vitprune.pruning.trained import why_untrained
 from vitprune.runs.plain_values import plain
 
 NEVER_BY_DEFAULT = ("patch_embed", "classifier")
+KINDS = {"attn_out": "attention", "mlp_out": "MLP"}  # by the one role that each of them has
 
 
 class LayerSelection:
@@ -66,13 +73,17 @@ class LayerSelection:
             trained: The parameters that optimizers train; None if they are not known yet.
 
         Raises:
-            UsageError: If a block, a pattern or the whole selection matches no layer, none of the
-                selected layers is trained, or lazy parameters have no shape yet. The message lists
-                the layers of the model.
+            UsageError: If a block, a pattern or the whole selection matches no layer, the model has
+                none of the attentions or MLPs that `roles` are about, none of the selected layers
+                is trained, or lazy parameters have no shape yet. The message lists the layers of
+                the model.
 
         """
         check_initialized(model)
-        layers = find_layers(model)
+        structure = find_structure(model)
+        layers = structure.layers
+        if self.roles is None and self.names is None:
+            _check_kinds(roles or (), model, structure)
         obstacles = find_obstacles(model)
         self._check_patterns(layers, obstacles)
         chosen = self._by_role(layers, roles)
@@ -139,6 +150,45 @@ def default_layers(layers: Sequence[Layer]) -> list[Layer]:
     return known or [
         layer for layer in layers if layer.role not in NEVER_BY_DEFAULT and not layer.is_depthwise
     ]
+
+
+def _check_kinds(roles: Sequence[str], model: nn.Module, structure: Structure) -> None:
+    """Check that a model has the attentions and MLPs that a granularity prunes.
+
+    Raises:
+        UsageError: If nothing is known of them, or a granularity of whole branches would prune the
+            other ones alone.
+
+    """
+    existing = {layer.role for layer in structure.layers}
+    missing = [kind for role, kind in KINDS.items() if role in roles and role not in existing]
+    if not missing:
+        return
+    family = _family(model)
+    unknown = f"vitprune knows no {' and no '.join(missing)} in {family}"
+    if found := [role for role in roles if role in existing]:
+        others = " and ".join(f"{KINDS[role]}s" for role in found if role in KINDS)
+        alone = (
+            f"set pruning.layers.roles to [{', '.join(found)}]"
+            if set(roles) <= KINDS.keys()
+            else "use a granularity for them alone"
+        )
+        raise UsageError(
+            f"{unknown}, so that only its {others} would be pruned. To prune only them, {alone}; "
+            "to prune both, declare its modules by vitprune.pruning.declare."
+        )
+    reasons = "".join(f"; {reason}" for reason in list(structure.mismatches.values())[:1])
+    known = [role for role in ROLES if role in existing]
+    raise UsageError(
+        f"{unknown}: its layers have the roles {', '.join(known)}{reasons}. Declare its modules by "
+        "vitprune.pruning.declare, or use a granularity within one layer, such as Row."
+    )
+
+
+def _family(model: nn.Module) -> str:
+    """Return the class of the outermost model of `transformers` or timm; else of the model."""
+    found = (m for m in model.modules() if hasattr(m, "config") or hasattr(m, "get_classifier"))
+    return type(next(found, model)).__name__
 
 
 def _check_roles_exist(roles: Iterable[str], layers: Sequence[Layer]) -> None:

@@ -23,6 +23,6 @@ def remaining_weights(candidate: Candidate) -> Tensor:
     for grouping, scores in zip(tied.groupings, compared_scores(candidate), strict=True):
         order = scores.view(grouping.pools, -1).argsort(dim=1, stable=True)
         remaining = grouping.remaining(candidate.masks).view(grouping.pools, -1).gather(1, order)
-        by_increment += grouping.by_increment(remaining)
+        by_increment += grouping.by_increment(remaining, tied.increments)
     pruned = torch.cat([by_increment.new_zeros(1), by_increment.cumsum(0)])
     return by_increment.sum() - pruned

@@ -1,8 +1,7 @@
 """Groups that span several layers."""
 
-from dataclasses import replace
-
 import pytest
+from torch import nn
 
 from tests.conftest import tiny_net, tiny_swin
 from tests.pruning.layers import prune_net
@@ -24,12 +23,19 @@ from vitprune.pruning import (
 from vitprune.pruning.granularity.coupled import ATTENTION
 
 
-def test_two_layers_of_one_role_in_a_block_are_not_mistaken_for_one():
-    layer = next(layer for layer in find_layers(tiny_net()) if layer.role == "mlp_in")
-    with pytest.raises(
-        UsageError, match="needs one mlp_in in each block, and here are .* and other"
-    ):
-        Neuron().groupings([layer, replace(layer, name="other")])
+def test_a_block_has_several_mlps():
+    """As those of MaxViT have, and of a decoder two attentions."""
+    net = nn.ModuleDict(
+        {"layers": nn.ModuleList([nn.ModuleDict({"block": mlp(8), "grid": mlp(12)})])}
+    )
+    layers = LayerSelection().select(net, Neuron.roles)
+    assert {layer.block for layer in layers} == {0}
+    assert [grouping.groups for grouping in Neuron().groupings(layers)] == [8, 12]
+
+
+def mlp(neurons):
+    """Return an MLP with names that are known."""
+    return nn.ModuleDict({"fc1": nn.Linear(4, neurons), "fc2": nn.Linear(neurons, 4)})
 
 
 @pytest.mark.parametrize("granularity", [Neuron(), Head(), Combined([Neuron(), Head()])])
@@ -42,6 +48,27 @@ def test_every_block_of_every_stage_is_pruned(granularity):
     assert {layer.name: layer.block for layer in find_layers(net)}[
         "swin.encoder.layers.0.downsample.reduction"
     ] is None
+
+
+@pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
+def test_uniform_keeps_the_same_share_of_stages_of_unequal_widths(allocation):
+    """So that one `mlp_ratio` describes all stages."""
+    net = tiny_swin()
+    widths = {layer.block: layer.shape[0] for layer in find_layers(net) if layer.role == "mlp_in"}
+    assert set(widths.values()) == {32, 64}
+    for layer in find_layers(net):
+        layer.weight.data *= 1 + (layer.block or 0)
+    keep = prune_net(net, Neuron(uniform=True), 0.3, allocation)
+    kept = {block: int(keep[block, "mlp_in"].any(1).sum()) for block in widths}
+    assert {kept[block] / width for block, width in widths.items()} == {22 / 32}
+    keep = prune_net(tiny_swin(), Head(uniform=True), 0.5, allocation)
+    assert all(mask.float().mean() == 0.5 for mask in keep.values())
+
+
+def test_uniform_needs_a_share_that_all_layers_have():
+    net = nn.ModuleDict({"layers": nn.ModuleList([mlp(8), mlp(9)])})
+    with pytest.raises(UsageError, match=r"8, 9 groups have no share in common.*uniform to false"):
+        Neuron(uniform=True).groupings(LayerSelection().select(net, Neuron.roles))
 
 
 @pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
@@ -79,7 +106,7 @@ def test_something_survives_in_every_layer(granularity):
 
 @pytest.mark.parametrize("attention", [{"query": 0.5}, {"query": 0.5, "key": 0.5}])
 def test_layers_pruned_as_one_group_need_one_sparsity(attention):
-    layers = LayerSelection(roles=[*ATTENTION]).select(tiny_net())
+    layers = LayerSelection().select(tiny_net(), ATTENTION)
     allocation = PerLayer({**attention, "*": 0.25})
     Method(granularity=Row(), allocation=allocation).check(layers)
     with pytest.raises(

@@ -135,15 +135,15 @@ def toy_layer(out=6, inputs=6, role="query"):
             lambda: Head().groupings(
                 [toy_layer(role=r) for r in ("query", "key", "value", "attn_out")]
             ),
-            "toy has none",
+            "toy has none. Exclude it",
         ),
         (lambda: Combined([Element(), Head()]), "that define roles"),
         (lambda: Combined([Head(), HeadDim()]), "each role once"),
         (
             lambda: Method(granularity=Combined([Head(), Neuron()])).check(
-                LayerSelection(roles=[*ATTENTION]).select(tiny_net())
+                LayerSelection().select(tiny_net(), ATTENTION)
             ),
-            "Neuron.*mlp_in, mlp_out, and no such layer is selected",
+            "Neuron.*mlp_in, mlp_gate, mlp_out, and no such layer is selected",
         ),
     ],
 )

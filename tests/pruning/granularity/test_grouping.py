@@ -1,7 +1,5 @@
 """Groups of small matrices, with the expected masks written out."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -110,8 +108,8 @@ def test_one_of_four_is_kept():
 
 
 def test_a_neuron_is_scored_by_its_row_and_its_column():
-    mlp_in = layer_of([[1, 1], [3, 3], [2, 2], [1, 2]], "fc1", "mlp_in", block=0)
-    mlp_out = layer_of([[9, 1, 1, 4], [9, 1, 1, 4]], "fc2", "mlp_out", block=0)
+    mlp_in = layer_of([[1, 1], [3, 3], [2, 2], [1, 2]], "mlp_in", "mlp_in", block=0)
+    mlp_out = layer_of([[9, 1, 1, 4], [9, 1, 1, 4]], "mlp_out", "mlp_out", block=0)
     # sums 2 + 18, 6 + 2, 4 + 2, 3 + 8
     masks = Masks([mlp_in, mlp_out])
     update_masks(masks, Method(granularity=Neuron()), 0.5)
@@ -119,9 +117,12 @@ def test_a_neuron_is_scored_by_its_row_and_its_column():
     assert kept(masks, mlp_out) == [[1, 0, 0, 1], [1, 0, 0, 1]]
 
 
-def attention(query, key, value, attn_out):
+def attention(query, key, value, attn_out, prefix=""):
     matrices = {"query": query, "key": key, "value": value, "attn_out": attn_out}
-    return [layer_of(matrix, role, role, block=0, heads=2) for role, matrix in matrices.items()]
+    return [
+        layer_of(matrix, f"{prefix}{role}", role, block=0, heads=2)
+        for role, matrix in matrices.items()
+    ]
 
 
 def test_a_head_is_scored_by_three_rows_and_a_column():
@@ -153,8 +154,8 @@ def test_tied_groupings_lose_as_many():
     for block, factor in enumerate((1, 100)):
         rows = [[factor, factor], [2 * factor, 2 * factor]]
         columns = [[factor, 2 * factor], [factor, 2 * factor]]
-        layers.append(layer_of(rows, f"{block}.fc1", "mlp_in", block))
-        layers.append(layer_of(columns, f"{block}.fc2", "mlp_out", block))
+        layers.append(layer_of(rows, f"{block}.mlp_in", "mlp_in", block))
+        layers.append(layer_of(columns, f"{block}.mlp_out", "mlp_out", block))
     masks = Masks(layers)
     update_masks(masks, Method(granularity=Neuron(uniform=True), allocation=Global()), 0.5)
     for mlp_in, mlp_out in (layers[:2], layers[2:]):
@@ -192,9 +193,7 @@ def test_a_decision_prunes_regrows_or_does_both(change, expected):
 
 def test_increments_of_pools_ties_and_multiples():
     layers = [
-        replace(layer, name=f"{block}.{layer.role}", block=block)
-        for block in (0, 1)
-        for layer in attention(*[[[1.0] * 8] * 8] * 4)
+        layer for prefix in ("0.", "1.") for layer in attention(*[[[1.0] * 8] * 8] * 4, prefix)
     ]
     one = tie(HeadDim(round_to=2, uniform=True).groupings(layers))
     assert len(one) == 1

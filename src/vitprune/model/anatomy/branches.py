@@ -11,6 +11,7 @@ from vitprune.model.anatomy.names import (
     BASE_LAYER,
     MLP,
     ROTARY_PATTERN,
+    SQUEEZE_GATE,
     Alternatives,
     AttentionNames,
     MlpNames,
@@ -189,8 +190,16 @@ def read_attention(
         heads,
         _pairing(parts) if rotary and block is not None else None,
         parts.attribute(names.score_norm) is not None,
-        parts.attribute(names.inner_norm) is not None,
+        _has_inner_norm(parts, names, output),
     )
+
+
+def _has_inner_norm(parts: Parts, names: AttentionNames, output: Matrix) -> bool:
+    """Return whether a norm comes before the output; timm's attention pooling has one after it."""
+    norm = parts.attribute(names.inner_norm)
+    inside = list(parts.module.modules())
+    layer = parts.module.get_submodule(output.layer.removeprefix(f"{parts.name}."))
+    return norm is not None and (norm not in inside or inside.index(norm) < inside.index(layer))
 
 
 def _attention_inputs(parts: Parts, names: AttentionNames) -> tuple[Rows, Rows, Rows] | None:
@@ -214,6 +223,8 @@ def read_mlp(parts: Parts, block: int | None, names: MlpNames) -> Mlp | None:
     """Return the record of an MLP module; None if it is none."""
     up, down, gate = (parts.matrix(name) for name in (names.up, names.down, names.gate))
     if up is None or down is None or up.inputs != down.outputs:
+        return None
+    if parts.attribute(SQUEEZE_GATE) is not None:  # scales channels, writes to no residual stream
         return None
     fused = gate is None and up.outputs == 2 * down.inputs
     if not fused and {up.outputs, gate.outputs if gate else up.outputs} != {down.inputs}:

@@ -104,10 +104,16 @@ def _of_timm(module: nn.Module, names: Iterable[str], weights: Mapping[str, Tens
 def _labelled(
     module: nn.Module, prefix: str, names: Iterable[str], weights: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the layers with an output for each label; those outside of the base model if any."""
+    """Return the layers with an output for each label that are no part of the base model.
+
+    If the classifier is a part of it, it is the last such layer.
+    """
     found = [name for name in names if len(weights[name]) == module.num_labels]
-    base = f"{prefix}.{module.base_model_prefix}".removeprefix(".")
-    return {name for name in found if not _is_inside(name, {base})} or set(found[-1:])
+    base = str(module.base_model_prefix)
+    if not hasattr(module, base):  # as in CLIP
+        return set(found[-1:])
+    inside = f"{prefix}.{base}".removeprefix(".")
+    return {name for name in found if not _is_inside(name, {inside})} or set(found[-1:])
 
 
 def _named(names: Iterable[str]) -> set[str]:

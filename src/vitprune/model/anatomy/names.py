@@ -12,6 +12,7 @@ BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
+SQUEEZE_GATE = "gate"  # activation of a squeeze-and-excitation, whose layers are those of an MLP
 Alternatives = str | tuple[str, ...]
 
 

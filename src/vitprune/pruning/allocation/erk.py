@@ -33,5 +33,5 @@ class ERK(Allocation):
 
 
 def _erdos_renyi_ratio(candidate: Candidate) -> float:
-    shapes = [layer.shape for layer in candidate.layers]
+    shapes = [part.shape for part in candidate.tied.parts]
     return sum(map(sum, shapes)) / sum(shape.numel() for shape in shapes)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT
+from vitprune.pruning.layer_listing import shortened
 
 UNCALLED = nn.modules.linear.NonDynamicallyQuantizableLinear  # of nn.MultiheadAttention
 
@@ -76,7 +77,7 @@ def check_observable(layers: Sequence[Layer]) -> None:
     """
     refused = [layer for layer in layers if not _is_observable(layer)]
     if refused:
-        names = ", ".join(f"{layer.name} ({type(layer.module).__name__})" for layer in refused)
+        names = shortened([f"{layer.name} ({type(layer.module).__name__})" for layer in refused])
         raise UsageError(
             f"Cannot collect calibration statistics for {names}: only linear layers and "
             "convolutions that are neither transposed nor grouped have them. Exclude these layers "

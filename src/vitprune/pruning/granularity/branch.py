@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.granularity.coupled import check_roles
 from vitprune.pruning.granularity.granularity import Granularity
@@ -23,6 +24,12 @@ class Branch(Granularity):
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (1,) for each branch."""
         check_roles(layers, self)
+        for layer in layers:
+            if layer.block is None:
+                raise UsageError(
+                    f"{self} removes branches from the residual stream of blocks, and {layer.name} "
+                    "is outside of the blocks. Exclude it by pruning.layers.exclude."
+                )
         return [
             Grouping(
                 (Part(layer, as_one_group),), biases=(layer,) if layer.bias is not None else ()

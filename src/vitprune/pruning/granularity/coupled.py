@@ -1,26 +1,29 @@
-"""Granularities whose groups span several layers of a block and can be physically removed."""
+"""Granularities whose groups span several layers of a branch and can be physically removed."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TypeVar
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Attention, Branch, Mlp
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
+from vitprune.pruning.granularity.tied import TiedGroupings
 
-ATTENTION = ("query", "key", "value", "attn_out")
-MLP = ("mlp_in", "mlp_out")
+ATTENTION = ("query", "key", "value", "qkv", "attn_out")
+MLP = ("mlp_in", "mlp_gate", "mlp_out")
+
+Kind = TypeVar("Kind", Attention, Mlp)
 
 
 class Coupled(Granularity):
-    """A granularity whose groups span layers of one block.
+    """A granularity whose groups span the layers of one attention or MLP.
 
     Args:
         round_to: Divisor of the number of groups kept in every layer; must divide their number.
-        uniform: Whether every layer keeps the same number of groups, so that `transformers` loads
-            the shrunk model.
+        uniform: Whether every layer keeps the same share of groups (the same number, if all layers
+            have one width), so that `transformers` loads the shrunk model.
 
     """
 
@@ -32,77 +35,92 @@ class Coupled(Granularity):
 
     @abstractmethod
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return the groupings of complete blocks."""
+        """Return the groupings of complete branches."""
 
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return one or two groupings for each block."""
+        """Return one or two groupings for each branch."""
         groupings = self.couple(layers)
         sizes = {grouping.groups // grouping.pools for grouping in groupings}
-        if self.uniform and len(sizes) > 1:
+        if self.uniform and len(sizes) > 1 and TiedGroupings(tuple(groupings)).increments == 1:
             raise UsageError(
-                f"{self} needs the same number of groups in every layer, and the layers have "
-                f"{sorted(sizes)}. Set uniform to false, or select layers of one width."
+                f"{self} prunes the same share of groups in every layer, and layers of "
+                f"{', '.join(map(str, sorted(sizes)))} groups have no share in common. Set uniform "
+                "to false, or select layers of one width."
             )
         return groupings
 
     def grouping(
-        self,
-        layers: Sequence[Layer],
-        views: Sequence[Callable[[Tensor], Tensor]],
-        groups: int,
-        pools: int | None = None,
+        self, parts: Sequence[Part], pools: int | None = None, round_to: int | None = None
     ) -> Grouping:
-        """Build the grouping of some layers.
+        """Build the grouping of the parts of a branch.
 
         Args:
-            layers: Layers that share the groups.
-            views: View of each layer's weight, (groups, ...), or (pools, groups, ...).
-            groups: Number of groups, of each pool if there are pools.
+            parts: Weights that share the groups, viewed as (groups, ...), or (pools, groups, ...).
             pools: Number of pools; None if the groups are in one dimension.
+            round_to: Divisor of the number of kept groups of a pool; by default as set.
 
         Raises:
             UsageError: If `round_to` does not divide the groups.
 
         """
-        if groups % self.round_to:
-            raise UsageError(
-                f"round_to {self.round_to} does not divide the {groups} groups of {layers[0].name}."
-            )
-        return Grouping(
-            tuple(Part(layer, view) for layer, view in zip(layers, views, strict=True)),
+        grouping = Grouping(
+            tuple(parts),
             group_dims=2 if pools else 1,
             pools=pools or 1,
-            round_to=self.round_to,
+            round_to=round_to or self.round_to,
             survivors=1,
             tie=type(self).__name__ if self.uniform else None,
         )
+        if (groups := grouping.groups // grouping.pools) % grouping.round_to:
+            raise UsageError(
+                f"round_to {self.round_to} does not divide the {groups} groups of "
+                f"{parts[0].layer.name}."
+            )
+        return grouping
 
 
-def by_block(layers: Sequence[Layer], granularity: Granularity) -> list[list[Layer]]:
-    """Collect the layers of each block in the order of the granularity's roles.
+def by_branch(
+    layers: Sequence[Layer], granularity: Granularity, kind: type[Kind]
+) -> list[tuple[Kind, dict[str, Layer]]]:
+    """Collect the layers of each attention or MLP, by name.
 
     Raises:
-        UsageError: If a layer has another role, or a block lacks one of the roles.
+        UsageError: If a layer has another role, or a branch lacks one of its layers.
 
     """
     check_roles(layers, granularity)
-    roles = granularity.roles or ()
-    blocks: dict[int | None, dict[str, Layer]] = {}
+    branches: dict[Kind, dict[str, Layer]] = {}
     for layer in layers:
-        other = blocks.setdefault(layer.block, {}).setdefault(layer.role, layer)
-        if other is not layer:
+        if not isinstance(layer.branch, kind):
             raise UsageError(
-                f"{granularity} needs one {layer.role} in each block, and here are {other.name} "
-                f"and {layer.name}. Exclude one by pruning.layers.exclude."
+                f"{granularity} needs the {kind.__name__} that a layer belongs to, and "
+                f"{layer.name} has none. Exclude it by pruning.layers.exclude."
             )
-    for block, found in blocks.items():
-        missing = [role for role in roles if role not in found]
+        branches.setdefault(layer.branch, {})[layer.name] = layer
+    for branch, found in branches.items():
+        missing = [role for name, role in branch.roles.items() if name not in found]
         if missing:
             raise UsageError(
-                f"{granularity} prunes {', '.join(roles)} together, but block {block} lacks "
-                f"{', '.join(missing)}. Select all of them, or none, with pruning.layers."
+                f"{granularity} prunes {', '.join(branch.roles.values())} together, but "
+                f"{place_of(branch)} lacks {', '.join(missing)}. Select all of them, or none, with "
+                "pruning.layers."
             )
-    return [[found[role] for role in roles] for found in blocks.values()]
+    return list(branches.items())
+
+
+def place_of(branch: Branch) -> str:
+    """Return in words where a branch is."""
+    return branch.name if branch.block is None else f"block {branch.block}"
+
+
+def check_inner_norm(branch: Branch, granularity: Granularity, of: str) -> None:
+    """Raise `UsageError` if a branch normalises its heads or neurons together."""
+    if branch.inner_norm:
+        raise UsageError(
+            f"{granularity} does not support {branch.name}: it normalises all {of} together, so "
+            "that pruning one changes the others. Exclude it by pruning.layers.exclude, or use a "
+            "granularity within one layer, such as Element."
+        )
 
 
 def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:
@@ -123,18 +141,3 @@ def check_roles(layers: Sequence[Layer], granularity: Granularity) -> None:
                 f"{granularity} needs weights of shape (out, in), but the weight of {layer.name} "
                 "is transposed or of a grouped convolution. Exclude it by pruning.layers.exclude."
             )
-
-
-def heads_of(layer: Layer, granularity: Granularity) -> int:
-    """Return the number of heads that a query, key or value layer computes.
-
-    Raises:
-        UsageError: If the model does not say, or they do not divide its outputs.
-
-    """
-    if layer.heads is None or layer.shape[0] % layer.heads:
-        raise UsageError(
-            f"{granularity} needs attention heads, and {layer.name} has none that divide its "
-            f"{layer.shape[0]} outputs. Exclude it by pruning.layers.exclude."
-        )
-    return layer.heads

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Rows
 from vitprune.pruning.masks import Masks
 
 Change = Literal["prune", "regrow", "replace"]
@@ -26,13 +27,27 @@ class Part:
 
     Attributes:
         layer: Its layer.
-        view: Returns a view (the same memory) of a tensor of the weight's shape; the leading
-            dimensions count the groups, the others their members.
+        view: Returns a view (the same memory) of a tensor of the weight's shape, or of a slice of
+            it; the leading dimensions count the groups, the others their members.
+        rows: The outputs of the weight that the view covers, such as a third of a fused weight;
+            None if it covers all.
 
     """
 
     layer: Layer
     view: Callable[[Tensor], Tensor]
+    rows: Rows | None = None
+
+    @classmethod
+    def of_rows(cls, layer: Layer, rows: Rows, view: Callable[[Tensor], Tensor]) -> "Part":
+        """Return some outputs of a weight, which `view` then views as groups."""
+        return cls(layer, lambda tensor: view(rows.of(tensor)), rows)
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of what the view covers of the weight."""
+        whole = torch.empty(self.layer.shape, device="meta")
+        return (self.rows.of(whole) if self.rows else whole).shape
 
 
 @dataclass(frozen=True)
@@ -42,13 +57,13 @@ class Grouping:
     All weights of a group share one score and are kept or pruned together.
 
     Attributes:
-        parts: The weights.
+        parts: The weights; of a fused weight there may be several parts.
         group_dims: Number of leading dimensions of every view that count the groups.
         pools: Number of equal pools of consecutive groups; every pool is pruned by the same
             number of groups.
         round_to: A pool keeps a multiple of this number of groups, or all.
         survivors: Fewest groups that a pool keeps.
-        tie: Groupings with the same tie are pruned by the same number of groups in each pool;
+        tie: Groupings with the same tie are pruned by the same share of groups in each pool;
             None ties to nothing.
         pattern: (n, m): of every m consecutive groups n are kept.
         rows: Number of outputs of the weight, where groups are single weights; a criterion may
@@ -69,8 +84,8 @@ class Grouping:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers of the weights."""
-        return [part.layer for part in self.parts]
+        """The layers of the weights, each once."""
+        return list({part.layer.name: part.layer for part in self.parts}.values())
 
     @cached_property
     def groups(self) -> int:
@@ -82,7 +97,7 @@ class Grouping:
     @property
     def weights(self) -> int:
         """Number of weights in all groups."""
-        return sum(layer.shape.numel() for layer in self.layers)
+        return sum(part.shape.numel() for part in self.parts)
 
     @property
     def group_size(self) -> int:
@@ -99,16 +114,18 @@ class Grouping:
         return per_pool - max(self.survivors, self.round_to if self.survivors else 0)
 
     def reduce(self, tensors: Sequence[Tensor], reduction: Reduction) -> Tensor:
-        """Reduce one tensor for each part to one value for each group, (G,).
+        """Reduce one tensor for each layer to one value for each group, (G,).
 
         Args:
             tensors: Scores or masks, each of the shape of its weight.
             reduction: See `Criterion.reduction`.
 
         """
-        views = [
-            part.view(tensor.contiguous()) for part, tensor in zip(self.parts, tensors, strict=True)
-        ]
+        by_layer = {
+            layer.name: tensor.contiguous()
+            for layer, tensor in zip(self.layers, tensors, strict=True)
+        }
+        views = [part.view(by_layer[part.layer.name]) for part in self.parts]
         if reduction == "first":
             first = views[0]
             while first.ndim > self.group_dims:
@@ -128,12 +145,12 @@ class Grouping:
             return view
         return view.amax(members) if reduction == "max" else view.sum(members)
 
-    def by_increment(self, values: Tensor) -> Tensor:
+    def by_increment(self, values: Tensor, increments: int) -> Tensor:
         """Sum one value for each group over increments, (G,) -> (increments,).
 
-        An increment takes `round_to` groups of every pool, in their order.
+        An increment takes an equal number of groups of every pool, in their order.
         """
-        return values.view(self.pools, -1, self.round_to).sum(dim=(0, 2))
+        return values.view(self.pools, increments, -1).sum(dim=(0, 2))
 
     def kept(self, masks: Masks) -> Tensor:
         """Return whether each group has weights that are not pruned, (G,)."""
@@ -156,12 +173,12 @@ class Grouping:
         apply = CHANGES[change]
         for part in self.parts:
             mask = masks[part.layer.weight]
-            # contiguous, as a channels-last mask has no such views
-            decision = torch.empty(mask.shape, dtype=mask.dtype, device=mask.device)
-            view = part.view(decision)
+            changed = mask.contiguous()  # a copy of a channels-last mask, which has no such views
+            view = part.view(changed)
             shape = (*view.shape[: self.group_dims], *[1] * (view.ndim - self.group_dims))
-            view.copy_(keep.reshape(shape).expand_as(view))
-            apply(mask, decision)
+            apply(view, keep.reshape(shape).expand_as(view))
+            if changed is not mask:
+                mask.copy_(changed)
         for layer in self.biases:
             if layer.bias is not None:
                 apply(masks[layer.bias], keep)

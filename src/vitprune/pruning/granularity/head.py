@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_block, heads_of
-from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.model.anatomy.records import Attention
+from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows
 
 
 class Head(Coupled):
     """An attention head: its rows of query, key and value and its columns of attn_out.
 
-    At least one head is kept in each block.
+    At least one head is kept in each attention.
 
     Source: Michel et al. 2019; Voita et al. 2019.
     """
@@ -20,11 +21,15 @@ class Head(Coupled):
     roles = ATTENTION
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return (heads,) for each block."""
+        """Return (heads,) for each attention."""
         groupings = []
-        for attention in by_block(layers, self):
-            heads = heads_of(attention[0], self)
-            rows = partial(head_rows, heads=heads)
-            columns = partial(head_columns, heads=heads)
-            groupings.append(self.grouping(attention, (rows, rows, rows, columns), heads))
+        for attention, found in by_branch(layers, self, Attention):
+            check_inner_norm(attention, self, "heads")
+            by_row = partial(head_rows, heads=attention.heads)
+            by_column = partial(head_columns, heads=attention.heads)
+            inputs = [
+                Part.of_rows(found[rows.layer], rows, by_row)
+                for rows in (attention.query, attention.key, attention.value)
+            ]
+            groupings.append(self.grouping([*inputs, Part(found[attention.output], by_column)]))
         return groupings

@@ -1,19 +1,23 @@
 """Dimensions of attention heads."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
+from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_block, heads_of
-from vitprune.pruning.granularity.grouping import Grouping
-from vitprune.pruning.granularity.views import head_columns, head_rows
+from vitprune.model.anatomy.records import Attention
+from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.grouping import Grouping, Part
+from vitprune.pruning.granularity.views import head_columns, head_rows, rotary_pairs
 
 
 class HeadDim(Coupled):
     """One dimension of a head: rows of query and key, or a row of value and a column of attn_out.
 
     The same number of each kind is pruned in every head of a layer, by a ranking per head. With
-    `uniform` as many query/key dimensions are pruned as value dimensions, in every layer.
+    `uniform` as many query/key dimensions are pruned as value dimensions, in every layer. Rotary
+    embeddings rotate pairs of query/key dimensions, which are pruned together.
 
     Source: Zhu et al. 2021; Yang et al. 2023.
     """
@@ -21,13 +25,37 @@ class HeadDim(Coupled):
     roles = ATTENTION
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return (heads, dims) for query and key, and again for value and attn_out, by block."""
+        """Return (heads, dims) for query and key, and again for value and attn_out, by attention.
+
+        With rotary embeddings it is (heads, dims / 2) for query and key.
+        """
         groupings = []
-        for query, key, value, attn_out in by_block(layers, self):
-            heads = heads_of(query, self)
-            rows = partial(head_rows, heads=heads)
-            columns = partial(head_columns, heads=heads)
-            dims = query.shape[0] // heads
-            groupings.append(self.grouping((query, key), (rows, rows), dims, heads))
-            groupings.append(self.grouping((value, attn_out), (rows, columns), dims, heads))
+        for attention, found in by_branch(layers, self, Attention):
+            check_inner_norm(attention, self, "heads")
+            if attention.normed_scores:
+                raise UsageError(
+                    f"{self} does not support {attention.name}: it normalises queries and keys, so "
+                    "that pruning one dimension changes the others. Use Head, or exclude it by "
+                    "pruning.layers.exclude."
+                )
+            heads = attention.heads
+            by_row = partial(head_rows, heads=heads)
+            by_column = partial(head_columns, heads=heads)
+            groupings.append(self._scores(attention, found))
+            value = Part.of_rows(found[attention.value.layer], attention.value, by_row)
+            output = Part(found[attention.output], by_column)
+            groupings.append(self.grouping([value, output], heads))
         return groupings
+
+    def _scores(self, attention: Attention, found: dict[str, Layer]) -> Grouping:
+        """Return the grouping of query and key, whose product are the attention scores."""
+        heads = attention.heads
+        view = partial(head_rows, heads=heads)
+        round_to = self.round_to
+        if attention.rotary is not None:
+            view = partial(rotary_pairs, heads=heads, rotary=attention.rotary)
+            round_to = math.lcm(round_to, 2) // 2  # pairs
+        parts = [
+            Part.of_rows(found[rows.layer], rows, view) for rows in (attention.query, attention.key)
+        ]
+        return self.grouping(parts, heads, round_to)

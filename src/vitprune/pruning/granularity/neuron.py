@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.coupled import MLP, Coupled, by_block
-from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.model.anatomy.records import Mlp
+from vitprune.pruning.granularity.coupled import MLP, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import by_column, by_row
 
 
 class Neuron(Coupled):
-    """A hidden unit of an MLP: its row of mlp_in and its column of mlp_out.
+    """A hidden unit of an MLP: its row of mlp_in, that of the gate, and its column of mlp_out.
 
-    At least one neuron is kept in each MLP.
+    At least one neuron is kept in each MLP. A depthwise convolution of the neurons is not pruned.
 
     Source: Srinivas and Babu 2015; McCarley et al. 2019 for transformers.
     """
@@ -19,8 +20,11 @@ class Neuron(Coupled):
     roles = MLP
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
-        """Return (neurons,) for each block."""
-        return [
-            self.grouping(pair, (by_row, by_column), pair[0].shape[0])
-            for pair in by_block(layers, self)
-        ]
+        """Return (neurons,) for each MLP."""
+        groupings = []
+        for mlp, found in by_branch(layers, self, Mlp):
+            check_inner_norm(mlp, self, "neurons")
+            inputs = [mlp.up, mlp.gate] if mlp.gate else [mlp.up]
+            parts = [Part.of_rows(found[rows.layer], rows, by_row) for rows in inputs]
+            groupings.append(self.grouping([*parts, Part(found[mlp.down], by_column)]))
+        return groupings

@@ -1,22 +1,25 @@
-"""Groupings that are pruned by the same number of groups."""
+"""Groupings that are pruned by the same share of groups."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.grouping import Grouping, Part
 
 
 @dataclass(frozen=True)
 class TiedGroupings:
-    """One grouping, or several pruned by the same number of groups, in increments.
+    """One grouping, or several pruned by the same share of groups, in increments.
 
     An increment is the smallest number of groups that an allocation can add. Of a plain grouping it
-    is one group. With pools, tied groupings or `round_to` it is that many of the lowest groups of
-    every pool of every grouping.
+    is one group. With pools or `round_to` it is that many of the lowest groups of every pool. Of
+    tied groupings it is the smallest share of groups that is a whole number of multiples of
+    `round_to` in every pool of every grouping.
 
     Attributes:
-        groupings: Tied groupings; their pools have equal numbers of groups and one `round_to`.
+        groupings: Tied groupings.
 
     """
 
@@ -28,26 +31,33 @@ class TiedGroupings:
         return [layer for grouping in self.groupings for layer in grouping.layers]
 
     @property
-    def round_to(self) -> int:
-        """Number of groups of each pool in one increment."""
-        return self.groupings[0].round_to
+    def parts(self) -> list[Part]:
+        """The parts of all groupings."""
+        return [part for grouping in self.groupings for part in grouping.parts]
 
     @property
     def groups_per_increment(self) -> int:
         """Number of groups in one increment."""
-        return sum(grouping.pools for grouping in self.groupings) * self.round_to
+        return sum(grouping.pools * self.pool_groups(grouping) for grouping in self.groupings)
 
-    @property
+    @cached_property
     def increments(self) -> int:
         """Number of increments that make up all groups."""
-        first = self.groupings[0]
-        return first.groups // first.pools // self.round_to
+        return math.gcd(
+            *(grouping.groups // grouping.pools // grouping.round_to for grouping in self.groupings)
+        )
+
+    def pool_groups(self, grouping: Grouping) -> int:
+        """Return the number of groups of each pool of a grouping in one increment."""
+        return grouping.groups // grouping.pools // self.increments
 
     @property
     def increment_size(self) -> int:
         """Number of weights in one increment."""
-        in_pools = sum(grouping.pools * grouping.group_size for grouping in self.groupings)
-        return in_pools * self.round_to
+        return sum(
+            grouping.pools * self.pool_groups(grouping) * grouping.group_size
+            for grouping in self.groupings
+        )
 
     @property
     def weights(self) -> int:
@@ -57,7 +67,7 @@ class TiedGroupings:
     @property
     def prunable(self) -> int:
         """Most increments that can be pruned."""
-        return min(grouping.prunable for grouping in self.groupings) // self.round_to
+        return min(grouping.prunable // self.pool_groups(grouping) for grouping in self.groupings)
 
 
 def tie(groupings: Iterable[Grouping]) -> list[TiedGroupings]:

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from vitprune.model.anatomy.records import Rotary
+
 
 def first_dimension(tensor: Tensor) -> Tensor:
     """View a weight by its first dimension, (1, first, second, ...)."""
@@ -33,9 +35,17 @@ def as_one_group(tensor: Tensor) -> Tensor:
 
 def head_rows(tensor: Tensor, heads: int) -> Tensor:
     """View rows by head, (heads * dims, in) -> (heads, dims, in)."""
-    return tensor.view(heads, -1, tensor.shape[1])
+    return tensor.unflatten(0, (heads, -1))
+
+
+def rotary_pairs(tensor: Tensor, heads: int, rotary: Rotary) -> Tensor:
+    """View rows by head and pair of dimensions, (heads * dims, in) -> (heads, dims / 2, 2, in)."""
+    by_head = head_rows(tensor, heads)
+    if rotary == "halves":
+        return by_head.unflatten(1, (2, -1)).transpose(1, 2)
+    return by_head.unflatten(1, (-1, 2))
 
 
 def head_columns(tensor: Tensor, heads: int) -> Tensor:
     """View columns by head, (out, heads * dims) -> (heads, dims, out)."""
-    return tensor.view(len(tensor), heads, -1).permute(1, 2, 0)
+    return tensor.transpose(0, 1).unflatten(0, (heads, -1))

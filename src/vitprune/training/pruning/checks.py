@@ -128,14 +128,13 @@ def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:
     out = {
         layer.block
         for layer in find_layers(model)
-        if layer.role in tied.values() and layer.name not in tied
+        if layer.role in tied.values() and layer.name not in tied and layer.block is not None
     }
     if out:
         raise UsageError(
-            "uniform keeps the same number of groups in every layer, so that plain transformers "
-            "loads the shrunk model, but pruning.layers leaves out the blocks "
-            f"{sorted(block for block in out if block is not None)}. Prune every block, or set "
-            "uniform to false."
+            "uniform keeps the same share of groups in every layer, so that plain transformers "
+            f"loads the shrunk model, but pruning.layers leaves out the blocks {sorted(out)}. "
+            "Prune every block, or set uniform to false."
         )
 
 

@@ -1,0 +1,105 @@
+"""Exports of every family, loaded without vitprune, and what is removed from them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForImageClassification
+
+from tests.families.expectations import expected, families, is_plain
+from tests.families.families import Family, logits
+from tests.families.parts import attention_outputs, mlp_outputs
+from vitprune import export, load_pruned, prune
+from vitprune.errors import UsageError
+from vitprune.exports import onnx
+from vitprune.exports.exported import Exported
+from vitprune.pruning import Head, Method, Neuron
+from vitprune.runs.run_folder import ExportFolder
+
+
+def load_plainly(family: Family, folder: Path) -> list[nn.Module]:
+    """Return the model of a folder as those without vitprune load it."""
+    loaded = [AutoModelForImageClassification.from_pretrained(folder)]
+    if family.library == "timm":
+        loaded.append(timm.create_model(f"local-dir:{folder}", pretrained=True).eval())
+    return loaded
+
+
+def logits_of_any(net: nn.Module, images: Tensor) -> Tensor:
+    """Return logits, also of a model of timm itself."""
+    if hasattr(net, "config"):
+        return logits(net, images)
+    with torch.no_grad():
+        output: Tensor = net(images)
+    return output
+
+
+@families("export")
+def test_plain_loading_gives_the_logits_of_the_pruned_model(family, tmp_path):
+    net, images = family.build(), family.images()
+    with expected("export", family):
+        prune(net, Method(), 0.5)
+        report = export(net, tmp_path / "export", images=images)
+        for loaded in load_plainly(family, tmp_path / "export"):
+            assert torch.equal(logits_of_any(loaded, images), logits(net, images))
+        zeros = sum(int((parameter == 0).sum()) for parameter in net.parameters())
+        assert report.verification.zeros_in_file == zeros
+
+
+Find = Callable[[nn.Module], list[nn.Linear]]
+
+
+def check_smaller(family: Family, column: str, net: nn.Module, folder: Path, find: Find) -> None:
+    """Check that half of the inputs of some layers are removed, and that no logit moves."""
+    images = family.images()
+    halves = [layer.in_features / 2 for layer in find(net)]
+    report = export(net, folder, images=images)
+    if report.shrunk.reason:
+        raise UsageError(report.shrunk.reason)
+    small = load_pruned(folder)
+    assert [layer.in_features for layer in find(small)] == halves
+    torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-5)
+    assert report.shrunk.largest_logit_difference_float64 < 1e-10
+    if is_plain(column, family):
+        for loaded in load_plainly(family, folder):
+            assert [layer.in_features for layer in find(loaded)] == halves
+            torch.testing.assert_close(
+                logits_of_any(loaded, images), logits(net, images), rtol=0, atol=1e-5
+            )
+
+
+@families("fewer_heads")
+def test_fewer_heads(family, tmp_path):
+    net = family.build()
+    with expected("fewer_heads", family):
+        prune(net, Method(granularity=Head()), 0.5)
+        check_smaller(family, "fewer_heads", net, tmp_path / "export", attention_outputs)
+
+
+@families("fewer_neurons")
+def test_fewer_neurons(family, tmp_path):
+    net = family.build()
+    with expected("fewer_neurons", family):
+        prune(net, Method(granularity=Neuron()), 0.5)
+        check_smaller(family, "fewer_neurons", net, tmp_path / "export", mlp_outputs)
+
+
+@families("onnx")
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+def test_onnx(family, tmp_path):
+    net, images = family.build(), family.images()
+    with expected("onnx", family):
+        prune(net, Method(), 0.5)
+        before, folder = logits(net, images), ExportFolder(tmp_path)
+        report = onnx.write(Exported(net, net, images, before, folder))
+        session = onnxruntime.InferenceSession(folder.onnx, providers=["CPUExecutionProvider"])
+        for number in (1, 3):
+            (found,) = session.run(["logits"], {"pixel_values": images[:number].numpy()})
+            torch.testing.assert_close(
+                torch.from_numpy(found), before[:number], rtol=0, atol=1e-4 * before.abs().max()
+            )
+        assert report.bytes == folder.onnx.stat().st_size
