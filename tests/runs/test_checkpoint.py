@@ -178,7 +178,7 @@ LOOP = ("loops", "fit_loop")
 DAMAGED = {
     "it has no 'pytorch-lightning_version'": changed("pytorch-lightning_version"),
     "global_step: Input should be a valid integer": changed("global_step", to="12"),
-    "state_dict: Input should be a valid dictionary": changed("state_dict", to=None),
+    "state_dict: Input should be a mapping of keys": changed("state_dict", to=None),
     "state_dict.net.weight: Input should be an instance": changed("state_dict", "net.weight", to=1),
     "loops: Input should be": changed("loops", to=None),
     "hyper_parameters: Input should be a mapping of keys": changed("hyper_parameters", to=[]),

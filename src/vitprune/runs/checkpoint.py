@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -187,6 +188,11 @@ def _check_path(path: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if not is_zipfile(path):
+        raise UsageError(
+            f"{str(path)!r} is not a checkpoint that can be loaded: it is incomplete, or was not "
+            "saved by torch.save."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more

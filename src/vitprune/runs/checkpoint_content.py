@@ -66,8 +66,12 @@ class _BestMetric(_Content):
     best_sparsity: float
 
 
+START = _Position(epoch=0, batches=0)
+NO_BEST = _BestMetric(best_score=None, best_sparsity=0.0)
+
+
 class _Callbacks(_Content):
-    checkpoints: _BestMetric = Field(None, alias="RunCheckpoints")
+    checkpoints: _BestMetric = Field(NO_BEST, alias="RunCheckpoints")
 
 
 class _Hyperparameters(_Content):
@@ -83,7 +87,7 @@ class Content(_Content):
     loops: dict[str, Any]
     hyper_parameters: _Hyperparameters = _Hyperparameters()
     callbacks: _Callbacks | None = None
-    position: _Position = Field(None, alias="ImageData")
+    position: _Position = Field(START, alias="ImageData")
     images_seen: int = 0
     commands: list[str] = []
     pruning: list[dict[str, Any]] = []

@@ -11,9 +11,9 @@ from vitprune.runs.atomic import write_text
 
 T = TypeVar("T")
 
-# pydantic's messages about these name a class of this package
+# of which pydantic's messages name a class of this package, or Python's
 SHAPES = dict.fromkeys(
-    ("model_type", "dataclass_type", "model_attributes_type"), "Input should be a mapping of keys"
+    ("model_type", "dataclass_type", "dict_type"), "Input should be a mapping of keys"
 )
 
 
