@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vitprune.errors import UsageError
+from vitprune.runs.typed_json import damaged
 from vitprune.runs.typed_yaml import read_yaml
 
 LOGS = "lightning_logs"
@@ -137,10 +138,13 @@ class RunFolder:
         """Return the content of `config.yaml`, by section.
 
         Raises:
-            UsageError: If the file is damaged or empty.
+            UsageError: If the file is damaged, empty or torn.
 
         """
-        return read_yaml(self.config, dict[str, Any])
+        content = read_yaml(self.config, dict[str, Any])
+        if "ckpt_path" not in content:  # of the last lines: what is torn may still be YAML
+            raise damaged(self.config, "it has no 'ckpt_path'")
+        return content
 
     def is_exported(self) -> bool:
         """Return whether the export exists and is at least as new as the last checkpoint."""
