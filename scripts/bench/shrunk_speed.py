@@ -30,8 +30,7 @@ from vitprune.exports.choices import DTYPES
 from vitprune.exports.exported import Exported
 from vitprune.exports.shrink import shrink
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks
-from vitprune.model.anatomy.widths import read_widths
+from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder
 
 CLASSES = 1000
@@ -39,19 +38,20 @@ CLASSES = 1000
 
 def halve(net: PreTrainedModel) -> PreTrainedModel:
     """Zero half of the heads of the model and half of the neurons of each block, and shrink it."""
-    widths = read_widths(net.config)
-    for index, block in enumerate(find_blocks(net)):
-        heads = (widths.heads + index % 2) // 2  # with three heads: one and two in turn
-        block.linear["attn_out"].weight.data[:, : heads * widths.head_dim] = 0
-        block.linear["mlp_out"].weight.data[:, : widths.neurons // 2] = 0
+    for layer in find_layers(net):
+        if layer.role == "mlp_out":
+            layer.weight.data[:, : layer.shape[1] // 2] = 0
+        elif layer.role == "attn_out" and layer.heads and layer.block is not None:
+            heads = (layer.heads + layer.block % 2) // 2  # with three heads: one and two in turn
+            layer.weight.data[:, : heads * layer.shape[1] // layer.heads] = 0
     return shrink(net, ragged=True)
 
 
 def prune_two_of_four(net: PreTrainedModel) -> PreTrainedModel:
     """Zero the two smallest of every four consecutive inputs, in place."""
-    for block in find_blocks(net):
-        for module in block.linear.values():
-            groups = module.weight.data.view(len(module.weight), -1, 4)
+    for layer in find_layers(net):
+        if layer.role in BLOCK_ROLES:
+            groups = layer.weight.data.view(len(layer.weight), -1, 4)
             groups.scatter_(-1, groups.abs().topk(2, dim=-1, largest=False).indices, 0)
     return net
 

@@ -7,13 +7,13 @@ import torch
 
 from tests.conftest import tiny_net
 from tests.exports.reports import run_report
+from tests.exports.small_nets import linear
 from vitprune.exports import pt2
 from vitprune.exports.exported import Exported
 from vitprune.exports.load import load_pruned
 from vitprune.exports.shrink import shrink
 from vitprune.exports.shrinkage import describe
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -21,12 +21,12 @@ from vitprune.runs.run_folder import ExportFolder
 def export(tmp_path) -> ExportFolder:
     """An export with uneven widths."""
     net = tiny_net()
-    for block, neurons in zip(find_blocks(net), (20, 40), strict=True):
-        block.linear["mlp_in"].weight.data[:neurons] = 0
+    for block, neurons in enumerate((20, 40)):
+        linear(net, block, "mlp_in").weight.data[:neurons] = 0
     small = shrink(net)
     folder = ExportFolder(tmp_path / "export")
     small.save_pretrained(folder.path)
-    replace(run_report(), shrunk=describe(net, small)).write(folder.report)
+    replace(run_report(), shrunk=describe(net, small).report).write(folder.report)
     return folder
 
 

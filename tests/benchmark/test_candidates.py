@@ -6,7 +6,7 @@ import torch
 from tests.conftest import tiny_net
 from vitprune.benchmark.candidates import candidates_of, dense_of
 from vitprune.benchmark.setting import Setting
-from vitprune.model.anatomy.widths import read_widths
+from vitprune.exports.shrinkage import widest
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -19,6 +19,6 @@ def test_programs_of_another_precision_are_left_out(program, dtype, runs):
 
 
 def test_the_dense_architecture_is_that_before_pruning(export, tmp_path):
-    assert read_widths(dense_of(export).config) == read_widths(tiny_net().config)
+    assert widest(dense_of(export)) == widest(tiny_net())
     tiny_net(intermediate_size=24).save_pretrained(tmp_path / "other")  # without a report
-    assert read_widths(dense_of(ExportFolder(tmp_path / "other")).config).neurons == 24
+    assert widest(dense_of(ExportFolder(tmp_path / "other"))).neurons == 24

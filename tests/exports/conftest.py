@@ -9,10 +9,10 @@ from transformers import ViTImageProcessor
 
 from tests.conftest import tiny_net
 from tests.exports.runs import PruningRun, export, train
+from tests.exports.small_nets import linear
 from vitprune.exports.exported import Exported
 from vitprune.exports.shrink import shrink
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 
 
@@ -43,10 +43,9 @@ def exported_run(run):
 def exported(request, tmp_path) -> Exported:
     """An uneven model: two heads and 48 neurons in the first block, one and 32 in the second."""
     net = tiny_net(request.param)
-    first, second = find_blocks(net)
-    first.linear["mlp_in"].weight.data[:16] = 0
-    second.linear["mlp_out"].weight.data[:, :32] = 0
-    second.linear["attn_out"].weight.data[:, :16] = 0
+    linear(net, 0, "mlp_in").weight.data[:16] = 0
+    linear(net, 1, "mlp_out").weight.data[:, :32] = 0
+    linear(net, 1, "attn_out").weight.data[:, :16] = 0
     images = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     small = shrink(net)
     small.save_pretrained(tmp_path)

@@ -1,9 +1,11 @@
 """Small models in which structure is set to zero by hand."""
 
 import torch
+from transformers import AutoConfig
 
 from tests.conftest import tiny_net
-from vitprune.model.anatomy.blocks import find_blocks
+from vitprune.model.anatomy.layers import find_layers
+from vitprune.model.loading import net_from_config
 
 HEADS = 2
 HEAD_DIM = 8
@@ -35,9 +37,14 @@ def images(count=3):
     )
 
 
+def linear(net, block, role):
+    """Return a linear layer of a block."""
+    return next(one.module for one in find_layers(net) if (one.block, one.role) == (block, role))
+
+
 def drop(net, block, role, index, dim, bias=False):
     """Zero rows (dim 0) or columns (dim 1) of a weight."""
-    module = find_blocks(net)[block].linear[role]
+    module = linear(net, block, role)
     module.weight.data.index_fill_(dim, torch.as_tensor(index, dtype=torch.long), 0)
     if bias and module.bias is not None:
         module.bias.data.index_fill_(0, torch.as_tensor(index, dtype=torch.long), 0)
@@ -45,3 +52,11 @@ def drop(net, block, role, index, dim, bias=False):
 
 def dimensions(heads):
     return [row for head in heads for row in range(head * HEAD_DIM, (head + 1) * HEAD_DIM)]
+
+
+def tiny_resnet():
+    """Return a model without attentions and MLPs."""
+    config = AutoConfig.for_model(
+        "resnet", embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic"
+    )
+    return net_from_config(config).eval()

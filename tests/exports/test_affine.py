@@ -4,6 +4,8 @@ import torch
 from torch import nn
 
 from vitprune.exports.affine import Affine
+from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Rows
 
 
 def affine(weight, bias):
@@ -12,10 +14,18 @@ def affine(weight, bias):
 
 def test_a_module_is_copied():
     module = nn.Linear(2, 3, bias=False)
-    copy = Affine.of(module)
+    copy = Affine.of(Layer("one", module, "other", None))
     assert copy.bias.tolist() == [0, 0, 0]
+    assert not copy.has_bias
     copy.weight.zero_()
     assert module.weight.any()
+
+
+def test_a_part_of_a_fused_layer_is_copied():
+    module = nn.Conv2d(2, 6, 1)
+    copy = Affine.of(Layer("qkv", module, "qkv", None), Rows("qkv", 1, 3))
+    assert torch.equal(copy.weight, module.weight[2:4, :, 0, 0].double())
+    assert torch.equal(copy.bias, module.bias[2:4].double())
 
 
 def test_which_rows_and_columns_are_alive():

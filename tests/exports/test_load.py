@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from tests.conftest import tiny_net
+from tests.exports.small_nets import tiny_resnet
 from vitprune import load_pruned
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
+from vitprune.exports.shrinkage import widths_of_blocks
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks
 
 
 def close(actual, expected):
@@ -23,8 +23,8 @@ def test_the_smallest_model_from_either_file(exported):
     exported.folder.weights.unlink()
     from_compressed = load_pruned(exported.folder.path)
     for net in (from_dense, from_compressed):
-        assert [block.widths.neurons for block in find_blocks(net)] == [48, 32]
-        assert [block.widths.heads for block in find_blocks(net)] == [2, 1]
+        assert [block.neurons for block in widths_of_blocks(net)] == [48, 32]
+        assert [block.heads for block in widths_of_blocks(net)] == [2, 1]
         close(logits(net, exported.images), exported.logits)
     assert report.bytes == exported.folder.compressed.stat().st_size
     assert report.lossless
@@ -42,6 +42,6 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_a_family_that_cannot_be_shrunk_is_loaded_as_it_is(tmp_path):
-    net = tiny_net("beit")
+    net = tiny_resnet()
     net.save_pretrained(tmp_path)
     assert type(load_pruned(tmp_path)) is type(net)

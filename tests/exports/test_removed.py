@@ -21,6 +21,20 @@ SHRUNK = {
         ShrinkReport(1500, before=WIDTHS, after=replace(WIDTHS, heads=1, neurons=32), stayed={}),
         "1,500 parameters were removed with the same logits: heads 2 to 1, neurons 64 to 32.",
     ),
+    "by load_pruned": (
+        ShrinkReport(0, before=WIDTHS, after=WIDTHS, dropped_by_load_pruned=1500),
+        "only `load_pruned` removes 1,500 parameters.",
+    ),
+    "modules of one width": (
+        ShrinkReport(
+            0,
+            before=WIDTHS,
+            after=WIDTHS,
+            stayed={"fixed_widths": 12},
+            left={"attention of EvaAttention": "its forward does not accept another width"},
+        ),
+        "  - attention of EvaAttention: its forward does not accept another width",
+    ),
     "stayed": (
         ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 1234}),
         "- 1,234: zeros that form no whole head, dimension of a head, neuron or branch",

@@ -4,19 +4,20 @@ import pytest
 import torch
 
 from tests.conftest import tiny_net
+from tests.exports.small_nets import linear
 from vitprune.errors import UsageError
 from vitprune.exports import semi_structured
 from vitprune.exports.exported import Exported
 from vitprune.exports.verify import logits
-from vitprune.model.anatomy.blocks import find_blocks
+from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder
 
 
 def two_of_four(net):
     """Keep the two largest of four consecutive inputs in every linear layer of the blocks."""
-    for block in find_blocks(net):
-        for module in block.linear.values():
-            groups = module.weight.data.view(len(module.weight), -1, 4)
+    for layer in find_layers(net):
+        if layer.role in BLOCK_ROLES:
+            groups = layer.weight.data.view(len(layer.weight), -1, 4)
             groups.scatter_(-1, groups.abs().topk(2, dim=-1, largest=False).indices, 0)
     return net
 
@@ -37,7 +38,7 @@ def test_what_can_be_converted_to_2_to_4(tmp_path):
         "classifier": "has the shape (10, 64), not multiples of (32, 64)"
     }
     assert report.converted == (semi_structured.missing_gpu() is None)
-    find_blocks(net)[1].linear["key"].weight.data[5, 8:11] = 1
+    linear(net, 1, "key").weight.data[5, 8:11] = 1
     report = describe_2_to_4(net, tmp_path)
     assert (
         report.dense_layers["vit.layers.1.attention.k_proj"]

@@ -3,22 +3,21 @@
 import pytest
 import torch
 
-from tests.conftest import tiny_net
 from tests.exports.small_nets import (
     BLOCKS,
     HEAD_DIM,
-    SIZES,
     STREAM,
     dimensions,
     drop,
     images,
+    linear,
     random_net,
+    tiny_resnet,
 )
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.shrink import shrink
 from vitprune.exports.shrinkage import describe, shrink_and_verify
-from vitprune.model.anatomy.blocks import find_blocks
 from vitprune.runs.shrink_report import ModelWidths
 
 
@@ -28,8 +27,8 @@ def test_what_is_removed_and_what_stays_are_counted():
     for block, neurons in enumerate((4, 6, 5)):
         drop(net, block, "mlp_in", range(neurons), dim=0, bias=True)
     drop(net, 2, "mlp_out", [3], dim=0)  # a channel of the residual stream
-    find_blocks(net)[1].linear["key"].weight.data[0, 0] = 0
-    report = describe(net, shrink(net))
+    linear(net, 1, "key").weight.data[0, 0] = 0
+    report = describe(net, shrink(net)).report
     neuron = 2 * STREAM + 1
     head = 4 * STREAM * HEAD_DIM + 3 * HEAD_DIM
     assert report.ran
@@ -42,8 +41,11 @@ def test_what_is_removed_and_what_stays_are_counted():
     assert report.stayed == {
         "residual_stream": 7,
         "uneven_widths": 3 * neuron + head,
+        "fixed_widths": 0,
         "single_weights": 1,
     }
+    assert report.settings_before == {"intermediate_size": 12}
+    assert report.loads_smaller == ["transformers", "load_pruned"]
 
 
 REFUSED = {
@@ -65,26 +67,27 @@ def test_required_is_met_where_all_structure_is_removed():
     net = random_net().float()
     for block in range(BLOCKS):
         drop(net, block, "attn_out", dimensions([0]), dim=1)
-    small, report = shrink_and_verify(net, "required", images().float())
-    assert report.dropped_parameters == count_parameters(net) - count_parameters(small) > 0
+    shrunk = shrink_and_verify(net, "required", images().float())
+    report = shrunk.report
+    assert report.dropped_parameters == count_parameters(net) - count_parameters(shrunk.net) > 0
     assert report.largest_logit_difference_float64 < 1e-10
 
 
 def test_off_removes_nothing():
     net = random_net().float()
     drop(net, 0, "attn_out", dimensions([0]), dim=1)
-    same, report = shrink_and_verify(net, "off", images().float())
-    assert same is net
-    assert not report.ran
-    assert report.reason == "shrinking is off"
+    shrunk = shrink_and_verify(net, "off", images().float())
+    assert shrunk.net is shrunk.smallest is net
+    assert not shrunk.report.ran
+    assert shrunk.report.reason == "shrinking is off"
 
 
-def test_a_family_that_is_built_otherwise_is_not_shrunk():
-    net = tiny_net("beit", **SIZES)
-    with pytest.raises(UsageError, match="'beit' cannot be shrunk. Valid are vit, deit"):
-        shrink(net)
-    with pytest.raises(UsageError, match="'beit' cannot be shrunk"):
-        shrink_and_verify(net, "required", images().float())
-    same, report = shrink_and_verify(tiny_net("beit", **SIZES), "auto", images().float())
-    assert {p.dtype for p in same.parameters()} == {torch.float32}
-    assert "'beit' cannot be shrunk" in report.reason
+def test_a_family_of_which_nothing_is_known_is_not_shrunk():
+    net = tiny_resnet()
+    images = torch.randn(2, 3, 32, 32)
+    with pytest.raises(UsageError, match="'resnet' cannot be shrunk: none of their modules"):
+        shrink_and_verify(net, "required", images)
+    shrunk = shrink_and_verify(net, "auto", images)
+    assert shrunk.net is net
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert "'resnet' cannot be shrunk" in shrunk.report.reason

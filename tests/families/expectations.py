@@ -37,18 +37,91 @@ class Refusal:
     note: str
 
 
-REFUSALS: list[Refusal] = []
+CALIBRATED = ("taylor", "fisher", "wanda", "sparse_gpt")
+REFUSALS = [
+    Refusal(
+        COLUMNS,
+        ("siglip2",),
+        "takes lists of patches, not images of one size",
+        "NaFlex models take lists of patches instead of images; SigLIP2 models of a fixed size are "
+        "of the family SigLIP.",
+    ),
+    Refusal(
+        ("head", "head_dim", "fewer_heads"),
+        ("convnext", "convnextv2", "levit", "resnet"),
+        "vitprune knows no attention in",
+        "No attention that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+    ),
+    Refusal(
+        ("branch", "combined"),
+        ("convnext", "convnextv2", "levit", "resnet"),
+        "vitprune knows no attention",
+        "No attention that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+    ),
+    Refusal(
+        ("neuron", "fewer_neurons"),
+        ("levit", "resnet"),
+        "vitprune knows no MLP in",
+        "No MLP that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+    ),
+    Refusal(
+        ("neuron", "combined", "fewer_neurons"),
+        ("timm_eva02_base", "convnextv2"),
+        "it normalises all neurons together, so that pruning one changes the others",
+        "A norm over all neurons: without one of them the others have other values.",
+    ),
+    Refusal(
+        ("head_dim",),
+        ("swinv2", "timm_vit_qknorm", "timm_swinv2"),
+        "it normalises queries and keys, so that pruning one dimension changes the others",
+        "Queries and keys are normalised: without one dimension the others have other values.",
+    ),
+    Refusal(
+        ("branch",),
+        ("timm_siglip",),
+        "outside of the blocks: ",
+        "The attention and the MLP of the pooling head are in no block; exclude them "
+        "(`attn_pool`).",
+    ),
+    Refusal(
+        CALIBRATED,
+        ("timm_eva02", "timm_beit", "timm_swinv2"),
+        "attn.qkv: its forward is not called in training_step",
+        "The fused query, key and value is not called as a module, so that its inputs cannot be "
+        "collected; exclude it to prune the other layers.",
+    ),
+    Refusal(
+        ("fewer_heads",),
+        (
+            *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base", "timm_beit"),
+            *("timm_swinv2", "hiera", "pvt_v2"),
+        ),
+        "its forward does not accept another width",
+        "Heads are masked, but stay in the tensors: the code of the attention fixes its width.",
+    ),
+    Refusal(
+        ("size",),
+        ("levit",),
+        "of shape (2, 16) cannot be interpolated",
+        "Attention biases of each pair of positions are not interpolated.",
+    ),
+]
 
+DINOV2 = ("dinov2", "dinov2_registers", "dinov2_swiglu")
 # families whose configuration can express the smaller model, so that no code of vitprune loads it
 PLAIN: dict[str, tuple[str, ...]] = {
-    "fewer_heads": ("vit", "deit", "vit_msn", "ijepa", "beit", "dinov2", "dinov2_registers"),
+    "fewer_heads": ("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2),
     "fewer_neurons": (
-        *("vit", "deit", "vit_msn", "ijepa", "beit", "dinov2", "dinov2_registers"),
-        *("clip", "siglip", "data2vec", "swin", "swinv2"),
+        *("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2, "dinov3", "dinov3_gated"),
+        *("clip", "data2vec", "swin", "swinv2"),
         *("timm_vit", "timm_vit_qknorm", "timm_vit_registers", "timm_deit3", "timm_siglip"),
-        *("timm_dinov3", "timm_swin"),
+        *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_beit"),
+        *("timm_swin", "timm_swinv2"),
     ),
 }
+
+# families without a classifier in `transformers`: their exports carry its code
+WITH_CODE = ("dinov3", "dinov3_gated")
 
 
 def is_plain(column: str, family: Family) -> bool:

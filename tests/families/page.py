@@ -5,7 +5,7 @@ Run `python -m tests.families.page` after a change of the matrix.
 
 from pathlib import Path
 
-from tests.families.expectations import is_plain, refusal
+from tests.families.expectations import WITH_CODE, is_plain, refusal
 from tests.families.families import FAMILIES, Family
 
 FILE = Path(__file__).parents[2] / "docs" / "families.md"
@@ -26,10 +26,30 @@ TITLES = {
     "fewer heads": ("fewer_heads",),
     "fewer neurons": ("fewer_neurons",),
 }
-EXPORTS = ("export", "fewer heads", "fewer neurons")  # their cells say what loads them
+# their cells say what loads the export; where that is not smaller, there may be masks
+EXPORTS = {"export": "element", "fewer heads": "head", "fewer neurons": "neuron"}
 HEAD = """# Model families
 
-<!-- Written by `python -m tests.families.page`; the tests check every cell. -->
+<!-- Written by `python -m tests.families.page`; `make test-families` checks every cell. -->
+
+What can be pruned in each family, what is removed from its tensors, and what loads the export.
+The columns are
+
+- weights, 2:4: masks of single weights, or of two of four consecutive inputs
+- criteria: all of them rank the weights (Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and
+  Movement)
+- heads, head dims, neurons, branches: masks of whole structure, by `Head`, `HeadDim`, `Neuron` and
+  `Branch`
+- training: `fit` from a folder to an export, with distillation; a resumed run equals an
+  uninterrupted one bit for bit
+- scans: replayed stages give the logits of the whole model bit for bit
+- image size: images of another size than the model's own
+- ONNX: ONNX Runtime gives the logits of the pruned model
+- export, fewer heads, fewer neurons: what loads the folder. After `Head` or `Neuron` with half of
+  the groups, its tensors are smaller: `transformers` and timm load them where a configuration can
+  express it (with equal widths in all blocks); `load_pruned`, pt2 and ONNX have each block's own.
+  Remote code: `transformers` has no classifier of this family, so the folder carries one, for
+  `trust_remote_code=True`.
 
 """
 
@@ -60,7 +80,10 @@ def _cell(title: str, family: Family, notes: list[str]) -> str:
             notes.append(note)
     numbers = sorted({notes.index(note) + 1 for note in refused})
     if numbers:
-        return f"no <sup>{', '.join(map(str, numbers))}</sup>"
+        marks = f"<sup>{', '.join(map(str, numbers))}</sup>"
+        if title in EXPORTS and refusal(EXPORTS[title], family) is None:
+            return f"masks only {marks}"
+        return f"{'no' if all(found) else 'partly'} {marks}"
     return _loader(title, family) if title in EXPORTS else "yes"
 
 
@@ -68,7 +91,9 @@ def _loader(title: str, family: Family) -> str:
     """Return what loads an export."""
     if not is_plain(TITLES[title][0], family):
         return "`load_pruned`"
-    return "timm, transformers" if family.library == "timm" else "transformers"
+    if family.library == "timm":
+        return "timm, transformers"
+    return "transformers, remote code" if family.name in WITH_CODE else "transformers"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ ATTENTION_OUTPUT = re.compile(
 MLP_OUTPUT = re.compile(
     r".*(mlp\.fc2|down_proj|dense2|pwconv2|(layer|layers|blocks)\.\d+\.output\.dense)"
 )
-POOLING = re.compile(r"(vision_model\.head|timm_model\.attn_pool)\.")
+POOLING = re.compile(r"(vision_model\.head|(timm_model\.)?attn_pool)\.")
 
 
 def attention_outputs(net: nn.Module) -> list[nn.Linear]:

@@ -6,14 +6,15 @@ from torch.nn.utils import prune as torch_prune
 
 from tests.families.expectations import expected, families
 from tests.families.families import CLASSES, logits
+from tests.families.runs import net_of_run
 from vitprune import prune
 from vitprune.pruning import LayerSelection, Method, NofM
 
 
 @families("roles")
-def test_the_stem_the_classifier_and_what_is_no_matrix_are_not_pruned(family):
-    net = family.build()
+def test_the_stem_the_classifier_and_what_is_no_matrix_are_not_pruned(family, tmp_path):
     with expected("roles", family):
+        net = net_of_run(family, tmp_path)
         chosen = {layer.weight for layer in LayerSelection().select(net)}
         weights = {
             name: module.weight
@@ -29,9 +30,9 @@ def test_the_stem_the_classifier_and_what_is_no_matrix_are_not_pruned(family):
 
 
 @families("element")
-def test_single_weights(family):
-    net, dense = family.build(), family.build()
+def test_single_weights(family, tmp_path):
     with expected("element", family):
+        net, dense = (net_of_run(family, tmp_path) for _ in range(2))
         sparsity = prune(net, Method(), 0.5)
         layers = LayerSelection().select(dense)
         for layer in layers:
@@ -44,9 +45,9 @@ def test_single_weights(family):
 
 
 @families("two_of_four")
-def test_two_of_four_consecutive_inputs(family):
-    net, dense = family.build(), family.build()
+def test_two_of_four_consecutive_inputs(family, tmp_path):
     with expected("two_of_four", family):
+        net, dense = (net_of_run(family, tmp_path) for _ in range(2))
         prune(net, Method(granularity=NofM(2, 4)), 0.5)
         before = {layer.name: layer for layer in LayerSelection().select(dense)}
         for layer in LayerSelection().select(net):

@@ -4,6 +4,7 @@ import torch
 
 from tests.families.expectations import expected, families
 from tests.families.families import logits
+from tests.families.runs import net_of_run
 from vitprune.evaluation.one_shot import pruned
 from vitprune.evaluation.replay import Batch, record, replay
 from vitprune.model.anatomy.layers import find_layers
@@ -12,11 +13,11 @@ from vitprune.pruning import Method
 
 
 @families("scan")
-def test_every_replay_is_exact(family):
+def test_every_replay_is_exact(family, tmp_path):
     """Bit for bit, whichever layer is pruned."""
-    net = family.build()
     batch = Batch(family.images(), family.labels())
     with expected("scan", family):
+        net = net_of_run(family, tmp_path)
         stages = find_stages(net)
         with torch.no_grad():
             record(net, list(stages.values()), batch)

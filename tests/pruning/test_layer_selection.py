@@ -129,7 +129,7 @@ class TestPartsThatAModelLacks:
 
     def test_branches_outside_of_the_residual_stream_are_not_pruned(self):
         layers = LayerSelection(roles=["mlp_out"]).select(nn.ModuleDict({"pool": mlp()}))
-        with pytest.raises(UsageError, match="pool.fc2 is outside of the blocks"):
+        with pytest.raises(UsageError, match="outside of the blocks: pool.fc2"):
             Branch().groupings(layers)
 
     def test_what_is_known_and_how_to_declare_the_rest(self):

@@ -14,7 +14,7 @@ from vitprune.exports import onnx, pt2, semi_structured
 from vitprune.exports.costs import count_flops, count_parameters
 from vitprune.exports.load import load_pruned, load_stock
 from vitprune.model.anatomy.config import image_shape
-from vitprune.model.anatomy.widths import Widths, with_widths
+from vitprune.model.anatomy.widths import with_settings
 from vitprune.model.loading import net_from_config
 from vitprune.model.logits import Logits
 from vitprune.runs.report import RunReport
@@ -111,8 +111,7 @@ def _programs(folder: ExportFolder) -> list[Program]:
 def dense_of(folder: ExportFolder) -> PreTrainedModel:
     """Return the architecture that an export was pruned from, with random weights."""
     net = load_stock(folder.path)
-    before = RunReport.read(folder.report).shrunk.before if folder.report.is_file() else None
-    if before is None:
+    shrunk = RunReport.read(folder.report).shrunk if folder.report.is_file() else None
+    if shrunk is None or not shrunk.settings_before:
         return net
-    widths = Widths(before.heads, before.head_dim, before.neurons)
-    return net_from_config(with_widths(net.config, widths, before.blocks))
+    return net_from_config(with_settings(net.config, shrunk.settings_before))

@@ -7,8 +7,8 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
-from vitprune.model.anatomy.blocks import NARROW_FAMILIES
 from vitprune.model.loading import CANNOT_BUILD, net_from_config
+from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 from vitprune.runs.typed_json import read_json
 
@@ -17,7 +17,7 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
     """Load the smallest model with the logits of an export: each block has its own widths.
 
     Args:
-        folder: Export, or any folder of a Hugging Face ViT. Without `model.safetensors`,
+        folder: Export, or any folder of an image classifier. Without `model.safetensors`,
             `model.compressed.safetensors` is loaded.
 
     Returns:
@@ -28,7 +28,10 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
 
     """
     net = load_stock(folder)
-    return shrink(net, ragged=True) if net.config.model_type in NARROW_FAMILIES else net
+    try:
+        return shrink(net, ragged=True)
+    except UsageError:  # nothing is known of its structure
+        return net
 
 
 def load_stock(folder: str | Path) -> PreTrainedModel:
@@ -45,6 +48,7 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
 
 
 def _load(export: ExportFolder) -> PreTrainedModel:
+    timm_settings(str(export.path))  # refuses a model of timm if that is not installed
     if not export.weights.is_file():
         config = AutoConfig.from_pretrained(export.path)
         state = compressed.restore(export.compressed)

@@ -13,11 +13,18 @@ def describe_removed(shrunk: ShrinkReport) -> str:
     if stayed:
         lines.append("Zeros that stay in the file, and why:\n")
     lines += [f"- {zeros:,}: {REASONS[name]}" for name, zeros in stayed.items()]
+    if stayed.get("fixed_widths"):
+        lines += [f"  - {kind}: {why_not}" for kind, why_not in shrunk.left.items()]
     return "\n".join(lines)
 
 
 def _removed(shrunk: ShrinkReport) -> str:
     if not shrunk.dropped_parameters:
+        if shrunk.dropped_by_load_pruned:
+            return (
+                "No configuration of `transformers` expresses what can be removed: only "
+                f"`load_pruned` removes {shrunk.dropped_by_load_pruned:,} parameters."
+            )
         return "Nothing could be removed without changing the logits."
     before, after = vars(shrunk.before), vars(shrunk.after)
     changes = [
@@ -25,7 +32,5 @@ def _removed(shrunk: ShrinkReport) -> str:
         for name, width in before.items()
         if after[name] != width
     ]
-    return (
-        f"{shrunk.dropped_parameters:,} parameters were removed with the same logits: "
-        f"{', '.join(changes)}."
-    )
+    smaller = f"{shrunk.dropped_parameters:,} parameters were removed with the same logits"
+    return f"{smaller}: {', '.join(changes)}." if changes else f"{smaller}."

@@ -1,17 +1,21 @@
 """How much shrinking removes, how many zeros stay, and why."""
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
+from vitprune.exports.analysis import analyse, kind_of
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrink import make_ragged, shrink
+from vitprune.exports.survivors import width_of
 from vitprune.exports.verify import largest_difference, logits
-from vitprune.model.anatomy.blocks import find_blocks
-from vitprune.model.anatomy.widths import read_widths
+from vitprune.model.anatomy.layers import Structure, block_names, find_structure
+from vitprune.model.anatomy.records import Attention
+from vitprune.model.anatomy.widths import changed_settings
 from vitprune.runs.shrink_report import BlockWidths, ModelWidths, ShrinkReport
 
 PROOF_IMAGES = 4  # float64 is slow
@@ -22,13 +26,28 @@ REASONS = {
     "uneven_widths": "plain `transformers` gives all blocks and heads the same widths, so narrower "
     "ones are zero-padded; prune with a uniform granularity, or use `load_pruned`, pt2 or onnx, "
     "where widths differ between blocks",
+    "fixed_widths": "heads or neurons of modules that cannot have another width",
     "single_weights": "zeros that form no whole head, dimension of a head, neuron or branch",
 }
 
 
-def shrink_and_verify(
-    net: PreTrainedModel, mode: ShrinkMode, images: Tensor
-) -> tuple[PreTrainedModel, ShrinkReport]:
+@dataclass(frozen=True)
+class Shrunk:
+    """A shrunk model.
+
+    Attributes:
+        net: The model that plain loading builds; the pruned one itself if nothing can be removed.
+        smallest: The same function with individual widths; `net` itself if that saves nothing.
+        report: What was removed, and which zeros stay.
+
+    """
+
+    net: PreTrainedModel
+    smallest: PreTrainedModel
+    report: ShrinkReport
+
+
+def shrink_and_verify(net: PreTrainedModel, mode: ShrinkMode, images: Tensor) -> Shrunk:
     """Shrink a model, and compare its logits in float64.
 
     Args:
@@ -36,30 +55,34 @@ def shrink_and_verify(
         mode: See `Choices`.
         images: (B, channels, height, width); the first few are compared.
 
-    Returns:
-        The smaller model (`net` itself if nothing can be removed), and its report.
-
     Raises:
         UsageError: If the mode is `required` and zeroed structure stays.
         RuntimeError: If the logits differ.
 
     """
     if mode == "off":
-        return net, ShrinkReport(0, reason="shrinking is off")
+        return Shrunk(net, net, ShrinkReport(0, reason="shrinking is off"))
     net.double()
+    few = images[:PROOF_IMAGES].double()
     try:
-        small = shrink(net)
+        small = shrink(net, images=few)
     except UsageError as error:
+        net.float()
         if mode == "required":
             raise
-        return net.float(), ShrinkReport(0, reason=str(error))
-    difference = 0.0 if small is net else _difference(net, small, images[:PROOF_IMAGES].double())
-    net.float()
-    small.float()
-    report = replace(describe(net, small), largest_logit_difference_float64=difference)
+        return Shrunk(net, net, ShrinkReport(0, reason=str(error)))
+    shrunk = describe(net, small, few)
+    difference = max((_difference(net, one, few) for one in _others(net, shrunk)), default=0.0)
+    for one in (net, small, shrunk.smallest):
+        one.float()
+    report = replace(shrunk.report, largest_logit_difference_float64=difference)
     if mode == "required":
         _check_complete(report)
-    return small, report
+    return replace(shrunk, report=report)
+
+
+def _others(net: PreTrainedModel, shrunk: Shrunk) -> list[PreTrainedModel]:
+    return [one for one in (shrunk.net, shrunk.smallest) if one is not net]
 
 
 def _difference(net: PreTrainedModel, small: PreTrainedModel, images: Tensor) -> float:
@@ -68,44 +91,99 @@ def _difference(net: PreTrainedModel, small: PreTrainedModel, images: Tensor) ->
 
 def _check_complete(report: ShrinkReport) -> None:
     """Raise `UsageError` if zeroed structure stays, or if there is none to remove."""
-    left = [name for name in ("residual_stream", "uneven_widths") if report.stayed[name]]
+    structural = ("residual_stream", "uneven_widths", "fixed_widths")
+    stays = [name for name in structural if report.stayed[name]]
     if not report.dropped_parameters:
-        left.append("single_weights")
-    if left:
-        why = "; ".join(f"{report.stayed[name]:,} zeros stay: {REASONS[name]}" for name in left)
+        stays.append("single_weights")
+    if stays:
+        why = "; ".join(f"{report.stayed[name]:,} zeros stay: {REASONS[name]}" for name in stays)
         raise UsageError(f"--shrink required: {why}.")
 
 
-def describe(net: PreTrainedModel, small: PreTrainedModel) -> ShrinkReport:
-    """Describe what was removed between two models, and the zeros that stay in the smaller one."""
-    ragged = shrink(small, ragged=True)
-    padding = count_parameters(small) - count_parameters(ragged)
-    stayed = count_stayed(ragged)
+def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None = None) -> Shrunk:
+    """Describe what was removed between two models, and the zeros that stay in the smaller one.
+
+    Args:
+        net: Pruned model.
+        small: The same model as plain loading builds it.
+        images: (B, channels, height, width), to try smaller widths on; see `shrink`.
+
+    """
+    analysis = analyse(small, images)
+    smallest = make_ragged(small, analysis)
+    padding = count_parameters(small) - count_parameters(smallest)
+    stayed = count_stayed(smallest, analysis.left)
     stayed["uneven_widths"] += padding
-    return ShrinkReport(
+    report = ShrinkReport(
         dropped_parameters=count_parameters(net) - count_parameters(small),
-        before=_widths(net),
-        after=_widths(small),
-        blocks=[BlockWidths(**asdict(block.widths)) for block in find_blocks(ragged)],
+        before=widest(net),
+        after=widest(small),
+        blocks=widths_of_blocks(smallest),
         dropped_by_load_pruned=padding,
         stayed=stayed,
+        left=analysis.left,
+        settings_before=changed_settings(small.config, net.config),
     )
+    return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, report)))
 
 
-def count_stayed(net: PreTrainedModel) -> dict[str, int]:
-    """Return the number of zeros in the linear layers of the blocks, by the reason they stay."""
+def _loaders(net: PreTrainedModel, report: ShrinkReport) -> list[str]:
+    """Return what loads a smaller model."""
+    timm = ["timm.create_model"] if hasattr(net, "timm_model") else []
+    plain = ["transformers", *timm] if report.dropped_parameters else []
+    smaller = report.dropped_parameters + report.dropped_by_load_pruned
+    return [*plain, "load_pruned"] if smaller else []
+
+
+def count_stayed(net: PreTrainedModel, left: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of zeros in attentions and MLPs, by the reason they stay.
+
+    Args:
+        net: The smallest model.
+        left: Kinds of branches that keep their width, see `Analysis`.
+
+    """
     stayed = dict.fromkeys(REASONS, 0)
-    for block in find_blocks(net):
-        for role, module in block.linear.items():
-            zero = module.weight == 0  # (out, in)
-            stream_rows = role in ("attn_out", "mlp_out")  # rows write to the residual stream
-            in_stream = zero.all(dim=1 if stream_rows else 0, keepdim=True)
-            in_width = zero.all(dim=0 if stream_rows else 1, keepdim=True)
-            stayed["residual_stream"] += int((zero & in_stream).sum())
-            stayed["uneven_widths"] += int((zero & in_width & ~in_stream).sum())
-            stayed["single_weights"] += int((zero & ~in_width & ~in_stream).sum())
+    for layer in find_structure(net).layers:
+        if layer.branch is None or layer.weight.ndim > 2:
+            continue
+        zero = layer.weight == 0  # (out, in)
+        stream_rows = layer.role in ("attn_out", "mlp_out")  # rows write to the residual stream
+        in_stream = zero.all(dim=1 if stream_rows else 0, keepdim=True)
+        in_width = zero.all(dim=0 if stream_rows else 1, keepdim=True)
+        width = "fixed_widths" if kind_of(layer.branch, net) in left else "uneven_widths"
+        stayed["residual_stream"] += int((zero & in_stream).sum())
+        stayed[width] += int((zero & in_width & ~in_stream).sum())
+        stayed["single_weights"] += int((zero & ~in_width & ~in_stream).sum())
     return stayed
 
 
-def _widths(net: PreTrainedModel) -> ModelWidths:
-    return ModelWidths(net.config.num_hidden_layers, **asdict(read_widths(net.config)))
+def widest(net: PreTrainedModel) -> ModelWidths:
+    """Return the number of blocks, and their largest widths."""
+    widths = widths_of_blocks(net)
+    return ModelWidths(
+        blocks=len(widths),
+        heads=max((block.heads for block in widths), default=0),
+        head_dim=max((block.head_dim for block in widths), default=0),
+        neurons=max((block.neurons for block in widths), default=0),
+    )
+
+
+def widths_of_blocks(net: nn.Module) -> list[BlockWidths]:
+    """Return the widths of each block."""
+    structure = find_structure(net)
+    return [_of_block(structure, number) for number in range(len(block_names(net)))]
+
+
+def _of_block(structure: Structure, number: int) -> BlockWidths:
+    layers = {layer.name: layer for layer in structure.layers}
+    widths = BlockWidths(0, 0, 0)
+    for branch in structure.branches:
+        if branch.block != number:
+            continue
+        width = width_of(branch, layers)
+        if isinstance(branch, Attention):
+            widths = replace(widths, heads=width.groups, head_dim=width.size)
+        else:
+            widths = replace(widths, neurons=width.groups)
+    return widths

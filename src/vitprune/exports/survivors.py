@@ -1,85 +1,139 @@
-"""Which structure of a block reaches the logits, found in the zeros of its weights."""
+"""Which structure of a branch reaches the logits, found in the zeros of its weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitprune.exports.affine import Affine
-from vitprune.model.anatomy.widths import Widths
+from vitprune.exports.trial import Range
+from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Attention, Branch
 
-BlockWeights = dict[str, Affine]  # by role
+BranchWeights = dict[str, Affine]  # by role: query, key, value, attn_out, mlp_in, mlp_gate, mlp_out
+
+
+@dataclass(frozen=True)
+class Width:
+    """The inner width of a branch.
+
+    Attributes:
+        groups: Number of heads of an attention, or of neurons of an MLP; 0 if nothing is left.
+        size: Dimensions of a head; 1 for a neuron.
+
+    """
+
+    groups: int
+    size: int = 1
+
+    def holds(self, other: "Width") -> bool:
+        """Return whether another width can be zero-padded to this one."""
+        return self.groups >= other.groups and self.size >= other.size
 
 
 @dataclass(frozen=True)
 class Survivors:
-    """What of a block reaches the logits.
+    """What of a branch reaches the logits.
 
     Attributes:
-        scores: For each surviving head, the rows of query and key that change attention scores.
-        values: For each surviving head, the rows of value that attn_out reads; never empty.
-        neurons: Neurons of the MLP that survive.
+        groups: Numbers of the surviving heads or neurons.
+        values: For each of them, the inputs of the output layer that it needs.
+        scores: For each surviving head, the rows of query and key that it needs; for neurons the
+            same as `values`.
 
     """
 
-    scores: list[Tensor]
+    groups: Tensor
     values: list[Tensor]
-    neurons: Tensor
+    scores: list[Tensor]
 
-    @property
-    def widths(self) -> Widths:
-        """Smallest widths that hold the survivors."""
-        dims = [len(rows) for rows in (*self.scores, *self.values)]
-        return Widths(len(self.values), max(dims, default=0), len(self.neurons))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the whole block can be removed."""
-        return not self.values and not len(self.neurons)
+    @cached_property
+    def width(self) -> Width:
+        """Smallest width that holds the survivors."""
+        dims = [len(rows) for rows in (*self.values, *self.scores)]
+        return Width(len(self.groups), max(dims, default=0))
 
 
-def fold_constants(blocks: list[BlockWeights], activate: nn.Module) -> Tensor:
-    """Turn constant contributions into biases, in place; only what varies keeps a weight.
+def width_of(branch: Branch, layers: Mapping[str, Layer]) -> Width:
+    """Return the current width of a branch."""
+    if isinstance(branch, Attention):
+        inputs = layers[branch.output].matrix_shape[1]
+        return Width(branch.heads, inputs // branch.heads)
+    return Width(layers[branch.down].matrix_shape[1])
 
-    A neuron or a value without weights is constant. A branch that is constant as a whole passes its
-    constant to the branch before it, because nothing reads the residual stream in between.
+
+def read_weights(branch: Branch, layers: Mapping[str, Layer]) -> BranchWeights:
+    """Copy the weights of a branch in float64."""
+    if isinstance(branch, Attention):
+        inputs = {"query": branch.query, "key": branch.key, "value": branch.value}
+        weights = {role: Affine.of(layers[rows.layer], rows) for role, rows in inputs.items()}
+        return {**weights, "attn_out": Affine.of(layers[branch.output])}
+    gate = {"mlp_gate": Affine.of(layers[branch.gate.layer], branch.gate)} if branch.gate else {}
+    up = Affine.of(layers[branch.up.layer], branch.up)
+    return {**gate, "mlp_in": up, "mlp_out": Affine.of(layers[branch.down])}
+
+
+def fold_constants(branch: Branch, weights: BranchWeights, seen: Range | None) -> None:
+    """Turn constant contributions into the bias of the output layer, in place.
+
+    A neuron or a value without weights is constant; only what varies keeps a weight.
 
     Args:
-        blocks: Weights of all blocks, in order.
-        activate: Activation of the MLP.
-
-    Returns:
-        What the first branches pass on, to be added to every token before the first block, (D,).
+        branch: The branch.
+        weights: Its weights.
+        seen: What its output layer reads; None if unknown.
 
     """
-    carried = torch.zeros_like(blocks[0]["attn_out"].bias)
-    for block in reversed(blocks):
-        block["mlp_out"].fold(~block["mlp_in"].rows, activate(block["mlp_in"].bias))
+    if seen is None:
+        return
+    if isinstance(branch, Attention):
         # Attention weights sum to one, so a constant value passes through attention unchanged.
-        block["attn_out"].fold(~block["value"].rows, block["value"].bias)
-        for role in ("mlp_out", "attn_out"):
-            carried = _absorb(block[role], carried)
-    return carried
+        value = weights["value"]
+        constant = ~value.rows & seen.is_near(value.bias)
+        weights["attn_out"].fold(constant, value.bias)
+    elif branch.depthwise is None:
+        weights["mlp_out"].fold(_constant_neurons(weights, seen), seen.low)
 
 
-def _absorb(branch: Affine, carried: Tensor) -> Tensor:
-    """Add a constant to the output of a branch; return what a constant branch passes on."""
-    branch.bias += carried
-    passed_on = torch.zeros_like(branch.bias)
-    if not branch.weight.any():
-        passed_on, branch.bias = branch.bias, passed_on
-    return passed_on
+def _constant_neurons(weights: BranchWeights, seen: Range) -> Tensor:
+    up, gate = weights["mlp_in"], weights.get("mlp_gate")
+    if gate is None:
+        return ~up.rows & seen.is_near(seen.low)
+    is_zero = (~up.rows & (up.bias == 0)) | (~gate.rows & (gate.bias == 0))
+    both = ~up.rows & ~gate.rows & seen.is_near(seen.low)
+    return both | (is_zero & (seen.low == 0) & (seen.high == 0))
 
 
-def find_survivors(block: BlockWeights, head_dim: int) -> Survivors:
-    """Return what of a block with folded constants reaches the logits."""
+def find_survivors(
+    branch: Branch, weights: BranchWeights, width: Width, *, whole_heads: bool = False
+) -> Survivors:
+    """Return what of a branch with folded constants reaches the logits.
+
+    Args:
+        branch: The branch.
+        weights: Its weights.
+        width: Its current width.
+        whole_heads: Keep all dimensions of a head that survives.
+
+    """
+    output = weights["attn_out" if isinstance(branch, Attention) else "mlp_out"]
+    rows = torch.arange(width.groups * width.size).view(width.groups, width.size)
+    alive = output.columns.view_as(rows)
+    groups = alive.any(dim=1).nonzero().squeeze(1)
+    if not isinstance(branch, Attention):
+        single = list(rows[groups])
+        return Survivors(groups, single, single)
+    if whole_heads or branch.rotary or branch.normed_scores:
+        whole = list(rows[groups])
+        return Survivors(groups, whole, whole)
     # A key without weights adds the same to the scores of all tokens, which softmax ignores.
     # A query without weights but with a bias does matter: it adds bias * key.
-    scores = block["key"].rows & (block["query"].rows | (block["query"].bias != 0))
-    values = block["attn_out"].columns
-    heads = [head for head in torch.arange(len(values)).split(head_dim) if values[head].any()]
+    key, query = weights["key"], weights["query"]
+    scores = (key.rows & (query.rows | (query.bias != 0))).view_as(rows)
     return Survivors(
-        scores=[head[scores[head]] for head in heads],
-        values=[head[values[head]] for head in heads],
-        neurons=block["mlp_out"].columns.nonzero().squeeze(1),
+        groups,
+        values=[rows[head][alive[head]] for head in groups],
+        scores=[rows[head][scores[head]] for head in groups],
     )

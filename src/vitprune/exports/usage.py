@@ -26,8 +26,8 @@ OWN_CODE = """\
 """
 
 LOAD_PRUNED = """\
-Widths differ between blocks. The model above zero-pads the narrower ones; the smallest model with
-the same logits is
+The model above zero-pads what its configuration cannot express, such as widths that differ between
+blocks. The smallest model with the same logits is
 
 ```python
 import vitprune

@@ -8,7 +8,6 @@ from transformers import PreTrainedModel
 
 from vitprune.exports.choices import DTYPES, Choices
 from vitprune.exports.exported import Exported
-from vitprune.exports.shrink import shrink
 from vitprune.exports.shrinkage import shrink_and_verify
 from vitprune.exports.verify import TOLERANCE, Reference, logits, save_and_verify
 from vitprune.runs.format_report import Verification
@@ -58,10 +57,10 @@ def write_weights(
     _check_zeros(verification.zeros_in_file, zeros)
     base_bytes = folder.weights.stat().st_size
 
-    small, shrunk = shrink_and_verify(net, choices.shrink, images)
+    shrunk = shrink_and_verify(net, choices.shrink, images)
+    small, smallest = shrunk.net, shrunk.smallest
     if small is not net:
         loaded, verification = save_and_verify(small, folder, reference, TOLERANCE)
-    smallest = shrink(small, ragged=True) if shrunk.ran else small
 
     if choices.dtype != "float32":
         smallest.to(DTYPES[choices.dtype])
@@ -69,7 +68,7 @@ def write_weights(
         loaded, verification = save_and_verify(small, folder, reference, tolerance=math.inf)
 
     exported = Exported(small, smallest, images, reference.logits, folder)
-    return Written(exported, loaded, verification, shrunk, base_bytes)
+    return Written(exported, loaded, verification, shrunk.report, base_bytes)
 
 
 def _check_zeros(found: int, expected: int) -> None:

@@ -8,9 +8,9 @@ class BlockWidths:
     """Inner widths of one transformer block.
 
     Attributes:
-        heads: Number of attention heads.
+        heads: Number of attention heads; 0 without attention.
         head_dim: Dimensions of a head.
-        neurons: Number of neurons of the MLP.
+        neurons: Number of neurons of the MLP; 0 without MLP.
 
     """
 
@@ -21,13 +21,13 @@ class BlockWidths:
 
 @dataclass(frozen=True)
 class ModelWidths:
-    """Number of blocks of a model and the inner widths that all of them have.
+    """Number of blocks of a model and its largest inner widths; most models have no others.
 
     Attributes:
         blocks: Number of blocks.
-        heads: Number of attention heads of a block.
-        head_dim: Dimensions of a head.
-        neurons: Number of neurons of an MLP.
+        heads: Largest number of attention heads of a block.
+        head_dim: Largest number of dimensions of a head.
+        neurons: Largest number of neurons of an MLP.
 
     """
 
@@ -50,6 +50,11 @@ class ShrinkReport:
         dropped_by_load_pruned: Further parameters that `load_pruned` removes.
         stayed: Number of zeros that stayed, by reason.
         largest_logit_difference_float64: Between the pruned and the shrunk model.
+        left: Why attentions or MLPs keep their width, by kind of module.
+        settings_before: Settings of the configuration that shrinking changed, with their values
+            before; None where the configuration did not have one.
+        loads_smaller: What loads a smaller model than the dense one: `transformers`,
+            `timm.create_model`, `load_pruned`.
 
     """
 
@@ -61,6 +66,9 @@ class ShrinkReport:
     dropped_by_load_pruned: int = 0
     stayed: dict[str, int] = field(default_factory=dict)
     largest_logit_difference_float64: float | None = None
+    left: dict[str, str] = field(default_factory=dict)
+    settings_before: dict[str, int | float | None] = field(default_factory=dict)
+    loads_smaller: list[str] = field(default_factory=list)
 
     @property
     def ran(self) -> bool:

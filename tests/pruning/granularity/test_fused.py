@@ -86,7 +86,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("fused", ["qkv", "kv"])
-@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize("method", METHODS)
 def test_an_attention_with_fused_weights_is_pruned_like_any_other(method, fused):
     found = []
     for how in (None, fused):
@@ -101,7 +101,7 @@ def test_an_attention_with_fused_weights_is_pruned_like_any_other(method, fused)
     assert abs(float(found[0].float().mean()) - 0.6) < 0.1
 
 
-@pytest.mark.parametrize("allocation", [Uniform(), Global(), ERK()], ids=repr)
+@pytest.mark.parametrize("allocation", [Uniform(), Global(), ERK()])
 def test_an_mlp_with_a_fused_gate_is_pruned_like_any_other(allocation):
     method = Method(Magnitude(), Neuron(), allocation)
     for sparsity in (0.25, 0.5):

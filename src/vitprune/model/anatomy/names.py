@@ -12,8 +12,27 @@ BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
+BESIDE = "../"  # begins a name relative to the module around
+POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
 SQUEEZE_GATE = "gate"  # activation of a squeeze-and-excitation, whose layers are those of an MLP
 Alternatives = str | tuple[str, ...]
+
+
+def _with_inner(*names: str) -> tuple[str, ...]:
+    """Return the names, and the same in the inner modules that older families have."""
+    return tuple(f"{inner}{name}" for inner in ("", "self.", "attention.") for name in names)
+
+
+HEAD_DIM = _with_inner("head_dim", "attention_head_size")
+WIDTH = _with_inner("attn_dim", "all_head_size", "attention_dim")
+SCALE = _with_inner("scaling", "scale")
+HEAD_ROWS = _with_inner("logit_scale", "continuous_position_bias_mlp.2.weight", "cpb_mlp.2.weight")
+HEAD_COLUMNS = (
+    *_with_inner("relative_position_bias_table"),
+    *_with_inner("relative_position_bias.relative_position_bias_table"),
+    "rel_pos.relative_position_bias_table",
+    f"{BESIDE}relative_position_bias.relative_position_bias_table",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,11 @@ class AttentionNames:
         heads: Attribute that holds the number of heads.
         score_norm: Norms of queries or keys.
         inner_norm: Norm between the heads and the output.
+        head_dim: Attributes that hold the dimensions of a head.
+        width: Attributes that hold the dimensions of all heads.
+        scale: Attributes that hold the factor of the attention scores.
+        head_rows: Parameters with a row for each head.
+        head_columns: Parameters with a column for each head.
 
     """
 
@@ -43,6 +67,11 @@ class AttentionNames:
     heads: Alternatives = ("num_heads", "num_attention_heads", "heads")
     score_norm: Alternatives = ()
     inner_norm: Alternatives = ()
+    head_dim: Alternatives = HEAD_DIM
+    width: Alternatives = WIDTH
+    scale: Alternatives = SCALE
+    head_rows: Alternatives = HEAD_ROWS
+    head_columns: Alternatives = HEAD_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -63,11 +92,6 @@ class MlpNames:
     gate: Alternatives = ()
     inner_norm: Alternatives = ()
     depthwise: Alternatives = ()
-
-
-def _with_inner(*names: str) -> tuple[str, ...]:
-    """Return the names, and the same in the inner modules that older families have."""
-    return tuple(f"{inner}{name}" for inner in ("", "self.", "attention.") for name in names)
 
 
 ATTENTION = AttentionNames(
@@ -125,6 +149,12 @@ def declared_names(module: nn.Module) -> AttentionNames | MlpNames | None:
     """Return what was declared about the class of a module, or a class that it extends."""
     # fully_shard and parametrizations generate subclasses
     return next((_declared[kind] for kind in type(module).__mro__ if kind in _declared), None)
+
+
+def attention_names(module: nn.Module) -> AttentionNames:
+    """Return the names in an attention module: declared ones, or else those of most families."""
+    declared = declared_names(module)
+    return declared if isinstance(declared, AttentionNames) else ATTENTION
 
 
 def alternatives(names: Alternatives) -> tuple[str, ...]:

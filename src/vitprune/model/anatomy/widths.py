@@ -1,46 +1,97 @@
-"""The inner widths of transformer blocks, and how configurations of `transformers` name them."""
+"""How configurations name the widths of transformer blocks, and the number of blocks."""
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from transformers import PreTrainedConfig
 
+Settings = dict[str, int | float | None]  # by name, None where a configuration has the default
+
 
 @dataclass(frozen=True)
-class Widths:
-    """The inner widths of a transformer block.
+class WidthNames:
+    """The settings of a family's configuration that name widths; None where there is none.
 
     Attributes:
-        heads: Number of attention heads; 0 without attention.
-        head_dim: Dimensions of a head, the same for query, key and value.
-        neurons: Width of the MLP; 0 without MLP.
+        heads: Number of attention heads of every block.
+        head_dim: Dimensions of a head.
+        neurons: Number of neurons of every MLP.
+        ratio: Instead, neurons per channel of the residual stream.
+        ratio_is_integer: Whether `ratio` must be one.
+        blocks: Number of blocks.
+        group: Part of the configuration that holds the settings; the whole one by default.
 
     """
 
-    heads: int
-    head_dim: int
-    neurons: int
-
-    @classmethod
-    def cover(cls, widths: Iterable["Widths"]) -> "Widths":
-        """Return the smallest common widths, at least 1 each."""
-        parts = [(1, 1, 1), *((w.heads, w.head_dim, w.neurons) for w in widths)]
-        return cls(*map(max, zip(*parts, strict=True)))
+    heads: str | None = None
+    head_dim: str | None = None
+    neurons: str | None = None
+    ratio: str | None = None
+    ratio_is_integer: bool = False
+    blocks: str | None = None
+    group: str | None = None
 
 
-def read_widths(config: PreTrainedConfig) -> Widths:
-    """Return the widths that a configuration gives to every block."""
-    heads = config.num_attention_heads
-    head_dim = getattr(config, "head_dim", config.hidden_size // heads)
-    return Widths(heads, head_dim, config.intermediate_size)
+_VIT = WidthNames(
+    heads="num_attention_heads",
+    head_dim="head_dim",
+    neurons="intermediate_size",
+    blocks="num_hidden_layers",
+)
+_DINOV2 = replace(_VIT, neurons=None, ratio="mlp_ratio", ratio_is_integer=True)
+_TOWER = WidthNames(neurons="intermediate_size", blocks="num_hidden_layers", group="vision_config")
+_SWIN = WidthNames(ratio="mlp_ratio")
+FAMILIES = {
+    **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "beit"), _VIT),
+    **dict.fromkeys(("dinov2", "dinov2_with_registers"), _DINOV2),
+    **dict.fromkeys(("clip", "metaclip_2", "siglip", "siglip2"), _TOWER),
+    **dict.fromkeys(
+        ("data2vec-vision", "dinov3_vit"),
+        WidthNames(neurons="intermediate_size", blocks="num_hidden_layers"),
+    ),
+    **dict.fromkeys(("swin", "swinv2", "donut-swin"), _SWIN),
+    "timm_wrapper": WidthNames(ratio="mlp_ratio", blocks="depth", group="model_args"),
+}
 
 
-def with_widths(config: PreTrainedConfig, widths: Widths, blocks: int) -> PreTrainedConfig:
-    """Return a copy of a configuration with other widths and another number of blocks."""
+def read_settings(config: PreTrainedConfig, names: Iterable[str]) -> Settings:
+    """Return the values that a configuration has for settings of these names."""
+    group = _group(config)
+    return {name: group.get(name) for name in names}
+
+
+def changed_settings(config: PreTrainedConfig, original: PreTrainedConfig) -> Settings:
+    """Return the settings that another configuration has otherwise, with its values."""
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        return {}
+    named = (family.heads, family.head_dim, family.neurons, family.ratio, family.blocks)
+    names = [name for name in named if name is not None]
+    now, before = read_settings(config, names), read_settings(original, names)
+    return {name: before[name] for name in names if before[name] != now[name]}
+
+
+def with_settings(config: PreTrainedConfig, settings: Settings) -> PreTrainedConfig:
+    """Return a copy of a configuration with other settings; None restores a default."""
     changed = copy.deepcopy(config)
-    changed.num_attention_heads = widths.heads
-    changed.head_dim = widths.head_dim
-    changed.intermediate_size = widths.neurons
-    changed.num_hidden_layers = blocks
+    family = FAMILIES[config.model_type]
+    if family.group and not getattr(changed, family.group):
+        setattr(changed, family.group, {})
+    group = _group(changed)
+    for name, value in settings.items():
+        if value is None:
+            group.pop(name, None)
+        else:
+            group[name] = value
     return changed
+
+
+def _group(config: PreTrainedConfig) -> dict[str, Any]:
+    """Return the attributes of the part of a configuration that names widths, as a dictionary."""
+    group = FAMILIES[config.model_type].group
+    part: Any = getattr(config, group) if group else config
+    if isinstance(part, PreTrainedConfig):
+        return vars(part)
+    return part or {}

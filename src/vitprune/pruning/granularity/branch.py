@@ -8,6 +8,7 @@ from vitprune.pruning.granularity.coupled import check_roles
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import as_one_group
+from vitprune.pruning.layer_listing import shortened
 
 
 class Branch(Granularity):
@@ -24,12 +25,12 @@ class Branch(Granularity):
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (1,) for each branch."""
         check_roles(layers, self)
-        for layer in layers:
-            if layer.block is None:
-                raise UsageError(
-                    f"{self} removes branches from the residual stream of blocks, and {layer.name} "
-                    "is outside of the blocks. Exclude it by pruning.layers.exclude."
-                )
+        if outside := [layer.name for layer in layers if layer.block is None]:
+            raise UsageError(
+                f"{self} prunes what blocks add to the residual stream, and these layers are "
+                f"outside of the blocks: {shortened(outside)}. Exclude them by "
+                "pruning.layers.exclude."
+            )
         return [
             Grouping(
                 (Part(layer, as_one_group),), biases=(layer,) if layer.bias is not None else ()

@@ -46,8 +46,8 @@ class Part:
     @property
     def shape(self) -> torch.Size:
         """Shape of what the view covers of the weight."""
-        whole = torch.empty(self.layer.shape, device="meta")
-        return (self.rows.of(whole) if self.rows else whole).shape
+        outputs, *others = self.layer.shape
+        return torch.Size((outputs // self.rows.parts if self.rows else outputs, *others))
 
 
 @dataclass(frozen=True)

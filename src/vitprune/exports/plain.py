@@ -1,0 +1,241 @@
+"""The smallest model with the same logits that a configuration can express.
+
+Plain `transformers` (and `timm.create_model`) builds all blocks with the widths that the
+configuration names. Narrower branches are zero-padded to them.
+"""
+
+import copy
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from vitprune.exports.analysis import TOLERANCE, Analysis, Part, cut, output_of
+from vitprune.exports.survivors import Width, width_of
+from vitprune.exports.trial import restore_types
+from vitprune.model.anatomy.layers import block_names, find_structure
+from vitprune.model.anatomy.names import POSITIONS_PATTERN
+from vitprune.model.anatomy.records import Attention
+from vitprune.model.anatomy.widths import (
+    FAMILIES,
+    Settings,
+    WidthNames,
+    with_settings,
+)
+from vitprune.model.loading import net_from_config
+
+RATIO_TRIES = 6
+CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
+
+
+def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
+    """Return the smallest model with the same logits that plain loading builds.
+
+    Args:
+        net: Model; it is not changed.
+        analysis: What of it can be removed.
+
+    Returns:
+        The model; `net` itself if no configuration expresses a smaller one.
+
+    """
+    family = FAMILIES.get(net.config.model_type)
+    if family is None:
+        return net
+    tried: list[Settings] = [{}]
+    for names in _choices(family):
+        try:
+            plan = _plan(net, analysis, names)
+            if plan.settings in tried:
+                continue
+            tried.append(plan.settings)
+            small = _build(net, analysis, plan)
+        except (RuntimeError, TypeError, ValueError, KeyError):  # of models without such settings
+            continue
+        if small is not None:
+            return small
+    return net
+
+
+def _choices(family: WidthNames) -> Iterator[WidthNames]:
+    """Yield the settings to change: all, then fewer, as not every model has all of them."""
+    for blocks, heads, neurons in CHOICES:
+        yield replace(
+            family,
+            blocks=family.blocks if blocks else None,
+            heads=family.heads if heads else None,
+            neurons=family.neurons if neurons else None,
+            ratio=family.ratio if neurons else None,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A smaller architecture.
+
+    Attributes:
+        settings: What its configuration changes.
+        kept: Numbers of the blocks that are kept.
+        parts: The branches that may change.
+
+    """
+
+    settings: Settings
+    kept: list[int]
+    parts: list[Part]
+
+
+def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
+    """Return the smallest architecture that changes only these settings."""
+    count = len(block_names(net))
+    dead = _dead_blocks(analysis) if names.blocks else set()
+    kept = [block for block in range(count) if block not in dead] or [0]
+    parts = [part for part in analysis.parts if part.branch.block in (*kept, None)]
+    settings: Settings = {}
+    if names.blocks and len(kept) < count:
+        settings[names.blocks] = len(kept)
+    heads = [p for p in parts if isinstance(p.branch, Attention) and p.branch.block is not None]
+    neurons = [p for p in parts if not isinstance(p.branch, Attention)]
+    if names.heads and names.head_dim and heads:
+        width = _cover(heads)
+        if width != heads[0].width:
+            settings |= {names.heads: width.groups, names.head_dim: width.size}
+    if not neurons or all(part.survivors.width == part.width for part in neurons):
+        return Plan(settings, kept, parts)
+    if names.neurons:
+        width = _cover(neurons)
+        if width.groups < max(part.width.groups for part in neurons):
+            settings[names.neurons] = width.groups
+    elif names.ratio:
+        ratio = _smallest_ratio(net, names, settings, neurons, kept)
+        if ratio is not None:
+            settings[names.ratio] = ratio
+    return Plan(settings, kept, parts)
+
+
+def _dead_blocks(analysis: Analysis) -> set[int]:
+    """Return the blocks of which no branch reads its input."""
+    branches = find_structure(analysis.net).branches
+    dead = {output_of(p.branch) for p in analysis.parts if not p.survivors.width.groups}
+    alive = {branch.block for branch in branches if output_of(branch) not in dead}
+    return {branch.block for branch in branches if branch.block is not None} - alive
+
+
+def _cover(parts: Sequence[Part]) -> Width:
+    """Return the smallest common width, at least 1."""
+    widths = [part.survivors.width for part in parts]
+    return Width(max(1, *(w.groups for w in widths)), max(1, *(w.size for w in widths)))
+
+
+def _smallest_ratio(
+    net: PreTrainedModel,
+    names: WidthNames,
+    settings: Settings,
+    parts: Sequence[Part],
+    kept: Sequence[int],
+) -> float | None:
+    """Return the smallest ratio whose MLPs hold the survivors; None if they would not be smaller.
+
+    Families round in their own ways, so models are built until their MLPs are wide enough.
+    """
+    assert names.ratio
+    channels = [part.weights["mlp_in"].weight.shape[1] for part in parts]
+    needs = [max(1, part.survivors.width.groups) for part in parts]
+    ratio = max(need / size for need, size in zip(needs, channels, strict=True))
+    for _ in range(RATIO_TRIES):
+        if names.ratio_is_integer:
+            ratio = math.ceil(ratio)
+        widths = _widths_of(net, {**settings, names.ratio: ratio}, kept)
+        have = [widths[output_of(part.branch)].groups for part in parts]
+        missing = max(need / size for need, size in zip(needs, have, strict=True))
+        if missing <= 1:
+            full = [part.width.groups for part in parts]
+            return ratio if sum(have) < sum(full) else None
+        ratio = math.nextafter(ratio * missing, math.inf)
+    return None
+
+
+def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
+    """Return the widths of a model with other settings, by `output_of` in the original."""
+    with torch.device("meta"):
+        built = net_from_config(with_settings(net.config, settings))
+    return _read_widths(built, net, kept)
+
+
+def _read_widths(built: nn.Module, net: nn.Module, kept: Sequence[int]) -> dict[str, Width]:
+    structure = find_structure(built)
+    layers = {layer.name: layer for layer in structure.layers}
+    rename = Renaming(block_names(net), kept)
+    return {
+        rename.to_original(output_of(branch)): width_of(branch, layers)
+        for branch in structure.branches
+    }
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """Names in a model without some blocks.
+
+    Attributes:
+        blocks: Names of all blocks in the original.
+        kept: Numbers of those that are kept.
+
+    """
+
+    blocks: Sequence[str]
+    kept: Sequence[int]
+
+    def to_original(self, name: str) -> str:
+        """Return the name in the original."""
+        for new, old in enumerate(self.kept):
+            if name.startswith(f"{self.blocks[new]}."):
+                return self.blocks[old] + name.removeprefix(self.blocks[new])
+        return name
+
+    def state(self, original: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+        """Return the tensors of the smaller model, which has these names."""
+        return {name: original[self.to_original(name)] for name in names}
+
+
+@torch.no_grad()
+def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedModel | None:
+    """Return the model of a plan; None if its logits differ."""
+    small = net_from_config(with_settings(net.config, plan.settings)).double().eval()
+    widths = _read_widths(small, net, plan.kept)
+    if not all(widths[output_of(p.branch)].holds(p.survivors.width) for p in plan.parts):
+        return None
+    changed = copy.deepcopy(analysis.net)
+    cut(changed, plan.parts, widths)
+    _carry_constants(changed, analysis, plan)
+    rename = Renaming(block_names(net), plan.kept)
+    small.load_state_dict(rename.state(changed.state_dict(), list(small.state_dict())))
+    if analysis.trial.difference(small) > TOLERANCE:
+        return None
+    return restore_types(small, net)
+
+
+def _carry_constants(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> None:
+    """Add what removed blocks add to each token to the bias before them, in place.
+
+    Nothing reads the residual stream in between. This is exact where branches are added unscaled;
+    elsewhere the logits tell.
+    """
+    by_block: dict[int, list[Part]] = {}
+    for part in analysis.parts:
+        if part.branch.block is not None:
+            by_block.setdefault(part.branch.block, []).append(part)
+    carried: Tensor | float = 0.0
+    for block in sorted(by_block, reverse=True):
+        if block not in plan.kept:
+            carried = carried + sum(part.weights[part.output].bias for part in by_block[block])
+        elif isinstance(carried, Tensor):
+            net.get_submodule(output_of(by_block[block][-1].branch)).bias += carried
+            carried = 0.0
+    if isinstance(carried, Tensor) and carried.any():
+        next(p for name, p in net.named_parameters() if POSITIONS_PATTERN.fullmatch(name)).add_(
+            carried
+        )

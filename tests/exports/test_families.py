@@ -1,0 +1,141 @@
+"""Shrinking in other families: removed structure changes no logit, and who loads the result."""
+
+import pytest
+import timm
+import torch
+from transformers import AutoModelForImageClassification
+
+from tests.families.families import BLOCK_FAMILIES, FAMILIES, logits
+from vitprune import export, load_pruned
+from vitprune.exports import onnx, pt2
+from vitprune.exports.analysis import output_of
+from vitprune.exports.costs import count_parameters
+from vitprune.exports.exported import Exported
+from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.exports.shrink import shrink
+from vitprune.model.anatomy.layers import find_structure
+from vitprune.model.anatomy.records import Attention
+from vitprune.runs.run_folder import ExportFolder
+
+ALL = [family for family in BLOCK_FAMILIES if family.name != "siglip2"]
+FIXED_ATTENTION = {"timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base"} | {
+    "timm_beit",
+    "timm_swinv2",
+}
+
+
+def halve(net, *, heads=True, neurons=True):
+    """Zero every second head and neuron, as the output layers read them."""
+    structure = find_structure(net)
+    layers = {layer.name: layer for layer in structure.layers}
+    for branch in structure.branches:
+        weight = layers[output_of(branch)].weight.data
+        if isinstance(branch, Attention) and heads:
+            weight.view(len(weight), branch.heads, -1)[:, 1::2] = 0
+        if not isinstance(branch, Attention) and neurons:
+            weight[:, 1::2] = 0
+    return net
+
+
+def outputs(net):
+    """Return the inputs of each attention output and each MLP output."""
+    layers = find_structure(net).layers
+    return [layer.shape[1] for layer in layers if layer.role in ("attn_out", "mlp_out")]
+
+
+@pytest.mark.parametrize("family", ALL, ids=lambda family: family.name)
+def test_half_of_the_heads_and_neurons(family):
+    net, images = halve(family.build().double()), family.images(2).double()
+    small = shrink(net, ragged=True, images=images)
+    assert count_parameters(small) < count_parameters(net) or family.name == "timm_eva02_base"
+    torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-10)
+    why_not = why_not_shrinkable(net, images, neurons=False)
+    assert (why_not is not None) is (family.name in FIXED_ATTENTION)
+
+
+PLAIN = {
+    **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "beit", "dinov2"), 1.0),
+    **dict.fromkeys(("data2vec", "siglip", "clip", "swin", "swinv2", "timm_vit"), 0.5),
+    **dict.fromkeys(("timm_deit3", "timm_dinov3", "timm_dinov3_swiglu", "timm_swin"), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_plain_loading_builds(name, tmp_path):
+    family = FAMILIES[name]
+    dense, net, images = outputs(family.build()), halve(family.build()), family.images()
+    report = export(net, tmp_path / "export", images=images)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export").eval()
+    torch.testing.assert_close(logits(loaded, images), logits(net, images), rtol=0, atol=1e-5)
+    halved = sum(2 * new == old for new, old in zip(outputs(loaded), dense, strict=True))
+    assert halved >= PLAIN[name] * len(dense) - 2  # without the pooling head of SigLIP
+    assert "transformers" in report.shrunk.loads_smaller
+    smallest = load_pruned(tmp_path / "export")
+    assert count_parameters(smallest) == (
+        count_parameters(loaded) - report.shrunk.dropped_by_load_pruned
+    )
+    torch.testing.assert_close(logits(smallest, images), logits(net, images), rtol=0, atol=1e-5)
+    if family.library == "timm":
+        assert "timm.create_model" in report.shrunk.loads_smaller
+        alone = timm.create_model(f"local-dir:{tmp_path / 'export'}", pretrained=True).eval()
+        with torch.no_grad():
+            found = alone(images)
+        torch.testing.assert_close(found, logits(net, images), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dinov2_swiglu", "timm_vit_registers", "timm_vit_qknorm"])
+def test_ratios_and_scales_that_round(name):
+    family = FAMILIES[name]
+    net, images = halve(family.build().double()), family.images(2).double()
+    small = shrink(net, images=images)
+    assert count_parameters(small) < count_parameters(net)
+    torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+@pytest.mark.parametrize("write", [onnx.write, pt2.write], ids=["onnx", "pt2"])
+def test_programs_of_a_ragged_model_of_timm(write, tmp_path):
+    family = FAMILIES["timm_vit"]
+    net, images = family.build(), family.images()
+    layers = [layer for layer in find_structure(net).layers if layer.role == "mlp_out"]
+    for layer, neurons in zip(layers, (10, 20), strict=True):
+        layer.weight.data[:, :neurons] = 0
+    small = shrink(net, ragged=True, images=images)
+    assert len(set(outputs(small))) == 3
+    report = write(Exported(net, small, images, logits(net, images), ExportFolder(tmp_path)))
+    assert report.largest_logit_difference < 1e-4
+
+
+def test_dead_branches_become_constants_in_any_family():
+    for name in ("swin", "swinv2", "clip", "dinov2", "timm_deit3"):
+        family = FAMILIES[name]
+        net, images = family.build().double(), family.images(2).double()
+        for layer in find_structure(net).layers:
+            if layer.role in ("attn_out", "mlp_out") and layer.block == 1:
+                layer.weight.data.zero_()
+        small = shrink(net, ragged=True, images=images)
+        left = {layer.branch for layer in find_structure(small).layers if layer.block == 1}
+        assert not any(isinstance(branch, Attention) for branch in left)
+        torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-10)
+
+
+def test_what_cannot_be_removed_is_known_before():
+    images = FAMILIES["vit"].images(1)
+    assert why_not_shrinkable(FAMILIES["vit"].build(), images) is None
+    dinov3 = FAMILIES["timm_dinov3"].build()
+    text = why_not_shrinkable(dinov3, images)
+    assert "attention of EvaAttention (its forward does not accept another width" in text
+    assert "Smaller: MLP of Mlp." in text
+    assert why_not_shrinkable(dinov3, images, heads=False) is None
+    resnet = FAMILIES["resnet"]
+    assert "cannot be shrunk" in why_not_shrinkable(resnet.build(), resnet.images(1))
+
+
+def test_modules_that_keep_their_width_are_reported(tmp_path):
+    family = FAMILIES["timm_dinov3"]
+    net = halve(family.build(), neurons=False)
+    report = export(net, tmp_path / "export", images=family.images())
+    (why_not,) = report.shrunk.left.values()
+    assert "does not accept another width" in why_not
+    assert report.shrunk.stayed["fixed_widths"] > 0
+    assert report.shrunk.loads_smaller == []
