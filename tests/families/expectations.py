@@ -37,7 +37,6 @@ class Refusal:
     note: str
 
 
-CALIBRATED = ("taylor", "fisher", "wanda", "sparse_gpt")
 REFUSALS = [
     Refusal(
         COLUMNS,
@@ -82,13 +81,6 @@ REFUSALS = [
         "outside of the blocks: ",
         "The attention and the MLP of the pooling head are in no block; exclude them "
         "(`attn_pool`).",
-    ),
-    Refusal(
-        CALIBRATED,
-        ("timm_eva02", "timm_beit", "timm_swinv2"),
-        "attn.qkv: its forward is not called in training_step",
-        "The fused query, key and value is not called as a module, so that its inputs cannot be "
-        "collected; exclude it to prune the other layers.",
     ),
     Refusal(
         ("fewer_heads",),
