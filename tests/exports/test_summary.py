@@ -24,6 +24,12 @@ def test_an_unfinished_run_without_a_dense_model():
     )
 
 
+def test_parameters_that_no_configuration_leaves_out():
+    report = run_report()
+    report = replace(report, shrunk=replace(report.shrunk, dropped_by_load_pruned=100))
+    assert summarize(report).splitlines()[2] == ("  800 parameters with load_pruned, pt2 and onnx")
+
+
 def test_differences_and_formats():
     report = run_report(
         verification=Verification(0.00012, 400, 32),

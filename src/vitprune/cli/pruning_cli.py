@@ -18,6 +18,7 @@ from vitprune.cli.finish import finish
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
 from vitprune.cli.resuming import Resumed, find_resumed
+from vitprune.cli.structure import check_structure
 from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
@@ -190,6 +191,7 @@ class PruningCLI(LightningCLI):
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
+            check_structure(self.model, pruning, *self.datamodule.image_shape)
         if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             self.run_loggers.make_folder()
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from datasets import ClassLabel, Dataset, Image, Value
+from datasets import ClassLabel, Dataset, Image, LargeList, List, Value
 
 from vitprune.errors import UsageError
 
@@ -47,7 +47,22 @@ def normalise_columns(split: Dataset, source: str, columns: Columns) -> Dataset:
         raise UsageError(
             f"column {image!r} of {source!r} holds {split.features['image']}, not images."
         )
+    _refuse_several_labels(split.features["label"], label, source)
     return split.cast_column("image", Image(decode=False))
+
+
+def _refuse_several_labels(feature: object, label: str, source: str) -> None:
+    """Refuse a label column that cannot be one label per image."""
+    if isinstance(feature, ClassLabel | Value):
+        return
+    if isinstance(feature, list | List | LargeList):
+        problem = "holds a list per image: these are multi-label data, which are not supported"
+    else:
+        problem = f"holds {feature}, not labels"
+    raise UsageError(
+        f"column {label!r} of {source!r} {problem}. Valid is a column with one integer or one "
+        "string per image; name another with data.columns.label."
+    )
 
 
 def _holds_images(feature: object) -> bool:
@@ -73,7 +88,29 @@ def _find_label_column(split: Dataset, source: str) -> str:
         )
     typed = [name for name, feature in split.features.items() if isinstance(feature, ClassLabel)]
     named = [name for name in LABEL_COLUMNS if name in split.features]
+    if not typed and not named and (hot := _indicators(split)):
+        raise UsageError(
+            f"{source!r} has no label column, but {len(hot)} columns of 0 and 1, {hot[:3]}, ...: "
+            "these are multi-hot labels, which are not supported. Valid is a column with one "
+            "integer or one string per image; name it with data.columns.label."
+        )
     return _only(typed or named, "label", split, source)
+
+
+def _indicators(split: Dataset) -> list[str]:
+    """Return the columns that are one class each, 1 where an image has it; empty if there are none.
+
+    All columns of numbers must be 0 or 1. Those of a stream are known only if they are boolean.
+    """
+    numbers = [
+        name
+        for name, feature in split.features.items()
+        if isinstance(feature, Value) and feature.dtype.startswith(("bool", "int", "uint"))
+    ]
+    flags = [name for name in numbers if split.features[name].dtype == "bool"]
+    if isinstance(split, Dataset):
+        flags = [name for name in numbers if set(split.unique(name)) <= {0, 1}]
+    return flags if len(flags) > 1 and flags == numbers else []
 
 
 def _only(found: list[str], kind: str, split: Dataset, source: str) -> str:

@@ -36,6 +36,11 @@ def _class_label(split: Dataset, source: str, class_names: list[str] | None) -> 
     values = split.unique("label")
     if any(not isinstance(value, int | str) for value in values):
         raise UsageError(f"the labels of {source!r} must be integers or strings, not {values[:3]}.")
+    if listed := [value for value in values if isinstance(value, str) and _is_list(value)]:
+        raise UsageError(
+            f"the labels of {source!r} are lists ({listed[0]!r}): these are multi-label data, "
+            "which are not supported. Valid is one integer or one string per image."
+        )
     if all(isinstance(value, int) for value in values):
         if sorted(values) != list(range(len(values))):
             raise UsageError(
@@ -44,6 +49,10 @@ def _class_label(split: Dataset, source: str, class_names: list[str] | None) -> 
             )
         return ClassLabel(names=[str(value) for value in sorted(values)])
     return ClassLabel(names=class_names or sorted(values))
+
+
+def _is_list(value: str) -> bool:
+    return value.startswith("[") and value.endswith("]")
 
 
 def _with_class_label(split: Dataset, feature: ClassLabel, source: str, name: str) -> Dataset:

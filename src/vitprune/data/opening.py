@@ -8,7 +8,7 @@ import datasets
 from datasets import DatasetDict, IterableDatasetDict
 from huggingface_hub import HfApi
 
-from vitprune.data.image_folders import files_by_split
+from vitprune.data.local_files import files_by_split
 from vitprune.errors import UsageError
 from vitprune.model.names import local_folder
 
@@ -46,9 +46,16 @@ def open_source(
 
 
 def open_with(
-    opener: Callable[..., Any], source: str, subset: str | None, **options: object
+    opener: Callable[..., Any],
+    source: str,
+    subset: str | None,
+    *,
+    quiet: bool = False,
+    **options: object,
 ) -> Any:
     """Call `load_dataset`, or a function with its arguments, for a folder or a hub name.
+
+    What was inferred about a folder is reported, unless `quiet`.
 
     `datasets` 4.0 and later does not open data sets that are a script; of these the hub's
     conversion to parquet is opened.
@@ -56,7 +63,7 @@ def open_with(
     folder = local_folder(source, "data.source")
     if folder and subset and subset not in datasets.get_dataset_config_names(str(folder)):
         subset = None  # a folder without configurations refuses any
-    if folder and (files := files_by_split(folder)):
+    if folder and (files := files_by_split(folder, quiet=quiet)):
         options["data_files"] = files
     elif not folder and _is_script(source):
         return opener(source, data_dir=_converted(source, subset), revision=CONVERSION, **options)

@@ -110,7 +110,7 @@ def _class_label(feature: object, source: str, columns: Columns) -> ClassLabel:
 
 def _count(source: str, subset: str | None, split: str) -> int | None:
     """Return the number of rows that the card or the parquet footers state, None if neither."""
-    builder = open_with(datasets.load_dataset_builder, source, subset)
+    builder = open_with(datasets.load_dataset_builder, source, subset, quiet=True)
     if builder.info.splits and split in builder.info.splits:
         return builder.info.splits[split].num_examples
     files = (builder.config.data_files or {}).get(split, [])

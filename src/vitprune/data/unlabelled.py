@@ -6,6 +6,7 @@ from datasets import Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from vitprune.data.folder_files import files_by_folder, paths, with_suffix
 from vitprune.errors import UsageError
 
 
@@ -19,8 +20,8 @@ def find_images(folder: str | None) -> list[Path]:
     root = Path(folder or "").expanduser()
     if not folder or not root.is_dir():
         raise UsageError(f"data.predict_images must be a folder of images, not {folder!r}.")
-    known = Image.registered_extensions()
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in known)
+    images = with_suffix(files_by_folder(root), Image.registered_extensions())
+    files = sorted(map(Path, paths(root, images)))
     if not files:
         raise UsageError(f"data.predict_images {folder!r} holds no image files.")
     return files

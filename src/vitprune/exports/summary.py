@@ -10,6 +10,7 @@ def summarize(report: RunReport) -> str:
         f"sparsity {report.sparsity.prunable:.2%}{_unfinished(report)}, {_accuracies(report)}",
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters stored, "
         f"{report.pruned.nonzero_parameters:,} of them nonzero",
+        *_smaller(report),
         _describe_difference(report.verification.largest_logit_difference),
     ]
     lines += [f"{name}: {_describe_format(result)}" for name, result in report.formats.items()]
@@ -18,6 +19,13 @@ def summarize(report: RunReport) -> str:
 
 def _unfinished(report: RunReport) -> str:
     return "" if report.finished else " (the pruning schedule is not complete)"
+
+
+def _smaller(report: RunReport) -> list[str]:
+    further = report.shrunk.dropped_by_load_pruned
+    if not further:
+        return []
+    return [f"{report.pruned.parameters - further:,} parameters with load_pruned, pt2 and onnx"]
 
 
 def _accuracies(report: RunReport) -> str:

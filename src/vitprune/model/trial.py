@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.config import RGB, image_shape, vision_config
+from vitprune.model.anatomy.config import RGB, channels_of, image_shape
 
 # what models of transformers and timm raise about images or options that they do not support
 CANNOT_RUN = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError)
@@ -40,11 +40,9 @@ def why_refused(net: PreTrainedModel, height: int, width: int) -> str | None:
 
     Cost: a forward pass of one image.
     """
-    arguments = getattr(net.config, "model_args", None) or {}
-    own: int = getattr(vision_config(net.config), "num_channels", RGB)
-    channels: int = arguments.get("in_chans", own)
+    shape = (1, channels_of(net.config), height, width)
     try:
-        image = torch.zeros(1, channels, height, width, device=net.device, dtype=net.dtype)
+        image = torch.zeros(shape, device=net.device, dtype=net.dtype)
         with trial(net), torch.no_grad():
             # not net(), which would be compiled for a batch of one
             logits: Tensor = net.forward(pixel_values=image).logits

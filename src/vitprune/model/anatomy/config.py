@@ -22,15 +22,26 @@ def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
         UsageError: If the configuration does not say it.
 
     """
-    vision = vision_config(config)
-    of_timm = getattr(config, "pretrained_cfg", None) or {}
-    arguments = getattr(config, "model_args", None) or {}
-    channels, *sides = of_timm.get("input_size") or (getattr(vision, "num_channels", RGB),)
-    size: Any = arguments.get("img_size") or sides or getattr(vision, "image_size", None)
+    _, *sides = _of_timm(config, "pretrained_cfg").get("input_size") or (RGB,)
+    of_vision = getattr(vision_config(config), "image_size", None)
+    size: Any = _of_timm(config, "model_args").get("img_size") or sides or of_vision
     if not size:
         raise UsageError(
             f"the configuration of this {config.model_type} model does not state the size of its "
             "images. Give images, or an image processor."
         )
     height, width = size if isinstance(size, Sequence) else (size, size)
-    return arguments.get("in_chans") or channels, height, width
+    return channels_of(config), height, width
+
+
+def channels_of(config: PreTrainedConfig) -> int:
+    """Return the number of channels of the images of a model; 3 if its configuration is silent."""
+    own = getattr(vision_config(config), "num_channels", RGB)
+    channels, *_ = _of_timm(config, "pretrained_cfg").get("input_size") or (own,)
+    given: int = _of_timm(config, "model_args").get("in_chans", channels)
+    return given
+
+
+def _of_timm(config: PreTrainedConfig, name: str) -> dict[str, Any]:
+    """Return a mapping in the configuration of a model of timm; empty for any other model."""
+    return getattr(config, name, None) or {}

@@ -1,0 +1,56 @@
+"""What the structure of a model means for a pruning run, known before it is trained."""
+
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.config import channels_of
+from vitprune.model.anatomy.records import Attention
+from vitprune.model.trial import trial
+from vitprune.pruning import IterativePruning
+from vitprune.pruning.granularity.proof import check_coupling
+
+SEED = 0
+
+
+def check_structure(
+    module: ViTClassifier, pruning: IterativePruning, height: int, width: int
+) -> None:
+    """Prove that groups of several layers belong together; report what cannot be removed later.
+
+    Nothing is done for a granularity within single layers.
+
+    Cost: a few forward passes of one image, and a copy of the model in float64.
+
+    Args:
+        module: Module whose model is pruned; it is not changed.
+        pruning: Pruning callback that has selected its layers.
+        height: Height of the images, in pixels.
+        width: Width of the images, in pixels.
+
+    Raises:
+        UsageError: If weights that would be pruned as one do not belong together.
+
+    """
+    net = module.net
+    groupings = pruning.settings.method.granularity.groupings(pruning.layers)
+    coupled = [grouping for grouping in groupings if len(grouping.layers) > 1]
+    if not coupled:
+        return
+    generator = torch.Generator().manual_seed(SEED)
+    shape = (1, channels_of(net.config), height, width)
+    image = torch.randn(shape, generator=generator).to(net.device, net.dtype)
+    with trial(net):  # forward, as a call would compile a model for a batch of one
+        check_coupling(
+            module, coupled, lambda: net.forward(pixel_values=image.to(net.dtype)).logits
+        )
+    branches = {layer.branch for grouping in coupled for layer in grouping.layers}
+    reason = why_not_shrinkable(
+        net,
+        image,
+        heads=any(isinstance(branch, Attention) for branch in branches),
+        neurons=not all(isinstance(branch, Attention) for branch in branches),
+    )
+    if reason is not None:
+        rank_zero_info(f"{net.config.model_type}: {reason}")

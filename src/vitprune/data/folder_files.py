@@ -1,0 +1,77 @@
+"""The files in a folder and its subfolders."""
+
+import glob
+import os
+from collections.abc import Container
+from pathlib import Path
+
+from vitprune.errors import UsageError
+
+Folders = dict[tuple[str, ...], list[str]]
+
+
+def files_by_folder(root: Path) -> Folders:
+    """Return the names of the files of each folder in `root`, by the parts of its path.
+
+    Linked folders count. Hidden ones, `__MACOSX` and the like do not: `datasets` ignores them too.
+    """
+    found: Folders = {}
+    _walk(str(root), (), frozenset(), found)
+    return found
+
+
+def _walk(path: str, parts: tuple[str, ...], above: frozenset[str], found: Folders) -> None:
+    real = os.path.realpath(path)
+    if real in above:  # a link to a folder that contains it
+        return
+    files: list[str] = []
+    found[parts] = files
+    with os.scandir(path) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith((".", "__")) and entry.is_dir():
+                continue
+            if entry.is_dir():
+                _walk(entry.path, (*parts, entry.name), above | {real}, found)
+            elif entry.is_file() and not entry.name.startswith("."):
+                files.append(entry.name)
+
+
+def with_suffix(folders: Folders, suffixes: Container[str]) -> Folders:
+    """Return the files that end in one of the suffixes; every folder stays."""
+    return {
+        parts: [name for name in names if os.path.splitext(name)[1].lower() in suffixes]
+        for parts, names in folders.items()
+    }
+
+
+def paths(root: Path, folders: Folders) -> list[str]:
+    """Return the paths of files in `root`, in the order of `datasets`.
+
+    Raises:
+        UsageError: If a name is not valid UTF-8, which tables of images cannot hold.
+
+    """
+    found = sorted(
+        os.path.join(root, *parts, name) for parts, names in folders.items() for name in names
+    )
+    for path in found:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"the path {os.fsencode(path)!r} is not valid UTF-8. Rename the file or folder."
+            ) from None
+    return found
+
+
+def globbed(root: Path, folders: Folders) -> bool:
+    """Return whether the patterns of `datasets` find these files.
+
+    They do not find files in linked folders, nor any if the path of `root` has brackets or stars.
+    """
+    real = os.path.realpath(root)
+    linked = any(
+        names and os.path.realpath(os.path.join(real, *parts)) != os.path.join(real, *parts)
+        for parts, names in folders.items()
+    )
+    return not linked and not glob.has_magic(real)
