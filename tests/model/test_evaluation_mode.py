@@ -25,7 +25,9 @@ def move_biases(model):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("attention_biases"):
-                parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+                parameter += torch.randn(
+                    parameter.shape, generator=torch.Generator().manual_seed(0)
+                )
 
 
 @pytest.mark.parametrize("evaluate", ["validate", "test", "predict"])
