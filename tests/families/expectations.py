@@ -76,13 +76,6 @@ REFUSALS = [
         "Queries and keys are normalised: without one dimension the others have other values.",
     ),
     Refusal(
-        ("branch",),
-        ("timm_siglip",),
-        "outside of the blocks: ",
-        "The attention and the MLP of the pooling head are in no block; exclude them "
-        "(`attn_pool`).",
-    ),
-    Refusal(
         ("fewer_heads",),
         (
             *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base", "timm_beit"),

@@ -22,12 +22,11 @@ def images():
 
 
 def move_biases(model):
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("attention_biases"):
-                parameter += torch.randn(
-                    parameter.shape, generator=torch.Generator().manual_seed(0)
-                )
+                parameter += torch.randn(parameter.shape, generator=generator)
 
 
 @pytest.mark.parametrize("evaluate", ["validate", "test", "predict"])
