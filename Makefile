@@ -49,7 +49,7 @@ audit:  ## known vulnerabilities of the pinned dependencies
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit)
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
-fuzz: $(VENV)/installed-test  ## 600 broken configurations, ten times as many as in `make test`
+fuzz: $(VENV)/installed-test  ## 600 broken configurations and mangled files of runs, ten times as many as in `make test`
 	FUZZ=600 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 
 faults: $(VENV)/installed-test  ## kill the digits default a dozen times at random moments; needs some minutes

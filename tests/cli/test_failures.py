@@ -10,11 +10,32 @@ BAD = {
     "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean --data.source?"),
     "unknown section": (
         ["fit", "--config", "{tmp}/section.yaml"],
-        "unknown key foo. Valid are checkpoint",
+        "unknown key foo. Valid are ckpt_path, weights_only, checkpoint, config, data, model, ",
     ),
     "no abbreviations": (
         [*ITERATIVE, "--trainer.max_epoch=3"],
         "Did you mean --trainer.max_epochs?",
+    ),
+    "unknown option of a subcommand": (
+        ["export", "--fromats=pt2", *ITERATIVE[1:]],
+        "Did you mean --formats? Valid are --ckpt_path, --output, --formats, --shrink, --dtype, ",
+    ),
+    "unknown parent": (
+        [*ITERATIVE, "--pruning.schedul.end=4"],
+        "unknown option --pruning.schedul.end. Did you mean --pruning.schedule.end? Valid under "
+        "--pruning are allocation, ",
+    ),
+    "unknown section on the command line": (
+        [*ITERATIVE, "--trainr.max_epochs=4"],
+        "Did you mean --trainer.max_epochs?",
+    ),
+    "unknown family": (
+        ["fit", "--data.source=digits", "--model.architecture={model_type: 0.5}"],
+        "transformers has no model_type 0.5. Use for example 'vit', 'deit' or 'swin'.",
+    ),
+    "any accuracy": (
+        [*ITERATIVE, "--pruning.schedule={class_path: AccuracyGuarded, init_args: {max_drop: 2}}"],
+        "max_drop 2 of AccuracyGuarded accepts any accuracy: val/accuracy lies in [0, 1].",
     ),
     "unknown class": (
         [*ITERATIVE, "--pruning.criterion=Magnitud"],

@@ -7,13 +7,17 @@ one clear message.
 import copy
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from vitprune import load_pruned
 from vitprune.cli.main import PruningCLI, main
 from vitprune.data import sources
+from vitprune.errors import UsageError
+from vitprune.runs.checkpoint import TrainingCheckpoint
 
 COUNT = int(os.environ.get("FUZZ", 60))
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -187,3 +191,53 @@ def test_a_broken_configuration_ends_in_a_run_or_in_one_message(
             assert (code, len(lines)) == (2, 1), (number, message, mutant(number))
             assert len(lines[0]) < 1500, (number, message)
         assert "Traceback" not in message, (number, message)
+
+
+def mangle(content, rng):
+    """Return bytes with one accident: cut, overwritten, doubled, or filled with zeros."""
+    start = rng.randrange(len(content))
+    stop = min(len(content), start + rng.randrange(1, 64))
+    return rng.choice(
+        [
+            content[:start],
+            content[:start] + content[stop:],
+            content[:start] + bytes(stop - start) + content[stop:],
+            content[:start] + rng.randbytes(stop - start) + content[stop:],
+            content[:stop] + content[start:],
+        ]
+    )
+
+
+def read_checkpoint(run):
+    checkpoint = TrainingCheckpoint.read(run / "checkpoints" / "last.ckpt")
+    checkpoint.check_resumable()
+    _ = checkpoint.record, checkpoint.masks, checkpoint.commands
+
+
+READERS = {
+    "config.yaml": lambda run: main(["compare", str(run), f"--output={run}/compare"]),
+    "export/report.json": lambda run: main(["compare", str(run), f"--output={run}/compare"]),
+    "metrics.csv": lambda run: main(["compare", str(run), f"--output={run}/compare"]),
+    "export/config.json": lambda run: load_pruned(run / "export"),
+    "export/model.safetensors": lambda run: load_pruned(run / "export"),
+    "checkpoints/last.ckpt": read_checkpoint,
+}
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_a_mangled_file_is_read_or_refused_in_one_line(file, finished_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    whole = (run / file).read_bytes()
+    for number in range(max(1, COUNT // 10)):
+        (run / file).write_bytes(mangle(whole, random.Random(number)))
+        message = ""
+        try:
+            READERS[file](run)
+        except UsageError as error:
+            message = str(error)
+        except SystemExit:
+            message = capsys.readouterr().err.strip()
+        except BaseException as error:
+            raise AssertionError(f"{file}, mangled with seed {number}") from error
+        assert "\n" not in message, (number, message)

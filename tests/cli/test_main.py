@@ -1,5 +1,6 @@
 """The program: how it starts, ends and is called."""
 
+import re
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -7,6 +8,7 @@ import pytest
 
 from vitprune import __main__ as start
 from vitprune.cli.main import main
+from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS
 from vitprune.runs.commands import command_line, command_to_repeat
 
 
@@ -53,3 +55,12 @@ def test_a_card_leaves_out_what_only_went_on():
         "vitprune fit --ckpt_path last -c b.yaml",
     )
     assert command_to_repeat([began, went_on, extended]) == f"{began} && {extended}"
+
+
+def test_help_is_made_of_whole_sentences(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.partition("(required)")[2]
+    entries = re.split(r"\n    (?=[a-z])", listed)[1:]
+    assert [entry.split()[0] for entry in entries] == list(TRAINER_SUBCOMMANDS)
+    assert all(entry.strip().endswith(".") for entry in entries)

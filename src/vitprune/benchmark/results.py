@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.table import Table
 
+from vitprune.figures.saving import save_figure
 from vitprune.figures.speedups import plot_speedups
 from vitprune.figures.tables import print_table
+from vitprune.runs.atomic import replacing
 from vitprune.runs.benchmark_report import BenchmarkReport, Conditions, Speed
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
@@ -69,7 +71,7 @@ def add_to_reports(
 def save(speeds: Sequence[Speed], folder: Path) -> None:
     """Write the table and the figure to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / CSV).open("w", newline="") as file:
+    with replacing(folder / CSV) as scratch, scratch.open("w", newline="") as file:
         rows = csv.DictWriter(file, [field.name for field in fields(Speed)])
         rows.writeheader()
         rows.writerows(asdict(speed) for speed in speeds)
@@ -78,4 +80,4 @@ def save(speeds: Sequence[Speed], folder: Path) -> None:
         [speed.theoretical_speedup for speed in speeds],
         [speed.measured_speedup for speed in speeds],
     )
-    figure.savefig(folder / FIGURE, dpi=150)
+    save_figure(figure, folder / FIGURE)

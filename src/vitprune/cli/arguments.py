@@ -42,7 +42,8 @@ def _config_of(run: RunFolder, *, for_fit: bool) -> str:
     """Return the configuration of a run as JSON; for other subcommands without fit's own keys."""
     settings = run.read_config()
     fit_only = () if for_fit else ("ckpt_path", "weights_only")
-    return json.dumps({key: value for key, value in settings.items() if key not in fit_only})
+    kept = {key: value for key, value in settings.items() if key not in fit_only}
+    return json.dumps(kept, default=str)  # a date is none of the settings
 
 
 def _split_option(argument: str) -> list[str]:

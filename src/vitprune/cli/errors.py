@@ -61,17 +61,29 @@ def _unknown_option(mistake: UnknownOption, options: Options) -> str:
     key = ".".join(path)
     if renamed := explain_renamed(key):
         return renamed
-    *parents, leaf = path
-    valid = sorted(options_of(mistake.owner, options, tuple(parents)))
+    size = _known(path, options) if mistake.owner is None else len(path) - 1
+    parents = path[:size]
+    valid = list(options_of(mistake.owner, options, parents))
+    if parents:
+        valid.sort()
     dashes = "--" if mistake.typed else ""
     sentence = f"unknown {'option' if mistake.typed else 'key'} {dashes}{key}."
-    if close := difflib.get_close_matches(leaf, valid, n=1):
-        sentence += f" Did you mean {dashes}{'.'.join([*parents, close[0]])}?"
+    if close := difflib.get_close_matches(path[size], valid, n=1):
+        sentence += f" Did you mean {dashes}{'.'.join([*parents, close[0], *path[size + 1 :]])}?"
     if not valid:
         return sentence
     if parents:
         return f"{sentence} Valid under {dashes}{'.'.join(parents)} are {', '.join(valid)}."
     return f"{sentence} Valid are {', '.join(f'{dashes}{name}' for name in valid)}."
+
+
+def _known(path: Path, options: Options) -> int:
+    """Return how many of the first keys of a path exist, less than all of them."""
+    for size in range(len(path) - 1):
+        valid = options_of(None, options, path[:size])
+        if valid and path[size] not in valid:
+            return size
+    return len(path) - 1
 
 
 def _unknown_class(mistake: UnknownClass, options: Options) -> str:

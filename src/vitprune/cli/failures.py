@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vitprune.cli.errors import explain
 from vitprune.cli.subcommands import SUBCOMMANDS, explain_unknown, options_of_subcommand
 from vitprune.errors import UsageError
+from vitprune.runs.write_errors import FULL
 
 # what other libraries say when a process that this one depends on is gone, and what that means
 GONE = {
@@ -50,7 +51,8 @@ def one_message(subcommand: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise
-        _fail(f"{error.strerror}: {error.filename or 'while writing'}", code=1)
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror}{where}{_after(error, subcommand)}", code=1)
     except RuntimeError as error:
         text = str(error)
         for pattern, meaning in GONE.items():
@@ -60,6 +62,15 @@ def one_message(subcommand: str) -> Iterator[None]:
         if not _raised_by_lightning(error):
             raise
         _fail(text)
+
+
+def _after(error: OSError, subcommand: str) -> str:
+    """Return what to do after a disk was full, as the end of a message."""
+    if error.errno not in FULL:
+        return ""
+    if subcommand != "fit":
+        return ". Free some space and rerun the command"
+    return ". Free some space and resume from the last checkpoint with: fit --ckpt_path last"
 
 
 def _raised_by_lightning(error: Exception) -> bool:

@@ -85,7 +85,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def options_of_command(name: str) -> Options:
     """Return the options of one of `COMMANDS`, without its folders."""
     options = parameters(COMMANDS[name])
-    return {key: options[key] for key in options if key != "folders"}
+    return {key: options[key] for key in sorted(options) if key != "folders"}
 
 
 def run(name: str, arguments: list[str]) -> None:

@@ -164,7 +164,7 @@ def _named(text: str, level: _Level) -> list[Mistake]:
         options = [word.partition("=")[0] for word in found[1].split() if word.startswith("--")]
         if not options:
             return [Remark((), f"unexpected argument {found[1]}.")]
-        return [UnknownOption(_split(option), typed=True) for option in options]
+        return [UnknownOption(path + _split(option), typed=True) for option in options]
     if found := NOT_ACCEPTED.match(text):
         return [UnknownOption(path + _split(found[1]), owner)]
     if found := NO_CLASS.match(text):

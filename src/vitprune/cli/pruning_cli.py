@@ -48,6 +48,12 @@ DEFAULTS = {
     "enable_model_summary": False,
     "num_sanity_val_steps": 0,  # the dense model is validated before the first step
 }
+PURPOSES = {
+    "fit": "Prune and fine-tune a model, then export the best checkpoint.",
+    "validate": "Evaluate a model on the validation images.",
+    "test": "Evaluate a model on the test images.",
+    "predict": "Classify the images of a folder; the result is a CSV file.",
+}
 ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
 
 
@@ -94,6 +100,12 @@ class PruningCLI(LightningCLI):
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
         parser.add_lightning_class_args(PredictionsCSV, "predictions")
         parser.link_arguments("data.class_names", "model.labels", apply_on="instantiate")
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        # Lightning's help is the first line of a docstring, which ends within a sentence
+        for listed in parser._subcommands_action._choices_actions:  # noqa: SLF001
+            listed.help = PURPOSES.get(listed.dest, listed.help)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any

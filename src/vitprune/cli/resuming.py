@@ -47,7 +47,10 @@ def find_resumed(config: Namespace, subcommand: str) -> Resumed:
         else resolve_checkpoint(config.ckpt_path, subcommand)
     )
     checkpoint = TrainingCheckpoint.read(path)
-    checkpoint.check_data()
+    if subcommand == "fit":
+        checkpoint.check_resumable()
+    else:
+        checkpoint.check_data()
     run = RunFolder.of_checkpoint(Path(path)) if is_last and subcommand == "fit" else None
     if run:
         check_unfinished(run, checkpoint, config.trainer.max_epochs, config.trainer.max_steps)

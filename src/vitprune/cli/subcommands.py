@@ -32,15 +32,18 @@ SUBCOMMANDS = (*TRAINER_SUBCOMMANDS, *COMMANDS)
 
 
 def options_of_subcommand(name: str) -> Options:
-    """Return the options of a subcommand; of an unknown one, those that all with a config share."""
+    """Return the options of a subcommand, its own first.
+
+    Those of an unknown one are those that all with a configuration share.
+    """
     if name in COMMANDS:
         return options_of_command(name)
-    shared = {"config": str, "seed_everything": bool | int, **SECTIONS}
+    shared = dict(sorted({"config": str, "seed_everything": bool | int, **SECTIONS}.items()))
     if name not in TRAINER_SUBCOMMANDS:
         return shared
     method: Callable[..., object] = getattr(PruningTrainer, name)
     own = parameters(method)
-    return shared | {key: own[key] for key in own if key not in TRAINER_SUBCOMMANDS[name]}
+    return {key: own[key] for key in own if key not in TRAINER_SUBCOMMANDS[name]} | shared
 
 
 def explain_unknown(name: str) -> str:

@@ -17,9 +17,11 @@ from vitprune.evaluation.results_folder import find_folder, publish
 from vitprune.evaluation.scan import ScanOptions, load_weights, pruning_of
 from vitprune.evaluation.sparsities import check_sparsities
 from vitprune.figures.histograms import Histogram, plot_histograms
+from vitprune.figures.saving import save_figure
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning import LayerSelection, Method
+from vitprune.runs.atomic import replacing
 
 BINS = 60
 RESULT = "histograms.csv"
@@ -109,7 +111,7 @@ def save(layers: Mapping[str, Mapping[str, Histogram]], folder: Path) -> dict[st
     write_csv(layers, folder / RESULT)
     figures = {layer: plot_histograms(layer, states) for layer, states in layers.items()}
     for layer, figure in figures.items():
-        figure.savefig(folder / f"{layer}.png", dpi=150)
+        save_figure(figure, folder / f"{layer}.png")
     return figures
 
 
@@ -121,7 +123,7 @@ def write_csv(layers: Mapping[str, Mapping[str, Histogram]], path: Path) -> None
         path: Path of the file.
 
     """
-    with path.open("w", newline="") as file:
+    with replacing(path) as scratch, scratch.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
         for layer, states in layers.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from vitprune.errors import UsageError
 from vitprune.evaluation.settings import Settings, first_difference
 from vitprune.runs.typed_json import read_json, write_json
+from vitprune.runs.write_errors import naming
 
 SETTINGS = "settings.json"
 
@@ -76,7 +77,7 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Append an entry."""
-        with self.path.open("a") as file:
+        with naming(self.path, "earlier measurements are kept"), self.path.open("a") as file:
             file.write(json.dumps(asdict(entry)) + "\n")
 
     def read(self) -> dict[tuple[str, int], Entry]:

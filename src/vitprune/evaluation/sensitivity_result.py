@@ -15,7 +15,9 @@ from vitprune.evaluation.grouping import OUTSIDE, By, Place
 from vitprune.evaluation.settings import Settings
 from vitprune.figures.curves import Curve, Curves, Panels, plot_curves
 from vitprune.figures.drop_map import plot_drop_map
+from vitprune.figures.saving import save_figure
 from vitprune.figures.tables import accuracy_table, deviation
+from vitprune.runs.atomic import replacing, write_text
 from vitprune.runs.typed_json import read_json, write_json
 
 RESULT = "sensitivity.json"
@@ -152,16 +154,16 @@ class SensitivityResult:
         path = folder / RESULT
         figures = self.draw()
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=150)
+            save_figure(figure, folder / f"{name}.png")
         self._write_csv(path.with_suffix(".csv"))
         allocation = {"class_path": "FromSensitivity", "init_args": {"path": str(path.resolve())}}
         configuration = yaml.safe_dump({"pruning": {"allocation": allocation}})
-        path.with_suffix(".yaml").write_text(configuration)
+        write_text(path.with_suffix(".yaml"), configuration)
         write_json(path, self)
         return figures
 
     def _write_csv(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
+        with replacing(path) as scratch, scratch.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(HEADER)
             for name, curve in self.scan.items():

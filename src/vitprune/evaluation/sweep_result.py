@@ -10,7 +10,9 @@ from rich.table import Table
 
 from vitprune.evaluation.settings import SweepSettings
 from vitprune.figures.curves import Curves, plot_curves
+from vitprune.figures.saving import save_figure
 from vitprune.figures.tables import accuracy_table, deviation
+from vitprune.runs.atomic import replacing
 from vitprune.runs.typed_json import read_json, write_json
 
 RESULT = "sweep.json"
@@ -96,13 +98,13 @@ class SweepResult:
         """
         figures = self.draw()
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=150)
+            save_figure(figure, folder / f"{name}.png")
         self._write_csv((folder / RESULT).with_suffix(".csv"))
         write_json(folder / RESULT, self)
         return figures
 
     def _write_csv(self, path: Path) -> None:
-        with path.open("w", newline="") as file:
+        with replacing(path) as scratch, scratch.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(HEADER)
             for name, method in self.methods.items():

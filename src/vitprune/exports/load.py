@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
-from vitprune.model.loading import net_from_config
+from vitprune.model.loading import CANNOT_BUILD, net_from_config
 from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
+from vitprune.runs.typed_json import read_json
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
@@ -39,19 +39,28 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
     export = ExportFolder(Path(folder))
     _check_files(export)
     try:
-        timm_settings(str(export.path))  # refuses a model of timm if that is not installed
-        if export.weights.is_file():
-            return AutoModelForImageClassification.from_pretrained(export.path)
+        return _load(export)
+    except CANNOT_BUILD as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"{str(folder)!r} holds no image classifier that can be loaded: {reason}"
+        ) from error
+
+
+def _load(export: ExportFolder) -> PreTrainedModel:
+    timm_settings(str(export.path))  # refuses a model of timm if that is not installed
+    if not export.weights.is_file():
         config = AutoConfig.from_pretrained(export.path)
         state = compressed.restore(export.compressed)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UsageError(
-            f"{str(folder)!r} holds no image classifier that can be loaded: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    net = net_from_config(config).to(next(iter(state.values())).dtype)
-    net.load_state_dict(state)
-    return net.eval()
+        net = net_from_config(config).to(next(iter(state.values())).dtype)
+        net.load_state_dict(state)
+        return net.eval()
+    net, found = AutoModelForImageClassification.from_pretrained(
+        export.path, output_loading_info=True
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"{export.weights.name} lacks {len(missing)} weights, as {missing[0]}")
+    return net
 
 
 def _check_files(export: ExportFolder) -> None:
@@ -66,3 +75,4 @@ def _check_files(export: ExportFolder) -> None:
             f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "
             f"{export.compressed.name}."
         )
+    read_json(export.config, dict)

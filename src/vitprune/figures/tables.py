@@ -9,15 +9,33 @@ from rich.table import Table
 from vitprune.figures.curves import Curves
 
 FILE_WIDTH = 200  # columns, more than any table needs
+LINED = 3  # columns beside the text of each column of a table
 NOTICEABLE = 0.005  # deviation from a target sparsity
 
 
 def print_table(table: Table) -> None:
-    """Print a table, at most as wide as the terminal; in a file as wide as it needs to be."""
+    """Print a table; in a file as wide as it needs to be, else as wide as the terminal.
+
+    If the terminal is too narrow, there are no lines between columns. No word or number is cut,
+    even if the terminal has to break the lines.
+    """
     console = Console()
     if not console.is_terminal:
         console.width = FILE_WIDTH
+    words = [
+        max(len(word) for text in (column.header, *column.cells) for word in _words(text))
+        for column in table.columns
+    ]
+    if sum(words) + LINED * len(words) + 1 > console.width:
+        table.box = None
+        console.width = max(console.width, FILE_WIDTH)
+        for column, width in zip(table.columns, words, strict=True):
+            column.width = width
     console.print(table)
+
+
+def _words(text: object) -> list[str]:
+    return str(text).split() or [""]
 
 
 def accuracy_table(heading: str, curves: Curves, dense: float, caption: str) -> Table:

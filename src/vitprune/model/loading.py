@@ -1,5 +1,6 @@
 """Image classifiers of `transformers`: loaded or built, with a head for the classes of the data."""
 
+import difflib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from safetensors import SafetensorError
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
     MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForImageClassification,
@@ -30,6 +32,9 @@ CANNOT_BUILD = (
     ValueError,
     KeyError,
     TypeError,
+    AttributeError,
+    IndexError,
+    ArithmeticError,
     RuntimeError,
     AssertionError,
     ImportError,
@@ -62,6 +67,7 @@ def build_net(
     assert architecture is not None
     if "model_type" not in architecture:
         raise UsageError("model.architecture needs a model_type, for example 'vit' or 'deit'.")
+    _check_model_type(architecture["model_type"])
     if architecture["model_type"] == MODEL_TYPE:
         check_installed(str(architecture.get("architecture")))
     _check_takes_images(architecture["model_type"], "model.architecture")
@@ -72,6 +78,19 @@ def build_net(
         raise UsageError(
             f"model.architecture cannot be built: {' '.join(str(error).split())}"
         ) from error
+
+
+def _check_model_type(name: object) -> None:
+    """Raise `UsageError` if `transformers` has no such family; its own error lists all of them."""
+    if name in CONFIG_MAPPING:
+        return
+    families = [kind.model_type for kind in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING]
+    close = difflib.get_close_matches(str(name), families, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(
+        f"model.architecture: transformers has no model_type {name!r}.{hint} "
+        "Use for example 'vit', 'deit' or 'swin'."
+    )
 
 
 def net_from_config(config: PreTrainedConfig) -> PreTrainedModel:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vitprune.errors import UsageError
+from vitprune.runs.typed_json import read_json
 
 EMBEDDED = {"digits": Path(__file__).parents[1] / "assets" / "vit-digits"}
 
@@ -11,10 +12,17 @@ def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
     """Return the folder of an embedded or local model, or `name` itself for the hub.
 
     Raises:
-        UsageError: If the name looks like a path and there is no such folder.
+        UsageError: If the name looks like a path and there is no such folder, or if a configuration
+            in it is damaged.
 
     """
-    return str(EMBEDDED.get(name) or local_folder(name, option) or name)
+    folder = EMBEDDED.get(name) or local_folder(name, option)
+    if folder is None:
+        return name
+    for file in (folder / "config.json", folder / "preprocessor_config.json"):
+        if file.is_file():
+            read_json(file, dict)
+    return str(folder)
 
 
 def local_folder(name: str, option: str) -> Path | None:

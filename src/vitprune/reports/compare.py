@@ -10,8 +10,10 @@ from rich.table import Table
 
 from vitprune.evaluation.results_folder import publish
 from vitprune.figures.comparison import ComparedModel, plot_comparison
+from vitprune.figures.saving import save_figure
 from vitprune.figures.tables import print_table
 from vitprune.reports.results import read_all
+from vitprune.runs.atomic import replacing
 from vitprune.runs.names import resolve
 
 NAME = "compare"
@@ -96,10 +98,11 @@ def _text(images: int | None) -> str:
 def save(models: Sequence[ComparedModel], folder: Path) -> Figure:
     """Save `compare.csv` and `compare.png` to a folder; return the figure."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{NAME}.csv").open("w", newline="") as file:
+    target = folder / f"{NAME}.csv"
+    with replacing(target) as scratch, scratch.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(ComparedModel)])
         writer.writeheader()
         writer.writerows(asdict(model) for model in models)
     figure = plot_comparison(models)
-    figure.savefig(folder / f"{NAME}.png", dpi=150)
+    save_figure(figure, folder / f"{NAME}.png")
     return figure

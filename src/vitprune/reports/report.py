@@ -13,6 +13,7 @@ from vitprune.reports import sections
 from vitprune.reports.confusion_section import confusions
 from vitprune.reports.finished_run import FinishedRun, missing_files
 from vitprune.reports.page import Page
+from vitprune.runs.atomic import write_text
 from vitprune.runs.names import resolve
 from vitprune.runs.run_folder import RunFolder
 
@@ -74,7 +75,7 @@ def write_report(folder: RunFolder, target: Path, images: int) -> None:
     if images:
         confusions(page, run.config, net, dense, images)
     sections.settings(page, run)
-    target.write_text(page.html())
+    write_text(target, page.html())
 
 
 def _load_dense(run: FinishedRun, net: PreTrainedModel) -> PreTrainedModel | None:

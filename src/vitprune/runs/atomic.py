@@ -5,21 +5,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vitprune.runs.write_errors import naming
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a path beside `target`; the file written there replaces `target` when the block ends.
 
     If the block raises, the new file is deleted and an existing `target` stays as it is.
+
+    Raises:
+        OSError: If the file cannot be written, as on a full disk; the error names `target`.
+
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = partial(target)  # a file that a killed process left here is overwritten
-    try:
-        yield scratch
-        scratch.replace(target)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = partial(target)  # a file that a killed process left here is overwritten
+        try:
+            yield scratch
+            scratch.replace(target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -27,14 +34,19 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` that replaces `target` when the block ends.
 
     The caller creates the folder. If the block raises, it is deleted and `target` stays as it is.
+
+    Raises:
+        OSError: If something in it cannot be written, as on a full disk; the error names `target`.
+
     """
     scratch = partial(target)
     shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        yield scratch
-        _replace_folder(target, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with naming(target):
+        try:
+            yield scratch
+            _replace_folder(target, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _replace_folder(target: Path, new: Path) -> None:

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.runs.checkpoint_content import Content, Pruned, Resumable
 from vitprune.runs.pruning_record import PruningRecord
 from vitprune.runs.run_folder import ExportFolder, RunFolder
+from vitprune.runs.typed_json import damaged, first_mistake
 
 VALID = (
     "A checkpoint is a .ckpt file, or the folder of the run that saved it "
@@ -61,12 +65,19 @@ class TrainingCheckpoint:
         _check_path(path)
         content = _load(path)
         _check_keys(content, (WEIGHTS, "loops", STEP), path)
+        _check_types(content, Content, path)
         check_format(content, str(path))
+        _check_types(content, Pruned, path)
         return cls(path, content)
 
     def check_data(self) -> None:
         """Raise `UsageError` if the checkpoint has no position in the data of this program."""
         _check_keys(self.content, (DATA,), self.path)
+
+    def check_resumable(self) -> None:
+        """Raise `UsageError` if the checkpoint lacks what training is resumed from."""
+        self.check_data()
+        _check_types(self.content, Resumable, self.path)
 
     @property
     def run(self) -> RunFolder:
@@ -153,6 +164,13 @@ def _check_keys(content: Mapping[str, Any], keys: tuple[str, ...], path: Path) -
             )
 
 
+def _check_types(content: Mapping[str, Any], kind: type[BaseModel], path: Path) -> None:
+    try:
+        kind.model_validate(content)
+    except ValidationError as error:
+        raise damaged(path, first_mistake(error)) from error
+
+
 def _callbacks(content: dict[str, Any]) -> Mapping[str, Any]:
     return content.get("callbacks") or {}
 
@@ -170,6 +188,11 @@ def _check_path(path: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    if not is_zipfile(path):
+        raise UsageError(
+            f"{str(path)!r} is not a checkpoint that can be loaded: it is incomplete, or was not "
+            "saved by torch.save."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError and more

@@ -25,20 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             OSError: If it cannot be written, for example on a full disk. The previous file stays.
 
         """
-        try:
-            with replacing(Path(path)) as scratch, scratch.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException as error:
-            cause = _cause(error)
-            if not isinstance(cause, OSError):
-                raise cause from None
-            reason = f"the checkpoint was not saved: {cause.strerror}. The previous one is kept"
-            raise OSError(cause.errno, reason, str(path)) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return what stopped torch from writing; torch itself reports only an incomplete file."""
-    incomplete = "inline_container" in str(error)
-    return error.__context__ if incomplete and error.__context__ else error
+        with replacing(Path(path)) as scratch, scratch.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())

@@ -2,11 +2,29 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from vitprune.runs.metrics import MetricsCSV
 from vitprune.runs.run_folder import LOGS, RunFolder
+from vitprune.runs.write_errors import naming
+
+LOGGED = "what was logged before is kept"
+
+
+class NamingTensorBoard(TensorBoardLogger):
+    """TensorBoard logger whose errors of writing name its folder."""
+
+    def log_metrics(self, *args: Any, **options: Any) -> None:
+        """Log scalars."""
+        with naming(Path(self.log_dir), LOGGED):
+            super().log_metrics(*args, **options)
+
+    def save(self) -> None:
+        """Flush events and hyperparameters to the disk."""
+        with naming(Path(self.log_dir), LOGGED):
+            super().save()
 
 
 class RunLoggers:
@@ -20,7 +38,7 @@ class RunLoggers:
 
     def __init__(self, root: Path, resumed: RunFolder | None) -> None:
         version = resumed.path.name if resumed else None
-        self.tensorboard = TensorBoardLogger(
+        self.tensorboard = NamingTensorBoard(
             root, name=LOGS, version=version, default_hp_metric=False
         )
         self.metrics = MetricsCSV(self.folder)

@@ -2,14 +2,18 @@
 
 import contextlib
 import csv
+import math
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from vitprune.runs.run_folder import RunFolder
+from vitprune.runs.typed_json import damaged
+from vitprune.runs.write_errors import naming
 
 HEADER = ("step", "metric", "value")
+STOPPED = "the lines before are kept, and repeated from the checkpoint on by a resume"
 
 
 class MetricsCSV(Logger):
@@ -42,7 +46,7 @@ class MetricsCSV(Logger):
         path = self.folder.metrics
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        with path.open("a", newline="") as file:
+        with naming(path, STOPPED), path.open("a", newline="") as file:
             writer = csv.writer(file)
             if is_new:
                 writer.writerow(HEADER)
@@ -55,14 +59,23 @@ class MetricsCSV(Logger):
 def read_metrics(run: RunFolder) -> dict[str, dict[int, float]]:
     """Read the metrics of a run as {metric: {step: value}}; the last value of a step counts.
 
-    An incomplete line is skipped. A run without the file has no metrics.
+    A line that is incomplete or without a finite number is skipped. A run without the file has no
+    metrics.
+
+    Raises:
+        UsageError: If the file is no CSV file.
+
     """
     curves: dict[str, dict[int, float]] = {}
     if not run.metrics.exists():
         return curves
-    with run.metrics.open(newline="", errors="replace") as file:
-        for row in csv.reader(file):
-            with contextlib.suppress(ValueError):
-                step, name, value = row
-                curves.setdefault(name, {})[int(step)] = float(value)
-    return {name: curve for name, curve in curves.items() if curve}
+    try:
+        with run.metrics.open(newline="", errors="replace") as file:
+            for row in csv.reader(file):
+                with contextlib.suppress(ValueError):
+                    step, name, value = row
+                    if math.isfinite(float(value)):
+                        curves.setdefault(name, {})[int(step)] = float(value)
+    except csv.Error as error:
+        raise damaged(run.metrics, str(error)) from error
+    return curves

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitprune.errors import UsageError
 from vitprune.runs.rounds import RoundReport
 
 ACCURACY = "val/accuracy"
@@ -35,11 +34,6 @@ class PruningRecord:
         """Return the record in the state of a pruning callback; None stands for an unpruned run."""
         if state is None:
             return UNPRUNED
-        missing = {"settings", "finished", "rounds", "dense", "dense_zeros"} - state.keys()
-        if missing:
-            raise UsageError(
-                f"the pruning state of the checkpoint is incomplete: it has no {min(missing)!r}."
-            )
         has_accuracy = state["settings"]["monitor"] == ACCURACY
         return cls(
             finished=state["finished"],

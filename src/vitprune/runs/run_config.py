@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from vitprune.errors import UsageError
-from vitprune.runs.typed_json import first_mistake
+from vitprune.runs.typed_yaml import read_yaml
 
 
 class ImageSource(BaseModel, frozen=True, extra="allow"):
@@ -82,12 +80,4 @@ class RunConfig(BaseModel, frozen=True):
             UsageError: If the file is missing, damaged or of another version.
 
         """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_bytes()))
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-        except ValidationError as error:
-            reason = first_mistake(error)
-        except (yaml.YAMLError, ValueError) as error:
-            reason = " ".join(str(error).split())
-        raise UsageError(f"{path} is damaged or from another version: {reason}.")
+        return read_yaml(path, cls)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vitprune.errors import UsageError
+from vitprune.runs.typed_json import damaged
+from vitprune.runs.typed_yaml import read_yaml
 
 LOGS = "lightning_logs"
 CHECKPOINTS = "checkpoints"
@@ -138,15 +138,12 @@ class RunFolder:
         """Return the content of `config.yaml`, by section.
 
         Raises:
-            UsageError: If the file is damaged or empty.
+            UsageError: If the file is damaged, empty or torn.
 
         """
-        try:
-            content = yaml.safe_load(self.config.read_bytes())
-        except (yaml.YAMLError, ValueError) as error:
-            raise UsageError(f"{self.config} is damaged: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise UsageError(f"{self.config} is damaged: it holds no sections.")
+        content = read_yaml(self.config, dict[str, Any])
+        if "ckpt_path" not in content:  # of the last lines: what is torn may still be YAML
+            raise damaged(self.config, "it has no 'ckpt_path'")
         return content
 
     def is_exported(self) -> bool:

@@ -11,6 +11,11 @@ from vitprune.runs.atomic import write_text
 
 T = TypeVar("T")
 
+# of which pydantic's messages name a class of this package, or Python's
+SHAPES = dict.fromkeys(
+    ("model_type", "dataclass_type", "dict_type"), "Input should be a mapping of keys"
+)
+
 
 def read_json(path: Path, kind: type[T]) -> T:
     """Read a JSON file as an instance of a dataclass; unknown keys are ignored.
@@ -24,15 +29,23 @@ def read_json(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        reason = first_mistake(error)
-        raise UsageError(f"{path} is damaged or from another version: {reason}.") from error
+        raise damaged(path, first_mistake(error)) from error
+
+
+def damaged(path: Path, reason: str) -> UsageError:
+    """Return the error about a file whose content is not what it should be."""
+    return UsageError(f"{path} is damaged or from another version: {reason}.")
 
 
 def first_mistake(error: ValidationError) -> str:
     """Describe the first mistake that pydantic found: the key and what is wrong with it."""
-    mistake = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in mistake["loc"])
-    return f"{key}: {mistake['msg']}" if key else mistake["msg"]
+    mistake = error.errors(include_url=False, include_input=False)[0]
+    *parents, leaf = [*map(str, mistake["loc"])] or [""]
+    if mistake["type"] == "missing":
+        return f"{'.'.join(parents)}: it has no {leaf!r}" if parents else f"it has no {leaf!r}"
+    key = ".".join([*parents, leaf])
+    text = SHAPES.get(mistake["type"], mistake["msg"].removeprefix("Value error, "))
+    return f"{key}: {text}" if key else text
 
 
 def write_json(path: Path, value: object) -> None:

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from vitprune.errors import UsageError
+from vitprune.runs.atomic import replacing
 
 
 class PredictionsCSV(BasePredictionWriter):
@@ -46,7 +47,7 @@ class PredictionsCSV(BasePredictionWriter):
         if trainer.world_size > 1:
             target = target.with_stem(f"{target.stem}-{trainer.global_rank}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", newline="") as file:
+        with replacing(target) as scratch, scratch.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("file", "label", "probability"))
             for batch in predictions:

@@ -10,6 +10,7 @@ from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.settings import describe, first_difference
 from vitprune.runs.plain_values import plain
+from vitprune.runs.pruning_record import ACCURACY
 from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
 
@@ -55,6 +56,7 @@ class PruningSettings:
                 f"{_name(self.schedule)} needs a metric that is better when higher. Set "
                 f"pruning.monitor to one, not {self.monitor!r}."
             )
+        self._check_drop()
         self.describe()  # refuses settings that a checkpoint could not store
 
     @property
@@ -83,6 +85,14 @@ class PruningSettings:
         left_out = (*NOT_COMPARED, *unused)
         others = [field.name for field in fields(self) if field.name not in left_out]
         return self.method.describe() | {name: describe(getattr(self, name)) for name in others}
+
+    def _check_drop(self) -> None:
+        drop = getattr(self.schedule, "max_drop", 0.0)
+        if self.monitor == ACCURACY and drop >= 1:
+            raise UsageError(
+                f"max_drop {drop:g} of AccuracyGuarded accepts any accuracy: {ACCURACY} lies in "
+                "[0, 1]. Set it below 1; 0.02 is two points."
+            )
 
     def _check_rewind(self) -> None:
         if self.rewind is None or not self.rewind.restores_weights:
