@@ -81,7 +81,7 @@ REFUSALS = [
             *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base", "timm_beit"),
             *("timm_swinv2", "hiera", "pvt_v2"),
         ),
-        "its forward does not accept another width",
+        "the code of its forward fixes its width",
         "Heads are masked, but stay in the tensors: the code of the attention fixes its width.",
     ),
     Refusal(

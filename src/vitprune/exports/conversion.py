@@ -26,6 +26,8 @@ def converting(name: str, file: Path) -> Iterator[None]:
     """
     try:
         yield
+    except OSError:  # of the disk
+        raise
     except Exception as error:  # of any exporter
         file.unlink(missing_ok=True)
         raise ConversionError(
