@@ -98,7 +98,7 @@ PLAIN: dict[str, tuple[str, ...]] = {
     "fewer_heads": ("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2),
     "fewer_neurons": (
         *("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2, "dinov3", "dinov3_gated"),
-        *("clip", "data2vec", "swin", "swinv2"),
+        *("clip", "siglip", "data2vec", "swin", "swinv2"),
         *("timm_vit", "timm_vit_qknorm", "timm_vit_registers", "timm_deit3", "timm_siglip"),
         *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_beit"),
         *("timm_swin", "timm_swinv2"),
