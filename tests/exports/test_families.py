@@ -5,6 +5,7 @@ import timm
 import torch
 from transformers import AutoModelForImageClassification
 
+from tests.families.expectations import is_plain, refusal
 from tests.families.families import BLOCK_FAMILIES, FAMILIES, logits
 from vitprune import export, load_pruned
 from vitprune.exports import onnx, pt2
@@ -15,12 +16,14 @@ from vitprune.exports.prospects import why_not_shrinkable
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention
+from vitprune.model.unused import freeze_unused
 from vitprune.runs.run_folder import ExportFolder
 
 ALL = [family for family in BLOCK_FAMILIES if family.name != "siglip2"]
 FIXED_ATTENTION = {"timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base"} | {
     "timm_beit",
     "timm_swinv2",
+    "timm_siglip",  # of its pooling head
 }
 
 
@@ -49,8 +52,9 @@ def test_half_of_the_heads_and_neurons(family):
     small = shrink(net, ragged=True, images=images)
     assert count_parameters(small) < count_parameters(net) or family.name == "timm_eva02_base"
     torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-10)
+    freeze_unused(net)
     why_not = why_not_shrinkable(net, images, neurons=False)
-    assert (why_not is not None) is (family.name in FIXED_ATTENTION)
+    assert ("stay in the tensors" in (why_not or "")) is (family.name in FIXED_ATTENTION)
 
 
 PLAIN = {
@@ -123,12 +127,37 @@ def test_what_cannot_be_removed_is_known_before():
     images = FAMILIES["vit"].images(1)
     assert why_not_shrinkable(FAMILIES["vit"].build(), images) is None
     dinov3 = FAMILIES["timm_dinov3"].build()
-    text = why_not_shrinkable(dinov3, images)
-    assert "attention of EvaAttention (its forward does not accept another width" in text
-    assert "Smaller: MLP of Mlp." in text
+    fixed = (
+        "EvaAttention: pruned heads stay in the tensors as zeros (the code of its forward fixes "
+    )
+    fixed += "its width); "
+    assert why_not_shrinkable(dinov3, images) == fixed + "neurons are removed."
     assert why_not_shrinkable(dinov3, images, heads=False) is None
+    assert why_not_shrinkable(dinov3, images, neurons=False) == fixed + "nothing is removed."
+    loaders = "load_pruned, pt2 and ONNX load the model without its pruned "
+    clip = FAMILIES["clip"].build()
+    assert why_not_shrinkable(clip) == loaders + "heads; plain transformers does not."
+    assert why_not_shrinkable(clip, heads=False) is None
+    mobilevit = FAMILIES["mobilevit"].build()
+    text = why_not_shrinkable(mobilevit)
+    assert text == loaders + "heads and neurons; plain transformers does not."
     resnet = FAMILIES["resnet"]
     assert "cannot be shrunk" in why_not_shrinkable(resnet.build(), resnet.images(1))
+
+
+@pytest.mark.parametrize("family", ALL, ids=lambda family: family.name)
+def test_what_loads_the_smaller_model_is_known_before(family):
+    net = family.build()
+    freeze_unused(net)
+    for column in ("fewer_heads", "fewer_neurons"):
+        text = why_not_shrinkable(
+            net,
+            family.images(1),
+            heads=column == "fewer_heads",
+            neurons=column == "fewer_neurons",
+        )
+        if refusal(column, family) is None:
+            assert (text is None) is is_plain(column, family), text
 
 
 def test_modules_that_keep_their_width_are_reported(tmp_path):
@@ -136,6 +165,6 @@ def test_modules_that_keep_their_width_are_reported(tmp_path):
     net = halve(family.build(), neurons=False)
     report = export(net, tmp_path / "export", images=family.images())
     (why_not,) = report.shrunk.left.values()
-    assert "does not accept another width" in why_not
+    assert why_not == "the code of its forward fixes its width"
     assert report.shrunk.stayed["fixed_widths"] > 0
     assert report.shrunk.loads_smaller == []

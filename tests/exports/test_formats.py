@@ -1,10 +1,11 @@
-"""The names of the formats."""
+"""The names of the formats, and what happens if one cannot be written."""
 
 import pytest
+from torch import nn
 
 from vitprune.errors import UsageError
 from vitprune.exports import formats
-from vitprune.exports.formats import FORMATS, parse_formats
+from vitprune.exports.formats import FORMATS, parse_formats, write_formats
 
 
 def test_formats_by_name(monkeypatch):
@@ -24,3 +25,24 @@ def test_formats_by_name(monkeypatch):
         match=r"needs onnx, onnxscript, onnxruntime. Run pip install onnx onnxscript onnxruntime",
     ):
         parse_formats("onnx")
+
+
+class Sized(nn.Module):
+    """Reads values, which no exporter can follow."""
+
+    def forward(self, states):
+        return states * len(states[states > 0].tolist())
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
+def test_a_model_that_cannot_be_converted_costs_only_that_format(exported):
+    exported.smallest.vit.layernorm = Sized()
+    written, failed = write_formats(["onnx", "pt2", "compressed"], exported)
+    assert written.keys() == {"compressed"}
+    assert failed.keys() == {"onnx", "pt2"}
+    for name, message in failed.items():
+        assert message.startswith(f"--formats {name}: the model cannot be converted (")
+        assert "\n" not in message
+    assert not exported.folder.onnx.exists()
+    assert not exported.folder.pt2.exists()

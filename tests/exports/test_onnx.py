@@ -6,8 +6,12 @@ import onnxruntime
 import pytest
 import torch
 
+from tests.families.families import FAMILIES
 from vitprune.errors import UsageError
 from vitprune.exports import onnx
+from vitprune.exports.exported import Exported
+from vitprune.exports.verify import logits
+from vitprune.runs.run_folder import ExportFolder
 
 
 @pytest.mark.parametrize("exported", ["vit"], indirect=True)
@@ -43,3 +47,13 @@ def test_half_precision(exported):
     exported.smallest.bfloat16()
     with pytest.raises(UsageError, match="does not support bfloat16 on a CPU. Use --dtype float16"):
         onnx.write(exported)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+def test_relative_positions_in_fused_attention(tmp_path):
+    family = FAMILIES["data2vec"]
+    net, images = family.build(), family.images(4)
+    report = onnx.write(Exported(net, net, images, logits(net, images), ExportFolder(tmp_path)))
+    assert report.largest_logit_difference < 1e-5
+    (one,) = onnx.Runtime(tmp_path / "model.onnx")(images[:1])
+    torch.testing.assert_close(one, logits(net, images)[0], rtol=0, atol=1e-5)

@@ -31,9 +31,9 @@ SHRUNK = {
             before=WIDTHS,
             after=WIDTHS,
             stayed={"fixed_widths": 12},
-            left={"attention of EvaAttention": "its forward does not accept another width"},
+            left={"attention of EvaAttention": "the code of its forward fixes its width"},
         ),
-        "  - attention of EvaAttention: its forward does not accept another width",
+        "  - attention of EvaAttention: the code of its forward fixes its width",
     ),
     "stayed": (
         ShrinkReport(0, before=WIDTHS, after=WIDTHS, stayed={"single_weights": 1234}),

@@ -37,7 +37,6 @@ class Refusal:
     note: str
 
 
-CALIBRATED = ("taylor", "fisher", "wanda", "sparse_gpt")
 REFUSALS = [
     Refusal(
         COLUMNS,
@@ -77,26 +76,12 @@ REFUSALS = [
         "Queries and keys are normalised: without one dimension the others have other values.",
     ),
     Refusal(
-        ("branch",),
-        ("timm_siglip",),
-        "outside of the blocks: ",
-        "The attention and the MLP of the pooling head are in no block; exclude them "
-        "(`attn_pool`).",
-    ),
-    Refusal(
-        CALIBRATED,
-        ("timm_eva02", "timm_beit", "timm_swinv2"),
-        "attn.qkv: its forward is not called in training_step",
-        "The fused query, key and value is not called as a module, so that its inputs cannot be "
-        "collected; exclude it to prune the other layers.",
-    ),
-    Refusal(
         ("fewer_heads",),
         (
             *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base", "timm_beit"),
             *("timm_swinv2", "hiera", "pvt_v2"),
         ),
-        "its forward does not accept another width",
+        "the code of its forward fixes its width",
         "Heads are masked, but stay in the tensors: the code of the attention fixes its width.",
     ),
     Refusal(
@@ -113,7 +98,7 @@ PLAIN: dict[str, tuple[str, ...]] = {
     "fewer_heads": ("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2),
     "fewer_neurons": (
         *("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2, "dinov3", "dinov3_gated"),
-        *("clip", "data2vec", "swin", "swinv2"),
+        *("clip", "siglip", "data2vec", "swin", "swinv2"),
         *("timm_vit", "timm_vit_qknorm", "timm_vit_registers", "timm_deit3", "timm_siglip"),
         *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_beit"),
         *("timm_swin", "timm_swinv2"),

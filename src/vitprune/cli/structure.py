@@ -53,4 +53,4 @@ def check_structure(
         neurons=not all(isinstance(branch, Attention) for branch in branches),
     )
     if reason is not None:
-        rank_zero_info(f"{net.config.model_type}: {reason}")
+        rank_zero_info(reason)

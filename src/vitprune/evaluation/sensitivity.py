@@ -45,7 +45,9 @@ def run(
     pruning = pruning_of(trainer)
     # several layers of a group get the same sparsity, whatever the allocation of a run
     method = Method(pruning.method.criterion, pruning.method.granularity)
-    layers = pruning.layers.select(model, method.granularity.roles)
+    layers = pruning.layers.select(
+        model, method.granularity.roles, only_blocks=method.granularity.only_blocks
+    )
     check(method, layers, sparsities)
     groups = group_layers(layers, by, method.granularity)
     settings: Settings = {

@@ -51,7 +51,9 @@ def run(
     pruning = pruning_of(trainer)
     used = list(range(pruning.seed, pruning.seed + seeds))
     layers = {
-        name: pruning.layers.select(model, method.granularity.roles)
+        name: pruning.layers.select(
+            model, method.granularity.roles, only_blocks=method.granularity.only_blocks
+        )
         for name, method in chosen.items()
     }
     for name, method in chosen.items():

@@ -23,6 +23,7 @@ from vitprune.exports.trial import Trial, copy_in_float64
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.layers import Layer, find_structure
 from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.unused import find_unused
 
 TOLERANCE = 1e-9  # of logits in float64
 SEED = 0
@@ -106,6 +107,7 @@ def analyse(net: PreTrainedModel, images: Tensor | None = None) -> Analysis:
             usable.append(branch)
     trial = _run(exact, usable, layers, images)
     parts = [_examine(branch, layers, trial, structure.branches) for branch in usable]
+    parts = _narrow_unused(exact, parts, layers)
     kinds: dict[str, list[Part]] = {}
     for part in parts:
         kinds.setdefault(kind_of(part.branch, exact), []).append(part)
@@ -182,6 +184,30 @@ def _examine(
     return Part(branch, weights, width, find_survivors(branch, weights, width), returned)
 
 
+def _narrow_unused(
+    net: PreTrainedModel, parts: list[Part], layers: Mapping[str, Layer]
+) -> list[Part]:
+    """Make MLPs on which no logit depends as wide as the widest other one.
+
+    One setting names the widths of all MLPs of SigLIP, also of its pooling head, which image
+    classifiers leave out.
+    """
+    mlps = [part for part in parts if not isinstance(part.branch, Attention)]
+    if all(part.branch.block is not None for part in mlps):
+        return parts
+    unused = find_unused(net)
+    idle = {part.branch.name for part in mlps if layers[output_of(part.branch)].weight in unused}
+    used = [part.survivors.width.groups for part in mlps if part.branch.name not in idle]
+    widest = max([1, *used])
+    return [_first_groups(part, widest) if part.branch.name in idle else part for part in parts]
+
+
+def _first_groups(part: Part, count: int) -> Part:
+    old = part.survivors
+    kept = Survivors(old.groups[:count], old.values[:count], old.scores[:count])
+    return replace(part, survivors=kept)
+
+
 def _try(net: PreTrainedModel, trial: Trial, parts: list[Part]) -> tuple[list[Part], str | None]:
     """Return the branches of one kind that can be as narrow as their survivors, or why not."""
     if all(part.survivors.width == part.width for part in parts):
@@ -192,8 +218,8 @@ def _try(net: PreTrainedModel, trial: Trial, parts: list[Part]) -> tuple[list[Pa
         try:
             cut(changed, attempt)
             difference = trial.difference(changed)
-        except Exception as error:  # of any model
-            why_not = f"its forward does not accept another width ({describe_error(error)})"
+        except Exception:  # of any model
+            why_not = "the code of its forward fixes its width"
             continue
         if difference <= TOLERANCE:
             return attempt, why_not and f"only whole heads can be removed: {why_not}"

@@ -3,16 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 
 @contextmanager
 def eager_attention(net: PreTrainedModel) -> Iterator[None]:
-    """Compute attention without fused kernels until the block ends."""
+    """Compute attention without fused kernels until the block ends.
+
+    Models that always call `scaled_dot_product_attention` get the kernel of matrix products.
+    """
     implementation = _attention_of(net)
     net.set_attn_implementation("eager")
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         net.set_attn_implementation(implementation)
 

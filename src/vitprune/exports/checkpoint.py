@@ -11,7 +11,7 @@ from vitprune.exports.card import model_card
 from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
-from vitprune.exports.formats import FORMATS
+from vitprune.exports.formats import write_formats
 from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.report import (
@@ -81,7 +81,7 @@ def export_checkpoint(
     with writing(target) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
         save_processor(data.image_processor, net, scratch)
-        formats = {name: FORMATS[name](written.exported) for name in choices.formats}
+        formats, failed = write_formats(choices.formats, written.exported)
 
         costs = measure_stored(written.loaded, scratch, images.shape[1:])
         found = _evaluate(written.loaded, data, validation_batches, device)
@@ -95,6 +95,7 @@ def export_checkpoint(
             rounds=record.rounds,
             shrunk=written.shrunk,
             formats=formats,
+            failed_formats=failed,
             verification=written.verification,
             environment=describe_environment(command_to_repeat(checkpoint.commands), seed, device),
         )

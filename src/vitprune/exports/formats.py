@@ -1,10 +1,11 @@
 """The formats of an export besides the one of `transformers`, one module each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 
 from vitprune.errors import UsageError
 from vitprune.exports import compressed, onnx, pt2, semi_structured
+from vitprune.exports.conversion import ConversionError
 from vitprune.exports.exported import Exported
 from vitprune.runs.format_report import FormatReport
 
@@ -29,6 +30,28 @@ def parse_formats(text: str) -> list[str]:
     for name in names:
         _check(name)
     return [name for name in names if name != STOCK]
+
+
+def write_formats(
+    names: Iterable[str], exported: Exported
+) -> tuple[dict[str, FormatReport], dict[str, str]]:
+    """Write a model in further formats.
+
+    Returns:
+        The formats that were written and why others cannot hold the model, both by name.
+
+    Raises:
+        UsageError: If a format does not fit the choices of an export.
+
+    """
+    written: dict[str, FormatReport] = {}
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            written[name] = FORMATS[name](exported)
+        except ConversionError as error:
+            failed[name] = str(error)
+    return written, failed
 
 
 def _check(name: str) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.exports.attention import eager_attention
+from vitprune.exports.conversion import converting
 from vitprune.exports.exported import Exported
 from vitprune.exports.verify import compare
 from vitprune.model.logits import Logits
@@ -23,6 +24,7 @@ def write(exported: Exported) -> FormatReport:
 
     Raises:
         UsageError: If the weights are bfloat16, which ONNX Runtime does not support on a CPU.
+        ConversionError: If the model cannot be converted.
 
     """
     file, net = exported.folder.onnx, exported.smallest
@@ -32,18 +34,19 @@ def write(exported: Exported) -> FormatReport:
             "or float32."
         )
     images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would become a constant
-    with eager_attention(net):  # a third fewer nodes, without guards against fully masked rows
-        program: Any = torch.onnx.export(
-            Logits(net).eval(),
-            (images,),
-            dynamo=True,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
-            verbose=False,
-        )
-    program.save(file)
-    logits = Runtime(file)(exported.images)
+    with converting("onnx", file):
+        with eager_attention(net):  # a third fewer nodes, without guards against fully masked rows
+            program: Any = torch.onnx.export(
+                Logits(net).eval(),
+                (images,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+                verbose=False,
+            )
+        program.save(file)
+        logits = Runtime(file)(exported.images)
     return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
 
 

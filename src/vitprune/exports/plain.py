@@ -7,7 +7,7 @@ configuration names. Narrower branches are zero-padded to them.
 import copy
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,7 @@ from vitprune.model.anatomy.widths import (
 from vitprune.model.loading import net_from_config
 
 RATIO_TRIES = 6
+CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError)  # of models without such settings
 CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
 
 
@@ -43,22 +44,53 @@ def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
         The model; `net` itself if no configuration expresses a smaller one.
 
     """
-    family = FAMILIES.get(net.config.model_type)
-    if family is None:
-        return net
-    tried: list[Settings] = [{}]
-    for names in _choices(family):
+    for plan in _plans(net, analysis):
         try:
-            plan = _plan(net, analysis, names)
-            if plan.settings in tried:
-                continue
-            tried.append(plan.settings)
             small = _build(net, analysis, plan)
-        except (RuntimeError, TypeError, ValueError, KeyError):  # of models without such settings
+        except CANNOT_BUILD:
             continue
         if small is not None:
             return small
     return net
+
+
+def plain_widths(net: PreTrainedModel, analysis: Analysis) -> dict[str, Width]:
+    """Return the widths of branches in the smallest model that plain loading builds.
+
+    No weights are computed, so that `shrink_plainly` may still find that its logits differ.
+
+    Args:
+        net: Model; it is not changed.
+        analysis: What of it can be removed.
+
+    Returns:
+        The widths by `output_of`; those of `net` if no configuration expresses a smaller one.
+
+    """
+    for plan in _plans(net, analysis):
+        try:
+            widths = _widths_of(net, plan.settings, plan.kept)
+        except CANNOT_BUILD:
+            continue
+        if _holds(widths, plan.parts):
+            return widths
+    return {output_of(part.branch): part.width for part in analysis.parts}
+
+
+def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
+    """Yield smaller architectures, each once, from those that change most settings."""
+    family = FAMILIES.get(net.config.model_type)
+    if family is None:
+        return
+    tried: list[Settings] = [{}]
+    for names in _choices(family):
+        try:
+            plan = _plan(net, analysis, names)
+        except CANNOT_BUILD:
+            continue
+        if plan.settings not in tried:
+            tried.append(plan.settings)
+            yield plan
 
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
@@ -206,7 +238,7 @@ def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedMo
     """Return the model of a plan; None if its logits differ."""
     small = net_from_config(with_settings(net.config, plan.settings)).double().eval()
     widths = _read_widths(small, net, plan.kept)
-    if not all(widths[output_of(p.branch)].holds(p.survivors.width) for p in plan.parts):
+    if not _holds(widths, plan.parts):
         return None
     changed = copy.deepcopy(analysis.net)
     cut(changed, plan.parts, widths)
@@ -216,6 +248,11 @@ def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedMo
     if analysis.trial.difference(small) > TOLERANCE:
         return None
     return restore_types(small, net)
+
+
+def _holds(widths: Mapping[str, Width], parts: Iterable[Part]) -> bool:
+    """Return whether the survivors of branches fit into these widths."""
+    return all(widths[output_of(part.branch)].holds(part.survivors.width) for part in parts)
 
 
 def _carry_constants(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> None:

@@ -1,16 +1,20 @@
-"""What a structured pruning run could not remove from its model, known before it is trained."""
+"""What a structured pruning run cannot remove from its model, known before it is trained."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.exports.analysis import analyse, kind_of, output_of
+from vitprune.exports.plain import plain_widths
 from vitprune.exports.survivors import width_of
 from vitprune.model.anatomy.layers import find_structure
-from vitprune.model.anatomy.records import Attention
+from vitprune.model.anatomy.records import Attention, Branch
+
+LOADERS = "load_pruned, pt2 and ONNX"
 
 
 def why_not_shrinkable(
@@ -20,10 +24,10 @@ def why_not_shrinkable(
     heads: bool = True,
     neurons: bool = True,
 ) -> str | None:
-    """Return what shrinking cannot remove from a model, and why; None if it can remove all.
+    """Return what of pruned structure stays in the tensors, or what does not load it; None if none.
 
-    One head of each attention and one neuron of each MLP in a block are removed from a copy, to try
-    it.
+    Half of the heads of each attention and of the neurons of each MLP are removed from a copy, to
+    try it. Frozen ones keep theirs, such as a pooling head that no logit depends on.
 
     Args:
         net: Model in evaluation mode; it is not changed.
@@ -33,25 +37,64 @@ def why_not_shrinkable(
 
     """
     pruned = copy.deepcopy(net)
-    structure = find_structure(pruned)
-    layers = {layer.name: layer for layer in structure.layers}
-    has_blocks = any(branch.block is not None for branch in structure.branches)
-    kinds: set[str] = set()
-    with torch.no_grad():
-        for branch in structure.branches:
-            output = layers.get(output_of(branch))
-            is_pruned = heads if isinstance(branch, Attention) else neurons
-            if output is None or not is_pruned or (has_blocks and branch.block is None):
-                continue
-            kinds.add(kind_of(branch, pruned))
-            output.weight[:, : width_of(branch, layers).size] = 0
+    kinds = _halve(pruned, heads=heads, neurons=neurons)
     try:
         analysis = analyse(pruned, images)
     except UsageError as error:
         return str(error)
     left = {kind: why_not for kind, why_not in analysis.left.items() if kind in kinds}
-    if not left:
-        return None
-    removable = "nothing" if left.keys() == kinds else ", ".join(sorted(kinds - left.keys()))
-    stays = "; ".join(f"{kind} ({why_not})" for kind, why_not in left.items())
-    return f"zeros will stay in these modules at export: {stays}. Smaller: {removable}."
+    removed = [branch for kind, branch in kinds.items() if kind not in left]
+    sentences = []
+    if left:
+        stays = [
+            f"{_module(kinds[kind], net)}: pruned {_groups(kinds[kind])} stay in the tensors as "
+            f"zeros ({why_not})"
+            for kind, why_not in left.items()
+        ]
+        sentences.append("; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."]))
+    plain = plain_widths(pruned, analysis)
+    narrow = [part for part in analysis.parts if part.survivors.width != part.width]
+    too_wide = {_groups(p.branch) for p in narrow if plain[output_of(p.branch)] == p.width}
+    if too_wide:
+        groups = " and ".join(sorted(too_wide))
+        sentences.append(
+            f"{LOADERS} load the model without its pruned {groups}; plain transformers does not."
+        )
+    return " ".join(sentences) or None
+
+
+def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:
+    """Prune half of the heads and neurons, in place; return a branch of each kind."""
+    structure = find_structure(net)
+    layers = {layer.name: layer for layer in structure.layers}
+    kinds: dict[str, Branch] = {}
+    with torch.no_grad():
+        for branch in structure.branches:
+            output = layers.get(output_of(branch))
+            is_pruned = heads if isinstance(branch, Attention) else neurons
+            if output is None or not is_pruned or not output.weight.requires_grad:
+                continue
+            kinds.setdefault(kind_of(branch, net), branch)
+            width = width_of(branch, layers)
+            output.weight[:, : width.groups // 2 * width.size] = 0
+    return kinds
+
+
+def _groups(branch: Branch) -> str:
+    return "heads" if isinstance(branch, Attention) else "neurons"
+
+
+def _module(branch: Branch, net: nn.Module) -> str:
+    return type(net.get_submodule(branch.name)).__name__
+
+
+def _removed(removed: Iterable[Branch], branches: Iterable[Branch], net: nn.Module) -> str:
+    """Return the subject of what is removed: all heads, all neurons, or those of some modules."""
+    found = []
+    for groups in ("heads", "neurons"):
+        modules = [_module(branch, net) for branch in removed if _groups(branch) == groups]
+        every = [branch for branch in branches if _groups(branch) == groups]
+        if modules:
+            all_of_them = len(modules) == len(every)
+            found.append(groups if all_of_them else f"{groups} of {', '.join(modules)}")
+    return f"{' and '.join(found)} are" if found else "nothing is"

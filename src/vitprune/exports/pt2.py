@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vitprune.exports.conversion import converting
 from vitprune.exports.exported import Exported
 from vitprune.exports.verify import compare
 from vitprune.model.logits import Logits
@@ -14,11 +15,16 @@ from vitprune.runs.format_report import FormatReport
 
 
 def write(exported: Exported) -> FormatReport:
-    """Write a program for any batch size, and compare its logits."""
+    """Write a program for any batch size, and compare its logits.
+
+    Raises:
+        ConversionError: If the model cannot be converted.
+
+    """
     file = exported.folder.pt2
     images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would become a constant
     batch = {"pixel_values": {0: torch.export.Dim("batch", min=1)}}
-    with torch.no_grad():
+    with converting("pt2", file), torch.no_grad():
         program = torch.export.export(Logits(exported.smallest), (images,), dynamic_shapes=batch)
         program.example_inputs = None  # would be pickled into the file
         torch.export.save(program, file)

@@ -5,6 +5,7 @@ from pathlib import Path
 from lightning import Trainer
 
 from vitprune.data import ImageData
+from vitprune.errors import UsageError
 from vitprune.exports.checkpoint import export_checkpoint
 from vitprune.exports.choices import Choices
 from vitprune.exports.summary import summarize
@@ -32,6 +33,9 @@ def run(
         output: Folder of the export; None for `export` in the folder of the run.
         choices: Formats, shrinking and type of the weights.
 
+    Raises:
+        UsageError: If the model cannot be exported, or not in all formats; see `export_checkpoint`.
+
     """
     checkpoint = TrainingCheckpoint.read(ckpt_path)
     folder = Path(output) if output else checkpoint.run.export.path
@@ -47,4 +51,8 @@ def run(
     )
     data.bad_images.report()
     print(f"Exported {checkpoint.path} to {folder}:\n{summarize(report)}")
+    if report.failed_formats:
+        raise UsageError(
+            f"{' '.join(report.failed_formats.values())} All other files are in {folder}."
+        )
     return report

@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import block_names
 from vitprune.model.distillation import Distillation
+from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.model.loading import build_net
 from vitprune.model.optimization import WarmupCosine, parameter_groups
 from vitprune.model.reference import build_reference
@@ -160,6 +161,21 @@ class ViTClassifier(LightningModule):
             "probabilities": self(batch["pixel_values"]).float().softmax(dim=1),
             "images": batch["labels"],
         }
+
+    def on_validation_model_eval(self) -> None:
+        """Put the module into evaluation mode, with the attention biases of its weights."""
+        begin_evaluation(self)
+        super().on_validation_model_eval()
+
+    def on_test_model_eval(self) -> None:
+        """Put the module into evaluation mode, with the attention biases of its weights."""
+        begin_evaluation(self)
+        super().on_test_model_eval()
+
+    def on_predict_model_eval(self) -> None:
+        """Put the module into evaluation mode, with the attention biases of its weights."""
+        begin_evaluation(self)
+        super().on_predict_model_eval()
 
     def _evaluate(
         self,

@@ -51,7 +51,7 @@ def why_refused(net: PreTrainedModel, height: int, width: int) -> str | None:
     return None if logits.isfinite().all() else "its logits are not finite"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the class of an error without one."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

@@ -64,6 +64,8 @@ class LayerSelection:
         model: nn.Module,
         roles: Sequence[str] | None = None,
         trained: Set[nn.Parameter] | None = None,
+        *,
+        only_blocks: bool = False,
     ) -> list[Layer]:
         """Return the selected layers of a model, in the order of its modules.
 
@@ -71,6 +73,7 @@ class LayerSelection:
             model: Model with linear and convolutional layers.
             roles: Roles to prune if those of the selection are not set.
             trained: The parameters that optimizers train; None if they are not known yet.
+            only_blocks: Whether to leave out layers outside of the blocks, unless `names` is set.
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches no layer, the model has
@@ -89,6 +92,9 @@ class LayerSelection:
         chosen = self._by_role(layers, roles)
         chosen = self._by_block(chosen, layers)
         chosen = self._by_name(chosen)
+        if only_blocks and self.names is None:
+            # all of them in a model without blocks, for the granularity to say that it needs some
+            chosen = [layer for layer in chosen if layer.block is not None] or chosen
         if not chosen:
             raise UsageError(
                 "the layer selection matches no layer. The model has:\n"

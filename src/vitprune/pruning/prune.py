@@ -65,7 +65,12 @@ def prune(
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
     _check_criterion(method.criterion, batches)
     selection = layers or LayerSelection()
-    selected = masks.layers if masks else selection.select(model, method.granularity.roles)
+    granularity = method.granularity
+    selected = (
+        masks.layers
+        if masks
+        else selection.select(model, granularity.roles, only_blocks=granularity.only_blocks)
+    )
     method.check(selected)
     method.check_sparsity(selected, sparsity)
     statistics: dict[str, Tensor] = {}

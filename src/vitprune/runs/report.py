@@ -1,7 +1,7 @@
 """`report.json` of an export: what was pruned, what the result costs, how it was verified."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitprune.runs.benchmark_report import BenchmarkReport
@@ -84,6 +84,7 @@ class RunReport:
         formats: Further formats, by name.
         verification: How the export compares with the pruned model.
         environment: Versions, device, command and seed.
+        failed_formats: Why a model could not be converted to a further format, by name.
         benchmark: Result of `vitprune benchmark`; None if it was not run.
 
     """
@@ -98,6 +99,7 @@ class RunReport:
     formats: dict[str, FormatReport]
     verification: Verification
     environment: Environment
+    failed_formats: dict[str, str] = field(default_factory=dict)
     benchmark: BenchmarkReport | None = None
 
     @classmethod

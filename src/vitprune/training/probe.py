@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from torchmetrics import Metric
 
+from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.training.lightning_internals import (
     own_callbacks,
@@ -73,7 +74,7 @@ def silenced(module: LightningModule) -> Iterator[None]:
     On exit its modes, metrics and other attributes are restored.
     """
     with _state_restored(module), unlogged(module):
-        module.eval()
+        begin_evaluation(module)
         yield
 
 

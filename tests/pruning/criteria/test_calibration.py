@@ -127,7 +127,7 @@ def test_layers_that_cannot_be_observed_are_named():
     net, x = Odd(), torch.randn(4, 3)
     for name, message in {
         "once": "once: it is not called for each image",
-        "never": "never: its forward is not called in",
+        "never": "never: training_step calls neither its forward",
     }.items():
         layers = [layer for layer in find_layers(net) if layer.name == name]
         with pytest.raises(UsageError, match=f"{message}.*pruning.layers.exclude"):

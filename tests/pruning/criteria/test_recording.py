@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import Method, Taylor, Wanda, prune
+from vitprune.pruning import Fisher, Method, SparseGPT, Taylor, Wanda, prune
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.criteria.recording import recorded
 
@@ -55,6 +57,101 @@ def test_inputs_may_be_given_by_keyword():
     torch.manual_seed(0)
     observed, expected = mean_gradient(ByKeyword(), torch.randn(4, 5))
     torch.testing.assert_close(observed, expected)
+
+
+class Called(nn.Module):
+    """Two linear layers that are called as modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(5, 6)
+        self.second = nn.Linear(6, 3)
+
+    def forward(self, inputs):
+        return self.second(self.first(inputs).relu())
+
+
+class Multiplied(Called):
+    """The same function, by their weights."""
+
+    def forward(self, inputs):
+        hidden = F.linear(inputs, self.first.weight, self.first.bias).relu()
+        return F.linear(input=hidden, weight=self.second.weight, bias=self.second.bias)
+
+
+class Checkpointed(Multiplied):
+    """The same function, which recomputes its activations in backward."""
+
+    def forward(self, inputs):
+        return checkpoint(super().forward, inputs, use_reentrant=False)
+
+
+def statistics(model, criterion, *, autocast=False):
+    """Return the statistics of all layers, from two batches of four images with seven tokens."""
+
+    def loss(seed):
+        inputs = torch.randn(4, 7, 5, generator=torch.Generator().manual_seed(seed))
+        with torch.autocast("cpu", enabled=autocast):
+            outputs = model(inputs)
+        return (outputs.float() * torch.arange(3.0)).square().mean()
+
+    batches = [CalibrationBatch(lambda seed=seed: loss(seed), 4) for seed in (1, 2)]
+    return calibrate(criterion, find_layers(model), batches)
+
+
+@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "autocast"])
+@pytest.mark.parametrize("kind", [Multiplied, Checkpointed])
+@pytest.mark.parametrize("criterion", [Wanda, SparseGPT, Taylor, Fisher])
+def test_a_weight_that_is_multiplied_without_its_module_has_the_same_statistics(
+    criterion, kind, autocast
+):
+    torch.manual_seed(0)
+    called, other = Called(), kind()
+    other.load_state_dict(called.state_dict())
+    expected = statistics(called, criterion(), autocast=autocast)
+    found = statistics(other, criterion(), autocast=autocast)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert value.any()
+        assert torch.equal(found[name], value), name
+
+
+def test_a_compiled_model_and_frozen_layers_have_the_same_statistics():
+    torch.manual_seed(0)
+    called = Called().requires_grad_(requires_grad=False)
+    other = Multiplied().requires_grad_(requires_grad=False)
+    other.load_state_dict(called.state_dict())
+    other.compile()
+    expected = statistics(called, Taylor())
+    for name, value in statistics(other, Taylor()).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_the_calls_of_a_module_count_once_and_without_those_of_modules_that_share_its_weight():
+    class Shared(Called):
+        def __init__(self):
+            super().__init__()
+            self.third = nn.Linear(5, 6)
+            self.third.weight = self.first.weight
+
+        def forward(self, inputs):
+            return super().forward(inputs) + self.third(2 * inputs).mean()
+
+    torch.manual_seed(0)
+    shared = Shared()
+    called = Called()
+    called.load_state_dict(shared.state_dict(), strict=False)
+    found, expected = statistics(shared, Wanda()), statistics(called, Wanda())
+    assert torch.equal(found["first"], expected["first"])
+
+
+def test_a_layer_that_is_not_used_is_refused_by_name():
+    class Unused(Called):
+        def forward(self, inputs):
+            return self.first(inputs)[..., :3]
+
+    with pytest.raises(UsageError, match="for second: training_step calls neither its forward"):
+        statistics(Unused(), Wanda())
 
 
 @pytest.mark.parametrize(

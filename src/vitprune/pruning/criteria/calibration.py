@@ -57,14 +57,14 @@ def calibrate(
     """
     sums: dict[str, Tensor] = {}
     images = 0
-    with recorded(layers) as calls, torch.compiler.set_stance("force_eager"):
+    with recorded(layers) as recording, torch.compiler.set_stance("force_eager"):
         for batch in batches:
             with torch.set_grad_enabled(criterion.needs_gradients):
                 loss = batch.loss()
             # copied, as checkpointed layers run again in the backward pass
-            ran = {name: tuple(found) for name, found in calls.items()}
+            ran = recording.calls()
             if loss is None:
-                _clear(calls)
+                recording.clear()
                 continue
             _check_calls(ran, batch.images)
             gradients: Iterator[Tensor | None] = itertools.repeat(None)
@@ -80,7 +80,7 @@ def calibrate(
                     sums[layer.name].add_(observed)
                 else:
                     sums[layer.name] = observed
-            _clear(calls)
+            recording.clear()
     device = next(layers[0].module.parameters()).device
     total = int(reduce(torch.tensor(float(images), device=device)))
     if total == 0:
@@ -91,18 +91,13 @@ def calibrate(
     return {name: criterion.conclude(reduce(value) / total) for name, value in sums.items()}
 
 
-def _clear(calls: dict[str, list[Call]]) -> None:
-    for recorded_calls in calls.values():
-        recorded_calls.clear()
-
-
 def _check_calls(ran: dict[str, tuple[Call, ...]], images: int) -> None:
     for name, calls in ran.items():
         if not calls:
             raise UsageError(
-                f"Cannot collect calibration statistics for {name}: its forward is not called in "
-                "training_step (as those inside torch's MultiheadAttention are not). Exclude it "
-                "from the layers to prune (pruning.layers.exclude)."
+                f"Cannot collect calibration statistics for {name}: training_step calls neither "
+                "its forward nor torch.nn.functional.linear with its weight. Exclude it from the "
+                "layers to prune (pruning.layers.exclude)."
             )
         if any(len(call.inputs) % images for call in calls):
             raise UsageError(

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
@@ -30,30 +32,50 @@ class Call:
     output: Tensor
 
 
+class Recording:
+    """Calls of layers while a model runs.
+
+    A layer is called as a module, or by `torch.nn.functional.linear` with its weight, as in models
+    of timm that add the bias of a fused query, key and value themselves.
+
+    Args:
+        layers: The layers.
+
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.of_modules: dict[str, list[Call]] = {layer.name: [] for layer in layers}
+        self.of_weights: dict[str, list[Call]] = {layer.name: [] for layer in layers}
+
+    def calls(self) -> dict[str, tuple[Call, ...]]:
+        """Return the calls of each layer since `clear`; those of its weight if it has no others."""
+        return {
+            name: tuple(calls or self.of_weights[name]) for name, calls in self.of_modules.items()
+        }
+
+    def clear(self) -> None:
+        """Forget all calls."""
+        for calls in (*self.of_modules.values(), *self.of_weights.values()):
+            calls.clear()
+
+
 @contextmanager
-def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
-    """Collect the calls of each layer, by name, while the context is open.
+def recorded(layers: Sequence[Layer]) -> Iterator[Recording]:
+    """Collect the calls of each layer while the context is open.
 
     Raises:
         UsageError: If a layer cannot be observed (see `check_observable`).
 
     """
     check_observable(layers)
-    calls: dict[str, list[Call]] = {layer.name: [] for layer in layers}
+    recording = Recording(layers)
 
     def record(name: str) -> Callable[..., None]:
         def hook(
             module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor
         ) -> None:
-            if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
-                output.requires_grad_()
             inputs = [*args, *kwargs.values()]
-            if inputs[0].is_nested:
-                raise UsageError(
-                    f"Cannot collect calibration statistics for {name}: its input is a nested "
-                    "tensor. Set enable_nested_tensor of nn.TransformerEncoder to False."
-                )
-            calls[name].append(Call(inputs[0].detach(), output))
+            recording.of_modules[name].append(_call(name, inputs[0], output))
 
         return hook
 
@@ -61,10 +83,48 @@ def recorded(layers: Sequence[Layer]) -> Iterator[dict[str, list[Call]]]:
         layer.module.register_forward_hook(record(layer.name), with_kwargs=True) for layer in layers
     ]
     try:
-        yield calls
+        with _Products(layers, recording.of_weights):
+            yield recording
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Products(TorchFunctionMode):
+    """Records the calls of `torch.nn.functional.linear` with weights of layers."""
+
+    def __init__(self, layers: Sequence[Layer], calls: dict[str, list[Call]]) -> None:
+        super().__init__()
+        self.layers = layers
+        self.calls = calls
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        output = func(*args, **given)
+        if func is F.linear:
+            inputs = args[0] if args else given["input"]
+            weight = args[1] if len(args) > 1 else given["weight"]
+            for layer in self.layers:
+                if layer.weight is weight:  # as it is now: a sharded one differs between calls
+                    self.calls[layer.name].append(_call(layer.name, inputs, output))
+        return output
+
+
+def _call(name: str, inputs: Tensor, output: Tensor) -> Call:
+    if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
+        output.requires_grad_()
+    if inputs.is_nested:
+        raise UsageError(
+            f"Cannot collect calibration statistics for {name}: its input is a nested tensor. Set "
+            "enable_nested_tensor of nn.TransformerEncoder to False."
+        )
+    return Call(inputs.detach(), output)
 
 
 def check_observable(layers: Sequence[Layer]) -> None:

@@ -14,13 +14,15 @@ from vitprune.pruning.layer_listing import shortened
 class Branch(Granularity):
     """The attention or the MLP branch of a whole block: attn_out or mlp_out with its bias.
 
-    A pruned branch adds nothing to the residual stream.
+    A pruned branch adds nothing to the residual stream. Layers outside of the blocks, such as those
+    of a pooling head, are left out; to name them is an error.
 
     Source: Fan et al. 2020, who drop whole layers.
     """
 
     roles = ("attn_out", "mlp_out")
     ranked_together = True
+    only_blocks = True
 
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (1,) for each branch."""

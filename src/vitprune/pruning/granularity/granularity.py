@@ -21,11 +21,14 @@ class Granularity(ABC):
     Attributes:
         roles: The roles that it prunes; None if it fits every layer.
         ranked_together: Whether its groups need one ranking over all layers.
+        only_blocks: Whether it prunes layers outside of the transformer blocks only if they are
+            named, such as those of a pooling head.
 
     """
 
     roles: tuple[str, ...] | None = None
     ranked_together: bool = False
+    only_blocks: bool = False
 
     @abstractmethod
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:

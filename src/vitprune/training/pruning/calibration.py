@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.training.lightning_internals import before_batch_transfer, unlogged
@@ -54,7 +55,7 @@ def calibrate_on(
         unlogged(module),
         tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
-        module.eval()
+        begin_evaluation(module)
         losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
         return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
 

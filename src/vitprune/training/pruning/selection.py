@@ -33,4 +33,7 @@ def select_layers(
     else:
         named = module.named_parameters(remove_duplicate=False)
         candidates = {parameter for name, parameter in named if name in resumed}
-    return settings.layers.select(module, settings.method.granularity.roles, candidates)
+    granularity = settings.method.granularity
+    return settings.layers.select(
+        module, granularity.roles, candidates, only_blocks=granularity.only_blocks
+    )

@@ -1,0 +1,43 @@
+"""Conversions by exporters of torch, which support some models and not others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vitprune.errors import UsageError
+from vitprune.model.trial import first_line
+
+
+class ConversionError(UsageError):
+    """A format cannot hold this model; the rest of its export is unaffected."""
+
+
+@contextmanager
+def converting(name: str, file: Path) -> Iterator[None]:
+    """Convert a model within the context; if that fails, no file is left.
+
+    Args:
+        name: Name of the format.
+        file: File that is written.
+
+    Raises:
+        ConversionError: If anything in the context fails.
+
+    """
+    try:
+        yield
+    except OSError:  # of the disk
+        raise
+    except Exception as error:  # of any exporter
+        file.unlink(missing_ok=True)
+        raise ConversionError(
+            f"--formats {name}: the model cannot be converted ({first_line(_cause(error))}). Leave "
+            f"out {name}, or use another format."
+        ) from error
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the first error of a chain; exporters wrap it in instructions to report it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
