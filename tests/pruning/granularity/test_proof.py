@@ -74,3 +74,12 @@ def test_a_wrong_declaration_is_found():
     declare(Interleaved, MlpNames(up="expand", down="contract"))
     with pytest.raises(UsageError, match=r"takes it for: weights of a pruned neuron change"):
         check(nn.ModuleDict({"mlp": Interleaved()}).mlp, Neuron(), torch.randn(2, 8))
+
+
+def test_a_small_scale_behind_the_branch_hides_nothing():
+    class Scaled(PerHead):
+        def forward(self, tokens):
+            return tokens.mean(1) + 1e-7 * super().forward(tokens)
+
+    with pytest.raises(UsageError, match=r"structure of layers\.0"):
+        check(Scaled(), Head(), torch.randn(2, 5, 24))

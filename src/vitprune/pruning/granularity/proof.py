@@ -1,13 +1,14 @@
 """Proof that groups of several layers are what a structure record says.
 
-If the columns that read a head or neuron are zero, its other weights cannot change the logits. If
-they do, the record misjudges which weights belong together, and pruning would damage the model. The
-same holds for query dimensions if those of the key are zero.
+If the columns that read a head or neuron are zero, its other weights cannot change what the branch
+returns. If they do, the record misjudges which weights belong together, and pruning would damage
+the model. The same holds for query dimensions if those of the key are zero.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def check_coupling(
         logits: Runs the model on some images and returns its logits, (images, classes).
 
     Raises:
-        UsageError: If the logits depend on weights whose outputs nothing reads.
+        UsageError: If a branch or the logits depend on weights whose outputs nothing reads.
 
     """
     for branch, grouping in _representatives(model, groupings):
@@ -46,20 +47,44 @@ def check_coupling(
         with _restored(grouping.parts):
             for members in _members(output, group):
                 members.zero_()
-            before = logits()
+            before = _observed(model, branch, logits)
             for part in inputs:
                 for members in _members(part, group):
                     members.copy_(torch.randn(members.shape, generator=generator))
-            moved = float((logits() - before).abs().max())
-        tolerance = ROUNDING * torch.finfo(before.dtype).eps * float(before.abs().max())
-        if not moved <= tolerance:
+            after = _observed(model, branch, logits)
+        if not all(map(_are_equal, before, after)):
             raise UsageError(
                 f"the structure of {branch.name} ({type(model.get_submodule(branch.name)).__name__}"
                 ") is not what vitprune takes it for: weights of a pruned "
-                f"{'head' if isinstance(branch, Attention) else 'neuron'} change the logits by "
-                f"{moved:.2g}. Declare it by vitprune.pruning.declare, or use a granularity within "
-                "one layer, such as Row."
+                f"{'head' if isinstance(branch, Attention) else 'neuron'} change its output. "
+                "Declare it by vitprune.pruning.declare, or use a granularity within one layer, "
+                "such as Row."
             )
+
+
+def _observed(model: nn.Module, branch: Branch, logits: Callable[[], Tensor]) -> list[Tensor]:
+    """Return the logits, and before them what the module of a branch returns.
+
+    A small LayerScale hides in the logits what a branch does.
+    """
+    seen: list[Tensor] = []
+
+    def see(_module: nn.Module, _inputs: object, output: Any) -> None:
+        tensors = [output] if isinstance(output, Tensor) else list(output)
+        seen.extend(tensor.clone() for tensor in tensors if isinstance(tensor, Tensor))
+
+    handle = model.get_submodule(branch.name).register_forward_hook(see)
+    try:
+        result = logits()
+    finally:
+        handle.remove()
+    return [*seen, result]
+
+
+def _are_equal(before: Tensor, after: Tensor) -> bool:
+    """Return whether tensors are equal up to rounding."""
+    tolerance = ROUNDING * torch.finfo(before.dtype).eps * float(before.abs().max())
+    return float((after - before).abs().max()) <= tolerance
 
 
 def _representatives(
