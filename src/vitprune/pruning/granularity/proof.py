@@ -70,8 +70,8 @@ def _observed(model: nn.Module, branch: Branch, logits: Callable[[], Tensor]) ->
     seen: list[Tensor] = []
 
     def see(_module: nn.Module, _inputs: object, output: Any) -> None:
-        tensors = [output] if isinstance(output, Tensor) else list(output)
-        seen.extend(tensor.clone() for tensor in tensors if isinstance(tensor, Tensor))
+        first = output if isinstance(output, Tensor) else next(iter(output))
+        seen.append(first.clone())  # attention weights, if they follow, may differ
 
     handle = model.get_submodule(branch.name).register_forward_hook(see)
     try:
