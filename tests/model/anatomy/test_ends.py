@@ -60,6 +60,36 @@ def test_other_models_with_attentions_are_recognised_by_name():
     assert names(net, "patch_embed") == ["conv_proj"]
 
 
-def test_nothing_is_known_of_a_head_in_a_model_without_attentions_and_mlps():
+def test_a_head_of_ones_own_on_a_backbone_of_timm():
+    import timm
+
+    backbone = timm.create_model("vit_tiny_patch16_224", num_classes=0, depth=1)
+    net = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(192, 10)})
+    assert names(net, "classifier") == ["head"]
+
+
+def test_layers_of_a_classifier_are_no_mlp():
+    import timm
+
+    net = timm.create_model("caformer_s18", num_classes=512)  # as many as it has channels
+    assert names(net, "classifier") == ["head.fc.fc1", "head.fc.fc2"]
+    assert not [layer for layer in find_layers(net) if layer.branch and "head" in layer.name]
+
+
+@pytest.mark.parametrize(
+    ("build", "classifier"),
+    [
+        (torchvision.models.resnet18, "fc"),
+        (torchvision.models.mobilenet_v3_small, "classifier.3"),
+        (torchvision.models.convnext_tiny, "classifier.2"),
+    ],
+)
+def test_convolutional_models_of_torchvision(build, classifier):
+    layers = find_layers(build())
+    assert [layer.name for layer in layers if layer.role == "classifier"] == [classifier]
+    assert not any(layer.branch for layer in layers)  # squeeze-and-excitation is no MLP
+
+
+def test_nothing_is_known_of_a_head_in_a_model_that_reads_no_images():
     net = nn.ModuleDict({"net": nn.Linear(4, 8), "head": nn.Linear(8, 2)})
     assert names(net, "other") == ["net", "head"]

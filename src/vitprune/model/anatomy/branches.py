@@ -1,6 +1,6 @@
 """Finding attentions and MLPs by the names of the layers in a module."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -11,7 +11,6 @@ from vitprune.model.anatomy.names import (
     BASE_LAYER,
     MLP,
     ROTARY_PATTERN,
-    SQUEEZE_GATE,
     Alternatives,
     AttentionNames,
     MlpNames,
@@ -30,12 +29,14 @@ class Matrix:
         layer: Name of its layer.
         outputs: Number of outputs.
         inputs: Number of inputs.
+        is_convolution: Whether it is the weight of a convolution.
 
     """
 
     layer: str
     outputs: int
     inputs: int
+    is_convolution: bool
 
 
 class MismatchError(Exception):
@@ -65,6 +66,12 @@ class Parts:
                 if full in self.matrices:
                     return self.matrices[full]
         return None
+
+    @property
+    def count(self) -> int:
+        """Number of weights in the module."""
+        prefix = f"{self.name}." if self.name else ""
+        return sum(layer.startswith(prefix) for layer in self.matrices)
 
     def attribute(self, names: Alternatives) -> object | None:
         """Return the first attribute of one of these names that is not None."""
@@ -190,16 +197,27 @@ def read_attention(
         heads,
         _pairing(parts) if rotary and block is not None else None,
         parts.attribute(names.score_norm) is not None,
-        _has_inner_norm(parts, names, output),
+        _has_inner_norm(parts, names, [*widths], output),
     )
 
 
-def _has_inner_norm(parts: Parts, names: AttentionNames, output: Matrix) -> bool:
-    """Return whether a norm comes before the output; timm's attention pooling has one after it."""
+def _has_inner_norm(
+    parts: Parts, names: AttentionNames, inputs: Sequence[str], output: Matrix
+) -> bool:
+    """Return whether a norm stands between the inputs and the output, in the order of modules.
+
+    Others have one before the inputs (vit-pytorch) or after the output (timm's pooling).
+    """
     norm = parts.attribute(names.inner_norm)
-    inside = list(parts.module.modules())
-    layer = parts.module.get_submodule(output.layer.removeprefix(f"{parts.name}."))
-    return norm is not None and (norm not in inside or inside.index(norm) < inside.index(layer))
+    if norm is None:
+        return False
+    prefix = f"{parts.name}." if parts.name else ""
+    order = [f"{prefix}{name}" for name, _ in parts.module.named_modules()]
+    place = next((i for i, m in enumerate(parts.module.modules()) if m is norm), None)
+    if place is None:
+        return True
+    before = [order.index(name) for name in inputs if name in order]
+    return max(before, default=0) < place < order.index(output.layer)
 
 
 def _attention_inputs(parts: Parts, names: AttentionNames) -> tuple[Rows, Rows, Rows] | None:
@@ -224,7 +242,9 @@ def read_mlp(parts: Parts, block: int | None, names: MlpNames) -> Mlp | None:
     up, down, gate = (parts.matrix(name) for name in (names.up, names.down, names.gate))
     if up is None or down is None or up.inputs != down.outputs:
         return None
-    if parts.attribute(SQUEEZE_GATE) is not None:  # scales channels, writes to no residual stream
+    if up.layer.rpartition(".")[2].isdigit() and parts.count != 2:  # any sequence has such names
+        return None
+    if up.is_convolution and up.outputs < up.inputs:  # squeeze-and-excitation, which scales
         return None
     fused = gate is None and up.outputs == 2 * down.inputs
     if not fused and {up.outputs, gate.outputs if gate else up.outputs} != {down.inputs}:

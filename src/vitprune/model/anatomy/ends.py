@@ -60,34 +60,53 @@ def _outermost_without_blocks(name: str, blocks: Set[str]) -> str:
     return next(outer for outer in around if not any(_is_inside(b, {outer}) for b in blocks))
 
 
-def find_classifiers(
-    model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str], claimed: Set[str]
-) -> set[str]:
-    """Return the layers that compute logits.
+def ask_classifiers(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str]) -> set[str]:
+    """Return the layers that compute logits, as models of timm and of `transformers` tell them.
 
-    The model is asked: `get_classifier` of timm, or the layers of a model of `transformers` with
-    `num_labels` outputs. In other models with attentions or MLPs, they are the last layers of the
-    modules with the name of a classifier or head; nothing is known about any other model.
+    These are `get_classifier` of timm, and the layers of a model of `transformers` with
+    `num_labels` outputs.
 
     Args:
         model: Any module.
         weights: Its linear and convolutional weights by layer name, in the order of its modules.
         blocks: Names of its transformer blocks.
-        claimed: Layers of its attentions and MLPs.
 
     """
-    outside = [name for name in weights if not _is_inside(name, blocks) and name not in claimed]
+    outside = [name for name in weights if not _is_inside(name, blocks)]
     found: set[str] = set()
-    is_asked = False
     for prefix, module in model.named_modules():
         own = [name for name in outside if _is_inside(name, {prefix})]
         if hasattr(module, "get_classifier"):
-            is_asked = True
             found |= _of_timm(module, own, weights)
-        elif hasattr(module, "base_model_prefix") and hasattr(module, "num_labels"):
-            is_asked = is_asked or bool(labelled := _labelled(module, prefix, own, weights))
-            found |= labelled
-    return found if is_asked or not claimed else _named(outside)
+        elif _has_labels(module):
+            found |= _labelled(module, prefix, own, weights)
+    return found
+
+
+def _has_labels(module: nn.Module) -> bool:
+    """Return whether a module is a model of `transformers`, and none that wraps one of timm."""
+    wraps_timm = any(hasattr(inner, "get_classifier") for inner in module.modules())
+    return hasattr(module, "base_model_prefix") and hasattr(module, "num_labels") and not wraps_timm
+
+
+def named_classifiers(names: Iterable[str], blocks: Set[str]) -> set[str]:
+    """Return the last layer of each module outside of the blocks named as a classifier or head.
+
+    Args:
+        names: Names of layers that may be one, in the order of the modules.
+        blocks: Names of the transformer blocks of the model.
+
+    """
+    last: dict[str, str] = {}
+    for name in names:
+        if _is_inside(name, blocks):
+            continue
+        parts = name.split(".")
+        for count, part in enumerate(parts, start=1):
+            if CLASSIFIER_PATTERN.fullmatch(part):
+                last[".".join(parts[:count])] = name
+                break
+    return set(last.values())
 
 
 def _of_timm(module: nn.Module, names: Iterable[str], weights: Mapping[str, Tensor]) -> set[str]:
@@ -114,18 +133,6 @@ def _labelled(
         return set(found[-1:])
     inside = f"{prefix}.{base}".removeprefix(".")
     return {name for name in found if not _is_inside(name, {inside})} or set(found[-1:])
-
-
-def _named(names: Iterable[str]) -> set[str]:
-    """Return the last layer of each module with the name of a classifier."""
-    last: dict[str, str] = {}
-    for name in names:
-        parts = name.split(".")
-        for count, part in enumerate(parts, start=1):
-            if CLASSIFIER_PATTERN.fullmatch(part):
-                last[".".join(parts[:count])] = name
-                break
-    return set(last.values())
 
 
 def _is_inside(name: str, modules: Iterable[str]) -> bool:

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from vitprune.model.anatomy.branches import Matrix, find_branches
-from vitprune.model.anatomy.ends import find_classifiers, find_stem
+from vitprune.model.anatomy.ends import ask_classifiers, find_stem, named_classifiers
 from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
 from vitprune.model.anatomy.records import Attention, Branch
-from vitprune.model.anatomy.weights import WEIGHT, is_transposed, obstacle, weights_of
+from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT, is_transposed, obstacle, weights_of
 
 BLOCK_ROLES = (
     *("query", "key", "value", "qkv", "attn_out"),
@@ -138,11 +138,14 @@ def find_structure(model: nn.Module) -> Structure:
     numbers = {
         name: number for name in modules if (number := block_of(f"{name}.", blocks)) is not None
     }
-    matrices = {name: _matrix(name, *plain[name]) for name in plain}
+    classifiers = ask_classifiers(model, weights, set(blocks))
+    matrices = {name: _matrix(name, *plain[name]) for name in plain if name not in classifiers}
     branches, mismatches = find_branches(model, matrices, numbers)
     owners = {name: branch for branch in branches for name in branch.roles}
     stem = find_stem(model, weights, set(blocks))
-    classifiers = find_classifiers(model, weights, set(blocks), owners.keys())
+    if not classifiers and (branches or stem):
+        rest = [name for name in weights if name not in owners and name not in stem]
+        classifiers = named_classifiers(rest, set(blocks))
     found: dict[int, Layer] = {}
     for name, (module, attribute) in plain.items():
         branch = owners.get(name)
@@ -159,7 +162,7 @@ def find_structure(model: nn.Module) -> Structure:
 
 def _matrix(name: str, module: nn.Module, attribute: str) -> Matrix:
     outputs, inputs = Layer(name, module, OTHER_ROLE, None, None, attribute).matrix_shape
-    return Matrix(name, outputs, inputs)
+    return Matrix(name, outputs, inputs, isinstance(module, CONVOLUTIONS))
 
 
 def find_obstacles(model: nn.Module) -> dict[str, str]:

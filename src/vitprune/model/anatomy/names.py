@@ -10,11 +10,10 @@ from torch import nn
 
 BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
-CLASSIFIER_PATTERN = re.compile(r"\w*classifier|heads?|fc")
+CLASSIFIER_PATTERN = re.compile(r"\w*classifier|\w*heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
 BESIDE = "../"  # begins a name relative to the module around
 POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
-SQUEEZE_GATE = "gate"  # activation of a squeeze-and-excitation, whose layers are those of an MLP
 Alternatives = str | tuple[str, ...]
 
 
@@ -108,11 +107,11 @@ ATTENTION = AttentionNames(
 MLP = MlpNames(
     up=(
         *("fc1", "up_proj", "intermediate.dense", "dense1", "pwconv1", "linear1", "fc1_x"),
-        *("weights_in", "output.conv1"),
+        *("weights_in", "output.conv1", "linear_1", "0", "net.1"),  # torchvision, vit-pytorch
     ),
     down=(
         *("fc2", "down_proj", "output.dense", "dense2", "pwconv2", "linear2"),
-        *("weights_out", "output.conv2"),
+        *("weights_out", "output.conv2", "linear_2", "3", "net.4"),
     ),
     gate=("gate_proj", "fc1_g"),
     inner_norm=("norm", "grn"),
