@@ -50,7 +50,7 @@ def test_what_is_removed_and_what_stays_are_counted():
 
 REFUSED = {
     "LayerNorm normalises over all of them": lambda net: drop(net, 0, "mlp_out", [3], dim=0),
-    "gives all blocks and heads the same widths": lambda net: drop(net, 0, "mlp_in", [3], dim=0),
+    "the configuration cannot express these widths": lambda net: drop(net, 0, "mlp_in", [3], dim=0),
     "no whole head, dimension of a head, neuron or branch": lambda net: None,
 }
 

@@ -128,16 +128,22 @@ class PruningCLI(LightningCLI):
         config.ckpt_path = self.resumed.ckpt_path
         if self.subcommand == "export":
             parse_formats(config.formats)
-        self._given = (config.data.processor, config.model.image_size)
+        self._given = (config.data.processor, config.data.image_size, config.model.image_size)
         if config.data.processor is None:
             config.data.processor = config.model.pretrained
-        if config.model.image_size is None:
-            config.model.image_size = config.data.image_size
+        sizes = {config.data.image_size, config.model.image_size} - {None}
+        if len(sizes) > 1:
+            raise UsageError(
+                f"data.image_size is {config.data.image_size}, but model.image_size "
+                f"{config.model.image_size}. Set data.image_size only; the model is adapted to it."
+            )
+        for size in sizes:
+            config.data.image_size = config.model.image_size = size
 
     def after_instantiate_classes(self) -> None:
         """Restore the configuration as the user gave it; check the size of the images."""
         config = self.config[self.subcommand]
-        config.data.processor, config.model.image_size = self._given
+        config.data.processor, config.data.image_size, config.model.image_size = self._given
         config.ckpt_path = self.resumed.configured_ckpt_path()
         self._check_image_size()
 

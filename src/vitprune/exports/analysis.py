@@ -25,7 +25,7 @@ from vitprune.model.anatomy.layers import Layer, find_structure
 from vitprune.model.anatomy.records import Attention, Branch
 from vitprune.model.unused import find_unused
 
-TOLERANCE = 1e-9  # of logits in float64
+TOLERANCE = 1e-10  # of logits in float64
 SEED = 0
 
 

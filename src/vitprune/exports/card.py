@@ -30,7 +30,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 processor = AutoImageProcessor.from_pretrained("path/to/this/folder")
 model = AutoModelForImageClassification.from_pretrained("path/to/this/folder"{options})
-logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image
+logits = model(**processor(image, return_tensors="pt")).logits  # of a PIL image in RGB
 print(model.config.id2label[int(logits.argmax())])
 ```
 

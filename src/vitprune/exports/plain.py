@@ -245,7 +245,7 @@ def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedMo
     _carry_constants(changed, analysis, plan)
     rename = Renaming(block_names(net), plan.kept)
     small.load_state_dict(rename.state(changed.state_dict(), list(small.state_dict())))
-    if analysis.trial.difference(small) > TOLERANCE:
+    if not analysis.trial.difference(small) <= TOLERANCE:  # also NaN
         return None
     return restore_types(small, net)
 

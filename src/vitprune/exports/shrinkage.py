@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import analyse, kind_of
+from vitprune.exports.analysis import TOLERANCE, analyse, kind_of
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.shrink import make_ragged, shrink
-from vitprune.exports.survivors import width_of
+from vitprune.exports.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
 from vitprune.model.anatomy.layers import Structure, block_names, find_structure
 from vitprune.model.anatomy.records import Attention
@@ -19,14 +19,14 @@ from vitprune.model.anatomy.widths import changed_settings
 from vitprune.runs.shrink_report import BlockWidths, ModelWidths, ShrinkReport
 
 PROOF_IMAGES = 4  # float64 is slow
-TOLERANCE = 1e-10  # of logits in float64
 REASONS = {
     "residual_stream": "channels of the residual stream cannot be removed, because LayerNorm "
     "normalises over all of them",
-    "uneven_widths": "plain `transformers` gives all blocks and heads the same widths, so narrower "
-    "ones are zero-padded; prune with a uniform granularity, or use `load_pruned`, pt2 or onnx, "
-    "where widths differ between blocks",
-    "fixed_widths": "heads or neurons of modules that cannot have another width",
+    "uneven_widths": "the configuration cannot express these widths, such as fewer heads in a "
+    "model of timm, or other widths in each block, so they are zero-padded; `load_pruned`, pt2 and "
+    "onnx leave them out, except in a head with fewer zeros than another one of its layer",
+    "fixed_widths": "heads, dimensions of heads or neurons that the code of the model cannot leave "
+    "out",
     "single_weights": "zeros that form no whole head, dimension of a head, neuron or branch",
 }
 
@@ -65,13 +65,13 @@ def shrink_and_verify(net: PreTrainedModel, mode: ShrinkMode, images: Tensor) ->
     net.double()
     few = images[:PROOF_IMAGES].double()
     try:
-        small = shrink(net, images=few)
+        small = shrink(net, images=few[:1])
     except UsageError as error:
         net.float()
         if mode == "required":
             raise
         return Shrunk(net, net, ShrinkReport(0, reason=str(error)))
-    shrunk = describe(net, small, few)
+    shrunk = describe(net, small, few[:1])
     difference = max((_difference(net, one, few) for one in _others(net, shrunk)), default=0.0)
     for one in (net, small, shrunk.smallest):
         one.float()
@@ -151,7 +151,8 @@ def count_stayed(net: PreTrainedModel, left: Mapping[str, str]) -> dict[str, int
         stream_rows = layer.role in ("attn_out", "mlp_out")  # rows write to the residual stream
         in_stream = zero.all(dim=1 if stream_rows else 0, keepdim=True)
         in_width = zero.all(dim=0 if stream_rows else 1, keepdim=True)
-        width = "fixed_widths" if kind_of(layer.branch, net) in left else "uneven_widths"
+        is_fixed = kind_of(layer.branch, net) in left or keeps_whole_heads(layer.branch)
+        width = "fixed_widths" if is_fixed else "uneven_widths"
         stayed["residual_stream"] += int((zero & in_stream).sum())
         stayed[width] += int((zero & in_width & ~in_stream).sum())
         stayed["single_weights"] += int((zero & ~in_width & ~in_stream).sum())

@@ -106,6 +106,14 @@ def _constant_neurons(weights: BranchWeights, seen: Range) -> Tensor:
     return both | (is_zero & (seen.low == 0) & (seen.high == 0))
 
 
+def keeps_whole_heads(branch: Branch) -> bool:
+    """Return whether heads of a branch can only be removed whole, not single dimensions of them.
+
+    Rotary embeddings and norms of queries and keys depend on all dimensions of a head.
+    """
+    return isinstance(branch, Attention) and (bool(branch.rotary) or branch.normed_scores)
+
+
 def find_survivors(
     branch: Branch, weights: BranchWeights, width: Width, *, whole_heads: bool = False
 ) -> Survivors:
@@ -125,7 +133,7 @@ def find_survivors(
     if not isinstance(branch, Attention):
         single = list(rows[groups])
         return Survivors(groups, single, single)
-    if whole_heads or branch.rotary or branch.normed_scores:
+    if whole_heads or keeps_whole_heads(branch):
         whole = list(rows[groups])
         return Survivors(groups, whole, whole)
     # A key without weights adds the same to the scores of all tokens, which softmax ignores.

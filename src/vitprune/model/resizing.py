@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -74,6 +75,10 @@ def resize(net: PreTrainedModel, image_size: int, reason: str) -> PreTrainedMode
         raise _cannot_resize(net.config, image_size, first_line(error)) from error
     if (why_not := why_refused(resized, image_size, image_size)) is not None:
         raise _cannot_resize(net.config, image_size, why_not)
+    rank_zero_info(
+        f"Adapting the model to images of {image_size}x{image_size} pixels: its position "
+        "embeddings are interpolated."
+    )
     return resized
 
 

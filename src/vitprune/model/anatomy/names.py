@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 
 from torch import nn
 
+from vitprune.errors import UsageError
+
 BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|\w*heads?|fc")
@@ -130,6 +132,9 @@ def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
         module: Class of the attention or MLP modules.
         names: Names of their parts.
 
+    Raises:
+        UsageError: If `module` is no class.
+
     Example:
         >>> class Mixer(nn.Module):
         ...     def __init__(self):
@@ -141,6 +146,11 @@ def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
         ['mlp_in', 'mlp_out']
 
     """
+    if not isinstance(module, type):
+        raise UsageError(
+            f"declare needs the class of the modules, {type(module).__name__}, not an instance of "
+            "it."
+        )
     _declared[module] = names
 
 
