@@ -113,10 +113,15 @@ def _losses(
             batch = _to_device(trainer, module, batch)
 
         def loss_of(batch: Any = batch, index: int = index) -> Tensor | None:
-            with _precision(trainer):
-                return _loss(_run_step(module.training_step, batch, index))
+            return loss_on(trainer, module, batch, index)
 
         yield CalibrationBatch(loss_of, extract_batch_size(batch), counts)
+
+
+def loss_on(trainer: Trainer, module: LightningModule, batch: Any, index: int = 0) -> Tensor | None:
+    """Return the loss of a module's `training_step` on a batch; None if it skips the batch."""
+    with _precision(trainer):
+        return _loss(_run_step(module.training_step, batch, index))
 
 
 def _to_device(trainer: Trainer, module: LightningModule, batch: Any) -> Any:

@@ -43,6 +43,7 @@ from vitprune.training.pruning.search import start
 from vitprune.training.pruning.selection import select_layers
 from vitprune.training.pruning.settings import PruningSettings, check_settings
 from vitprune.training.pruning.state import PruningState, saved_states
+from vitprune.training.pruning.structure import prove_structure
 from vitprune.training.pruning.unfinished import warn_if_unfinished
 from vitprune.training.trained import trained_parameters
 
@@ -222,6 +223,9 @@ class IterativePruning(Callback):
         position = trainer.current_epoch if in_epochs else trainer.global_step
         due = self.state.plan.rounds_due(position)
         if due > len(self.state.rounds):
+            if not self.state.rounds:
+                granularity = self.settings.method.granularity
+                prove_structure(trainer, pl_module, granularity, self.layers, batch)
             prune_round(trainer, pl_module, self.masks, self.settings, self.state, due)
 
     def on_before_optimizer_step(
