@@ -42,38 +42,38 @@ REFUSALS = [
         COLUMNS,
         ("siglip2",),
         "takes lists of patches, not images of one size",
-        "NaFlex models take lists of patches instead of images; SigLIP2 models of a fixed size are "
-        "of the family SigLIP.",
+        "NaFlex models take lists of patches instead of images. SigLIP2 models of a fixed size "
+        "belong to the family SigLIP.",
     ),
     Refusal(
         ("head", "head_dim", "fewer_heads"),
         ("convnext", "convnextv2", "levit", "resnet"),
         "vitprune knows no attention in",
-        "No attention that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+        "vitprune knows no attention here; you can [declare one](own_modules.md).",
     ),
     Refusal(
         ("branch", "combined"),
         ("convnext", "convnextv2", "levit", "resnet"),
         "vitprune knows no attention",
-        "No attention that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+        "vitprune knows no attention here; you can [declare one](own_modules.md).",
     ),
     Refusal(
         ("neuron", "fewer_neurons"),
         ("levit", "resnet"),
         "vitprune knows no MLP in",
-        "No MLP that vitprune knows; it can be declared ([own modules](own_modules.md)).",
+        "vitprune knows no MLP here; you can [declare one](own_modules.md).",
     ),
     Refusal(
         ("neuron", "combined", "fewer_neurons"),
         ("timm_eva02_base", "convnextv2"),
         "it normalises all neurons together, so that pruning one changes the others",
-        "A norm over all neurons: without one of them the others have other values.",
+        "A norm over all neurons: pruning one neuron changes the others.",
     ),
     Refusal(
         ("head_dim",),
         ("swinv2", "timm_vit_qknorm", "timm_swinv2"),
         "it normalises queries and keys, so that pruning one dimension changes the others",
-        "Queries and keys are normalised: without one dimension the others have other values.",
+        "Queries and keys are normalised: pruning one dimension changes the others.",
     ),
     Refusal(
         ("fewer_heads",),
@@ -82,7 +82,7 @@ REFUSALS = [
             *("timm_swinv2", "hiera", "pvt_v2"),
         ),
         "the code of its forward fixes its width",
-        "Heads are masked, but stay in the tensors: the code of the attention fixes its width.",
+        "Pruned heads stay in the tensors as zeros: the code of the attention fixes its width.",
     ),
     Refusal(
         ("size",),

@@ -32,24 +32,25 @@ HEAD = """# Model families
 
 <!-- Written by `python -m tests.families.page`; `make test-families` checks every cell. -->
 
-What can be pruned in each family, what is removed from its tensors, and what loads the export.
-The columns are
+What can be pruned in each family, what can be physically removed, and what loads the export.
+The columns:
 
-- weights, 2:4: masks of single weights, or of two of four consecutive inputs
-- criteria: all of them rank the weights (Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and
-  Movement)
-- heads, head dims, neurons, branches: masks of whole structure, by `Head`, `HeadDim`, `Neuron` and
-  `Branch`
-- training: `fit` from a folder to an export, with distillation; a resumed run equals an
+- weights, 2:4: pruning of single weights (`Element`), or of two of four consecutive inputs (`NofM`)
+- criteria: Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and Movement
+- heads, head dims, neurons, branches: pruning by `Head`, `HeadDim`, `Neuron` and `Branch`
+- training: `fit` from a model folder to an export, with distillation; a resumed run equals an
   uninterrupted one bit for bit
-- scans: replayed stages give the logits of the whole model bit for bit
-- image size: images of another size than the model's own
-- ONNX: ONNX Runtime gives the logits of the pruned model
-- export, fewer heads, fewer neurons: what loads the folder. After `Head` or `Neuron` with half of
-  the groups, its tensors are smaller: `transformers` and timm load them where a configuration can
-  express it (with equal widths in all blocks); `load_pruned`, pt2 and ONNX have each block's own.
-  Remote code: `transformers` has no classifier of this family, so the folder carries one, for
-  `trust_remote_code=True`.
+- scans: `sensitivity` and `sweep` compute the logits of the whole model bit for bit
+- image size: training on images of another size than that of the pretrained model
+- ONNX: ONNX Runtime computes the logits of the pruned model
+- export: what loads the export of a model with single pruned weights
+- fewer heads, fewer neurons: what loads the smaller model after half of the heads or neurons of
+  every block were pruned. `transformers` and timm can if the configuration expresses the smaller
+  width. Otherwise only `load_pruned`, pt2 and ONNX can; they also support different widths in each
+  block.
+
+"Remote code" means that `transformers` has no image classifier for the family. The export contains
+the code of one; load it with `trust_remote_code=True`.
 
 """
 
