@@ -67,5 +67,5 @@ def test_a_wrong_declaration_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("vitprune.model.anatomy.names._declared", dict(_declared))
     names = AttentionNames(query="v_proj", key="k_proj", value="q_proj", output="o_proj")
     declare(attention, names)
-    with pytest.raises(UsageError, match=r"structure of .* is not what vitprune takes it for"):
+    with pytest.raises(UsageError, match=r"structure of .* is not what vitprune assumes"):
         check(tmp_path, "vit", HeadDim())

@@ -134,13 +134,13 @@ def test_what_cannot_be_removed_is_known_before():
     assert why_not_shrinkable(dinov3, images) == fixed + "neurons are removed."
     assert why_not_shrinkable(dinov3, images, heads=False) is None
     assert why_not_shrinkable(dinov3, images, neurons=False) == fixed + "nothing is removed."
-    loaders = "load_pruned, pt2 and ONNX load the model without its pruned "
+    loaders = "Only load_pruned, pt2 and ONNX remove the pruned "
     clip = FAMILIES["clip"].build()
-    assert why_not_shrinkable(clip) == loaders + "heads; plain transformers does not."
+    assert why_not_shrinkable(clip) == loaders + "heads; plain transformers keeps them as zeros."
     assert why_not_shrinkable(clip, heads=False) is None
     mobilevit = FAMILIES["mobilevit"].build()
     text = why_not_shrinkable(mobilevit)
-    assert text == loaders + "heads and neurons; plain transformers does not."
+    assert text == loaders + "heads and neurons; plain transformers keeps them as zeros."
     resnet = FAMILIES["resnet"]
     assert "cannot be shrunk" in why_not_shrinkable(resnet.build(), resnet.images(1))
 

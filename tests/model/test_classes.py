@@ -115,7 +115,7 @@ def test_the_user_is_told_that_unnamed_classes_are_taken_for_those_of_imagenet(
     with caplog.at_level("INFO"):
         loaded = load_net(str(tmp_path), labels)
     assert f"keeping the {len(labels)} matching rows of the 1000-class head; its" in caplog.text
-    assert "unnamed classes are taken for those of ImageNet-1k" in caplog.text
+    assert "unnamed classes are assumed to be those of ImageNet-1k" in caplog.text
     rows = [list(imagenet_classes()).index(label) for label in labels]
     assert torch.equal(loaded.classifier.weight, net.classifier.weight[rows])
 

@@ -198,7 +198,7 @@ DAMAGED = {
     "the mask of net.weight has 3 bytes for 2 weights": changed(
         PRUNING, 0, "masks", "keep", "net.weight", to=torch.zeros(3, dtype=torch.uint8)
     ),
-    "it is no mask as bits": changed(PRUNING, 0, "masks", "keep", "net.weight", to=torch.ones(1)),
+    "not a mask in bits": changed(PRUNING, 0, "masks", "keep", "net.weight", to=torch.ones(1)),
     "generators.0: it has no 'torch'": changed(*GENERATOR, "torch"),
     "generators.0.torch: it is not the state": changed(*GENERATOR, "torch", to=torch.ones(3)),
     "generators.0.python: it is not the state": changed(*GENERATOR, "python", to=None),

@@ -73,7 +73,7 @@ def test_what_safetensors_says_names_the_folder(tmp_path):
 def test_metrics_that_cannot_be_appended_name_the_file(tmp_path):
     metrics = MetricsCSV(RunFolder(tmp_path))
     metrics.log_metrics({"loss": 1.0}, 0)
-    with no_large_files(), pytest.raises(OSError, match="the lines before are kept") as raised:
+    with no_large_files(), pytest.raises(OSError, match="earlier lines are kept") as raised:
         metrics.log_metrics({"loss" * 999: 1.0, "accuracy" * 999: 1.0}, 1)
     assert raised.value.filename == str(tmp_path / "metrics.csv")
 

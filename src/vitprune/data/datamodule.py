@@ -46,8 +46,8 @@ class ImageData(LightningDataModule):
     """Labelled images for training and evaluating a ViT.
 
     Args:
-        source: Hub name, image folder (class folders, in folders of splits if there are any),
-            folder of parquet files, or `digits` (embedded). Not needed for predict.
+        source: Hub name, image folder (class folders, which may be grouped by split), folder of
+            parquet files, or `digits` (embedded). Not needed for predict.
         processor: Hub name or folder of the model whose image processor (size, crop, mean, std,
             interpolation) is used; on the command line, by default the model's own.
         subset: Configuration of a hub data set that has several; ignored by local folders without

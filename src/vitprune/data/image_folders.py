@@ -15,11 +15,11 @@ RENAME = (
 
 @dataclass(frozen=True)
 class FolderSplits:
-    """What a folder holds.
+    """The splits of a folder.
 
     Attributes:
         folders: Names of the files of each folder, by split.
-        notes: What the user should know of what was inferred.
+        notes: Log lines about what was inferred.
 
     """
 
@@ -30,9 +30,9 @@ class FolderSplits:
 def images_by_split(folders: Folders, source: str) -> FolderSplits:
     """Find the splits of a folder of class folders.
 
-    A split is a folder at the top level, or in one that wraps all others, that contains class
-    folders; without one, all images are `train`. A folder of images is a class whatever its name,
-    as long as not all have the names of splits: a class may be called `test`.
+    A split is a folder of class folders. It is at the top level, or inside the only folder there.
+    Without splits, all images are `train`. A folder that contains images is a class, even if it is
+    called `test`, unless all such folders have the names of splits.
 
     Args:
         folders: Names of the images of each folder, by the parts of its path; also empty folders.
@@ -47,7 +47,7 @@ def images_by_split(folders: Folders, source: str) -> FolderSplits:
     inside = {parts[len(wrapper) :]: names for parts, names in folders.items()}
     filled = {parts: names for parts, names in inside.items() if names}
     where = "/".join([source.rstrip("/"), *wrapper])
-    notes = [f"{source} holds only the folder {'/'.join(wrapper)}, which is read."] * bool(wrapper)
+    notes = [f"Reading {'/'.join(wrapper)}, the only folder in {source}."] * bool(wrapper)
     _refuse_splits_of_images(filled, where)
     classes = _classes_by_top(filled)
     splits = {top: split for top in classes if (split := split_named(top))}
@@ -75,7 +75,7 @@ def images_by_split(folders: Folders, source: str) -> FolderSplits:
 
 
 def _wrapper(folders: Folders) -> tuple[str, ...]:
-    """Return the folder that holds all others and is neither a split nor a class."""
+    """Return the folder that contains all others and is neither a split nor a class."""
     wrapper: tuple[str, ...] = ()
     while True:
         depth = len(wrapper)
@@ -117,7 +117,7 @@ def _refuse_splits_of_images(filled: Folders, where: str) -> None:
 
 
 def _splits_inside(filled: Folders, splits: dict[str, str]) -> dict[str, set[str]]:
-    """Return, by folder at the top, the splits that folders in it name and that it is not."""
+    """Return, by top-level folder, the other splits that folders inside it name."""
     inner: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
     for parts in filled:
         inner[parts[:1]] |= {split for name in parts[1:-1] if (split := split_named(name))}
@@ -141,7 +141,7 @@ def _refuse_splits_inside(inner: dict[str, set[str]], splits: dict[str, str], wh
 def _check_tops(
     inside: Folders, classes: dict[str, set[str]], splits: dict[str, str], where: str
 ) -> list[str]:
-    """Check that no folder beside the splits could be another one; return what is ignored."""
+    """Check that no folder beside the splits could be a split; return notes on ignored ones."""
     for split in splits.values():
         tops = sorted(top for top in splits if splits[top] == split)
         if len(tops) > 1:
@@ -188,7 +188,7 @@ def _has_images(inside: Folders, top: str) -> bool:
 def _drop_unknown_classes(
     classes: dict[str, set[str]], splits: dict[str, str], where: str
 ) -> list[str]:
-    """Drop a test split that has none of the classes of train, as folders of unlabelled images."""
+    """Drop a test split without any class of train, such as folders of unlabelled images."""
     tops = {split: top for top, split in splits.items()}
     notes = []
     for split in ("validation", "test"):

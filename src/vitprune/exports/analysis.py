@@ -1,4 +1,4 @@
-"""What of a model can be removed: found in its zeros, and tried on a copy."""
+"""What can be removed from a model: found in its zeros, and tried on a copy."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Part:
-    """A branch, and what of it reaches the logits.
+    """A branch, and the part of it that reaches the logits.
 
     Attributes:
         branch: The branch.
@@ -63,13 +63,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What of a model can be removed.
+    """What can be removed from a model.
 
     Attributes:
         net: The model in float64.
         trial: A forward pass of it.
         parts: Branches that can have another width.
-        left: Why others keep their width, by kind (see `kind_of`).
+        left: Why the other branches keep their width, by kind (see `kind_of`).
 
     """
 
@@ -80,14 +80,15 @@ class Analysis:
 
 
 def analyse(net: PreTrainedModel, images: Tensor | None = None) -> Analysis:
-    """Find out what of a model can be removed.
+    """Find out what can be removed from a model.
 
     Args:
         net: Model, in evaluation mode; it is not changed.
-        images: (B, channels, height, width), to try it on; one random image by default.
+        images: Images of the trial, (B, channels, height, width); by default one random image.
 
     Raises:
-        UsageError: If nothing is known of its attentions and MLPs, or it does not accept the image.
+        UsageError: If no attention or MLP of the model is known, or the model does not accept the
+            images.
 
     """
     exact = copy_in_float64(net)
@@ -95,7 +96,7 @@ def analyse(net: PreTrainedModel, images: Tensor | None = None) -> Analysis:
     if not structure.branches:
         raise UsageError(
             f"models of type {net.config.model_type!r} cannot be shrunk: none of their modules is "
-            "known as an attention or MLP. Declare them with vitprune.model.anatomy.declare."
+            "known as an attention or MLP. Declare them by vitprune.pruning.declare."
         )
     layers = {layer.name: layer for layer in structure.layers}
     left: dict[str, str] = {}
@@ -130,15 +131,15 @@ def _obstacle(branch: Branch, layers: Mapping[str, Layer], net: nn.Module) -> st
     """Return why a branch cannot have another width; None if it may."""
     groups = "heads" if isinstance(branch, Attention) else "neurons"
     if branch.inner_norm:
-        return f"a norm over all {groups} reads the ones to remove as well"
+        return f"a norm over all {groups} depends on the pruned ones as well"
     if isinstance(net.get_submodule(branch.name), nn.MultiheadAttention):
-        return "nn.MultiheadAttention has as many dimensions in its heads as the residual stream"
+        return "the heads of nn.MultiheadAttention are in all as wide as the residual stream"
     if shared := [name for name in branch.roles if name not in layers]:
         return f"{shared[0]} shares its weight with another layer"
     for name in branch.roles:
         layer = layers[name]
         if layer.is_transposed or layer.convolution_groups > 1 or set(layer.shape[2:]) - {1}:
-            return f"{name} is a convolution of several pixels"
+            return f"{name} is a convolution larger than 1x1, grouped or transposed"
     return None
 
 
@@ -187,10 +188,10 @@ def _examine(
 def _narrow_unused(
     net: PreTrainedModel, parts: list[Part], layers: Mapping[str, Layer]
 ) -> list[Part]:
-    """Make MLPs on which no logit depends as wide as the widest other one.
+    """Make MLPs on which no logit depends as wide as the widest other MLP.
 
-    One setting names the widths of all MLPs of SigLIP, also of its pooling head, which image
-    classifiers leave out.
+    SigLIP has one setting for the widths of all MLPs, including that of the pooling head, which
+    image classifiers do not use.
     """
     mlps = [part for part in parts if not isinstance(part.branch, Attention)]
     if all(part.branch.block is not None for part in mlps):

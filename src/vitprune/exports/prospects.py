@@ -1,4 +1,4 @@
-"""What a structured pruning run cannot remove from its model, known before it is trained."""
+"""What a structured pruning run cannot remove from its model, reported before training."""
 
 import copy
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ def why_not_shrinkable(
     heads: bool = True,
     neurons: bool = True,
 ) -> str | None:
-    """Return what of pruned structure stays in the tensors, or what does not load it; None if none.
+    """Return which pruned structure stays in the tensors, and why; None if all can be removed.
 
-    Half of the heads of each attention and of the neurons of each MLP are removed from a copy, to
-    try it. Frozen ones keep theirs, such as a pooling head that no logit depends on.
+    Found by removing half of the heads of each attention and half of the neurons of each MLP from
+    a copy. Frozen branches are left as they are, such as a pooling head that no logit depends on.
 
     Args:
         net: Model in evaluation mode; it is not changed.
-        images: (B, channels, height, width), to try it on; one random image by default.
+        images: Images of the trial, (B, channels, height, width); by default one random image.
         heads: Whether heads will be pruned.
         neurons: Whether neurons will be pruned.
 
@@ -58,7 +58,7 @@ def why_not_shrinkable(
     if too_wide:
         groups = " and ".join(sorted(too_wide))
         sentences.append(
-            f"{LOADERS} load the model without its pruned {groups}; plain transformers does not."
+            f"Only {LOADERS} remove the pruned {groups}; plain transformers keeps them as zeros."
         )
     return " ".join(sentences) or None
 
@@ -89,7 +89,7 @@ def _module(branch: Branch, net: nn.Module) -> str:
 
 
 def _removed(removed: Iterable[Branch], branches: Iterable[Branch], net: nn.Module) -> str:
-    """Return the subject of what is removed: all heads, all neurons, or those of some modules."""
+    """Return a subject and verb: heads and neurons that are removed, of some modules or of all."""
     found = []
     for groups in ("heads", "neurons"):
         modules = [_module(branch, net) for branch in removed if _groups(branch) == groups]

@@ -22,7 +22,7 @@ def _removed(shrunk: ShrinkReport) -> str:
     if not shrunk.dropped_parameters:
         if shrunk.dropped_by_load_pruned:
             return (
-                "No configuration of `transformers` expresses what can be removed: only "
+                "The configuration cannot express the smaller widths: only "
                 f"`load_pruned` removes {shrunk.dropped_by_load_pruned:,} parameters."
             )
         return "Nothing could be removed without changing the logits."

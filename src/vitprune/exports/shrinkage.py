@@ -22,11 +22,11 @@ PROOF_IMAGES = 4  # float64 is slow
 REASONS = {
     "residual_stream": "channels of the residual stream cannot be removed, because LayerNorm "
     "normalises over all of them",
-    "uneven_widths": "the configuration cannot express these widths, such as fewer heads in a "
-    "model of timm, or other widths in each block, so they are zero-padded; `load_pruned`, pt2 and "
-    "onnx leave them out, except in a head with fewer zeros than another one of its layer",
-    "fixed_widths": "heads, dimensions of heads or neurons that the code of the model cannot leave "
-    "out",
+    "uneven_widths": "padding, because the configuration cannot express these widths, such as "
+    "fewer heads in a model of timm or different widths in each block; `load_pruned`, pt2 and onnx "
+    "remove it, except in a head with fewer zeros than another head of its layer",
+    "fixed_widths": "heads, dimensions of heads or neurons that the code of the model cannot have "
+    "in a smaller number",
     "single_weights": "zeros that form no whole head, dimension of a head, neuron or branch",
 }
 

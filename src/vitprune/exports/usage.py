@@ -21,7 +21,7 @@ logits = model(timm.data.create_transform(**config)(image)[None])
 
 """
 OWN_CODE = """\
-`transformers` has no image classifier for this backbone; `backbones.py` has it.
+`transformers` has no image classifier for this backbone; `backbones.py` contains one.
 
 """
 

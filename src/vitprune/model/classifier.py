@@ -30,14 +30,14 @@ class ViTClassifier(LightningModule):
     """Image classifier, fine-tuned by AdamW with linear warm-up and cosine decay.
 
     Args:
-        pretrained: Hub name or folder of an `AutoModelForImageClassification` ViT, or `digits`
-            (embedded).
+        pretrained: Hub name or folder of an image classifier of `transformers` or timm, or of a
+            backbone, which gets a new head; or `digits` (embedded).
         architecture: Instead of `pretrained`, a model with random weights: `model_type` and fields
             of its `transformers` configuration.
-        image_size: Side of the images, in pixels, if not the model's own; position embeddings are
-            interpolated if the model cannot process this size as it is.
-        labels: Class names of the data, in order. A pretrained model that has all of them by name
-            keeps these rows of its head; otherwise a head of another size is re-initialised.
+        image_size: Side of the images, in pixels; by default the model's own. Position embeddings
+            are interpolated if the model cannot process this size.
+        labels: Class names of the data, in order. A pretrained model whose classes include all of
+            them keeps their rows of its head; otherwise a head of another size is re-initialised.
         learning_rate: Learning rate of AdamW at its peak. Sparser models need higher ones: for
             DeiT-Tiny the best were between 1e-4 and 3e-3 (docs/study.md).
         weight_decay: Decoupled weight decay of linear and convolutional weights; norms, biases,

@@ -187,7 +187,7 @@ def _report_kept_rows(name: str, rows: list[int], config: PreTrainedConfig) -> N
     assumed = config.num_labels == CLASSES and are_unnamed(config.id2label)
     if rows == list(range(config.num_labels)) and not assumed:
         return
-    taken = "; its unnamed classes are taken for those of ImageNet-1k" if assumed else ""
+    taken = "; its unnamed classes are assumed to be those of ImageNet-1k" if assumed else ""
     rank_zero_info(
         f"{name}: keeping the {len(rows)} matching rows of the {config.num_labels}-class "
         f"head{taken}."

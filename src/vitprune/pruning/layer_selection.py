@@ -19,7 +19,7 @@ from vitprune.pruning.trained import why_untrained
 from vitprune.runs.plain_values import plain
 
 NEVER_BY_DEFAULT = ("patch_embed", "classifier")
-KINDS = {"attn_out": "attention", "mlp_out": "MLP"}  # by the one role that each of them has
+KINDS = {"attn_out": "attention", "mlp_out": "MLP"}  # by the role that every one has
 
 
 class LayerSelection:
@@ -28,8 +28,8 @@ class LayerSelection:
     Args:
         roles: Roles to prune: query, key, value, qkv (one layer of all three), attn_out, mlp_in,
             mlp_gate, mlp_out, patch_embed, classifier, other. By default those of the granularity
-            if it has some; else attention and MLPs; in a model without any, all but patch_embed,
-            classifier and depthwise convolutions; all if `names` is set.
+            if it has some, else those of attentions and MLPs; in a model without any, all but
+            patch_embed, classifier and depthwise convolutions; all if `names` is set.
         blocks: Transformer blocks to prune, counted from 0 through all stages, or from the end as
             -1, -2, ...; by default all, and layers outside of the blocks.
         skip_blocks: Transformer blocks not to prune.
@@ -77,9 +77,8 @@ class LayerSelection:
 
         Raises:
             UsageError: If a block, a pattern or the whole selection matches no layer, the model has
-                none of the attentions or MLPs that `roles` are about, none of the selected layers
-                is trained, or lazy parameters have no shape yet. The message lists the layers of
-                the model.
+                no attention or MLP for these roles, none of the selected layers is trained, or lazy
+                parameters have no shape yet. The message lists the layers of the model.
 
         """
         check_initialized(model)
@@ -143,10 +142,10 @@ class LayerSelection:
 
 
 def default_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers to prune if nothing says which: those whose part in the model is known.
+    """Return the layers to prune by default: those of attentions and MLPs.
 
-    These are the attentions and MLPs. In a model without any, they are all layers except its stem,
-    its classifier and depthwise convolutions, which have few weights for each output.
+    In a model without attentions and MLPs these are all layers except the stem, the classifier and
+    depthwise convolutions, which have few weights for each output.
 
     Args:
         layers: All layers of a model.
@@ -162,8 +161,8 @@ def _check_kinds(roles: Sequence[str], model: nn.Module, structure: Structure) -
     """Check that a model has the attentions and MLPs that a granularity prunes.
 
     Raises:
-        UsageError: If nothing is known of them, or a granularity of whole branches would prune the
-            other ones alone.
+        UsageError: If no attention or no MLP is known, but the granularity prunes both or needs the
+            missing one.
 
     """
     existing = {layer.role for layer in structure.layers}
@@ -181,7 +180,7 @@ def _check_kinds(roles: Sequence[str], model: nn.Module, structure: Structure) -
         )
         raise UsageError(
             f"{unknown}, so that only its {others} would be pruned. To prune only them, {alone}; "
-            "to prune both, declare its modules by vitprune.pruning.declare."
+            "to prune both, declare the missing modules by vitprune.pruning.declare."
         )
     reasons = "".join(f"; {reason}" for reason in list(structure.mismatches.values())[:1])
     known = [role for role in ROLES if role in existing]

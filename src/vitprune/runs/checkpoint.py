@@ -75,7 +75,7 @@ class TrainingCheckpoint:
         _check_keys(self.content, (DATA,), self.path)
 
     def check_resumable(self) -> None:
-        """Raise `UsageError` if the checkpoint lacks what training is resumed from."""
+        """Raise `UsageError` if the checkpoint lacks a key that a resume needs."""
         self.check_data()
         _check_types(self.content, Resumable, self.path)
 

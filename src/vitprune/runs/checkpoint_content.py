@@ -1,6 +1,6 @@
-"""The content of a training checkpoint, as far as this package and Lightning read it.
+"""The keys of a training checkpoint that this package and Lightning read, as types.
 
-The content itself stays as it was saved: these classes only say what is wrong with it.
+The classes only validate: the content is used as it was saved.
 """
 
 import random
@@ -21,7 +21,7 @@ def _check_torch(state: Tensor) -> Tensor:
     try:
         torch.Generator().set_state(state)
     except (RuntimeError, TypeError) as error:
-        raise ValueError("it is not the state of a generator of torch") from error
+        raise ValueError("it is not the state of a random generator of torch") from error
     return state
 
 
@@ -29,13 +29,13 @@ def _check_python(state: Any) -> Any:
     try:
         random.Random().setstate(state)  # nothing is drawn
     except (ValueError, TypeError) as error:
-        raise ValueError("it is not the state of a generator of Python") from error
+        raise ValueError("it is not the state of Python's random generator") from error
     return state
 
 
 def _check_bits(bits: Tensor) -> Tensor:
     if bits.dtype != torch.uint8 or bits.ndim != 1:
-        raise ValueError(f"it is no mask as bits, but {bits.dtype} of shape {tuple(bits.shape)}")
+        raise ValueError(f"it is not a mask in bits, but {bits.dtype} of shape {tuple(bits.shape)}")
     return bits
 
 
@@ -79,7 +79,7 @@ class _Hyperparameters(_Content):
 
 
 class Content(_Content):
-    """What every checkpoint of Lightning has, and the types of what it may have."""
+    """The keys that every checkpoint of Lightning has, and the types of optional ones."""
 
     version: str = Field(alias="pytorch-lightning_version", pattern=r"^\d+\.\d+")
     state_dict: dict[str, Tensor]
@@ -201,7 +201,7 @@ class _TrainingHyperparameters(_Content):
 
 
 class Resumable(_Content):
-    """What training is resumed from, beside what every checkpoint has."""
+    """The further keys that a resume needs."""
 
     loops: _Loops
     callbacks: dict[str, Any]

@@ -10,7 +10,7 @@ from vitprune.runs.metrics import MetricsCSV
 from vitprune.runs.run_folder import LOGS, RunFolder
 from vitprune.runs.write_errors import naming
 
-LOGGED = "what was logged before is kept"
+LOGGED = "earlier log entries are kept"
 
 
 class NamingTensorBoard(TensorBoardLogger):

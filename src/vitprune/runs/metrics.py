@@ -13,7 +13,7 @@ from vitprune.runs.typed_json import damaged
 from vitprune.runs.write_errors import naming
 
 HEADER = ("step", "metric", "value")
-STOPPED = "the lines before are kept, and repeated from the checkpoint on by a resume"
+STOPPED = "earlier lines are kept; a resume rewrites those after its checkpoint"
 
 
 class MetricsCSV(Logger):

@@ -1,4 +1,4 @@
-"""Errors of writing: which file it was, and what the system said, whoever reports it."""
+"""Errors of writing: the file, and the reason that the operating system gives."""
 
 import errno
 import os
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-# of a disk, a quota or a limit on the size of files
+# a disk, a quota or the limit of a file's size is reached
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INCOMPLETE = "inline_container"  # in the message of torch about a file that it cannot write
-KEPT = "nothing was written there, and what was there before is kept"
+KEPT = "nothing was written, the content from before is kept"
 
 
 @contextmanager
 def naming(target: Path, then: str = KEPT) -> Iterator[None]:
-    """Name the target if something cannot be written, because the disk is full for example.
+    """Name the target in the error if it cannot be written, for example on a full disk.
 
-    Python names no file if a write fails, and libraries raise errors of their own.
+    Python does not name the file of a failed write, and libraries raise other errors.
 
     Args:
         target: File or folder that is written in this block.
-        then: What is left there.
+        then: What remains there, as part of the message.
 
     Raises:
         OSError: With the path of the target.
@@ -48,7 +48,7 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _system_error(error: BaseException) -> int | None:
-    """Return the number of the error of the system that kept something from being written."""
+    """Return the `errno` of a failed write; None for any other error."""
     if isinstance(error, OSError):
         return error.errno if error.filename is None or error.errno in FULL else None
     if isinstance(error, SafetensorError):

@@ -55,8 +55,8 @@ def check_coupling(
         if not all(map(_are_equal, before, after)):
             raise UsageError(
                 f"the structure of {branch.name} ({type(model.get_submodule(branch.name)).__name__}"
-                ") is not what vitprune takes it for: weights of a pruned "
-                f"{'head' if isinstance(branch, Attention) else 'neuron'} change its output. "
+                ") is not what vitprune assumes: weights of a pruned "
+                f"{'head' if isinstance(branch, Attention) else 'neuron'} still change its output. "
                 "Declare it by vitprune.pruning.declare, or use a granularity within one layer, "
                 "such as Row."
             )
