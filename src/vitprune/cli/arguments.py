@@ -43,7 +43,7 @@ def _config_of(run: RunFolder, *, for_fit: bool) -> str:
     settings = run.read_config()
     fit_only = () if for_fit else ("ckpt_path", "weights_only")
     kept = {key: value for key, value in settings.items() if key not in fit_only}
-    return json.dumps(kept, default=str)  # a date is none of the settings
+    return json.dumps(kept, default=str)  # str for dates, which are not settings
 
 
 def _split_option(argument: str) -> list[str]:

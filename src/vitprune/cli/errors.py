@@ -78,7 +78,7 @@ def _unknown_option(mistake: UnknownOption, options: Options) -> str:
 
 
 def _known(path: Path, options: Options) -> int:
-    """Return how many of the first keys of a path exist, less than all of them."""
+    """Return how many leading keys of a path exist, at most all but the last."""
     for size in range(len(path) - 1):
         valid = options_of(None, options, path[:size])
         if valid and path[size] not in valid:

@@ -103,7 +103,7 @@ class PruningCLI(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
-        # Lightning's help is the first line of a docstring, which ends within a sentence
+        # Lightning's help is the first line of a docstring, often half of a sentence
         for listed in parser._subcommands_action._choices_actions:  # noqa: SLF001
             listed.help = PURPOSES.get(listed.dest, listed.help)
 

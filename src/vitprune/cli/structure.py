@@ -1,4 +1,4 @@
-"""What the structure of a model means for a pruning run, known before it is trained."""
+"""Checks of the structure of a model before training."""
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
@@ -17,9 +17,9 @@ SEED = 0
 def check_structure(
     module: ViTClassifier, pruning: IterativePruning, height: int, width: int
 ) -> None:
-    """Prove that groups of several layers belong together; report what cannot be removed later.
+    """Check that groups across layers are coupled; report what the export cannot remove.
 
-    Nothing is done for a granularity within single layers.
+    A granularity within single layers needs no check.
 
     Cost: a few forward passes of one image, and a copy of the model in float64.
 
@@ -30,7 +30,7 @@ def check_structure(
         width: Width of the images, in pixels.
 
     Raises:
-        UsageError: If weights that would be pruned as one do not belong together.
+        UsageError: If the weights of a group are not coupled in the model.
 
     """
     net = module.net
@@ -41,7 +41,7 @@ def check_structure(
     generator = torch.Generator().manual_seed(SEED)
     shape = (1, channels_of(net.config), height, width)
     image = torch.randn(shape, generator=generator).to(net.device, net.dtype)
-    with trial(net):  # forward, as a call would compile a model for a batch of one
+    with trial(net):  # net.forward: net() would compile the model for a batch of one
         check_coupling(
             module, coupled, lambda: net.forward(pixel_values=image.to(net.dtype)).logits
         )

@@ -34,7 +34,7 @@ SUBCOMMANDS = (*TRAINER_SUBCOMMANDS, *COMMANDS)
 def options_of_subcommand(name: str) -> Options:
     """Return the options of a subcommand, its own first.
 
-    Those of an unknown one are those that all with a configuration share.
+    For an unknown subcommand: the options that all subcommands with a configuration share.
     """
     if name in COMMANDS:
         return options_of_command(name)

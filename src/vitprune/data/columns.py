@@ -98,9 +98,9 @@ def _find_label_column(split: Dataset, source: str) -> str:
 
 
 def _indicators(split: Dataset) -> list[str]:
-    """Return the columns that are one class each, 1 where an image has it; empty if there are none.
+    """Return the columns that stand for one class each, with 1 for an image of this class.
 
-    All columns of numbers must be 0 or 1. Those of a stream are known only if they are boolean.
+    All numbers of a column must be 0 or 1. In a stream only boolean columns are recognised.
     """
     numbers = [
         name

@@ -11,9 +11,10 @@ Folders = dict[tuple[str, ...], list[str]]
 
 
 def files_by_folder(root: Path) -> Folders:
-    """Return the names of the files of each folder in `root`, by the parts of its path.
+    """Return the file names of each folder in `root`, by the parts of its path.
 
-    Linked folders count. Hidden ones, `__MACOSX` and the like do not: `datasets` ignores them too.
+    Symbolic links to folders are followed. Hidden folders, `__MACOSX` and the like are ignored, as
+    by `datasets`.
     """
     found: Folders = {}
     _walk(str(root), (), frozenset(), found)
@@ -48,7 +49,7 @@ def paths(root: Path, folders: Folders) -> list[str]:
     """Return the paths of files in `root`, in the order of `datasets`.
 
     Raises:
-        UsageError: If a name is not valid UTF-8, which tables of images cannot hold.
+        UsageError: If a name is not valid UTF-8, so that no table can hold it.
 
     """
     found = sorted(
@@ -67,7 +68,8 @@ def paths(root: Path, folders: Folders) -> list[str]:
 def globbed(root: Path, folders: Folders) -> bool:
     """Return whether the patterns of `datasets` find these files.
 
-    They do not find files in linked folders, nor any if the path of `root` has brackets or stars.
+    The patterns miss files in linked folders, and all files if the path of `root` has brackets or
+    stars.
     """
     real = os.path.realpath(root)
     linked = any(

@@ -1,4 +1,4 @@
-"""A local data set: whether it is of images or of tables, and the files of each split."""
+"""Local data sets of images or tables: the files of each split."""
 
 import os
 from collections import Counter
@@ -20,14 +20,14 @@ from vitprune.data.table_folders import (
     tables_by_split,
 )
 
-UNREAD = (".avif", ".heic", ".heif", ".jxl")  # images for us, unknown files for `datasets`
+UNREAD = (".avif", ".heic", ".heif", ".jxl")  # images that `datasets` does not read
 
 
 def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesList] | None:
     """Return the files of each split of a folder, None where `datasets` finds them itself.
 
-    `datasets` looks for the names of splits in whole paths, so a class `bullet_train` would be
-    training images; where it knows none of the names, as `Train` and `Val`, all is `train`.
+    `datasets` looks for split names in the whole path: a class `bullet_train` would become training
+    images. Without a known name (`Train`, `Val`) it reads all files as `train`.
 
     Args:
         folder: Class folders with images, images with `metadata` files, tables or archives.

@@ -55,9 +55,9 @@ def open_with(
 ) -> Any:
     """Call `load_dataset`, or a function with its arguments, for a folder or a hub name.
 
-    What was inferred about a folder is reported, unless `quiet`.
+    Reports what was inferred about a folder, unless `quiet`.
 
-    `datasets` 4.0 and later does not open data sets that are a script; of these the hub's
+    `datasets` 4.0 and later does not open data sets that are a script; for them, the hub's
     conversion to parquet is opened.
     """
     folder = local_folder(source, "data.source")

@@ -66,10 +66,10 @@ def load_processor(
 
 
 def _of_timm(source: str) -> dict[str, Any] | None:
-    """Return what a model of timm says about its images; None for any other model."""
+    """Return the image settings of a model of timm; None for any other model."""
     try:
         settings = timm_settings(source)
-    except OSError:  # a folder with an image processor only, or there is no such model
+    except OSError:  # the folder has an image processor only, or the model does not exist
         return None
     return settings and settings.get("pretrained_cfg")
 

@@ -22,21 +22,21 @@ def find_split(names: Iterable[str], split: str) -> str | None:
 
 
 def is_plain(name: str) -> bool:
-    """Return whether a name is that of a split and nothing else, as `train` and `Val` are."""
+    """Return whether a name is a split name without additions, such as `train` or `Val`."""
     return any(name.casefold() in names for names in SPLIT_NAMES.values())
 
 
 def split_named(name: str) -> str | None:
-    """Return the split that a folder or file names, as `train_images`, `Val` or `seg-test` do.
+    """Return the split in a name such as `train_images`, `Val` or `seg-test`.
 
-    None if it names no split, or several.
+    None if the name contains no split, several, or an ambiguous one.
     """
     splits = {SPLIT_OF_WORD[word] for word in _words(name) if word in SPLIT_OF_WORD}
     return splits.pop() if len(splits) == 1 and not UNCLEAR & set(_words(name)) else None
 
 
 def looks_like_split(name: str) -> bool:
-    """Return whether a name mentions splits, also one that does not say which, as `trainval`."""
+    """Return whether a name mentions a split, also an ambiguous one such as `trainval`."""
     return any(word in SPLIT_OF_WORD or word in UNCLEAR for word in _words(name))
 
 

@@ -11,7 +11,7 @@ from vitprune.data.split_names import looks_like_split, split_named
 from vitprune.errors import UsageError
 
 CONTAINERS = (".parquet", ".arrow", ".tar", ".zip")
-TEXTS = (".csv", ".json", ".jsonl")  # beside images, these describe them
+TEXTS = (".csv", ".json", ".jsonl")  # beside images, such files hold their labels
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 DATASETS_WORDS = {
     str(split): re.compile(rf"(^|[-._ 0-9])({'|'.join(words)})([-._ 0-9]|$)")
@@ -27,7 +27,7 @@ def tables_by_split(folders: Folders, source: str) -> dict[str, Folders] | None:
         source: What error messages call the folder.
 
     Returns:
-        The tables of each split, None if `datasets` finds the same ones.
+        The tables of each split; None if `datasets` finds the same splits.
 
     Raises:
         UsageError: If the name of a file looks like a split and does not say which.
@@ -50,7 +50,7 @@ def metadata_by_split(folders: Folders, source: str) -> dict[str, Folders] | Non
         source: What error messages call the folder.
 
     Returns:
-        The files of each split, None if `datasets` finds the same ones.
+        The files of each split; None if `datasets` finds the same splits.
 
     Raises:
         UsageError: If a folder looks like a split and has no file of its own.
@@ -75,7 +75,7 @@ def metadata_by_split(folders: Folders, source: str) -> dict[str, Folders] | Non
 
 
 def _refuse_splits_of_names(folders: Folders, source: str) -> None:
-    """Refuse images whose own names, all of them, are those of several splits."""
+    """Refuse images whose file names distribute all of them over several splits."""
     images = [name for names in folders.values() for name in names if name not in METADATA]
     named = {split_named(os.path.splitext(name)[0]) for name in images}
     if len(named) > 1 and None not in named:
@@ -86,7 +86,7 @@ def _refuse_splits_of_names(folders: Folders, source: str) -> None:
 
 
 def _split_of(names: list[str], source: str) -> str | None:
-    """Return the split that the path of a table names, None if it names none."""
+    """Return the split in the path of a table; None if the path contains none."""
     found = {split_named(name) for name in names if looks_like_split(name)}
     if len(found) > 1 or found == {None}:
         raise UsageError(
@@ -116,7 +116,7 @@ def _found_by_datasets(splits: dict[str, Folders], folders: Folders, source: str
 
 
 def _split_of_datasets(parts: tuple[str, ...], name: str) -> str | None:
-    """Return the split to which `datasets` assigns a file, several of them in one string."""
+    """Return the split to which `datasets` assigns a file; several are joined in one string."""
     for names in (parts, (name,)):
         found = [split for split, word in DATASETS_WORDS.items() if any(map(word.search, names))]
         if found:

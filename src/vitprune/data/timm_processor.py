@@ -18,8 +18,8 @@ NAMES = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by PI
 class TimmImageProcessor(TorchvisionBackend):
     """The evaluation transform of timm in the interface of `transformers`.
 
-    `TimmWrapperImageProcessor` of `transformers` applies the same transform, but cannot leave out
-    the normalization, which belongs on the device.
+    `TimmWrapperImageProcessor` of `transformers` applies the same transform, but always normalises,
+    which this project does on the device.
 
     Args:
         input_size: (channels, height, width) of the model's input.
@@ -95,7 +95,7 @@ def _geometry(
     mean: tuple[float, ...],
 ) -> Callable[[Image], Tensor]:
     """Return the transform of timm from an image to uint8 (3, H, W)."""
-    from timm.data import create_transform  # an extra
+    from timm.data import create_transform  # timm is an extra
 
     return create_transform(
         size,
@@ -135,7 +135,7 @@ def _given(**settings: Any) -> dict[str, Any]:
 
 
 def as_timm(processor: TorchvisionBackend) -> TimmImageProcessor:
-    """Return timm's processor with the settings of another one; see `pretrained_cfg_of`."""
+    """Return timm's processor with the settings of another processor; see `pretrained_cfg_of`."""
     if isinstance(processor, TimmImageProcessor):
         return processor
     return TimmImageProcessor(**pretrained_cfg_of(processor))
@@ -144,8 +144,8 @@ def as_timm(processor: TorchvisionBackend) -> TimmImageProcessor:
 def pretrained_cfg_of(processor: TorchvisionBackend) -> dict[str, Any]:
     """Return the fields of `pretrained_cfg` with which timm makes the pixels of a processor.
 
-    For another processor than that of timm, resized pixels may be rounded differently, and a crop
-    with an odd margin may lie one pixel further.
+    For a processor other than timm's, resized pixels may be rounded differently, and a crop with an
+    odd margin may be shifted by one pixel.
     """
     crop = processor.crop_size if processor.do_center_crop else processor.size
     height = crop.height or crop.shortest_edge

@@ -86,7 +86,7 @@ def group_layers(
 
 
 def _several_in_block(layers: Sequence[Layer]) -> set[Branch]:
-    """Return the attentions and MLPs in a block with another one of their kind."""
+    """Return the attentions and MLPs that are not the only one of their kind in their block."""
     branches = {layer.branch for layer in layers if layer.branch is not None}
     number = Counter((type(branch), branch.block) for branch in branches)
     return {branch for branch in branches if number[type(branch), branch.block] > 1}

@@ -14,7 +14,7 @@ def head_densities(layers: Iterable[Layer]) -> dict[int, list[float]]:
     """Return the density of each head, in [0, 1], by block.
 
     The weights of a head are its rows of query, key and value and its columns of the output layer.
-    The heads of several attentions in a block follow each other.
+    If a block has several attentions, their heads are concatenated.
 
     Args:
         layers: All layers of a model.

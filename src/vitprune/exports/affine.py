@@ -1,4 +1,4 @@
-"""The affine map of a layer in float64, as shrinking rewrites it."""
+"""The affine map of a layer in float64, which shrinking rewrites."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from vitprune.model.anatomy.records import Rows
 
 @dataclass
 class Affine:
-    """The affine map of a linear layer, of a convolution of single pixels, or of a part of one.
+    """The affine map of a linear layer, of a 1x1 convolution, or of a part of such a layer.
 
     Attributes:
         weight: (out, in), float64.
         bias: (out,), float64; zero if the layer has none.
-        has_bias: Whether the layer has a bias, which constants can be added to.
+        has_bias: Whether the layer has a bias, to which constants can be added.
 
     """
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 def eager_attention(net: PreTrainedModel) -> Iterator[None]:
     """Compute attention without fused kernels until the block ends.
 
-    Models that always call `scaled_dot_product_attention` get the kernel of matrix products.
+    Models that always call `scaled_dot_product_attention` use its kernel of matrix products.
     """
     implementation = _attention_of(net)
     net.set_attn_implementation("eager")

@@ -1,4 +1,4 @@
-"""Conversions by exporters of torch, which support some models and not others."""
+"""Conversions by the exporters of torch, which do not support all models."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from vitprune.model.trial import first_line
 
 
 class ConversionError(UsageError):
-    """A format cannot hold this model; the rest of its export is unaffected."""
+    """A model cannot be converted to a format; the other files of its export are unaffected."""
 
 
 @contextmanager
@@ -26,9 +26,9 @@ def converting(name: str, file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError:  # of the disk
+    except OSError:  # of the disk, not of the conversion
         raise
-    except Exception as error:  # of any exporter
+    except Exception as error:  # exporters raise errors of any class
         file.unlink(missing_ok=True)
         raise ConversionError(
             f"--formats {name}: the model cannot be converted ({first_line(_cause(error))}). Leave "

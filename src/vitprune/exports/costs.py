@@ -19,15 +19,15 @@ def count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int:
 
     """
     image = torch.zeros(1, *image_shape)
-    # The counter does not see the fused attention kernels of a CPU. It follows gradients, and fails
-    # without them where a module returns a parameter, such as position embeddings.
+    # The counter misses the fused attention kernels of a CPU. It needs gradients: without them it
+    # fails where a module returns a parameter, such as position embeddings.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net(pixel_values=image)
     return counter.get_total_flops()
 
 
 def try_to_count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int | None:
-    """Return `count_flops`, or None if torch cannot count them: no number may cost an export."""
+    """Return `count_flops`; None if torch cannot count them, so that an export does not fail."""
     try:
         return count_flops(net, image_shape)
     except Exception as error:

@@ -38,7 +38,7 @@ def write_formats(
     """Write a model in further formats.
 
     Returns:
-        The formats that were written and why others cannot hold the model, both by name.
+        The formats that were written, and for the others why the conversion failed, both by name.
 
     Raises:
         UsageError: If a format does not fit the choices of an export.

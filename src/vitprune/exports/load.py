@@ -30,7 +30,7 @@ def load_pruned(folder: str | Path) -> PreTrainedModel:
     net = load_stock(folder)
     try:
         return shrink(net, ragged=True)
-    except UsageError:  # nothing is known of its structure
+    except UsageError:  # no attention or MLP is known
         return net
 
 

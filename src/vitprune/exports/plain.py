@@ -29,7 +29,7 @@ from vitprune.model.anatomy.widths import (
 from vitprune.model.loading import net_from_config
 
 RATIO_TRIES = 6
-CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError)  # of models without such settings
+CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError)  # if a model lacks a setting
 CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
 
 
@@ -38,7 +38,7 @@ def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
 
     Args:
         net: Model; it is not changed.
-        analysis: What of it can be removed.
+        analysis: What can be removed from it.
 
     Returns:
         The model; `net` itself if no configuration expresses a smaller one.
@@ -57,11 +57,11 @@ def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
 def plain_widths(net: PreTrainedModel, analysis: Analysis) -> dict[str, Width]:
     """Return the widths of branches in the smallest model that plain loading builds.
 
-    No weights are computed, so that `shrink_plainly` may still find that its logits differ.
+    No weights are computed: `shrink_plainly` may still find that the logits of such a model differ.
 
     Args:
         net: Model; it is not changed.
-        analysis: What of it can be removed.
+        analysis: What can be removed from it.
 
     Returns:
         The widths by `output_of`; those of `net` if no configuration expresses a smaller one.
@@ -78,7 +78,7 @@ def plain_widths(net: PreTrainedModel, analysis: Analysis) -> dict[str, Width]:
 
 
 def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
-    """Yield smaller architectures, each once, from those that change most settings."""
+    """Yield different smaller architectures; those that change most settings come first."""
     family = FAMILIES.get(net.config.model_type)
     if family is None:
         return
@@ -94,7 +94,7 @@ def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
 
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
-    """Yield the settings to change: all, then fewer, as not every model has all of them."""
+    """Yield the settings to change: all, then fewer, because not every model has all of them."""
     for blocks, heads, neurons in CHOICES:
         yield replace(
             family,
@@ -150,7 +150,7 @@ def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
 
 
 def _dead_blocks(analysis: Analysis) -> set[int]:
-    """Return the blocks of which no branch reads its input."""
+    """Return the blocks in which no branch reads its input."""
     branches = find_structure(analysis.net).branches
     dead = {output_of(p.branch) for p in analysis.parts if not p.survivors.width.groups}
     alive = {branch.block for branch in branches if output_of(branch) not in dead}
@@ -170,7 +170,7 @@ def _smallest_ratio(
     parts: Sequence[Part],
     kept: Sequence[int],
 ) -> float | None:
-    """Return the smallest ratio whose MLPs hold the survivors; None if they would not be smaller.
+    """Return the smallest ratio with room for the survivors; None if no MLP becomes smaller.
 
     Families round in their own ways, so models are built until their MLPs are wide enough.
     """
@@ -214,7 +214,7 @@ class Renaming:
 
     Attributes:
         blocks: Names of all blocks in the original.
-        kept: Numbers of those that are kept.
+        kept: Numbers of the blocks that are kept.
 
     """
 
@@ -256,10 +256,10 @@ def _holds(widths: Mapping[str, Width], parts: Iterable[Part]) -> bool:
 
 
 def _carry_constants(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> None:
-    """Add what removed blocks add to each token to the bias before them, in place.
+    """Add the constant outputs of removed blocks to the bias of the branch before, in place.
 
-    Nothing reads the residual stream in between. This is exact where branches are added unscaled;
-    elsewhere the logits tell.
+    Nothing reads the residual stream in between. This is exact if branches are added unscaled;
+    otherwise the comparison of the logits fails.
     """
     by_block: dict[int, list[Part]] = {}
     for part in analysis.parts:

@@ -22,13 +22,13 @@ def shrink(
 
     Args:
         net: Pruned model, in evaluation mode; it is not changed.
-        ragged: Give each branch its own width. Otherwise all have the smallest widths that a
-            configuration can express, and narrower ones are zero-padded, so that plain
+        ragged: Give each branch its own width. Otherwise all branches have the smallest widths that
+            a configuration can express, and narrower branches are zero-padded, so that plain
             `transformers` loads the result.
-        images: (B, channels, height, width), to try it on; one random image by default.
+        images: Images of the trial, (B, channels, height, width); by default one random image.
 
     Raises:
-        UsageError: If nothing is known of the attentions and MLPs of the model.
+        UsageError: If no attention or MLP of the model is known.
 
     """
     analysis = analyse(net, images)
@@ -43,7 +43,7 @@ def make_ragged(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
 
     Args:
         net: Model; it is not changed.
-        analysis: What of it can be removed.
+        analysis: What can be removed from it.
 
     """
     if all(part.survivors.width == part.width for part in analysis.parts):

@@ -106,7 +106,7 @@ def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None
     Args:
         net: Pruned model.
         small: The same model as plain loading builds it.
-        images: (B, channels, height, width), to try smaller widths on; see `shrink`.
+        images: Images of the trial, (B, channels, height, width); see `shrink`.
 
     """
     analysis = analyse(small, images)

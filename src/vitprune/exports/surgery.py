@@ -1,4 +1,4 @@
-"""Other widths for the branches of a model, by new weights in its modules."""
+"""Changing the widths of branches by new weights in the modules of a model."""
 
 import math
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from vitprune.model.anatomy.records import Attention, Branch, Rows
 
 
 class Constant(nn.Module):
-    """What is left of a branch that does not depend on its input: the bias of its output layer.
+    """Replacement of a branch that does not depend on its input: the bias of its output layer.
 
     Args:
         bias: (out,), or None for zero.
         width: Number of outputs.
-        outputs: Length of the tuple that the replaced module returns, None but for the first; 0 if
-            it returns a tensor.
+        outputs: Length of the tuple that the replaced module returns, 0 if it returns a tensor. All
+            but the first entry are None.
 
     """
 
@@ -70,7 +70,7 @@ def narrow(
 
 
 def _pack(groups: list[Tensor], width: Width) -> Tensor:
-    """Return row indices group after group, (groups * size,); -1 for padding."""
+    """Return row indices, group after group, (groups * size,); -1 for padding."""
     index = torch.full((width.groups, width.size), -1)
     for i, rows in enumerate(groups):
         index[i, : len(rows)] = rows
@@ -150,7 +150,7 @@ def _set_depthwise(module: nn.Module, neurons: Tensor, new: Width) -> None:
 
 
 def _set_attributes(net: nn.Module, attention: str, old: Width, new: Width) -> None:
-    """Set the numbers of an attention module that have the value of its old width."""
+    """Set the attributes of an attention module whose value is its old width."""
     names = attention_names(net.get_submodule(attention))
     numbers = (
         (names.heads, old.groups, new.groups),

@@ -1,4 +1,4 @@
-"""Which structure of a branch reaches the logits, found in the zeros of its weights."""
+"""Which structure of a branch influences the logits, found by the zeros in its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ class Width:
 
 @dataclass(frozen=True)
 class Survivors:
-    """What of a branch reaches the logits.
+    """The structure of a branch that influences the logits.
 
     Attributes:
         groups: Numbers of the surviving heads or neurons.
-        values: For each of them, the inputs of the output layer that it needs.
-        scores: For each surviving head, the rows of query and key that it needs; for neurons the
+        values: For each of these, the inputs of the output layer that are needed.
+        scores: For each of these heads, the rows of query and key that are needed; for neurons the
             same as `values`.
 
     """
@@ -78,12 +78,12 @@ def read_weights(branch: Branch, layers: Mapping[str, Layer]) -> BranchWeights:
 def fold_constants(branch: Branch, weights: BranchWeights, seen: Range | None) -> None:
     """Turn constant contributions into the bias of the output layer, in place.
 
-    A neuron or a value without weights is constant; only what varies keeps a weight.
+    The output of a neuron or a value with zero weights is constant.
 
     Args:
         branch: The branch.
         weights: Its weights.
-        seen: What its output layer reads; None if unknown.
+        seen: Range of the inputs of its output layer; None if unknown.
 
     """
     if seen is None:
@@ -107,7 +107,7 @@ def _constant_neurons(weights: BranchWeights, seen: Range) -> Tensor:
 
 
 def keeps_whole_heads(branch: Branch) -> bool:
-    """Return whether heads of a branch can only be removed whole, not single dimensions of them.
+    """Return whether only whole heads of a branch can be removed, not single dimensions.
 
     Rotary embeddings and norms of queries and keys depend on all dimensions of a head.
     """
@@ -117,7 +117,7 @@ def keeps_whole_heads(branch: Branch) -> bool:
 def find_survivors(
     branch: Branch, weights: BranchWeights, width: Width, *, whole_heads: bool = False
 ) -> Survivors:
-    """Return what of a branch with folded constants reaches the logits.
+    """Return the structure of a branch, with folded constants, that influences the logits.
 
     Args:
         branch: The branch.

@@ -1,4 +1,4 @@
-"""A forward pass in float64: the logits to reproduce, and what passes between modules."""
+"""A forward pass in float64: the logits to reproduce, and the ranges of activations."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from vitprune.exports.verify import logits
 
-NEAR = 1e-9  # of activations in float64 that are equal but for rounding
+NEAR = 1e-9  # activations in float64 with this difference are equal
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Trial:
     Attributes:
         images: Images, (B, channels, height, width), float64.
         logits: (B, classes), float64.
-        ranges: Inputs of layers, by layer name; without those that were not called.
+        ranges: Ranges of the inputs of layers, by layer name; only of layers that were called.
         outputs: Length of the tuple that a module returns, 0 if it returns a tensor, by module
-            name; without those whose (first) output does not have the shape of their input.
+            name; only of modules whose (first) output has the shape of their input.
 
     """
 

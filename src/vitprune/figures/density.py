@@ -12,7 +12,7 @@ PLACE_PATTERN = re.compile(r"(?:.*\.)?\d+(?=\.)")
 
 
 def plot_density(sparsities: Mapping[str, float]) -> Figure:
-    """Draw the density of each layer as a map, names within a block by blocks.
+    """Draw the density of each layer as a map: names within a block against blocks.
 
     Args:
         sparsities: Sparsity by layer name, in [0, 1].

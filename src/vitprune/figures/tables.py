@@ -14,10 +14,10 @@ NOTICEABLE = 0.005  # deviation from a target sparsity
 
 
 def print_table(table: Table) -> None:
-    """Print a table; in a file as wide as it needs to be, else as wide as the terminal.
+    """Print a table, to a file at its full width, to a terminal at the width of the terminal.
 
-    If the terminal is too narrow, there are no lines between columns. No word or number is cut,
-    even if the terminal has to break the lines.
+    In a narrow terminal, the lines between columns are left out. Words and numbers are never
+    truncated, even if the terminal has to wrap lines.
     """
     console = Console()
     if not console.is_terminal:

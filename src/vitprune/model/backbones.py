@@ -1,6 +1,6 @@
-"""Image classifiers for backbones to which `transformers` has none: a linear head on their output.
+"""Image classifiers for backbones without one in `transformers`: a linear head on their output.
 
-This file imports nothing of this project: an export carries a copy of it, with which
+This file imports nothing from this project: an export contains a copy of it, with which
 `AutoModelForImageClassification.from_pretrained(FOLDER, trust_remote_code=True)` loads the model.
 """
 
@@ -24,7 +24,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 class BackboneForImageClassification(PreTrainedModel):
     """A backbone, and a linear layer on its pooled output.
 
-    Without a pooled output it is the mean of the tokens.
+    If the backbone has no pooled output, the head reads the mean of the tokens.
     """
 
     base_model_prefix = "backbone"

@@ -20,24 +20,24 @@ def class_names(labels: list[str]) -> dict[str, dict]:
 def name_classes(config: PreTrainedConfig, labels: list[str]) -> None:
     """Name the classes in a configuration; their number becomes that of the names."""
     config.update(class_names(labels))
-    if hasattr(config, "label_names"):  # as a configuration of timm spells it
+    if hasattr(config, "label_names"):  # the name in configurations of timm
         config.label_names = list(labels)
-    if hasattr(config, "label_descriptions"):  # of the classes before
+    if hasattr(config, "label_descriptions"):  # describe the previous classes
         del config.label_descriptions
 
 
 def find_classes(known: Mapping[int, str], labels: list[str]) -> list[int] | None:
     """Find classes by name.
 
-    ImageNet classes are lists of synonyms, such as "tench, Tinca tinca"; one synonym or the WordNet
-    id is enough.
+    ImageNet classes are lists of synonyms, such as "tench, Tinca tinca"; a synonym or the WordNet
+    id matches.
 
     Args:
         known: Class names of a model by number, its `config.id2label`.
         labels: Class names to find.
 
     Returns:
-        Their numbers, all different; None if a name is unknown or ambiguous, as "crane" is in
+        Their numbers, all different; None if a name is unknown or ambiguous, such as "crane" in
         ImageNet.
 
     """
@@ -55,7 +55,7 @@ def find_classes(known: Mapping[int, str], labels: list[str]) -> list[int] | Non
 
 
 def _aliases(known: Mapping[int, str]) -> dict[int, set[str]]:
-    """Return all that a class can be called, by its number."""
+    """Return all names and ids of each class, by its number."""
     ids = imagenet_classes()
     found = {
         number: synonyms(name) | synonyms(ids.get(name, name)) for number, name in known.items()

@@ -1,4 +1,4 @@
-"""Evaluation mode without what a model keeps from evaluations with other weights."""
+"""Evaluation mode without values that a model has cached for earlier weights."""
 
 from torch import nn
 
@@ -6,8 +6,8 @@ from torch import nn
 def begin_evaluation(module: nn.Module) -> None:
     """Put a module into evaluation mode.
 
-    LeViT keeps its attention biases of the first evaluation until `train()` is called, which
-    Lightning does not do: it restores the mode of each module by its attribute.
+    LeViT caches its attention biases in evaluation until `train()` is called. Lightning does not
+    call it, but restores the mode of each module by its attribute.
     """
     module.train()
     module.eval()

@@ -12,7 +12,7 @@ from transformers import (
 
 from vitprune.model.backbones import CLASSIFIERS
 
-# vision towers, and the family whose image classifier has such a tower as `vision_model`
+# vision towers, and the family whose image classifier contains one as `vision_model`
 TOWERS = {
     "clip_vision_model": "clip",
     "siglip_vision_model": "siglip",

@@ -1,4 +1,4 @@
-"""Hidden states that a model returns, and which of them are outputs of its blocks."""
+"""The hidden states that a model returns after its blocks or stages."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,8 @@ class HiddenStates:
     """The hidden states of a model after its blocks or stages.
 
     Attributes:
-        first: Number of hidden states before those: 1 if the embeddings come first, else 0.
-        shapes: Shape of each for one image.
+        first: Number of other hidden states before these: 1 if the embeddings come first, else 0.
+        shapes: Shape of each hidden state for one image.
 
     """
 
@@ -51,7 +51,7 @@ class HiddenStates:
         ]
         try:
             with trial(net), torch.no_grad():
-                # not net(), which would be compiled for a batch of one
+                # net.forward: net() would compile it for a batch of one
                 outputs = net.forward(pixel_values=image, output_hidden_states=True)
         except CANNOT_RUN as error:
             raise _no_hidden_states(net, first_line(error)) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 LIST = Path(__file__).parents[1] / "assets" / "imagenet_1k.tsv"
 CLASSES = 1000
-SAME = 900  # lists of names differ in the spelling of a few classes
+SAME = 900  # names that must agree; lists differ in the spelling of a few
 
 
 @cache
@@ -19,7 +19,7 @@ def imagenet_classes() -> dict[str, str]:
 def is_imagenet(names: Mapping[int, str]) -> bool:
     """Return whether classes are those of ImageNet-1k, in order.
 
-    They are if there are 1000, and most have the same name or id there, or none has a name.
+    There must be 1000 classes, and most must have the name or id of ImageNet, or none a name.
 
     Args:
         names: Class names of a model by number.

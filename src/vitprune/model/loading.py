@@ -174,8 +174,8 @@ class _Read:
 
     Attributes:
         net: The model.
-        head: Whether its head was loaded, or is new, with random weights: because the file has
-            none, or one for another number of classes.
+        head: `loaded`; `missing` or `resized` if it is new, with random weights, because the file
+            has no head or one for another number of classes.
 
     """
 
@@ -243,7 +243,7 @@ def _read(source: str, labels: list[str] | None) -> _Read:
 
 
 def _heads(net: PreTrainedModel) -> tuple[str, ...]:
-    """Return how names of parameters start that belong to a classification head."""
+    """Return the prefixes of the names of parameters in a classification head."""
     body = f"{net.base_model_prefix}."
     heads = []
     for layer in find_layers(net):

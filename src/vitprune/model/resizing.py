@@ -1,4 +1,4 @@
-"""Models for images of another size: position embeddings are interpolated where it is needed."""
+"""Models for images of another size: position embeddings are interpolated where needed."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""What is different about models of timm, which `transformers` wraps."""
+"""Models of timm, which `transformers` wraps: their settings and names of parameters."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -17,7 +17,7 @@ def is_timm(config: PreTrainedConfig) -> bool:
 
 
 def names_on_disk(net: PreTrainedModel) -> dict[str, Tensor]:
-    """Return the state of a model under the names in its file; timm's lack those of the wrapper."""
+    """Return the state of a model by the names in its file: timm's lack the wrapper's prefix."""
     prefix = f"{net.base_model_prefix}." if is_timm(net.config) else ""
     return {name.removeprefix(prefix): value for name, value in net.state_dict().items()}
 
@@ -29,11 +29,11 @@ def timm_settings(source: str) -> dict[str, Any] | None:
         source: Hub name or folder.
 
     Returns:
-        Its content; None if the model is not one of timm.
+        The content; None if it is not a model of timm.
 
     Raises:
         OSError: If there is no such file.
-        UsageError: If the model is one of timm, and timm is not installed.
+        UsageError: If it is a model of timm, and timm is not installed.
 
     """
     settings, _ = PreTrainedConfig.get_config_dict(source)

@@ -1,4 +1,4 @@
-"""Trial runs: whether a model can process images of a size, and what it returns for them."""
+"""Trial forward passes: whether a model can process images of a size."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ USUAL_SIDE = 224
 
 
 def trial_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
-    """Return the shape of the images of a model, or a usual one if any size will do."""
+    """Return the shape of a model's images, or a common one if the model has no fixed size."""
     try:
         return image_shape(config)
     except UsageError:
@@ -25,13 +25,13 @@ def trial_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
 
 @contextmanager
 def trial(net: nn.Module) -> Iterator[None]:
-    """Within the context, a model is in evaluation mode; then its mode is as before."""
+    """Put a model into evaluation mode within the context, and restore its mode on exit."""
     was_training = net.training
     net.eval()
     try:
         yield
     finally:
-        net.train()  # LeViT keeps its biases of evaluation until it is trained
+        net.train()  # LeViT caches biases in evaluation until train() is called
         net.train(was_training)
 
 
@@ -44,7 +44,7 @@ def why_refused(net: PreTrainedModel, height: int, width: int) -> str | None:
     try:
         image = torch.zeros(shape, device=net.device, dtype=net.dtype)
         with trial(net), torch.no_grad():
-            # not net(), which would be compiled for a batch of one
+            # net.forward: net() would compile it for a batch of one
             logits: Tensor = net.forward(pixel_values=image).logits
     except CANNOT_RUN as error:
         return first_line(error)

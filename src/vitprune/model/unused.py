@@ -1,4 +1,4 @@
-"""Parameters on which no logit depends, such as a pooling head that a classifier leaves out."""
+"""Parameters on which no logit depends, such as a pooling head that a classifier does not use."""
 
 from collections.abc import Set
 
@@ -13,8 +13,8 @@ from vitprune.model.trial import CANNOT_RUN, trial, trial_shape
 def freeze_unused(net: PreTrainedModel) -> None:
     """Freeze the parameters on which no logit depends, and report them.
 
-    They get no gradient: criteria that need one could not rank them, and the processes of a
-    distributed training would wait for it.
+    These parameters get no gradient. Criteria that need gradients could not rank them, and in
+    distributed training the processes would wait for their gradients.
 
     Args:
         net: An image classifier; its weights, buffers and mode stay as they are.
@@ -35,11 +35,11 @@ def freeze_unused(net: PreTrainedModel) -> None:
 def find_unused(net: PreTrainedModel) -> set[nn.Parameter]:
     """Return the parameters that get no gradient from the logits, in training and evaluation.
 
-    Found on the meta device: no value is computed. Empty for a model that cannot run there.
+    Found on the meta device, without computing values. Empty if the model cannot run there.
     """
     try:
         with trial(net):
-            # a bias may be cached in evaluation, and a layer be dropped at random in training
+            # biases may be cached in evaluation, layers dropped at random in training
             used = _used(net) | _used(net.train())
     except CANNOT_RUN:
         return set()

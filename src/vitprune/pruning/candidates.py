@@ -27,8 +27,8 @@ class Candidate:
         summed: Whether scores are sums over weights, and so grow with the size of a group.
         rows: Number of outputs within which the groups are compared; None within the layer.
         pruned: Increments that were pruned in earlier rounds and stay pruned.
-        partly_pruned: Whether more weights than those are pruned and stay pruned, inside groups
-            that are not.
+        partly_pruned: Whether further pruned weights stay pruned inside groups that are not
+            pruned.
         masks: The masks of the layers.
 
     """

@@ -40,9 +40,9 @@ def prune(
             entries are arguments of the model, or pairs (inputs, labels). The loss is the
             cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
             meanwhile.
-        layers: Layers to prune. By default those with the roles of the granularity if it has
-            some; else the attentions and MLPs, or in a model without any every linear and
-            convolutional layer but its stem and classifier; never frozen ones.
+        layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
+            granularity if it has some, else all attentions and MLPs; in a model without any, all
+            but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
         masks: Masks that are enforced in a training loop, to prune their layers further; by default
             new ones, which are not enforced.
 

@@ -14,7 +14,7 @@ LOGGED = "earlier log entries are kept"
 
 
 class NamingTensorBoard(TensorBoardLogger):
-    """TensorBoard logger whose errors of writing name its folder."""
+    """TensorBoard logger that names its folder in errors of writing."""
 
     def log_metrics(self, *args: Any, **options: Any) -> None:
         """Log scalars."""

@@ -63,7 +63,7 @@ def read_metrics(run: RunFolder) -> dict[str, dict[int, float]]:
     metrics.
 
     Raises:
-        UsageError: If the file is no CSV file.
+        UsageError: If the file is not a CSV file.
 
     """
     curves: dict[str, dict[int, float]] = {}

@@ -84,7 +84,7 @@ class RunReport:
         formats: Further formats, by name.
         verification: How the export compares with the pruned model.
         environment: Versions, device, command and seed.
-        failed_formats: Why a model could not be converted to a further format, by name.
+        failed_formats: Why the conversion to a further format failed, by name.
         benchmark: Result of `vitprune benchmark`; None if it was not run.
 
     """

@@ -138,11 +138,11 @@ class RunFolder:
         """Return the content of `config.yaml`, by section.
 
         Raises:
-            UsageError: If the file is damaged, empty or torn.
+            UsageError: If the file is damaged, empty or truncated.
 
         """
         content = read_yaml(self.config, dict[str, Any])
-        if "ckpt_path" not in content:  # of the last lines: what is torn may still be YAML
+        if "ckpt_path" not in content:  # one of the last lines: a truncated file may still be YAML
             raise damaged(self.config, "it has no 'ckpt_path'")
         return content
 

@@ -21,7 +21,7 @@ class BlockWidths:
 
 @dataclass(frozen=True)
 class ModelWidths:
-    """Number of blocks of a model and its largest inner widths; most models have no others.
+    """Number of blocks of a model and its largest inner widths; most models have one width.
 
     Attributes:
         blocks: Number of blocks.
@@ -51,8 +51,8 @@ class ShrinkReport:
         stayed: Number of zeros that stayed, by reason.
         largest_logit_difference_float64: Between the pruned and the shrunk model.
         left: Why attentions or MLPs keep their width, by kind of module.
-        settings_before: Settings of the configuration that shrinking changed, with their values
-            before; None where the configuration did not have one.
+        settings_before: Settings of the configuration that shrinking changed, with their previous
+            values; None for a setting that the configuration did not have.
         loads_smaller: What loads a smaller model than the dense one: `transformers`,
             `timm.create_model`, `load_pruned`.
 

@@ -11,7 +11,7 @@ from vitprune.runs.atomic import write_text
 
 T = TypeVar("T")
 
-# of which pydantic's messages name a class of this package, or Python's
+# mistakes for which pydantic's messages would name a class
 SHAPES = dict.fromkeys(
     ("model_type", "dataclass_type", "dict_type"), "Input should be a mapping of keys"
 )
@@ -33,7 +33,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def damaged(path: Path, reason: str) -> UsageError:
-    """Return the error about a file whose content is not what it should be."""
+    """Return the error for a file with invalid content."""
     return UsageError(f"{path} is damaged or from another version: {reason}.")
 
 

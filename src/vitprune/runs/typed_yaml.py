@@ -11,7 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.runs.typed_json import damaged, first_mistake
 
 T = TypeVar("T")
-# what PyYAML raises: its own errors, and those of Python's numbers, dates and deep nesting
+# errors of PyYAML itself, and of Python for numbers, dates and deep nesting
 UNREADABLE = (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError, AttributeError)
 
 
@@ -19,12 +19,12 @@ def read_yaml(path: Path, kind: type[T]) -> T:
     """Read a YAML file as an instance of a type.
 
     Raises:
-        UsageError: If the file cannot be read, or does not hold such a value.
+        UsageError: If the file cannot be read, or its content is not of this type.
 
     """
     try:
         content = yaml.safe_load(path.read_bytes())
-        json.dumps(content, default=str)  # refuses what contains itself by an alias
+        json.dumps(content, default=str)  # refuses aliases that contain themselves
         return TypeAdapter(kind).validate_python(content)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error

@@ -1,6 +1,6 @@
 """The parts of a Vision Transformer: its layers, attentions, MLPs, stem and classifier.
 
-`names.py` is the one place that knows what model families call them.
+Only `names.py` knows the names that model families use for them.
 """
 
 from vitprune.model.anatomy.names import AttentionNames, MlpNames, declare

@@ -40,7 +40,7 @@ class Matrix:
 
 
 class MismatchError(Exception):
-    """A module has the names of an attention or MLP, but not the shapes."""
+    """A module has the layer names of an attention or MLP, but not its shapes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _child(module: nn.Module, name: str) -> nn.Module | None:
 def find_branches(
     model: nn.Module, matrices: Mapping[str, Matrix], block_of: Mapping[str, int]
 ) -> tuple[list[Branch], dict[str, str]]:
-    """Return the attentions and MLPs of a model, and what does not fit elsewhere.
+    """Return the attentions and MLPs of a model, and the mismatches of other modules.
 
     Args:
         model: Any module.
@@ -101,8 +101,8 @@ def find_branches(
         block_of: Number of the transformer block by the name of each module in a block.
 
     Returns:
-        The records in the order of the modules, and by module name why a module with the names of
-        an attention or MLP is none.
+        The records in the order of the modules, and by module name why a module with the layer
+        names of an attention or MLP does not have its shapes.
 
     Raises:
         UsageError: If a module does not fit its declaration.
@@ -131,7 +131,7 @@ def _named(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _without_claimed(found: list[Branch], branches: list[Branch]) -> list[Branch]:
-    """Leave out records of layers that another record has, as that of a module around it."""
+    """Leave out records whose layers belong to another one, such as that of an outer module."""
     claimed = {layer for branch in branches for layer in branch.roles}
     return [branch for branch in found if claimed.isdisjoint(branch.roles)]
 
@@ -160,10 +160,10 @@ def _check_names(parts: Parts, declared: AttentionNames | MlpNames) -> None:
 def read_attention(
     parts: Parts, block: int | None, names: AttentionNames, *, rotary: bool
 ) -> Attention | None:
-    """Return the record of an attention module; None if it is none.
+    """Return the record of an attention; None if the module is not an attention.
 
     Raises:
-        MismatchError: If it has the names of one but not the shapes.
+        MismatchError: If the module has the layer names of an attention, but not its shapes.
 
     """
     inputs = _attention_inputs(parts, names)
@@ -206,7 +206,7 @@ def _has_inner_norm(
 ) -> bool:
     """Return whether a norm stands between the inputs and the output, in the order of modules.
 
-    Others have one before the inputs (vit-pytorch) or after the output (timm's pooling).
+    Other norms come before the inputs (vit-pytorch) or after the output (timm's pooling).
     """
     norm = parts.attribute(names.inner_norm)
     if norm is None:
@@ -233,16 +233,16 @@ def _attention_inputs(parts: Parts, names: AttentionNames) -> tuple[Rows, Rows, 
 
 
 def _pairing(parts: Parts) -> Rotary:
-    """Return how rotary embeddings pair dimensions; timm says so, and `transformers` has one."""
+    """Return how rotary embeddings pair dimensions: `transformers` has one way, timm states it."""
     return "halves" if getattr(parts.module, "rotate_half", True) else "neighbours"
 
 
 def read_mlp(parts: Parts, block: int | None, names: MlpNames) -> Mlp | None:
-    """Return the record of an MLP module; None if it is none."""
+    """Return the record of an MLP; None if the module is not an MLP."""
     up, down, gate = (parts.matrix(name) for name in (names.up, names.down, names.gate))
     if up is None or down is None or up.inputs != down.outputs:
         return None
-    if up.layer.rpartition(".")[2].isdigit() and parts.count != 2:  # any sequence has such names
+    if up.layer.rpartition(".")[2].isdigit() and parts.count != 2:  # as in any nn.Sequential
         return None
     if up.is_convolution and up.outputs < up.inputs:  # squeeze-and-excitation, which scales
         return None

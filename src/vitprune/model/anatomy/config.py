@@ -19,7 +19,7 @@ def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
     """Return the shape of the images of a model, (channels, height, width).
 
     Raises:
-        UsageError: If the configuration does not say it.
+        UsageError: If the configuration does not state it.
 
     """
     _, *sides = _of_timm(config, "pretrained_cfg").get("input_size") or (RGB,)
@@ -35,7 +35,7 @@ def image_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
 
 
 def channels_of(config: PreTrainedConfig) -> int:
-    """Return the number of channels of the images of a model; 3 if its configuration is silent."""
+    """Return the number of channels of a model's images; 3 if the configuration has none."""
     own = getattr(vision_config(config), "num_channels", RGB)
     channels, *_ = _of_timm(config, "pretrained_cfg").get("input_size") or (own,)
     given: int = _of_timm(config, "model_args").get("in_chans", channels)

@@ -11,11 +11,11 @@ RGB = 3
 
 
 def find_stem(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str]) -> set[str]:
-    """Return the layers that make tokens or feature maps of an image.
+    """Return the layers that turn an image into tokens or feature maps.
 
-    These are the first layer that reads its channels, and the others of the module around it, if
-    the model has blocks outside of that module. In a model whose first layer before the blocks
-    reads flattened patches, it is that one.
+    These are the first layer that reads the channels of the image, and, if the model has blocks
+    outside of the module that contains this layer, all other layers of that module. If the first
+    layer before the blocks reads flattened patches, this layer is the stem.
 
     Args:
         model: Any module.
@@ -52,7 +52,7 @@ def _reads(model: nn.Module, name: str, weight: Tensor) -> int:
 
 
 def _outermost_without_blocks(name: str, blocks: Set[str]) -> str:
-    """Return the largest module around a layer without blocks; in a model without, the layer."""
+    """Return the outermost module around a layer that has no blocks; without blocks, the layer."""
     if not blocks:
         return name
     parts = name.split(".")
@@ -61,7 +61,7 @@ def _outermost_without_blocks(name: str, blocks: Set[str]) -> str:
 
 
 def ask_classifiers(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str]) -> set[str]:
-    """Return the layers that compute logits, as models of timm and of `transformers` tell them.
+    """Return the layers that compute logits, as reported by timm and `transformers`.
 
     These are `get_classifier` of timm, and the layers of a model of `transformers` with
     `num_labels` outputs.
@@ -84,7 +84,7 @@ def ask_classifiers(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set
 
 
 def _has_labels(module: nn.Module) -> bool:
-    """Return whether a module is a model of `transformers`, and none that wraps one of timm."""
+    """Return whether a module is a model of `transformers` that does not wrap one of timm."""
     wraps_timm = any(hasattr(inner, "get_classifier") for inner in module.modules())
     return hasattr(module, "base_model_prefix") and hasattr(module, "num_labels") and not wraps_timm
 
@@ -93,7 +93,7 @@ def named_classifiers(names: Iterable[str], blocks: Set[str]) -> set[str]:
     """Return the last layer of each module outside of the blocks named as a classifier or head.
 
     Args:
-        names: Names of layers that may be one, in the order of the modules.
+        names: Names of layers that may be classifiers, in the order of the modules.
         blocks: Names of the transformer blocks of the model.
 
     """
@@ -123,9 +123,9 @@ def _of_timm(module: nn.Module, names: Iterable[str], weights: Mapping[str, Tens
 def _labelled(
     module: nn.Module, prefix: str, names: Iterable[str], weights: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the layers with an output for each label that are no part of the base model.
+    """Return the layers with an output for each label outside of the base model.
 
-    If the classifier is a part of it, it is the last such layer.
+    If there is none, the last such layer of the base model is the classifier.
     """
     found = [name for name in names if len(weights[name]) == module.num_labels]
     base = str(module.base_model_prefix)

@@ -91,7 +91,7 @@ class Layer:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether it is a convolution that computes each output of one input."""
+        """Whether it is a convolution that computes each output channel from one input channel."""
         return self.convolution_groups > 1 and self.shape[1] == 1
 
 
@@ -111,7 +111,8 @@ class Structure:
     Attributes:
         layers: Linear and convolutional layers, in the order of the modules.
         branches: Attentions and MLPs, in the order of the modules.
-        mismatches: Why a module with the names of an attention or MLP is none, by module name.
+        mismatches: Why a module with the layer names of an attention or MLP is not used as one, by
+            module name.
 
     """
 

@@ -1,6 +1,6 @@
-"""What model families call the parts of a transformer: the one place that knows such names.
+"""The names of the parts of a transformer in each model family; no other file knows them.
 
-A family that is not known here is declared by its user, see `declare`.
+Users declare the names of other families by `declare`.
 """
 
 import re
@@ -14,13 +14,13 @@ BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|\w*heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
-BESIDE = "../"  # begins a name relative to the module around
+BESIDE = "../"  # begins a name relative to the parent module
 POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
 Alternatives = str | tuple[str, ...]
 
 
 def _with_inner(*names: str) -> tuple[str, ...]:
-    """Return the names, and the same in the inner modules that older families have."""
+    """Return the names, and the same names in the inner modules of older families."""
     return tuple(f"{inner}{name}" for inner in ("", "self.", "attention.") for name in names)
 
 
@@ -47,7 +47,7 @@ class AttentionNames:
         value: Layer of the values.
         qkv: Instead of the three, one layer of query, key and value in this order,
             (3 * heads * head_dim, in).
-        kv: Instead of key and value, one layer of both.
+        kv: Instead of key and value, one layer of both in this order.
         heads: Attribute that holds the number of heads.
         score_norm: Norms of queries or keys.
         inner_norm: Norm between the heads and the output.
@@ -123,17 +123,17 @@ _declared: dict[type[nn.Module], AttentionNames | MlpNames] = {}
 
 
 def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
-    """Tell vitprune which modules of an unknown model are attentions or MLPs.
+    """Declare the names of the layers in a class of attention or MLP modules.
 
-    Heads and neurons of these modules can be pruned and removed then. Declare before a model is
-    pruned. A later declaration of the same class replaces the first one.
+    Heads and neurons of these modules can then be pruned and physically removed. Call this before
+    a model is pruned. A later declaration of the same class replaces the earlier one.
 
     Args:
         module: Class of the attention or MLP modules.
         names: Names of their parts.
 
     Raises:
-        UsageError: If `module` is no class.
+        UsageError: If `module` is not a class.
 
     Example:
         >>> class Mixer(nn.Module):
@@ -155,13 +155,13 @@ def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
 
 
 def declared_names(module: nn.Module) -> AttentionNames | MlpNames | None:
-    """Return what was declared about the class of a module, or a class that it extends."""
+    """Return the names declared for the class of a module or one of its base classes."""
     # fully_shard and parametrizations generate subclasses
     return next((_declared[kind] for kind in type(module).__mro__ if kind in _declared), None)
 
 
 def attention_names(module: nn.Module) -> AttentionNames:
-    """Return the names in an attention module: declared ones, or else those of most families."""
+    """Return the names in an attention module: the declared names, else the known ones."""
     declared = declared_names(module)
     return declared if isinstance(declared, AttentionNames) else ATTENTION
 

@@ -11,11 +11,11 @@ Rotary = Literal["halves", "neighbours"]
 
 @dataclass(frozen=True)
 class Rows:
-    """The outputs of a layer that compute one thing: all, or one of several equal parts.
+    """All outputs of a layer, or one of several equal parts, such as the queries of a qkv layer.
 
     Attributes:
         layer: Name of the layer.
-        part: Which part.
+        part: Number of the part, from 0.
         parts: Number of equal parts, one after the other.
 
     """
@@ -42,7 +42,7 @@ class Attention:
         output: Name of the layer that reads the heads.
         heads: Number of heads.
         rotary: How rotary embeddings pair the dimensions of a head: i with i + head_dim / 2, or
-            each even one with the next; None without.
+            each even dimension with the next; None without rotary embeddings.
         normed_scores: Whether queries or keys are normalised before their product.
         inner_norm: Whether all heads are normalised together before the output.
 
@@ -78,7 +78,7 @@ class Mlp:
         gate: Outputs that multiply the neurons; None without a gate.
         down: Name of the layer that reads the neurons.
         inner_norm: Whether all neurons are normalised together.
-        depthwise: Name of a depthwise convolution of the neurons; None without.
+        depthwise: Name of a depthwise convolution of the neurons; None if there is none.
 
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-Settings = dict[str, int | float | None]  # by name, None where a configuration has the default
+Settings = dict[str, int | float | None]  # by name; None restores the default
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class WidthNames:
         head_dim: Dimensions of a head.
         neurons: Number of neurons of every MLP.
         ratio: Instead, neurons per channel of the residual stream.
-        ratio_is_integer: Whether `ratio` must be one.
+        ratio_is_integer: Whether `ratio` must be an integer.
         blocks: Number of blocks.
         group: Part of the configuration that holds the settings; the whole one by default.
 
@@ -57,7 +57,7 @@ FAMILIES = {
 
 
 def read_settings(config: PreTrainedConfig, names: Iterable[str]) -> Settings:
-    """Return the values that a configuration has for settings of these names."""
+    """Return the values of the settings with these names that a configuration has."""
     group = _group(config)
     return {name: group.get(name) for name in names}
 

@@ -35,8 +35,8 @@ class Call:
 class Recording:
     """Calls of layers while a model runs.
 
-    A layer is called as a module, or by `torch.nn.functional.linear` with its weight, as in models
-    of timm that add the bias of a fused query, key and value themselves.
+    A layer is called as a module, or by `torch.nn.functional.linear` with its weight: some models
+    of timm add the bias of a fused query, key and value themselves.
 
     Args:
         layers: The layers.
@@ -48,7 +48,7 @@ class Recording:
         self.of_weights: dict[str, list[Call]] = {layer.name: [] for layer in layers}
 
     def calls(self) -> dict[str, tuple[Call, ...]]:
-        """Return the calls of each layer since `clear`; those of its weight if it has no others."""
+        """Return the calls of each layer since `clear`; if it has none, those of its weight."""
         return {
             name: tuple(calls or self.of_weights[name]) for name, calls in self.of_modules.items()
         }
@@ -111,13 +111,13 @@ class _Products(TorchFunctionMode):
             inputs = args[0] if args else given["input"]
             weight = args[1] if len(args) > 1 else given["weight"]
             for layer in self.layers:
-                if layer.weight is weight:  # as it is now: a sharded one differs between calls
+                if layer.weight is weight:  # read anew: a sharded weight differs between calls
                     self.calls[layer.name].append(_call(layer.name, inputs, output))
         return output
 
 
 def _call(name: str, inputs: Tensor, output: Tensor) -> Call:
-    if torch.is_grad_enabled() and not output.requires_grad:  # nothing before it is trained
+    if torch.is_grad_enabled() and not output.requires_grad:  # no trained parameter before it
         output.requires_grad_()
     if inputs.is_nested:
         raise UsageError(

@@ -15,7 +15,7 @@ class Branch(Granularity):
     """The attention or the MLP branch of a whole block: attn_out or mlp_out with its bias.
 
     A pruned branch adds nothing to the residual stream. Layers outside of the blocks, such as those
-    of a pooling head, are left out; to name them is an error.
+    of a pooling head, are not pruned; naming them is an error.
 
     Source: Fan et al. 2020, who drop whole layers.
     """

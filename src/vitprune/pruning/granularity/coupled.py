@@ -57,7 +57,7 @@ class Coupled(Granularity):
         Args:
             parts: Weights that share the groups, viewed as (groups, ...), or (pools, groups, ...).
             pools: Number of pools; None if the groups are in one dimension.
-            round_to: Divisor of the number of kept groups of a pool; by default as set.
+            round_to: Divisor of the number of kept groups of a pool; by default `self.round_to`.
 
         Raises:
             UsageError: If `round_to` does not divide the groups.
@@ -85,7 +85,7 @@ def by_branch(
     """Collect the layers of each attention or MLP, by name.
 
     Raises:
-        UsageError: If a layer has another role, or a branch lacks one of its layers.
+        UsageError: If a layer belongs to no such branch, or a branch lacks one of its layers.
 
     """
     check_roles(layers, granularity)
@@ -109,7 +109,7 @@ def by_branch(
 
 
 def place_of(branch: Branch) -> str:
-    """Return in words where a branch is."""
+    """Return the place of a branch, for messages."""
     return branch.name if branch.block is None else f"block {branch.block}"
 
 

@@ -19,10 +19,10 @@ class Granularity(ABC):
     weights.
 
     Attributes:
-        roles: The roles that it prunes; None if it fits every layer.
+        roles: The roles that it prunes; None if it can prune any layer.
         ranked_together: Whether its groups need one ranking over all layers.
-        only_blocks: Whether it prunes layers outside of the transformer blocks only if they are
-            named, such as those of a pooling head.
+        only_blocks: Whether layers outside of the transformer blocks, such as those of a pooling
+            head, are pruned only if they are named.
 
     """
 

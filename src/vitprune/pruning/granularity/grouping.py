@@ -23,7 +23,7 @@ Reduction = Literal["sum", "max", "first", "square"]
 
 @dataclass(frozen=True)
 class Part:
-    """A weight as the groups of a grouping see it.
+    """A weight, or a part of one, viewed as groups.
 
     Attributes:
         layer: Its layer.
@@ -40,19 +40,19 @@ class Part:
 
     @classmethod
     def of_rows(cls, layer: Layer, rows: Rows, view: Callable[[Tensor], Tensor]) -> "Part":
-        """Return some outputs of a weight, which `view` then views as groups."""
+        """Return the part for some outputs of a weight, which `view` views as groups."""
         return cls(layer, lambda tensor: view(rows.of(tensor)), rows)
 
     @property
     def shape(self) -> torch.Size:
-        """Shape of what the view covers of the weight."""
+        """Shape of the part of the weight that the view covers."""
         outputs, *others = self.layer.shape
         return torch.Size((outputs // self.rows.parts if self.rows else outputs, *others))
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Groups of one weight, or groups that several weights have in common.
+    """Groups of one weight, or groups that span several weights.
 
     All weights of a group share one score and are kept or pruned together.
 
@@ -173,7 +173,7 @@ class Grouping:
         apply = CHANGES[change]
         for part in self.parts:
             mask = masks[part.layer.weight]
-            changed = mask.contiguous()  # a copy of a channels-last mask, which has no such views
+            changed = mask.contiguous()  # copies a channels-last mask, which cannot be viewed
             view = part.view(changed)
             shape = (*view.shape[: self.group_dims], *[1] * (view.ndim - self.group_dims))
             apply(view, keep.reshape(shape).expand_as(view))

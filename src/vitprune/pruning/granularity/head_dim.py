@@ -16,7 +16,7 @@ class HeadDim(Coupled):
     """One dimension of a head: rows of query and key, or a row of value and a column of attn_out.
 
     The same number of each kind is pruned in every head of a layer, by a ranking per head. With
-    `uniform` as many query/key dimensions are pruned as value dimensions, in every layer. Rotary
+    `uniform` the same number of query/key and of value dimensions is pruned in every layer. Rotary
     embeddings rotate pairs of query/key dimensions, which are pruned together.
 
     Source: Zhu et al. 2021; Yang et al. 2023.
@@ -27,7 +27,7 @@ class HeadDim(Coupled):
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (heads, dims) for query and key, and again for value and attn_out, by attention.
 
-        With rotary embeddings it is (heads, dims / 2) for query and key.
+        With rotary embeddings, the shape is (heads, dims / 2) for query and key.
         """
         groupings = []
         for attention, found in by_branch(layers, self, Attention):
@@ -48,7 +48,7 @@ class HeadDim(Coupled):
         return groupings
 
     def _scores(self, attention: Attention, found: dict[str, Layer]) -> Grouping:
-        """Return the grouping of query and key, whose product are the attention scores."""
+        """Return the grouping of query and key, whose product is the attention scores."""
         heads = attention.heads
         view = partial(head_rows, heads=heads)
         round_to = self.round_to

@@ -10,7 +10,7 @@ from vitprune.pruning.granularity.views import by_column, by_row
 
 
 class Neuron(Coupled):
-    """A hidden unit of an MLP: its row of mlp_in, that of the gate, and its column of mlp_out.
+    """A hidden unit of an MLP: its row of mlp_in and of the gate, and its column of mlp_out.
 
     At least one neuron is kept in each MLP. A depthwise convolution of the neurons is not pruned.
 

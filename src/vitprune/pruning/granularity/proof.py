@@ -1,8 +1,8 @@
-"""Proof that groups of several layers are what a structure record says.
+"""Proof that the groups across layers that a structure record defines are coupled in the model.
 
-If the columns that read a head or neuron are zero, its other weights cannot change what the branch
-returns. If they do, the record misjudges which weights belong together, and pruning would damage
-the model. The same holds for query dimensions if those of the key are zero.
+If the columns that read a head or neuron are zero, its other weights cannot change the output of
+the branch. If they change it, the record is wrong, and pruning would damage the model. The same
+holds for query dimensions if the key dimensions are zero.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.records import Attention, Branch
 from vitprune.pruning.granularity.grouping import Grouping, Part
 
-ROUNDING = 16  # times the precision of the largest logit
+ROUNDING = 16  # tolerance, in units of the precision of the largest logit
 
 
 @torch.no_grad()
@@ -26,8 +26,8 @@ def check_coupling(
 ) -> None:
     """Check that heads, their dimensions and neurons are coupled as their groupings say.
 
-    Of branches of one class and structure, that with the most groups is checked. The weights are
-    the same afterwards.
+    Only the branch with the most groups is checked among those of one class and structure. The
+    weights are restored.
 
     Cost: two forward passes for each class of attentions and MLPs.
 
@@ -37,7 +37,7 @@ def check_coupling(
         logits: Runs the model on some images and returns its logits, (images, classes).
 
     Raises:
-        UsageError: If a branch or the logits depend on weights whose outputs nothing reads.
+        UsageError: If the output of a branch or the logits depend on weights that nothing reads.
 
     """
     for branch, grouping in _representatives(model, groupings):
@@ -63,15 +63,15 @@ def check_coupling(
 
 
 def _observed(model: nn.Module, branch: Branch, logits: Callable[[], Tensor]) -> list[Tensor]:
-    """Return the logits, and before them what the module of a branch returns.
+    """Return the outputs of the module of a branch, then the logits.
 
-    A small LayerScale hides in the logits what a branch does.
+    The logits alone are not enough: a small LayerScale hides the effect of a branch.
     """
     seen: list[Tensor] = []
 
     def see(_module: nn.Module, _inputs: object, output: Any) -> None:
         first = output if isinstance(output, Tensor) else next(iter(output))
-        seen.append(first.clone())  # attention weights, if they follow, may differ
+        seen.append(first.clone())  # further outputs, such as attention weights, may differ
 
     handle = model.get_submodule(branch.name).register_forward_hook(see)
     try:
@@ -104,7 +104,7 @@ def _representatives(
 
 
 def _without_names(branch: Branch) -> Branch:
-    """Return a record that is equal for the same branch of other blocks."""
+    """Return the record without names and block, equal for the same branch in all blocks."""
 
     def inside(name: str) -> str:
         return name.removeprefix(f"{branch.name}.")
@@ -153,7 +153,7 @@ def _restored(parts: Sequence[Part]) -> Iterator[None]:
 
 
 def _members(part: Part, group: tuple[int, ...]) -> list[Tensor]:
-    """View the weights of a group in a part, and if these are rows their biases."""
+    """View the weights of a group in a part; for rows also their biases."""
     members = [part.view(part.layer.weight)[group]]
     if part.rows and part.layer.bias is not None:
         members.append(part.view(part.layer.bias.unsqueeze(1))[group])

@@ -13,10 +13,10 @@ from vitprune.pruning.granularity.grouping import Grouping, Part
 class TiedGroupings:
     """One grouping, or several pruned by the same share of groups, in increments.
 
-    An increment is the smallest number of groups that an allocation can add. Of a plain grouping it
-    is one group. With pools or `round_to` it is that many of the lowest groups of every pool. Of
-    tied groupings it is the smallest share of groups that is a whole number of multiples of
-    `round_to` in every pool of every grouping.
+    An increment is the smallest number of groups that an allocation can add. For a plain grouping,
+    an increment is one group. With pools or `round_to`, an increment takes `round_to` groups of
+    every pool. For tied groupings, an increment is the smallest share of groups that is a multiple
+    of `round_to` in every pool of every grouping.
 
     Attributes:
         groupings: Tied groupings.

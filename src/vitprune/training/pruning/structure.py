@@ -1,4 +1,4 @@
-"""The proof, on a training batch, that weights which are pruned as one belong together."""
+"""The proof, on a training batch, that the weights of each group are coupled in the model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,14 +27,14 @@ def prove_structure(
 ) -> None:
     """Check that heads, their dimensions and neurons are coupled as their records say.
 
-    Nothing is checked if groups lie within layers, weights are sharded, or the module optimizes
-    manually or draws its batches itself, so that no loss of this batch can be computed.
+    Skipped if groups lie within single layers, if weights are sharded, or if no loss of the batch
+    can be computed: the module optimizes manually or draws its batches itself.
 
     Cost: two runs of `training_step` for each class of attentions and MLPs.
 
     Args:
-        trainer: Its precision is used.
-        module: It is in evaluation mode meanwhile and restored afterwards.
+        trainer: Trainer, for its precision.
+        module: Module, in evaluation mode during the check; its mode and weights are restored.
         granularity: How the layers are grouped.
         layers: Layers to prune.
         batch: Batch on the device.
