@@ -61,6 +61,11 @@ def test_neurons_alone_are_removed_there(tmp_path, lines):
     assert "EvaAttention" not in lines()
 
 
+def test_dimensions_of_rotary_heads_are_reported(tmp_path, lines):
+    check(tmp_path, "dinov3", HeadDim())
+    assert "dimensions of heads stay" in lines()
+
+
 def test_a_wrong_declaration_is_refused(tmp_path, monkeypatch):
     net = FAMILIES["vit"].build()
     attention = type(net.get_submodule("vit.layers.0.attention"))

@@ -1,14 +1,18 @@
 """Checks of the structure of a model before training."""
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.exports.survivors import keeps_whole_heads
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import channels_of
 from vitprune.model.anatomy.records import Attention
 from vitprune.model.trial import trial
 from vitprune.pruning import IterativePruning
+from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.proof import check_coupling
 
 SEED = 0
@@ -54,3 +58,16 @@ def check_structure(
     )
     if reason is not None:
         rank_zero_info(reason)
+    _report_dimensions(coupled)
+
+
+def _report_dimensions(groupings: Sequence[Grouping]) -> None:
+    """Report that dimensions of heads will be pruned where only whole heads can be removed."""
+    pooled = [
+        layer.branch for grouping in groupings if grouping.pools > 1 for layer in grouping.layers
+    ]
+    if any(branch is not None and keeps_whole_heads(branch) for branch in pooled):
+        rank_zero_info(
+            "Pruned dimensions of heads stay in the tensors as zeros: rotary embeddings need whole "
+            "heads."
+        )
