@@ -18,7 +18,9 @@ def folder(tmp_path):
 
 def images():
     batch = zip(FAMILY.images(4), FAMILY.labels(4), strict=True)
-    return DataLoader([{"pixel_values": i, "labels": int(label)} for i, label in batch], 4)
+    return DataLoader(
+        [{"pixel_values": i, "labels": int(label)} for i, label in batch], batch_size=4
+    )
 
 
 def move_biases(model):

@@ -79,7 +79,8 @@ def test_killed_while_a_checkpoint_is_being_saved(tmp_path, undisturbed):
 def test_a_checkpoint_that_may_not_grow(tmp_path, undisturbed):
     child = Child(tmp_path, sabotage="limit on files")
     assert child.wait() == 1, child.output
-    assert "was not saved: File too large" in child.output
+    assert "File too large" in child.output
+    assert "last.ckpt" in child.output
     assert "Traceback" not in child.output
     assert [path.name for path in last(tmp_path).parent.iterdir()] == ["last.ckpt"]
     child = Child(tmp_path, "--ckpt_path=last")
@@ -144,9 +145,7 @@ def test_a_truncated_checkpoint(tmp_path, undisturbed):
     whole = last(undisturbed).read_bytes()
     for size in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
         (tmp_path / "last.ckpt").write_bytes(whole[:size])
-        with pytest.raises(
-            UsageError, match="last.ckpt' is not a checkpoint that can be loaded safely"
-        ):
+        with pytest.raises(UsageError, match="last.ckpt' is not a checkpoint that can be loaded"):
             TrainingCheckpoint.read(tmp_path / "last.ckpt")
 
 
