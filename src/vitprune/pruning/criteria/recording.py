@@ -111,7 +111,8 @@ class _Products(TorchFunctionMode):
             inputs = args[0] if args else given["input"]
             weight = args[1] if len(args) > 1 else given["weight"]
             for layer in self.layers:
-                if layer.weight is weight:  # read anew: a sharded weight differs between calls
+                # read at each call, as sharded weights differ between calls
+                if layer.weight is weight:
                     self.calls[layer.name].append(_call(layer.name, inputs, output))
         return output
 
