@@ -100,7 +100,7 @@ BAD = {
     "image size": ([*ITERATIVE, "--data.image_size=33"], "multiple of the model's patch size 4"),
     "two image sizes": (
         [*ITERATIVE, "--data.image_size=32", "--model.image_size=16"],
-        "needs images of 16x16 pixels",
+        "data.image_size is 32, but model.image_size 16",
     ),
     "a Trainer's own": (
         [*ITERATIVE, "--trainer.val_check_interval=1000"],

@@ -72,7 +72,7 @@ class Interleaved(nn.Module):
 
 def test_a_wrong_declaration_is_found():
     declare(Interleaved, MlpNames(up="expand", down="contract"))
-    with pytest.raises(UsageError, match=r"takes it for: weights of a pruned neuron change"):
+    with pytest.raises(UsageError, match=r"assumes: weights of a pruned neuron still change"):
         check(nn.ModuleDict({"mlp": Interleaved()}).mlp, Neuron(), torch.randn(2, 8))
 
 
