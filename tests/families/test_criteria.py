@@ -89,10 +89,10 @@ class OwnModule(LightningModule):
 
 @families("movement")
 def test_movement(family, tmp_path):
-    net = net_of_run(family, tmp_path)
     images = TensorDataset(family.images(12), family.labels(12))
     pruning = IterativePruning(Linear(SPARSITY, begin=1, end=3), Movement())
     with expected("movement", family):
+        net = net_of_run(family, tmp_path)
         trainer = quiet_trainer(tmp_path, callbacks=[pruning], max_epochs=5)
         trainer.fit(OwnModule(net.train()), DataLoader(images, batch_size=4))
         layers = LayerSelection().select(net)

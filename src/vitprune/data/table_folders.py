@@ -53,7 +53,7 @@ def metadata_by_split(folders: Folders, source: str) -> dict[str, Folders] | Non
         The files of each split; None if `datasets` finds the same splits.
 
     Raises:
-        UsageError: If a folder looks like a split and has no file of its own.
+        UsageError: If a folder looks like a split and lacks a metadata file.
 
     """
     homes = {parts for parts, names in folders.items() if set(names) & set(METADATA)}
@@ -81,7 +81,7 @@ def _refuse_splits_of_names(folders: Folders, source: str) -> None:
     if len(named) > 1 and None not in named:
         raise UsageError(
             f"the names of the images of {source!r} are those of several splits, for example "
-            f"{images[0]!r}. Put each split into a folder with a metadata.csv of its own."
+            f"{images[0]!r}. Put each split into a folder with its metadata.csv."
         )
 
 

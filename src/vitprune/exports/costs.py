@@ -9,6 +9,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from vitprune.model.trial import trial
+
 
 def count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int:
     """Return the FLOPs of one forward pass of one image, counted by torch.
@@ -21,7 +23,7 @@ def count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int:
     image = torch.zeros(1, *image_shape)
     # The counter misses the fused attention kernels of a CPU. It needs gradients: without them it
     # fails where a module returns a parameter, such as position embeddings.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with trial(net), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net(pixel_values=image)
     return counter.get_total_flops()
 
