@@ -9,9 +9,9 @@ from tests.families.expectations import is_plain, refusal
 from tests.families.families import BLOCK_FAMILIES, FAMILIES, logits
 from vitprune import export, load_pruned
 from vitprune.exports import onnx, pt2
-from vitprune.exports.analysis import output_of
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.exported import Exported
+from vitprune.exports.parts import output_of
 from vitprune.exports.prospects import why_not_shrinkable
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.layers import find_structure
