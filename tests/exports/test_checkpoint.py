@@ -173,11 +173,11 @@ def test_exports_of_different_types_do_not_influence_each_other(run):
 
 STRUCTURED = {
     "heads and neurons": (
-        Combined([Head(uniform=True), Neuron(uniform=True)]),
+        Combined([Head(loadable=True), Neuron(loadable=True)]),
         {"heads": 1, "neurons": 32},
     ),
     "dimensions and neurons": (
-        Combined([HeadDim(uniform=True), Neuron(uniform=True)]),
+        Combined([HeadDim(loadable=True), Neuron(loadable=True)]),
         {"head_dim": 8, "neurons": 32},
     ),
     "branches": (Branch(), {}),

@@ -16,7 +16,7 @@ class HeadDim(Coupled):
     """One dimension of a head: rows of query and key, or a row of value and a column of attn_out.
 
     The same number of each kind is pruned in every head of a layer, by a ranking per head. With
-    `uniform` the same number of query/key and of value dimensions is pruned in every layer. Rotary
+    `loadable` the same number of query/key and of value dimensions is pruned in every layer. Rotary
     embeddings rotate pairs of query/key dimensions, which are pruned together.
 
     Source: Zhu et al. 2021; Yang et al. 2023.

@@ -1,5 +1,6 @@
 """MLP neurons."""
 
+import math
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
@@ -13,6 +14,8 @@ class Neuron(Coupled):
     """A hidden unit of an MLP: its row of mlp_in and of the gate, and its column of mlp_out.
 
     At least one neuron is kept in each MLP. A depthwise convolution of the neurons is not pruned.
+    With `loadable`, DINOv2 keeps multiples of its hidden size, the only widths that its
+    configuration can express.
 
     Source: Srinivas and Babu 2015; McCarley et al. 2019 for transformers.
     """
@@ -26,5 +29,7 @@ class Neuron(Coupled):
             check_inner_norm(mlp, self, "neurons")
             inputs = [mlp.up, mlp.gate] if mlp.gate else [mlp.up]
             parts = [Part.of_rows(found[rows.layer], rows, by_row) for rows in inputs]
-            groupings.append(self.grouping([*parts, Part(found[mlp.down], by_column)]))
+            parts.append(Part(found[mlp.down], by_column))
+            round_to = math.lcm(self.round_to, mlp.increment) if self.loadable else None
+            groupings.append(self.grouping(parts, round_to=round_to))
         return groupings
