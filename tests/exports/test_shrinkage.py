@@ -37,6 +37,7 @@ def test_what_is_removed_and_what_stays_are_counted():
     assert [block.heads for block in report.blocks] == [1, 2, 2]
     assert report.dropped_parameters == 3 * 4 * neuron
     assert report.dropped_by_load_pruned == 3 * neuron + head
+    assert report.narrowed_by_load_pruned == ["heads", "neurons"]
     assert report.stayed == {
         "residual_stream": 7,
         "uneven_widths": 3 * neuron + head,

@@ -1,7 +1,7 @@
 """How much shrinking removes, how many zeros stay, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -113,11 +113,19 @@ def shrink_and_describe(net: PreTrainedModel, images: Tensor | None = None) -> S
         after=widest(small),
         blocks=widths_of_blocks(smallest),
         dropped_by_load_pruned=padding,
+        narrowed_by_load_pruned=_narrowed(small, smallest),
         stayed=stayed,
         left=smaller.left,
         settings_before=changed_settings(small.config, net.config),
     )
     return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, report)))
+
+
+def _narrowed(net: PreTrainedModel, small: PreTrainedModel) -> list[str]:
+    """Return the widths that a block has less of in the second model, as `BlockWidths` has them."""
+    pairs = list(zip(widths_of_blocks(net), widths_of_blocks(small), strict=False))
+    names = [field.name for field in fields(BlockWidths)]
+    return [name for name in names if any(getattr(a, name) > getattr(b, name) for a, b in pairs)]
 
 
 def _loaders(net: PreTrainedModel, report: ShrinkReport) -> list[str]:

@@ -38,6 +38,24 @@ def mlp(neurons):
     return nn.ModuleDict({"fc1": nn.Linear(4, neurons), "fc2": nn.Linear(neurons, 4)})
 
 
+def normed_mlp(neurons):
+    """Return an MLP with a norm over its neurons, as EVA-02 has it."""
+    return nn.ModuleDict({**mlp(neurons), "norm": nn.LayerNorm(neurons)})
+
+
+@pytest.mark.parametrize(
+    ("others", "advice"),
+    [
+        (normed_mlp, r"as every other .* Use a granularity within one layer, such as Element"),
+        (mlp, r"Exclude 'layers\.0\.\*' by pruning\.layers\.exclude, or use a granularity"),
+    ],
+)
+def test_what_to_do_about_a_norm_over_all_neurons(others, advice):
+    net = nn.ModuleDict({"layers": nn.ModuleList([normed_mlp(8), others(8)])})
+    with pytest.raises(UsageError, match=rf"layers\.0: it normalises all neurons.* {advice}"):
+        Neuron().groupings(LayerSelection().select(net, Neuron.roles))
+
+
 @pytest.mark.parametrize("granularity", [Neuron(), Head(), Combined([Neuron(), Head()])])
 def test_every_block_of_every_stage_is_pruned(granularity):
     net = tiny_swin()

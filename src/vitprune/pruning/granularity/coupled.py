@@ -115,14 +115,20 @@ def place_of(branch: Branch) -> str:
     return branch.name if branch.block is None else f"block {branch.block}"
 
 
-def check_inner_norm(branch: Branch, granularity: Granularity, of: str) -> None:
+def check_inner_norms(branches: Sequence[Branch], granularity: Granularity, of: str) -> None:
     """Raise `UsageError` if a branch normalises its heads or neurons together."""
-    if branch.inner_norm:
-        raise UsageError(
-            f"{granularity} does not support {branch.name}: it normalises all {of} together, so "
-            "that pruning one changes the others. Exclude it by pruning.layers.exclude, or use a "
-            "granularity within one layer, such as Element."
-        )
+    normed = [branch for branch in branches if branch.inner_norm]
+    if not normed:
+        return
+    within = "a granularity within one layer, such as Element or Row"
+    advice = f"Use {within}, which the norm does not matter to"
+    if len(normed) < len(branches):
+        advice = f"Exclude '{normed[0].name}.*' by pruning.layers.exclude, or use {within}"
+    every = ", as every other of its kind here" if len(normed) == len(branches) > 1 else ""
+    raise UsageError(
+        f"{granularity} does not support {normed[0].name}: it normalises all {of} together, so "
+        f"that pruning one changes the others{every}. {advice}."
+    )
 
 
 def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:

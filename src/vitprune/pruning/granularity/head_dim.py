@@ -7,7 +7,7 @@ from functools import partial
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention
-from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows, rotary_pairs
 
@@ -30,8 +30,9 @@ class HeadDim(Coupled):
         With rotary embeddings, the shape is (heads, dims / 2) for query and key.
         """
         groupings = []
-        for attention, found in by_branch(layers, self, Attention):
-            check_inner_norm(attention, self, "heads")
+        branches = by_branch(layers, self, Attention)
+        check_inner_norms([attention for attention, _ in branches], self, "heads")
+        for attention, found in branches:
             if attention.normed_scores:
                 raise UsageError(
                     f"{self} does not support {attention.name}: it normalises queries and keys, so "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Mlp
-from vitprune.pruning.granularity.coupled import MLP, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.coupled import MLP, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import by_column, by_row
 
@@ -25,8 +25,9 @@ class Neuron(Coupled):
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (neurons,) for each MLP."""
         groupings = []
-        for mlp, found in by_branch(layers, self, Mlp):
-            check_inner_norm(mlp, self, "neurons")
+        branches = by_branch(layers, self, Mlp)
+        check_inner_norms([mlp for mlp, _ in branches], self, "neurons")
+        for mlp, found in branches:
             inputs = [mlp.up, mlp.gate] if mlp.gate else [mlp.up]
             parts = [Part.of_rows(found[rows.layer], rows, by_row) for rows in inputs]
             parts.append(Part(found[mlp.down], by_column))
