@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Mlp
+from vitprune.model.anatomy.records import Dimension, Mlp
 from vitprune.pruning.granularity.coupled import MLP, Coupled, by_branch, check_inner_norm
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import by_column, by_row
@@ -26,5 +26,6 @@ class Neuron(Coupled):
             check_inner_norm(mlp, self, "neurons")
             inputs = [mlp.up, mlp.gate] if mlp.gate else [mlp.up]
             parts = [Part.of_rows(found[rows.layer], rows, by_row) for rows in inputs]
-            groupings.append(self.grouping([*parts, Part(found[mlp.down], by_column)]))
+            parts.append(Part(found[mlp.down], by_column))
+            groupings.append(self.grouping(parts, Dimension("neurons", mlp)))
         return groupings
