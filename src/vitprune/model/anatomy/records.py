@@ -100,3 +100,19 @@ class Mlp:
 
 
 Branch = Attention | Mlp
+Kind = Literal["heads", "head_dim", "neurons", "branch", "width"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A dimension of a model that pruning can make smaller.
+
+    Attributes:
+        kind: Heads of an attention, dimensions of its heads, neurons of an MLP, a whole attention
+            or MLP, or the channels of the residual stream.
+        branch: The attention or MLP; None for the residual stream.
+
+    """
+
+    kind: Kind
+    branch: Branch | None = None

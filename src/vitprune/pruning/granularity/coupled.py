@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Attention, Branch, Mlp
+from vitprune.model.anatomy.records import Attention, Branch, Dimension, Mlp
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.tied import TiedGroupings
@@ -52,12 +52,17 @@ class Coupled(Granularity):
         return groupings
 
     def grouping(
-        self, parts: Sequence[Part], pools: int | None = None, round_to: int | None = None
+        self,
+        parts: Sequence[Part],
+        dimension: Dimension | None,
+        pools: int | None = None,
+        round_to: int | None = None,
     ) -> Grouping:
         """Build the grouping of the parts of a branch.
 
         Args:
             parts: Weights that share the groups, viewed as (groups, ...), or (pools, groups, ...).
+            dimension: See `Grouping`.
             pools: Number of pools; None if the groups are in one dimension.
             round_to: Divisor of the number of kept groups of a pool; by default `self.round_to`.
 
@@ -72,6 +77,7 @@ class Coupled(Granularity):
             round_to=round_to or self.round_to,
             survivors=1,
             tie=type(self).__name__ if self.loadable else None,
+            dimension=dimension,
         )
         if (groups := grouping.groups // grouping.pools) % grouping.round_to:
             raise UsageError(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Attention
+from vitprune.model.anatomy.records import Attention, Dimension
 from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows
@@ -28,9 +28,10 @@ class Head(Coupled):
         for attention, found in branches:
             by_row = partial(head_rows, heads=attention.heads)
             by_column = partial(head_columns, heads=attention.heads)
-            inputs = [
+            parts = [
                 Part.of_rows(found[rows.layer], rows, by_row)
                 for rows in (attention.query, attention.key, attention.value)
             ]
-            groupings.append(self.grouping([*inputs, Part(found[attention.output], by_column)]))
+            parts.append(Part(found[attention.output], by_column))
+            groupings.append(self.grouping(parts, Dimension("heads", attention)))
         return groupings

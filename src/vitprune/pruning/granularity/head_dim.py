@@ -6,7 +6,7 @@ from functools import partial
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Attention
+from vitprune.model.anatomy.records import Attention, Dimension
 from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows, rotary_pairs
@@ -42,13 +42,17 @@ class HeadDim(Coupled):
             heads = attention.heads
             by_row = partial(head_rows, heads=heads)
             by_column = partial(head_columns, heads=heads)
-            groupings.append(self._scores(attention, found))
+            # rotary embeddings need all dimensions
+            dimension = None if attention.rotary else Dimension("head_dim", attention)
+            groupings.append(self._scores(attention, found, dimension))
             value = Part.of_rows(found[attention.value.layer], attention.value, by_row)
             output = Part(found[attention.output], by_column)
-            groupings.append(self.grouping([value, output], heads))
+            groupings.append(self.grouping([value, output], dimension, heads))
         return groupings
 
-    def _scores(self, attention: Attention, found: dict[str, Layer]) -> Grouping:
+    def _scores(
+        self, attention: Attention, found: dict[str, Layer], dimension: Dimension | None
+    ) -> Grouping:
         """Return the grouping of query and key, whose product is the attention scores."""
         heads = attention.heads
         view = partial(head_rows, heads=heads)
@@ -59,4 +63,4 @@ class HeadDim(Coupled):
         parts = [
             Part.of_rows(found[rows.layer], rows, view) for rows in (attention.query, attention.key)
         ]
-        return self.grouping(parts, heads, round_to)
+        return self.grouping(parts, dimension, heads, round_to)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Mlp
+from vitprune.model.anatomy.records import Dimension, Mlp
 from vitprune.pruning.granularity.coupled import MLP, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import by_column, by_row
@@ -32,5 +32,6 @@ class Neuron(Coupled):
             parts = [Part.of_rows(found[rows.layer], rows, by_row) for rows in inputs]
             parts.append(Part(found[mlp.down], by_column))
             round_to = math.lcm(self.round_to, mlp.increment) if self.loadable else None
-            groupings.append(self.grouping(parts, round_to=round_to))
+            dimension = Dimension("neurons", mlp)
+            groupings.append(self.grouping(parts, dimension, round_to=round_to))
         return groupings
