@@ -18,6 +18,7 @@ class Neuron(Coupled):
     """
 
     roles = MLP
+    dimensions = ("neurons",)
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (neurons,) for each MLP."""
