@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
 
 from vitprune.exports.prospects import why_not_shrinkable
 from vitprune.exports.survivors import keeps_whole_heads
@@ -14,6 +15,8 @@ from vitprune.model.trial import trial
 from vitprune.pruning import IterativePruning
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.proof import check_coupling
+from vitprune.pruning.schedules import Schedule
+from vitprune.training.pruning.costs import within_budget
 
 SEED = 0
 
@@ -49,6 +52,7 @@ def check_structure(
         check_coupling(
             module, coupled, lambda: net.forward(pixel_values=image.to(net.dtype)).logits
         )
+        _check_budget(pruning, module, image)
     branches = {layer.branch for grouping in coupled for layer in grouping.layers}
     reason = why_not_shrinkable(
         net,
@@ -59,6 +63,18 @@ def check_structure(
     if reason is not None:
         rank_zero_info(reason)
     _report_dimensions(coupled)
+
+
+def _check_budget(pruning: IterativePruning, module: ViTClassifier, image: Tensor) -> None:
+    """Raise `UsageError` if the model cannot be pruned as far as the schedule or budget asks."""
+    method, schedule = pruning.settings.method, pruning.settings.schedule
+    if not method.budget.is_physical or not isinstance(schedule, Schedule):
+        return
+    groupings = method.granularity.groupings(pruning.layers)
+    costs = method.budget.costs(
+        module, groupings, lambda: module.net.forward(pixel_values=image), "net"
+    )
+    within_budget(schedule, method, pruning.layers, costs)
 
 
 def _report_dimensions(groupings: Sequence[Grouping]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MOST_ROUNDS = 20  # in a table
-ROUND_HEADER = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
+HEADER = ("round", "epoch", "target", "reached", "just after pruning", "after fine-tuning")
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class RoundReport:
     left: dict[str, float] = field(default_factory=dict)
 
 
-def round_rows(rounds: Sequence[RoundReport]) -> list[tuple[str, ...]]:
-    """Return the rows below `ROUND_HEADER`; of many rounds a selection and the last one."""
+def round_table(rounds: Sequence[RoundReport]) -> list[tuple[str, ...]]:
+    """Return a header and the rows below it; of many rounds a selection and the last one."""
     every = len(rounds) // MOST_ROUNDS + 1
-    return [_row(done) for done in (*rounds[:-1:every], *rounds[-1:])]
+    shown = (*rounds[:-1:every], *rounds[-1:])
+    units = [unit for done in rounds[-1:] for unit in done.left]
+    return [(*HEADER, *units), *(_row(done) for done in shown)]
 
 
 def _row(done: RoundReport) -> tuple[str, ...]:
@@ -51,6 +53,7 @@ def _row(done: RoundReport) -> tuple[str, ...]:
         f"{done.removed:.2%}",
         _percent(done.accuracy_pruned),
         _percent(done.accuracy_finetuned),
+        *(in_units(cost) for cost in done.left.values()),
     )
 
 

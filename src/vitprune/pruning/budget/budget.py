@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from vitprune.errors import UsageError
+from vitprune.model.anatomy.records import Branch
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.runs.plain_values import plain
+
+Run = Callable[[], object]
 
 
 class Budget(ABC):
@@ -35,16 +38,23 @@ class Budget(ABC):
 
     @abstractmethod
     def costs(
-        self, model: nn.Module, groupings: Sequence[Grouping], run: Callable[[], object]
+        self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs | None:
         """Return what the model costs, or None if each group costs as much as it has weights.
 
         Args:
-            model: The whole model.
+            model: The model whose layers are pruned.
             groupings: What is pruned.
             run: Runs the model on some images.
+            part: Name of the module in the model that counts; by default the whole model.
 
         """
+
+    @staticmethod
+    def branches(groupings: Sequence[Grouping]) -> list[Branch]:
+        """Return the attentions and MLPs that pruning makes smaller, each once."""
+        found = [grouping.dimension.branch for grouping in groupings if grouping.dimension]
+        return list(dict.fromkeys(branch for branch in found if branch))
 
     def check(self, groupings: Sequence[Grouping]) -> None:
         """Raise `UsageError` if pruning these groups does not make the model smaller."""

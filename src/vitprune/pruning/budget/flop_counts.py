@@ -1,7 +1,6 @@
 """FLOPs of a model and of its modules, counted by torch while it runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,31 +9,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
-@dataclass(frozen=True)
-class FlopCounts:
-    """FLOPs of one forward pass of one image.
+def count_flops(run: Callable[[], object], model: nn.Module) -> dict[str, float]:
+    """Return the FLOPs of all calls of each module for one image, by its name in the model.
 
-    Attributes:
-        total: FLOPs of the model.
-        modules: FLOPs of all calls of each module, by its name in the model; a module that was not
-            called is missing.
-
-    """
-
-    total: float
-    modules: dict[str, float]
-
-
-def count_flops(run: Callable[[], object], model: nn.Module) -> FlopCounts:
-    """Return the FLOPs of a model per image.
+    A module that was not called is missing, except the model itself, under the name "": if its
+    `forward` was not called, that is all that ran.
 
     Args:
-        run: Runs the model on some images. What it runs beside the model, such as a teacher, does
-            not count, unless it calls the model's layers without its `forward`.
+        run: Runs the model on some images.
         model: The model.
 
     Raises:
-        ValueError: If `run` does not run the model.
+        ValueError: If no module of the model is called.
 
     """
     counts: dict[str, int] = {}
@@ -78,8 +64,7 @@ def count_flops(run: Callable[[], object], model: nn.Module) -> FlopCounts:
         finally:
             for hook in hooks:
                 hook.remove()
-        total = counts.get("", counter.get_total_flops())
+        counts.setdefault("", counter.get_total_flops())
     if not images:
         raise ValueError("the model was not called")
-    by_name = {name: count / images[0] for name, count in counts.items()}
-    return FlopCounts(total / images[0], by_name)
+    return {name: count / images[0] for name, count in counts.items()}

@@ -1,14 +1,14 @@
 """The budget of a model's arithmetic: its FLOPs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
 from vitprune.errors import UsageError
-from vitprune.model.anatomy.layers import find_structure
+from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.anatomy.names import attention_names, owners
 from vitprune.model.anatomy.records import Attention, Branch, Dimension
-from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.budget import Budget, Run
 from vitprune.pruning.budget.costs import Costs, Sum, Term
 from vitprune.pruning.budget.flop_counts import count_flops
 from vitprune.pruning.budget.pieces import heads, pieces_of, whole
@@ -29,7 +29,7 @@ class FLOPs(Budget):
     unit = "FLOPs"
 
     def costs(
-        self, model: nn.Module, groupings: Sequence[Grouping], run: Callable[[], object]
+        self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs:
         """Return the FLOPs of each part of the model.
 
@@ -37,15 +37,14 @@ class FLOPs(Budget):
             UsageError: If the model runs a layer of an attention or MLP otherwise than as a module.
 
         """
-        counts = count_flops(run, model)
-        layers = {layer.name for layer in find_structure(model).layers}
+        flops = count_flops(run, model)
+        layers = {layer.name for layer in find_layers(model)}
         terms = [
             term
-            for branch in find_structure(model).branches
-            if branch.name in counts.modules
-            for term in _terms(branch, model, layers, counts.modules)
+            for branch in self.branches(groupings)
+            for term in _terms(branch, model, layers, flops)
         ]
-        rest = counts.total - sum(term.cost for term in terms)
+        rest = flops[part] - sum(term.cost for term in terms)
         return Sum((*terms, Term(rest)))
 
 

@@ -1,13 +1,13 @@
 """The budget of a model's size: its parameters."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
-from vitprune.model.anatomy.layers import Layer, find_structure
+from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.model.anatomy.names import attention_names, owners
 from vitprune.model.anatomy.records import Attention, Branch, Dimension
-from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.budget import Budget, Run
 from vitprune.pruning.budget.costs import Costs, Sum, Term
 from vitprune.pruning.budget.pieces import Factors, pieces_of, whole
 from vitprune.pruning.granularity.grouping import Grouping
@@ -15,6 +15,8 @@ from vitprune.pruning.granularity.grouping import Grouping
 
 class Parameters(Budget):
     """All parameters of the model, as they are left after pruned structure is removed.
+
+    The norms of a block count, even if `Branch` prunes all of the block and shrinking removes it.
 
     Args:
         target: Parameters that are left at the end, instead of the `final_sparsity` of the
@@ -25,13 +27,15 @@ class Parameters(Budget):
     unit = "parameters"
 
     def costs(
-        self, model: nn.Module, groupings: Sequence[Grouping], run: Callable[[], object]
+        self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs:
         """Return the parameters of each part of the model."""
-        structure = find_structure(model)
-        layers = {layer.name: layer for layer in structure.layers}
-        terms = [term for one in structure.branches for term in _terms(one, model, layers)]
-        total = sum(parameter.numel() for parameter in model.parameters())
+        layers = {layer.name: layer for layer in find_layers(model)}
+        terms = [
+            term for branch in self.branches(groupings) for term in _terms(branch, model, layers)
+        ]
+        counted = model.get_submodule(part)
+        total = sum(parameter.numel() for parameter in counted.parameters())
         rest = total - sum(term.cost for term in terms)
         return Sum((*terms, Term(rest)))
 

@@ -1,10 +1,10 @@
 """The budget of a sparsity: the weights of the pruned layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
-from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.budget import Budget, Run
 from vitprune.pruning.budget.costs import Costs, Sum, Term
 from vitprune.pruning.granularity.grouping import Grouping
 
@@ -19,7 +19,7 @@ class PrunableWeights(Budget):
         super().__init__()
 
     def costs(
-        self, model: nn.Module, groupings: Sequence[Grouping], run: Callable[[], object]
+        self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs | None:
         """Return the weights of each part of a layer, where groups overlap; None elsewhere."""
         parts = _overlapping(groupings)

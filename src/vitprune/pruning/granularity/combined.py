@@ -54,3 +54,6 @@ class Combined(Granularity):
             for granularity in self.granularities
             for grouping in granularity.groupings(layers_of(granularity, layers))
         ]
+
+    def __repr__(self) -> str:
+        return f"Combined({self.granularities})"

@@ -37,7 +37,7 @@ from vitprune.training.pruning.checks import (
     check_steps,
     check_training,
 )
-from vitprune.training.pruning.costs import costs_on
+from vitprune.training.pruning.costs import costs_on, within_budget
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
@@ -198,12 +198,12 @@ class IterativePruning(Callback):
 
     def _count_costs(self, trainer: Trainer, module: LightningModule) -> None:
         """Count what the model costs, and give the schedule the end that the budget asks for."""
-        method, schedule = self.settings.method, self.settings.schedule
-        self.costs = costs_on(trainer, module, method, self.layers, self.settings.seed)
-        if isinstance(schedule, Schedule):
-            final = method.fraction(schedule.final_sparsity, self._budget)
-            method.check_sparsity(self.layers, final, self._budget)
-            self.state.plan = schedule.reaching(final)
+        settings = self.settings
+        self.costs = costs_on(trainer, module, settings.method, self.layers, settings.seed)
+        if isinstance(settings.schedule, Schedule):
+            self.state.plan = within_budget(
+                settings.schedule, settings.method, self.layers, self._budget
+            )
 
     @property
     def _budget(self) -> Costs | None:

@@ -1,6 +1,6 @@
 """What the model of a training costs, in the currency of its budget and in others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lightning import LightningModule, Trainer
 from torch import nn
@@ -10,6 +10,7 @@ from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.pruning.budget import FLOPs, Parameters
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.method import Method
+from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.training.lightning_internals import unlogged
 from vitprune.training.probe import undisturbed
 from vitprune.training.pruning.calibration import loss_on, training_batches
@@ -37,7 +38,7 @@ def costs_on(
     """
     pruned = list(layers)
     groupings = method.granularity.groupings(pruned)
-    model = _model_of(module, pruned)
+    part = _part_of(module, pruned)
 
     def run() -> None:
         with (
@@ -50,14 +51,37 @@ def costs_on(
             loss_on(trainer, module, batch)
 
     budgets = [FLOPs(), Parameters()] if method.budget.is_physical else []
-    found = {each.unit: each.costs(model, groupings, run) for each in (method.budget, *budgets)}
+    found = {
+        each.unit: each.costs(module, groupings, run, part) for each in (method.budget, *budgets)
+    }
     return {unit: costs for unit, costs in found.items() if costs is not None}
 
 
-def _model_of(module: nn.Module, layers: Iterable[Layer]) -> nn.Module:
-    """Return the child of a module that holds all of these layers, or the module itself."""
+def within_budget(
+    schedule: Schedule, method: Method, layers: Sequence[Layer], costs: Costs | None
+) -> Schedule:
+    """Return a schedule that ends where the budget asks for.
+
+    Args:
+        schedule: A schedule with a final sparsity, or without one if the budget has a target.
+        method: How the layers are pruned.
+        layers: The layers to prune.
+        costs: What the model costs in the currency of the budget; None if it is the number of
+            weights in its groups.
+
+    Raises:
+        UsageError: If these layers cannot be pruned that far.
+
+    """
+    final = method.fraction(schedule.final_sparsity, costs)
+    method.check_sparsity(layers, final, costs)
+    return schedule.reaching(final)
+
+
+def _part_of(module: nn.Module, layers: Iterable[Layer]) -> str:
+    """Return the name of the child that holds all of these layers; "" for the module itself."""
     names = [layer.name for layer in layers]
-    for name, child in module.named_children():
+    for name, _ in module.named_children():
         if all(layer.startswith(f"{name}.") for layer in names):
-            return child
-    return module
+            return name
+    return ""
