@@ -1,6 +1,5 @@
 """What a structured pruning run cannot remove from its model, reported before training."""
 
-import copy
 from collections.abc import Iterable
 
 import torch
@@ -8,9 +7,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import analyse, kind_of, output_of
-from vitprune.exports.plain import plain_widths
+from vitprune.exports.analysis import analyse
+from vitprune.exports.parts import kind_of, output_of
+from vitprune.exports.plans import plain_widths
 from vitprune.exports.survivors import width_of
+from vitprune.exports.trial import copy_modules, in_float64
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention, Branch
 
@@ -36,7 +37,7 @@ def why_not_shrinkable(
         neurons: Whether neurons will be pruned.
 
     """
-    pruned = copy.deepcopy(net)
+    pruned = copy_modules(in_float64(net))
     kinds = _halve(pruned, heads=heads, neurons=neurons)
     try:
         analysis = analyse(pruned, images)
@@ -52,8 +53,8 @@ def why_not_shrinkable(
             for kind, why_not in left.items()
         ]
         sentences.append("; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."]))
-    plain = plain_widths(pruned, analysis)
-    narrow = [part for part in analysis.parts if part.survivors.width != part.width]
+    plain = plain_widths(analysis)
+    narrow = [part for part in analysis.parts if part.is_narrower]
     too_wide = {_groups(p.branch) for p in narrow if plain[output_of(p.branch)] == p.width}
     if too_wide:
         groups = " and ".join(sorted(too_wide))
@@ -64,7 +65,10 @@ def why_not_shrinkable(
 
 
 def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:
-    """Prune half of the heads and neurons, in place; return a branch of each kind."""
+    """Prune half of the heads and neurons; return a branch of each kind.
+
+    Weights are replaced, not changed in place.
+    """
     structure = find_structure(net)
     layers = {layer.name: layer for layer in structure.layers}
     kinds: dict[str, Branch] = {}
@@ -76,7 +80,9 @@ def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:
                 continue
             kinds.setdefault(kind_of(branch, net), branch)
             width = width_of(branch, layers)
-            output.weight[:, : width.groups // 2 * width.size] = 0
+            weight = output.weight.clone()
+            weight[:, : width.groups // 2 * width.size] = 0
+            setattr(output.module, output.attribute, nn.Parameter(weight))
     return kinds
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -14,6 +15,8 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.proof import check_coupling
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
@@ -43,7 +46,8 @@ def prune(
         batches: Calibration data, for criteria and budgets that need it: mappings with `labels`,
             whose other entries are arguments of the model, or pairs (inputs, labels). The loss is
             the cross-entropy of the model's output, or of its `logits`. The model is in evaluation
-            mode meanwhile.
+            mode meanwhile. With any criterion, the first batch is used to check that heads, their
+            dimensions and neurons are coupled in the model as vitprune assumes.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -54,7 +58,8 @@ def prune(
         Sparsity by layer, of the pruned layers and of the whole model.
 
     Raises:
-        UsageError: If the method does not fit the model or the sparsity, or lacks calibration data.
+        UsageError: If the method does not fit the model or the sparsity, or lacks calibration data,
+            or the weights of a group are not coupled (see `check_coupling`).
 
     Example:
         >>> from vitprune.pruning import Magnitude, Method
@@ -76,16 +81,18 @@ def prune(
         else selection.select(model, granularity.roles, only_blocks=granularity.only_blocks)
     )
     method.check(selected)
-    given = iter(() if batches is None else batches)
-    first = list(islice(given, 1))
-    costs = _costs(model, method, selected, first)
-    fraction = method.fraction(sparsity, costs)
-    method.check_sparsity(selected, fraction, costs)
+    every_batch = iter(() if batches is None else batches)
+    some = list(islice(every_batch, 1))
     statistics: dict[str, Tensor] = {}
-    if method.criterion.calibrated:
-        with _evaluating(model), torch.enable_grad():
-            losses = _losses(model, chain(first, given))
-            statistics = calibrate(method.criterion, selected, losses)
+    with _evaluating(model):
+        costs = _costs(model, method, selected, some)
+        fraction = method.fraction(sparsity, costs)
+        method.check_sparsity(selected, fraction, costs)
+        _check_coupling(model, granularity.groupings(selected), some)
+        if method.criterion.calibrated:
+            with torch.enable_grad():
+                losses = _losses(model, chain(some, every_batch))
+                statistics = calibrate(method.criterion, selected, losses)
     if masks is None:
         masks = Masks(selected, method.biases(selected))
     update_masks(masks, method, fraction, statistics=statistics, costs=costs)
@@ -105,8 +112,7 @@ def _costs(
             )
         next(_losses(model, batches)).loss()
 
-    with _evaluating(model):
-        return method.budget.costs(model, method.granularity.groupings(layers), run)
+    return method.budget.costs(model, method.granularity.groupings(layers), run)
 
 
 def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
@@ -135,13 +141,28 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def _check_coupling(
+    model: nn.Module, groupings: Sequence[Grouping], batches: Sequence[Batch]
+) -> None:
+    """Check on the first batch, if there is one, that groups across layers are coupled."""
+    coupled = [grouping for grouping in groupings if len(grouping.layers) > 1]
+    for batch in batches:
+        inputs, _ = _inputs_and_labels(batch, next(model.parameters()).device)
+        check_coupling(model, coupled, partial(_logits, model, inputs))
+
+
+def _logits(model: nn.Module, inputs: Mapping[str, Tensor] | Tensor) -> Tensor:
+    output: Any = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    logits: Tensor = getattr(output, "logits", output)
+    return logits
+
+
 def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationBatch]:
     for batch in batches:
         inputs, labels = _inputs_and_labels(batch, next(model.parameters()).device)
 
         def loss(inputs: Mapping[str, Tensor] | Tensor = inputs, labels: Tensor = labels) -> Tensor:
-            output: Any = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-            return F.cross_entropy(getattr(output, "logits", output), labels)
+            return F.cross_entropy(_logits(model, inputs), labels)
 
         yield CalibrationBatch(loss, images=len(labels))
 

@@ -106,9 +106,10 @@ def test_a_resume_goes_on_to_the_same_masks(tmp_path):
     saved = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{epoch}")
     whole, _ = fit(tmp_path, pruning(), saved, enable_checkpointing=True)
     resumed = Classifier()
-    quiet_trainer(tmp_path, callbacks=[pruning()], max_epochs=3).fit(
-        resumed, images(), images(), ckpt_path=str(tmp_path / "epoch=0.ckpt")
-    )
+    again = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{epoch}")
+    quiet_trainer(
+        tmp_path, callbacks=[pruning(), again], max_epochs=3, enable_checkpointing=True
+    ).fit(resumed, images(), images(), ckpt_path=str(tmp_path / "epoch=0.ckpt"))
     for name, value in whole.net.state_dict().items():
         assert torch.equal(value, resumed.net.state_dict()[name]), name
 

@@ -13,6 +13,8 @@ from vitprune.errors import UsageError
 
 BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
+# blocks of PVT and PoolFormer, and beside them the embeddings of the same stages: parent, stage
+STAGE_PATTERN = re.compile(r"((?:.*\.)?)(?:block|patch_embeddings)\.(\d+)\.\w+")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|\w*heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
 BESIDE = "../"  # begins a name relative to the parent module

@@ -79,6 +79,7 @@ class Mlp:
         down: Name of the layer that reads the neurons.
         inner_norm: Whether all neurons are normalised together.
         depthwise: Name of a depthwise convolution of the neurons; None if there is none.
+        increment: The configuration of the model can express multiples of this number of neurons.
 
     """
 
@@ -89,6 +90,7 @@ class Mlp:
     down: str
     inner_norm: bool = False
     depthwise: str | None = None
+    increment: int = 1
 
     @cached_property
     def roles(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Literal
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention, Dimension
-from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows, rotary_pairs
 
@@ -17,7 +17,7 @@ class HeadDim(Coupled):
     """One dimension of a head: rows of query and key, or a row of value and a column of attn_out.
 
     The same number of each kind is pruned in every head of a layer, by a ranking per head. With
-    `uniform` the same number of query/key and of value dimensions is pruned in every layer. Rotary
+    `loadable` the same number of query/key and of value dimensions is pruned in every layer. Rotary
     embeddings rotate pairs of query/key dimensions, which are pruned together.
 
     Source: Zhu et al. 2021; Yang et al. 2023.
@@ -32,8 +32,9 @@ class HeadDim(Coupled):
         With rotary embeddings, the shape is (heads, dims / 2) for query and key.
         """
         groupings = []
-        for attention, found in by_branch(layers, self, Attention):
-            check_inner_norm(attention, self, "heads")
+        branches = by_branch(layers, self, Attention)
+        check_inner_norms([attention for attention, _ in branches], self, "heads")
+        for attention, found in branches:
             if attention.normed_scores:
                 raise UsageError(
                     f"{self} does not support {attention.name}: it normalises queries and keys, so "

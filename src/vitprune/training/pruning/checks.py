@@ -28,7 +28,7 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
     """Raise `UsageError` if the settings do not fit these layers of a model."""
     settings.method.check(layers)
     groupings = settings.method.granularity.groupings(layers)
-    _check_uniform(groupings, model)
+    _check_loadable(groupings, model)
     if settings.regrow:
         check_observable(layers)
     if settings.regrow and isinstance(settings.schedule, Schedule):
@@ -129,8 +129,8 @@ def _check_optimizers(method: Method, trainer: Trainer) -> None:
             )
 
 
-def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:
-    """Raise `UsageError` if `uniform` leaves out layers of the model."""
+def _check_loadable(groupings: Sequence[Grouping], model: nn.Module) -> None:
+    """Raise `UsageError` if `loadable` leaves out layers of the model."""
     tied = {
         layer.name: layer.role
         for grouping in groupings
@@ -144,9 +144,9 @@ def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:
     }
     if out:
         raise UsageError(
-            "uniform keeps the same share of groups in every layer, so that plain transformers "
+            "loadable keeps the same share of groups in every layer, so that plain transformers "
             f"loads the shrunk model, but pruning.layers leaves out the blocks {sorted(out)}. "
-            "Prune every block, or set uniform to false."
+            "Prune every block, or set loadable to false."
         )
 
 
