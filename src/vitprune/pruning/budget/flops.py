@@ -44,7 +44,8 @@ class FLOPs(Budget):
             for branch in self.branches(groupings)
             for term in _terms(branch, model, layers, flops)
         ]
-        rest = flops[part] - sum(term.cost for term in terms)
+        total = flops.get(part, flops[""])  # `part.forward` may have been called by itself
+        rest = total - sum(term.cost for term in terms)
         return Sum((*terms, Term(rest)))
 
 
