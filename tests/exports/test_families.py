@@ -12,7 +12,7 @@ from vitprune.exports import onnx, pt2
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.exported import Exported
 from vitprune.exports.parts import output_of
-from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.exports.prospects import find_prospects
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention
@@ -26,6 +26,11 @@ FIXED_ATTENTION = {"timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva0
     "timm_swinv2",
     "timm_siglip",  # of its pooling head
 }
+
+
+def why_not_shrinkable(net, images=None, **kinds):
+    """Return what fit says before training."""
+    return find_prospects(net, images, **kinds).text
 
 
 def halve(net, *, heads=True, neurons=True):

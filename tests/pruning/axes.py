@@ -11,6 +11,7 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
+    Isomorphic,
     Magnitude,
     Movement,
     Neuron,
@@ -56,6 +57,7 @@ GRANULARITIES = [
 ]
 ALLOCATIONS = [
     Uniform(),
+    Isomorphic(),
     Uniform(min_density=0.05),
     ERK(),
     Global(),

@@ -1,6 +1,7 @@
 """What a structured pruning run cannot remove from its model, reported before training."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +19,33 @@ from vitprune.model.anatomy.records import Attention, Branch
 LOADERS = "load_pruned, pt2 and ONNX"
 
 
-def why_not_shrinkable(
+@dataclass(frozen=True)
+class Prospects:
+    """What shrinking a pruned model will not remove.
+
+    Attributes:
+        stays: Which pruned structure stays in the tensors, and why; None if all is removed.
+        padding: Which structure plain loading keeps; None if none.
+
+    """
+
+    stays: str | None = None
+    padding: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """All of it; None if there is nothing to say."""
+        return " ".join(filter(None, (self.stays, self.padding))) or None
+
+
+def find_prospects(
     net: PreTrainedModel,
     images: Tensor | None = None,
     *,
     heads: bool = True,
     neurons: bool = True,
-) -> str | None:
-    """Return which pruned structure stays in the tensors, and why; None if all can be removed.
+) -> Prospects:
+    """Return what shrinking will not remove.
 
     Found by removing half of the heads of each attention and half of the neurons of each MLP from
     a copy. Frozen branches are left as they are, such as a pooling head that no logit depends on.
@@ -42,26 +62,26 @@ def why_not_shrinkable(
     try:
         analysis = analyse(pruned, images)
     except UsageError as error:
-        return str(error)
+        return Prospects(stays=str(error))
     left = {kind: why_not for kind, why_not in analysis.left.items() if kind in kinds}
     removed = [branch for kind, branch in kinds.items() if kind not in left]
-    sentences = []
+    text = padding = None
     if left:
         stays = [
             f"{_module(kinds[kind], net)}: pruned {_groups(kinds[kind])} stay in the tensors as "
             f"zeros ({why_not})"
             for kind, why_not in left.items()
         ]
-        sentences.append("; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."]))
+        text = "; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."])
     plain = plain_widths(analysis)
     narrow = [part for part in analysis.parts if part.is_narrower]
     too_wide = {_groups(p.branch) for p in narrow if plain[output_of(p.branch)] == p.width}
     if too_wide:
         groups = " and ".join(sorted(too_wide))
-        sentences.append(
+        padding = (
             f"Only {LOADERS} remove the pruned {groups}; plain transformers keeps them as zeros."
         )
-    return " ".join(sentences) or None
+    return Prospects(text, padding)
 
 
 def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:

@@ -19,6 +19,7 @@ class Head(Coupled):
     """
 
     roles = ATTENTION
+    dimensions = ("heads",)
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (heads,) for each attention."""

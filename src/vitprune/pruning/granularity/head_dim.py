@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
@@ -23,6 +24,7 @@ class HeadDim(Coupled):
     """
 
     roles = ATTENTION
+    dimensions = ("query_key", "value")
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (heads, dims) for query and key, and again for value and attn_out, by attention.
@@ -42,17 +44,13 @@ class HeadDim(Coupled):
             heads = attention.heads
             by_row = partial(head_rows, heads=heads)
             by_column = partial(head_columns, heads=heads)
-            # rotary embeddings need all dimensions
-            dimension = None if attention.rotary else Dimension("head_dim", attention)
-            groupings.append(self._scores(attention, found, dimension))
+            groupings.append(self._scores(attention, found))
             value = Part.of_rows(found[attention.value.layer], attention.value, by_row)
             output = Part(found[attention.output], by_column)
-            groupings.append(self.grouping([value, output], dimension, heads))
+            groupings.append(self.grouping([value, output], _dimension("value", attention), heads))
         return groupings
 
-    def _scores(
-        self, attention: Attention, found: dict[str, Layer], dimension: Dimension | None
-    ) -> Grouping:
+    def _scores(self, attention: Attention, found: dict[str, Layer]) -> Grouping:
         """Return the grouping of query and key, whose product is the attention scores."""
         heads = attention.heads
         view = partial(head_rows, heads=heads)
@@ -63,4 +61,9 @@ class HeadDim(Coupled):
         parts = [
             Part.of_rows(found[rows.layer], rows, view) for rows in (attention.query, attention.key)
         ]
-        return self.grouping(parts, dimension, heads, round_to)
+        return self.grouping(parts, _dimension("query_key", attention), heads, round_to)
+
+
+def _dimension(kind: Literal["query_key", "value"], attention: Attention) -> Dimension | None:
+    """Return the dimension that shrinks; none with rotary embeddings, which need whole heads."""
+    return None if attention.rotary else Dimension(kind, attention)

@@ -21,6 +21,7 @@ class Neuron(Coupled):
     """
 
     roles = MLP
+    dimensions = ("neurons",)
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (neurons,) for each MLP."""

@@ -52,7 +52,7 @@ def check_training(
     _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):
-        settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
+        _check_final_sparsity(settings.method, layers, settings.schedule)
     else:
         _check_validation_interval(trainer)
 
@@ -87,12 +87,24 @@ def check_steps(plan: Plan, trainer: Trainer) -> None:
 
 def _check_method(method: Method, plan: Plan) -> None:
     """Raise `UsageError` if a method cannot follow a plan."""
-    method.granularity.check_sparsity(plan.final_sparsity)
+    if isinstance(plan, Schedule):
+        method.check_target(plan.final_sparsity)
+    if method.budget.target is None:
+        method.granularity.check_sparsity(plan.last_sparsity)
     if method.criterion.straight_through and plan.begin == 0:
         raise UsageError(
             f"{type(method.criterion).__name__} scores how training changed the weights, so the "
             "first round must come later. Set pruning.schedule.begin to 1 or more."
         )
+
+
+def _check_final_sparsity(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
+    """Raise `UsageError` if the layers cannot be pruned that far.
+
+    What a budget of structure allows is checked as soon as its costs are known.
+    """
+    if not method.budget.is_physical:
+        method.check_sparsity(layers, schedule.last_sparsity)
 
 
 def _check_trained(method: Method, layers: Sequence[Layer], trainer: Trainer) -> None:
