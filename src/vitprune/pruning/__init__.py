@@ -1,4 +1,4 @@
-"""Pruning with torch alone: schedules, criteria, granularities, allocations and masks.
+"""Pruning with torch alone: the axes of a pruning method, layer selection, schedules and masks.
 
 The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
 use, so that this package works without Lightning.
@@ -19,6 +19,7 @@ from vitprune.pruning.allocation import (
 )
 from vitprune.pruning.allocation.demand import Demand
 from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
     Criterion,
     Fisher,
@@ -28,6 +29,7 @@ from vitprune.pruning.criteria import (
     Scoring,
     SparseGPT,
     Taylor,
+    Variance,
     Wanda,
 )
 from vitprune.pruning.granularity import (
@@ -74,6 +76,7 @@ __all__ = [
     "Candidate",
     "Column",
     "Combined",
+    "Compensation",
     "Criterion",
     "Cubic",
     "Demand",
@@ -93,6 +96,7 @@ __all__ = [
     "Linear",
     "Magnitude",
     "Masks",
+    "Mean",
     "Method",
     "MlpNames",
     "Movement",
@@ -103,6 +107,7 @@ __all__ = [
     "PerLayer",
     "Random",
     "Rewind",
+    "Ridge",
     "RigL",
     "Row",
     "Schedule",
@@ -111,6 +116,7 @@ __all__ = [
     "Taylor",
     "Tile",
     "Uniform",
+    "Variance",
     "Wanda",
     "Weights",
     "declare",

@@ -1,4 +1,4 @@
-"""Which, where and in what unit: the three axes of a pruning method."""
+"""Which, where, in what unit, and what happens to the rest: the axes of a pruning method."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.uniform import Uniform
+from vitprune.pruning.compensation import Compensation
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.criteria.recording import check_observable
@@ -20,13 +21,15 @@ TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 class Method:
-    """A criterion, a granularity and an allocation that fit each other.
+    """A criterion, a granularity, an allocation and a compensation that fit each other.
 
     Args:
         criterion: How weights are ranked; by default `Magnitude()`.
         granularity: Group of weights that is pruned as one; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
+        compensation: How what remains takes over what pruned groups computed; not at all by
+            default. Needs a granularity that removes structure.
 
     Raises:
         UsageError: If they do not fit each other.
@@ -38,11 +41,13 @@ class Method:
         criterion: Criterion | None = None,
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
         for value, kind in (
             (criterion, Criterion),
             (granularity, Granularity),
             (allocation, Allocation),
+            (compensation, Compensation),
         ):
             if not isinstance(value, kind | None):
                 raise UsageError(f"a Method needs an instance of {kind.__name__}, not {value!r}.")
@@ -50,6 +55,7 @@ class Method:
         self.granularity = granularity or Element()
         default = Global() if self.granularity.ranked_together else Uniform()
         self.allocation = allocation or default
+        self.compensation = compensation
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
                 f"{type(self.granularity).__name__} prunes whole branches, which need one ranking "
@@ -61,11 +67,28 @@ class Method:
                 f"{type(self.allocation).__name__} compares squares of scores, and those of "
                 f"{type(self.criterion).__name__} are signed; use Global."
             )
+        if self.compensation:
+            self._check_compensation(self.compensation)
+
+    def _check_compensation(self, compensation: Compensation) -> None:
+        name = type(compensation).__name__
+        if self.granularity.roles is None:
+            raise UsageError(
+                f"{name} compensates for removed heads, neurons and branches, and "
+                f"{type(self.granularity).__name__} removes none. Remove pruning.compensation, or "
+                "use Head, HeadDim, Neuron, Branch or Combined."
+            )
+        if self.criterion.updates_weights or self.criterion.straight_through:
+            does = "updates weights itself" if self.criterion.updates_weights else "regrows weights"
+            raise UsageError(
+                f"{type(self.criterion).__name__} {does}, which {name} does not support. Remove "
+                "pruning.compensation, or use another criterion."
+            )
 
     def check(self, layers: Sequence[Layer]) -> None:
         """Raise `UsageError` if the method does not fit the layers to prune."""
         self.granularity.check(layers)
-        if self.criterion.calibrated:
+        if self.calibrated:
             check_observable(layers)
         self.allocation.check(layers, self.granularity)
 
@@ -97,11 +120,21 @@ class Method:
         """Return the highest sparsity that these layers can reach together, in [0, 1]."""
         return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs calibration data."""
+        return self.criterion.calibrated or self.compensation is not None
+
     def biases(self, layers: Sequence[Layer]) -> list[Layer]:
-        """Return the layers whose biases are pruned with their weights."""
+        """Return the layers whose biases are pruned with their weights.
+
+        With compensation there are none: a bias takes over the mean of what is pruned.
+        """
+        if self.compensation:
+            return []
         groupings = self.granularity.groupings(layers)
         return [layer for grouping in groupings for layer in grouping.biases]
 
     def describe(self) -> dict[str, Any]:
-        """Return criterion, granularity and allocation as a checkpoint stores them."""
+        """Return the axes as a checkpoint stores them."""
         return {name: describe(value) for name, value in vars(self).items()}

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitprune.errors import UsageError
-from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.criteria.calibration import Calibration, CalibrationBatch, calibrate
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
@@ -36,10 +35,10 @@ def prune(
         model: Any module; its layers must not be sharded.
         method: How to prune.
         sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
-        batches: Calibration data, for criteria that need it: mappings with `labels`, whose other
-            entries are arguments of the model, or pairs (inputs, labels). The loss is the
-            cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
-            meanwhile.
+        batches: Calibration data, for criteria that need it and for compensation: mappings with
+            `labels`, whose other entries are arguments of the model, or pairs (inputs, labels). The
+            loss is the cross-entropy of the model's output, or of its `logits`. The model is in
+            evaluation mode meanwhile.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -63,7 +62,7 @@ def prune(
         raise UsageError(f"method must be a Method, such as Method(Magnitude()), not {method!r}.")
     if not 0 <= sparsity < 1:
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
-    _check_criterion(method.criterion, batches)
+    _check_batches(method, batches)
     selection = layers or LayerSelection()
     granularity = method.granularity
     selected = (
@@ -73,28 +72,33 @@ def prune(
     )
     method.check(selected)
     method.check_sparsity(selected, sparsity)
-    statistics: dict[str, Tensor] = {}
-    if method.criterion.calibrated:
-        with _evaluating(model), torch.enable_grad():
-            losses = _losses(model, () if batches is None else batches)
-            statistics = calibrate(method.criterion, selected, losses)
     if masks is None:
         masks = Masks(selected, method.biases(selected))
-    update_masks(masks, method, sparsity, statistics=statistics)
+    statistics: dict[str, Tensor] = {}
+    data: Iterable[CalibrationBatch] = _losses(model, () if batches is None else batches)
+    calibration = None
+    with _evaluating(model):
+        if method.compensation:
+            calibration = Calibration(model, data := list(data))
+        if method.criterion.calibrated:
+            with torch.enable_grad():
+                statistics = calibrate(method.criterion, selected, data)
+        update_masks(masks, method, sparsity, statistics=statistics, calibration=calibration)
     return measure(model, selected)
 
 
-def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
-    name = type(criterion).__name__
-    if criterion.straight_through:
+def _check_batches(method: Method, batches: Iterable[Batch] | None) -> None:
+    name = type(method.criterion).__name__
+    if method.criterion.straight_through:
         raise UsageError(
             f"{name} scores what training does to the weights, and prune() does not train. Use "
             "IterativePruning, or another criterion."
         )
-    if criterion.calibrated and batches is None:
+    if method.calibrated and batches is None:
+        needy = method.criterion if method.criterion.calibrated else method.compensation
         raise UsageError(
-            f"{name} needs calibration data. Pass batches: mappings with labels, or pairs "
-            "(inputs, labels)."
+            f"{type(needy).__name__} needs calibration data. Pass batches: mappings with labels, "
+            "or pairs (inputs, labels)."
         )
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from vitprune.pruning.candidates import candidate_of
+from vitprune.pruning.compensation.compensate import compensate
+from vitprune.pruning.criteria.calibration import Calibration
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.decisions import kept_groups
 from vitprune.pruning.granularity.grouping import Change
@@ -25,6 +27,7 @@ def update_masks(
     seed: int = 42,
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Prune the layers of these masks to a sparsity. Already pruned weights stay pruned.
 
@@ -33,12 +36,14 @@ def update_masks(
 
     Args:
         masks: The masks to update, in place; pruned weights are set to zero.
-        method: How to prune. If its criterion updates weights, the weights are changed in place.
+        method: How to prune. If its criterion updates weights, or it has a compensation, weights
+            and biases are changed in place.
         sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
         round: Number of the round, from 1; random scores depend on it.
         seed: Seed of random scores.
         statistics: Statistics of the criterion, by name of the layer; see `calibrate`.
         exchange: Prune more groups than the sparsity asks for, and regrow as many.
+        calibration: Calibration data, for a method with compensation.
 
     Raises:
         UsageError: If a score is NaN, because a weight or a statistic is.
@@ -65,6 +70,9 @@ def update_masks(
                     regrow_groups(masks, grouping, count, exchange.gradients)
         if criterion.updates_weights:
             _update_weights(masks, criterion, scorings)
+        if method.compensation:
+            assert calibration is not None
+            compensate(masks, method.compensation, calibration)
 
 
 def _update_weights(masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]) -> None:

@@ -1,7 +1,7 @@
 """One pruning round: update the masks during training, and record the result."""
 
 from collections.abc import Set
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
@@ -16,7 +16,7 @@ from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce, validate_now
-from vitprune.training.pruning.calibration import calibrate_on
+from vitprune.training.pruning.calibration import calibrate_on, calibration_on
 from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
@@ -138,11 +138,18 @@ def _update_masks(
     method = settings.method
     statistics = calibrated(method.criterion) if method.criterion.calibrated else accumulated
     exchange = None
-    resetting: AbstractContextManager[None] = nullcontext()
-    if settings.regrow and settings.schedule.rounds:
-        has_gradients = method.criterion.observes_gradient
-        gradients = statistics if has_gradients else calibrated(Taylor())
-        exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
-        resetting = resetting_optimizers(masks, trainer.optimizers)
-    with resetting:
-        update_masks(masks, method, target, round, settings.seed, statistics, exchange)
+    calibration = None
+    with ExitStack() as stack:
+        if settings.regrow and settings.schedule.rounds:
+            has_gradients = method.criterion.observes_gradient
+            gradients = statistics if has_gradients else calibrated(Taylor())
+            exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
+            stack.enter_context(resetting_optimizers(masks, trainer.optimizers))
+        if method.compensation:
+            changed = [each for layer in masks.layers for each in layer.module.parameters()]
+            calibration = stack.enter_context(
+                calibration_on(
+                    trainer, module, set(changed), settings.calibration_images, settings.seed
+                )
+            )
+        update_masks(masks, method, target, round, settings.seed, statistics, exchange, calibration)
