@@ -44,7 +44,6 @@ class InputMoments:
     """Collects the moments of the inputs of layers; see `calibrate`.
 
     A one is appended to each input, so that products of inputs include their sums and number.
-    Products are float64, as the covariance is a small difference of them.
     """
 
     needs_gradients = False
@@ -52,9 +51,18 @@ class InputMoments:
 
     def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
         """Return the products of inputs, (in + 1, in + 1)."""
-        tokens = inputs.flatten(0, 1).double()
-        tokens = torch.cat([tokens, tokens.new_ones(len(tokens), 1)], dim=1)
-        return tokens.T @ tokens
+        tokens = inputs.flatten(0, 1)
+        mean = tokens.mean(0)
+        centred = tokens - mean  # as the covariance is a small difference of float32 products
+        mean, rest = mean.double(), centred.sum(0, dtype=torch.float64)
+        total = rest + len(tokens) * mean
+        products = tokens.new_empty(len(mean) + 1, len(mean) + 1, dtype=torch.float64)
+        products[:-1, :-1] = centred.T @ centred
+        products[:-1, :-1] += mean.outer(total) + rest.outer(mean)
+        products[-1, :-1] = total
+        products[:-1, -1] = total
+        products[-1, -1] = len(tokens)
+        return products
 
     def conclude(self, mean: Tensor) -> Tensor:
         """Return means over tokens: E[x x^T] with E[x] in the last column and 1 in the corner."""
