@@ -22,6 +22,7 @@ from vitprune.pruning import (
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
 )
 
@@ -36,6 +37,7 @@ CRITERIA = [
     Wanda(),
     Wanda(per_output=False),
     SparseGPT(),
+    Variance(),
     Movement(),
 ]
 GRANULARITIES = [

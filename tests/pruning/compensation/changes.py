@@ -1,6 +1,5 @@
 """Models whose masks are changed by hand, and their calibration data."""
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
