@@ -9,6 +9,7 @@ from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.uniform import Uniform
 from vitprune.pruning.compensation import Compensation
+from vitprune.pruning.compensation.compensate import observed_layers
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.criteria.recording import check_observable
@@ -124,6 +125,10 @@ class Method:
     def calibrated(self) -> bool:
         """Whether it needs calibration data."""
         return self.criterion.calibrated or self.compensation is not None
+
+    def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose input moments a compensation needs."""
+        return observed_layers(self.granularity.groupings(layers))
 
     def biases(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose biases are pruned with their weights.

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitprune.errors import UsageError
-from vitprune.pruning.criteria.calibration import Calibration, CalibrationBatch, calibrate
+from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
@@ -72,18 +73,20 @@ def prune(
     )
     method.check(selected)
     method.check_sparsity(selected, sparsity)
+    statistics: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
+    data = [] if batches is None else batches
+    if method.compensation:
+        data = list(data)  # for two passes
+    with _evaluating(model), torch.enable_grad():
+        if method.criterion.calibrated:
+            statistics = calibrate(method.criterion, selected, _losses(model, data))
+        if method.compensation:
+            observed = method.compensating(selected)
+            moments = calibrate(InputMoments(), observed, _losses(model, data))
     if masks is None:
         masks = Masks(selected, method.biases(selected))
-    statistics: dict[str, Tensor] = {}
-    data: Iterable[CalibrationBatch] = _losses(model, () if batches is None else batches)
-    calibration = None
-    with _evaluating(model):
-        if method.compensation:
-            calibration = Calibration(model, data := list(data))
-        if method.criterion.calibrated:
-            with torch.enable_grad():
-                statistics = calibrate(method.criterion, selected, data)
-        update_masks(masks, method, sparsity, statistics=statistics, calibration=calibration)
+    update_masks(masks, method, sparsity, statistics=statistics, moments=moments)
     return measure(model, selected)
 
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from vitprune.pruning.candidates import candidate_of
 from vitprune.pruning.compensation.compensate import compensate
-from vitprune.pruning.criteria.calibration import Calibration
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.decisions import kept_groups
 from vitprune.pruning.granularity.grouping import Change
@@ -27,7 +26,7 @@ def update_masks(
     seed: int = 42,
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
-    calibration: Calibration | None = None,
+    moments: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Prune the layers of these masks to a sparsity. Already pruned weights stay pruned.
 
@@ -43,7 +42,7 @@ def update_masks(
         seed: Seed of random scores.
         statistics: Statistics of the criterion, by name of the layer; see `calibrate`.
         exchange: Prune more groups than the sparsity asks for, and regrow as many.
-        calibration: Calibration data, for a method with compensation.
+        moments: Statistics of `InputMoments` for the compensation, by name of the layer.
 
     Raises:
         UsageError: If a score is NaN, because a weight or a statistic is.
@@ -71,8 +70,7 @@ def update_masks(
         if criterion.updates_weights:
             _update_weights(masks, criterion, scorings)
         if method.compensation:
-            assert calibration is not None
-            compensate(masks, method.compensation, calibration)
+            compensate(masks, method.compensation, moments or {})
 
 
 def _update_weights(masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]) -> None:

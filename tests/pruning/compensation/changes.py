@@ -5,7 +5,8 @@ from torch import nn
 
 from vitprune.pruning import LayerSelection, Masks
 from vitprune.pruning.compensation.compensate import compensate
-from vitprune.pruning.criteria.calibration import Calibration, CalibrationBatch
+from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 
 
 class Mlp(nn.Module):
@@ -50,21 +51,13 @@ class Blocks(nn.Module):
         return x
 
 
-def calibration_of(model, *inputs):
-    """Return calibration data of these batches of inputs."""
+def prune_by_hand(model, compensation, inputs, pruned):
+    """Prune what `pruned` sets to False in the masks, given by layer name, and return the masks."""
+    masks = Masks(LayerSelection().select(model))
     batches = [CalibrationBatch(lambda x=x: model(x).sum(), len(x)) for x in inputs]
-    return Calibration(model, batches)
-
-
-def masks_of(model):
-    return Masks(LayerSelection().select(model))
-
-
-def prune_by_hand(model, compensation, calibration, pruned):
-    """Prune what `pruned` sets to False in the masks, given by layer name."""
-    masks = masks_of(model)
+    moments = calibrate(InputMoments(), masks.layers, batches)
     with masks.changing():
         pruned({layer.name: masks[layer.weight] for layer in masks.layers})
         if compensation:
-            compensate(masks, compensation, calibration)
+            compensate(masks, compensation, moments)
     return masks

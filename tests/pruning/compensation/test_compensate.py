@@ -9,7 +9,6 @@ from tests.pruning.compensation.changes import (
     Attention,
     Blocks,
     Mlp,
-    calibration_of,
     prune_by_hand,
 )
 from vitprune.pruning import Mean, Ridge
@@ -45,7 +44,7 @@ class TestNeurons:
         branch.fc1.weight[3] = 2 * branch.fc1.weight[1]
         branch.fc1.bias[3] = 2 * branch.fc1.bias[1]
         before, expected = model(x), branch.fc2.weight.clone()
-        prune_by_hand(model, EXACT, calibration_of(model, x[:8], x[8:]), neuron(3))
+        prune_by_hand(model, EXACT, [x[:8], x[8:]], neuron(3))
         torch.testing.assert_close(model(x), before, rtol=0, atol=1e-6)
         assert not branch.fc2.weight[:, 3].any()
         expected[:, 1] += 2 * expected[:, 3]
@@ -59,7 +58,7 @@ class TestNeurons:
         branch.fc1.weight[3] = 0
         branch.fc1.bias[3] = 1.5
         before, expected = model(x), branch.fc2.bias + 1.5 * branch.fc2.weight[:, 3]
-        prune_by_hand(model, compensation, calibration_of(model, x), neuron(3))
+        prune_by_hand(model, compensation, [x], neuron(3))
         torch.testing.assert_close(model(x), before, rtol=0, atol=1e-6)
         torch.testing.assert_close(branch.fc2.bias, expected)
 
@@ -67,7 +66,7 @@ class TestNeurons:
     def test_mean_keeps_the_mean_output_and_changes_no_kept_weight(self, x):
         model, branch = mlp()
         before, expected = model(x), branch.fc2.weight.clone()
-        prune_by_hand(model, Mean(), calibration_of(model, x), neuron(3))
+        prune_by_hand(model, Mean(), [x], neuron(3))
         expected[:, 3] = 0
         assert torch.equal(branch.fc2.weight, expected)
         means = [output.mean((0, 1)) for output in (model(x), before)]
@@ -77,7 +76,7 @@ class TestNeurons:
     def test_without_a_bias_mean_changes_nothing(self, x):
         model, branch = mlp(bias=False)
         expected = branch.fc2.weight.clone()
-        prune_by_hand(model, Mean(), calibration_of(model, x), neuron(3))
+        prune_by_hand(model, Mean(), [x], neuron(3))
         expected[:, 3] = 0
         assert torch.equal(branch.fc2.weight, expected)
 
@@ -86,7 +85,7 @@ class TestNeurons:
         model, branch = mlp()
         branch.fc2.weight[::2, 1] = 0
         before = model(x)
-        masks = prune_by_hand(model, Ridge(), calibration_of(model, x), neuron(3))
+        masks = prune_by_hand(model, Ridge(), [x], neuron(3))
         assert not branch.fc2.weight[::2, 1].any()
         assert torch.equal(masks[branch.fc2.weight], branch.fc2.weight != 0)
         means = [output.mean((0, 1)) for output in (model(x), before)]
@@ -95,8 +94,8 @@ class TestNeurons:
     def test_masks_and_other_layers_do_not_change(self, x):
         model, branch = mlp()
         dense = copy.deepcopy(branch)
-        plain = prune_by_hand(copy.deepcopy(model), None, None, neuron(3))
-        masks = prune_by_hand(model, Ridge(), calibration_of(model, x), neuron(3))
+        plain = prune_by_hand(copy.deepcopy(model), None, [x], neuron(3))
+        masks = prune_by_hand(model, Ridge(), [x], neuron(3))
         for ours, theirs in zip(masks, plain, strict=True):
             assert torch.equal(ours.keep, theirs.keep)
             assert not ours.parameter[~ours.keep].any()
@@ -106,9 +105,9 @@ class TestNeurons:
 
     def test_what_was_pruned_before_is_not_compensated_again(self, x):
         model, _ = mlp()
-        prune_by_hand(model, Ridge(), calibration_of(model, x), neuron(3))
+        prune_by_hand(model, Ridge(), [x], neuron(3))
         once = {name: value.clone() for name, value in model.state_dict().items()}
-        prune_by_hand(model, Ridge(), calibration_of(model, x), neuron(3))
+        prune_by_hand(model, Ridge(), [x], neuron(3))
         assert all(torch.equal(value, once[name]) for name, value in model.state_dict().items())
 
 
@@ -146,7 +145,7 @@ class TestAttention:
                 layer.bias.normal_()
         x = torch.randn(8, 5, 8)
         before = model(x)
-        prune_by_hand(model, EXACT, calibration_of(model, x[:4], x[4:]), dimension(0, 1))
+        prune_by_hand(model, EXACT, [x[:4], x[4:]], dimension(0, 1))
         assert not attention.q_proj.weight[:2].any()
         assert not attention.k_proj.weight[:2].any()
         torch.testing.assert_close(model(x), before, rtol=0, atol=1e-5)
@@ -156,7 +155,7 @@ class TestAttention:
         model = self.model()
         dense = copy.deepcopy(model)
         x = torch.randn(8, 5, 8)
-        prune_by_hand(model, Mean(), calibration_of(model, x), dimension(0))
+        prune_by_hand(model, Mean(), [x], dimension(0))
         for name in ("q_proj", "k_proj"):
             ours, theirs = (
                 each.get_submodule(f"layers.0.branch.{name}") for each in (model, dense)
@@ -174,63 +173,9 @@ class TestAttention:
         attention.v_proj.bias[4:] += 1
         x = torch.randn(8, 5, 8)
         before = attention(x)
-        prune_by_hand(
-            model, EXACT, calibration_of(model, x), lambda keep: head(1)(_of_block(keep, 0))
-        )
+        prune_by_hand(model, EXACT, [x], lambda keep: head(1)(_of_block(keep, 0)))
         torch.testing.assert_close(attention(x), before, rtol=0, atol=1e-5)
 
 
 def _of_block(keep, number):
     return {name: mask for name, mask in keep.items() if name.startswith(f"layers.{number}.")}
-
-
-class TestBlocks:
-    def test_later_blocks_are_compensated_on_what_the_pruned_ones_produce(self):
-        """The second block alone, on the inputs that the pruned first one gives it."""
-        torch.manual_seed(0)
-        model = Blocks(Attention(), Attention(), Attention())
-        x = torch.randn(8, 5, 8)
-        dense = copy.deepcopy(model)
-        prune_by_hand(model, Ridge(), calibration_of(model, x[:3], x[3:]), head(1))
-        first = copy.deepcopy(model)
-        for number in (1, 2):
-            first.layers[number] = copy.deepcopy(dense.layers[number])
-        for number in (1, 2):
-            prune_by_hand(
-                first,
-                Ridge(),
-                calibration_of(first, x[:3], x[3:]),
-                lambda keep, number=number: head(1)(_of_block(keep, number)),
-            )
-        for name, value in model.state_dict().items():
-            torch.testing.assert_close(first.state_dict()[name], value, rtol=0, atol=1e-5)
-
-    def test_a_block_that_is_called_twice(self):
-        torch.manual_seed(0)
-        model = Blocks(Attention(), Attention())
-        twice = copy.deepcopy(model)
-        x = torch.randn(8, 5, 8)
-        prune_by_hand(model, Ridge(), calibration_of(model, x), head(0))
-        two_views = calibration_of(lambda _: twice(x[:4]).sum() + twice(x[4:]).sum(), x[:4])
-        object.__setattr__(two_views, "model", twice)
-        prune_by_hand(twice, Ridge(), two_views, head(0))
-        for name, value in model.state_dict().items():
-            torch.testing.assert_close(twice.state_dict()[name], value, rtol=0, atol=1e-5)
-
-    def test_blocks_compute_again_afterwards(self):
-        model = Blocks(Attention(), Attention())
-        prune_by_hand(model, Ridge(), calibration_of(model, torch.randn(8, 5, 8)), head(0))
-        assert all("forward" not in vars(block) for block in model.layers)
-
-    def test_images_of_batches_that_are_skipped_do_not_count(self):
-        torch.manual_seed(0)
-        model = Blocks(Attention(), Attention())
-        other = copy.deepcopy(model)
-        x = torch.randn(8, 5, 8)
-        prune_by_hand(model, Ridge(), calibration_of(model, x[:4]), head(0))
-        calibration = calibration_of(other, x[:4], x[4:])
-        skipped = calibration.batches[1]
-        object.__setattr__(skipped, "loss", lambda: other(x[4:]) is None or None)
-        prune_by_hand(other, Ridge(), calibration, head(0))
-        for name, value in model.state_dict().items():
-            assert torch.equal(value, other.state_dict()[name])

@@ -1,6 +1,6 @@
-"""Compensation of one mask update, block by block."""
+"""Compensation of one mask update."""
 
-import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,43 +9,46 @@ from vitprune.model.anatomy.layers import OUTPUT_ROLES, Layer
 from vitprune.model.anatomy.records import Attention
 from vitprune.pruning.compensation.affine import bias_of, matrix_of, write
 from vitprune.pruning.compensation.compensation import Compensation
-from vitprune.pruning.compensation.moments import Moments
-from vitprune.pruning.compensation.replay import Replay
+from vitprune.pruning.compensation.moments import InputMoments, Moments
 from vitprune.pruning.compensation.scores import compensate_scores
-from vitprune.pruning.criteria.calibration import Calibration
+from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.masks import Masks
 
 
+def observed_layers(groupings: Sequence[Grouping]) -> list[Layer]:
+    """Return the layers whose inputs a compensation needs to know.
+
+    These are attn_out and mlp_out, and the queries and keys whose dimensions are pruned alone.
+    """
+    found: dict[str, Layer] = {}
+    for grouping in groupings:
+        outputs = [layer for layer in grouping.layers if layer.role in OUTPUT_ROLES]
+        found |= {layer.name: layer for layer in outputs or grouping.layers}
+    return list(found.values())
+
+
 @torch.no_grad()
-def compensate(masks: Masks, compensation: Compensation, calibration: Calibration) -> None:
+def compensate(masks: Masks, compensation: Compensation, statistics: Mapping[str, Tensor]) -> None:
     """Let what remains take over what newly pruned groups computed; see `Compensation`.
 
     Args:
         masks: The updated masks, within `Masks.changing`: newly pruned entries still have their
-            values. Afterwards those are zero that the activations of other layers depend on.
+            values.
         compensation: How pruned activations are predicted.
-        calibration: The calibration data.
-
-    Raises:
-        UsageError: If there are no calibration images, or a layer cannot be observed.
+        statistics: Statistic of `InputMoments` of each of the `observed_layers`, by name.
 
     """
-    replay = Replay(calibration)
+    moments = {name: InputMoments.read(statistic) for name, statistic in statistics.items()}
     layers = {layer.name: layer for layer in masks.layers}
-    outputs = [layer for layer in masks.layers if layer.role in OUTPUT_ROLES]
-    for layer in sorted(outputs, key=_place):
+    for layer in masks.layers:
+        if layer.role not in OUTPUT_ROLES:
+            continue
         if isinstance(layer.branch, Attention):
-            compensate_scores(layer.branch, layers, masks, compensation, replay)
+            compensate_scores(layer.branch, layers, masks, compensation, moments)
         keep = masks[layer.weight].flatten(1)
         weight = matrix_of(layer)
         if weight.masked_fill(keep, 0).any():
-            moments = replay.moments([layer], layer.block)[layer.name]
-            _compensate_output(layer, weight, keep, moments, compensation)
-
-
-def _place(layer: Layer) -> float:
-    """Return the number of a layer's block; layers outside of the blocks are last."""
-    return math.inf if layer.block is None else layer.block
+            _compensate_output(layer, weight, keep, moments[layer.name], compensation)
 
 
 def _compensate_output(

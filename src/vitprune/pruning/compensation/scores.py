@@ -10,7 +10,6 @@ from vitprune.model.anatomy.records import Attention, Rows
 from vitprune.pruning.compensation.affine import bias_of, matrix_of, write
 from vitprune.pruning.compensation.compensation import Compensation
 from vitprune.pruning.compensation.moments import Moments
-from vitprune.pruning.compensation.replay import Replay
 from vitprune.pruning.masks import Masks
 
 
@@ -35,9 +34,9 @@ def compensate_scores(
     layers: Mapping[str, Layer],
     masks: Masks,
     compensation: Compensation,
-    replay: Replay,
+    inputs: Mapping[str, Moments],
 ) -> None:
-    """Prune query/key dimensions of heads that keep others, and change the queries to compensate.
+    """Let the queries of heads that lose some of their dimensions compensate for them.
 
     Args:
         attention: The attention.
@@ -45,11 +44,13 @@ def compensate_scores(
             keys.
         masks: See `compensate`.
         compensation: How pruned dimensions are predicted from kept ones.
-        replay: Runs the calibration data.
+        inputs: Moments of the inputs of layers, by name.
 
     """
     query, key = layers.get(attention.query.layer), layers.get(attention.key.layer)
     if query is None or key is None:
+        return
+    if attention.rotary or attention.normed_scores:  # dimensions are not linear in the inputs
         return
     both = {layer.name: layer for layer in (query, key)}  # one, if it is a fused layer
     weights = {name: matrix_of(layer) for name, layer in both.items()}
@@ -57,25 +58,16 @@ def compensate_scores(
     keep = {name: masks[layer.weight].flatten(1) for name, layer in both.items()}
     parts = (attention.query, attention.key)
     kept = _kept(attention.query, keep, attention) & _kept(attention.key, keep, attention)
-    partly = kept.any(dim=1)  # whole heads stay until the output is compensated
-    pruned = partly.unsqueeze(1) & ~kept
-    of_heads = {rows: _by_head(rows, weights, attention) for rows in parts}
-    if not any(weight[pruned].any() for weight in of_heads.values()):
-        return
-    # rotary embeddings rotate each pair of dimensions by its own angle
-    if not attention.rotary and not attention.normed_scores:
-        inputs = replay.moments(list(both.values()), query.block)
-        for head in partly.nonzero().flatten().tolist():
-            queries, keys = (
-                _head(rows, head, weights, biases, inputs, attention) for rows in parts
-            )
-            _fold(queries, keys, kept[head], compensation, has_bias=query.bias is not None)
-    for rows, weight in of_heads.items():
-        weight[pruned] = 0
-        alive = _by_head(rows, keep, attention)
-        weight.masked_fill_(~alive & partly[:, None, None], 0)
-    for name, layer in both.items():
-        write(layer, weights[name], biases[name])
+    pruned = kept.any(dim=1, keepdim=True) & ~kept  # of heads that are not pruned as a whole
+    of_heads = [_by_head(rows, weights, attention) for rows in parts]
+    changing = pruned & (of_heads[0].any(dim=2) | of_heads[1].any(dim=2))
+    for head in changing.any(dim=1).nonzero().flatten().tolist():
+        queries, keys = (_head(rows, head, weights, biases, inputs, attention) for rows in parts)
+        _fold(queries, keys, kept[head], compensation, has_bias=query.bias is not None)
+    if changing.any():
+        alive = _by_head(attention.query, keep, attention)
+        of_heads[0].masked_fill_(~alive & kept.unsqueeze(2), 0)
+        write(query, weights[query.name], biases[query.name])
 
 
 def _by_head(rows: Rows, tensors: Mapping[str, Tensor], attention: Attention) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
@@ -33,22 +33,6 @@ class CalibrationBatch:
     loss: Callable[[], Tensor | None]
     images: int
     counts: bool = True
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Calibration data in memory, on which a model can run several times.
-
-    Attributes:
-        model: The model, in evaluation mode.
-        batches: The batches of this rank.
-        reduce: Sums a tensor over ranks.
-
-    """
-
-    model: nn.Module
-    batches: Sequence[CalibrationBatch]
-    reduce: Callable[[Tensor], Tensor] = lambda total: total
 
 
 class Observer(Protocol):

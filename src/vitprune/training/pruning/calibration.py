@@ -1,25 +1,19 @@
 """Calibration on the training data of a Trainer."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.data import extract_batch_size
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.evaluation_mode import begin_evaluation
-from vitprune.pruning.criteria.calibration import (
-    Calibration,
-    CalibrationBatch,
-    calibrate,
-    sample,
-)
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.criteria.calibration import CalibrationBatch, Observer, calibrate, sample
 from vitprune.training.lightning_internals import before_batch_transfer, unlogged
 from vitprune.training.probe import undisturbed
 from vitprune.training.restoring import tensors_restored
@@ -28,7 +22,7 @@ from vitprune.training.restoring import tensors_restored
 def calibrate_on(
     trainer: Trainer,
     module: LightningModule,
-    criterion: Criterion,
+    criterion: Observer,
     layers: Sequence[Layer],
     images: int,
     seed: int,
@@ -53,50 +47,16 @@ def calibrate_on(
         UsageError: If the module optimizes manually, or the data cannot be indexed.
 
     """
-    with _calibrating(trainer, module):
-        losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
-        return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
-
-
-@contextmanager
-def calibration_on(
-    trainer: Trainer,
-    module: LightningModule,
-    changed: Collection[nn.Parameter],
-    images: int,
-    seed: int,
-) -> Iterator[Calibration]:
-    """Read calibration images of a Trainer into memory; see `calibrate_on`.
-
-    Args:
-        trainer: See `calibrate_on`.
-        module: See `calibrate_on`.
-        changed: Parameters that may change within the context, and are not restored.
-        images: Number of calibration images.
-        seed: Seed that selects them.
-
-    """
-    with _calibrating(trainer, module, changed):
-        losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
-        yield Calibration(module, list(losses), lambda total: _sum_over_ranks(trainer, total))
-
-
-@contextmanager
-def _calibrating(
-    trainer: Trainer, module: LightningModule, changed: Collection[nn.Parameter] = ()
-) -> Iterator[None]:
-    """Put a module into evaluation mode, and restore what its `training_step` changes."""
     check_training_step(module)
-    frozen = [
-        each for each in module.parameters() if not each.requires_grad and each not in changed
-    ]
+    frozen = [each for each in module.parameters() if not each.requires_grad]
     with (
         undisturbed(trainer, module),
         unlogged(module),
         tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
         begin_evaluation(module)
-        yield
+        losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
+        return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
 
 
 def check_training_step(module: LightningModule) -> None:

@@ -1,13 +1,15 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Set
-from contextlib import ExitStack
+from collections.abc import Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.criteria.calibration import Observer
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
@@ -16,7 +18,7 @@ from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce, validate_now
-from vitprune.training.pruning.calibration import calibrate_on, calibration_on
+from vitprune.training.pruning.calibration import calibrate_on
 from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
@@ -130,26 +132,24 @@ def _update_masks(
 ) -> None:
     """Update the masks in place, with calibration statistics or those accumulated so far."""
 
-    def calibrated(criterion: Criterion) -> dict[str, Tensor]:
+    def calibrated(observer: Observer, layers: Sequence[Layer]) -> dict[str, Tensor]:
         return calibrate_on(
-            trainer, module, criterion, masks.layers, settings.calibration_images, settings.seed
+            trainer, module, observer, layers, settings.calibration_images, settings.seed
         )
 
     method = settings.method
-    statistics = calibrated(method.criterion) if method.criterion.calibrated else accumulated
+    statistics = accumulated
+    if method.criterion.calibrated:
+        statistics = calibrated(method.criterion, masks.layers)
+    moments: dict[str, Tensor] = {}
+    if method.compensation:
+        moments = calibrated(InputMoments(), method.compensating(masks.layers))
     exchange = None
-    calibration = None
-    with ExitStack() as stack:
-        if settings.regrow and settings.schedule.rounds:
-            has_gradients = method.criterion.observes_gradient
-            gradients = statistics if has_gradients else calibrated(Taylor())
-            exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
-            stack.enter_context(resetting_optimizers(masks, trainer.optimizers))
-        if method.compensation:
-            changed = [each for layer in masks.layers for each in layer.module.parameters()]
-            calibration = stack.enter_context(
-                calibration_on(
-                    trainer, module, set(changed), settings.calibration_images, settings.seed
-                )
-            )
-        update_masks(masks, method, target, round, settings.seed, statistics, exchange, calibration)
+    resetting: AbstractContextManager[None] = nullcontext()
+    if settings.regrow and settings.schedule.rounds:
+        has_gradients = method.criterion.observes_gradient
+        gradients = statistics if has_gradients else calibrated(Taylor(), masks.layers)
+        exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
+        resetting = resetting_optimizers(masks, trainer.optimizers)
+    with resetting:
+        update_masks(masks, method, target, round, settings.seed, statistics, exchange, moments)
