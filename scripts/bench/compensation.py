@@ -125,7 +125,9 @@ class Comparison:
     def pruned(self, structure: Structure, name: str) -> PreTrainedModel:
         """Return the model pruned by a method."""
         criterion, compensation = METHODS[name]
-        method = Method(criterion, structure.granularity, structure.allocation, compensation)
+        method = Method(
+            criterion, structure.granularity, structure.allocation, compensation=compensation
+        )
         net = self.load()
         prune(net, method, structure.sparsity, batches=self.calibration)
         return net

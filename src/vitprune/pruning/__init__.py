@@ -14,10 +14,12 @@ from vitprune.pruning.allocation import (
     Allocation,
     FromSensitivity,
     Global,
+    Isomorphic,
     PerLayer,
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
@@ -73,6 +75,7 @@ __all__ = [
     "Allocation",
     "AttentionNames",
     "Branch",
+    "Budget",
     "Candidate",
     "Column",
     "Combined",
@@ -81,6 +84,7 @@ __all__ = [
     "Cubic",
     "Demand",
     "Element",
+    "FLOPs",
     "Fisher",
     "FromSensitivity",
     "Geometric",
@@ -89,6 +93,7 @@ __all__ = [
     "Grouping",
     "Head",
     "HeadDim",
+    "Isomorphic",
     "IterativePruning",
     "LayerSelection",
     "LearningRate",
@@ -103,8 +108,10 @@ __all__ = [
     "Neuron",
     "NofM",
     "OneShot",
+    "Parameters",
     "Part",
     "PerLayer",
+    "PrunableWeights",
     "Random",
     "Rewind",
     "Ridge",
