@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from lightning import Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset

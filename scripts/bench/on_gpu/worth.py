@@ -16,10 +16,14 @@ from scripts.bench.on_gpu.timing import take_turns
 from scripts.bench.shrunk_speed import halve, prune_two_of_four
 from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops
+from vitprune.exports.shrink import shrink
 from vitprune.model.logits import Logits
+from vitprune.pruning import Combined, FLOPs, Global, Head, Magnitude, Method, Neuron
+from vitprune.pruning.prune import prune
 
 DENSE = "dense"
 SHRUNK = "half of heads and neurons"
+HALF_FLOPS = "half of the FLOPs by budget"
 SPARSE = "2:4"
 COMPILED = 64  # graphs that torch.compile may make of one function, for all models and batches
 
@@ -36,11 +40,11 @@ class Setting:
         return f"{str(self.dtype)[6:]}, {'compiled' if self.compiled else 'eager'}"
 
 
-@torch.inference_mode()
 def worth(scale: Scale) -> Iterator[Figure]:
     """Measure the smallest of the large models; what matters most comes first."""
     name = scale.large_models[0]
     nets = {DENSE: scale.build(name, "cpu"), SHRUNK: halve(scale.build(name, "cpu"))}
+    nets[HALF_FLOPS] = _half_flops(scale, name)
     flops = {label: count_flops(net, scale.image_shape(name)) for label, net in nets.items()}
     if scale.on_gpu:
         nets[SPARSE] = prune_two_of_four(scale.build(name, "cpu"))
@@ -61,6 +65,15 @@ def worth(scale: Scale) -> Iterator[Figure]:
                 yield from _speeds(scale, setting, models, images.to(setting.dtype), flops)
 
 
+def _half_flops(scale: Scale, name: str) -> PreTrainedModel:
+    """Return a model shrunk to half of its FLOPs; each block has its own widths."""
+    net = scale.build(name, "cpu")
+    method = Method(Magnitude(), Combined([Head(), Neuron()]), Global(), FLOPs())
+    prune(net, method, 0.5, batches=[scale.batch(name, 2, "cpu")])
+    return shrink(net, ragged=True)
+
+
+@torch.inference_mode()
 def _prepare(scale: Scale, label: str, net: PreTrainedModel, setting: Setting) -> Logits:
     moved = copy.deepcopy(net).to(scale.device, setting.dtype)
     model = Logits(semi_structured.convert(moved) if label == SPARSE else moved).eval()
@@ -69,6 +82,7 @@ def _prepare(scale: Scale, label: str, net: PreTrainedModel, setting: Setting) -
     return model
 
 
+@torch.inference_mode()
 def _speeds(
     scale: Scale,
     setting: Setting,
