@@ -79,6 +79,11 @@ def _check_yaml(path: Path) -> None:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
+def arguments_of(section: Namespace) -> Namespace:
+    """Return the arguments of the class of a section; a class of the user may have none."""
+    return section.get("init_args", Namespace())
+
+
 def check_sections(config: Namespace) -> None:
     """Raise `UsageError` if a section of a configuration is not a mapping."""
     for section in ("model", "data", "trainer"):

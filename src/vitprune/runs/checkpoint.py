@@ -30,6 +30,7 @@ STEP = "global_step"
 COMMANDS = "commands"
 GENERATORS = "generators"
 IMAGES_SEEN = "images_seen"
+OPTIMIZATION = "optimization"  # import paths of the optimizer and scheduler that the user chose
 PRUNING = "pruning"  # a list: one state for each pruning callback
 # State keys, fixed so that a renamed class still finds its state.
 DATA = "ImageData"
