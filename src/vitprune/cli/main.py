@@ -22,7 +22,7 @@ def main(args: list[str] | None = None) -> None:
     sys.path.append(str(Path.cwd()))
     words = argv[1:] if args is None else args
     try:
-        with one_message(subcommand=words[0] if words else ""):
+        with one_message(words):
             _run(words, argv[0])
     finally:
         sys.argv = argv

@@ -89,6 +89,7 @@ class Content(_Content):
     callbacks: _Callbacks | None = None
     position: _Position = Field(START, alias="ImageData")
     images_seen: int = 0
+    metrics: list[dict[str, dict[str, Any]]] = []
     optimization: dict[str, str | None] = {}
     commands: list[str] = []
     pruning: list[dict[str, Any]] = []

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from vitprune.runs.atomic import remove_partial
 from vitprune.runs.run_folder import RunFolder, new_run_folder
 
 
@@ -25,7 +26,13 @@ class Reservation:
         self._created = False
 
     def make(self) -> None:
-        """Create the folder of a new run, with the next free number if this one is taken."""
+        """Create the folder of a new run, with the next free number if this one is taken.
+
+        In the folder of a resumed run, delete what was left half written.
+        """
+        if not self._is_new:
+            for folder in (self.folder.path, self.folder.checkpoints):
+                remove_partial(folder)
         while self._is_new and not self._created:
             try:
                 self.folder.path.mkdir(parents=True)
