@@ -129,9 +129,14 @@ class TestLoggers:
         assert not list(run.glob("events*"))
 
     def test_no_loggers(self, tmp_path):
-        run = fit(tmp_path, "--trainer.logger=false", "--trainer.callbacks=TQDMProgressBar")
+        run = fit(tmp_path, "--trainer.logger=false")
         names = {path.name for path in run.iterdir()}
         assert names == {"config.yaml", "checkpoints", "export"}
+
+    def test_another_progress_bar(self, tmp_path, capsys):
+        bar = ["--trainer.enable_progress_bar=true", "--trainer.callbacks=TQDMProgressBar"]
+        fit(tmp_path, *bar, "--trainer.fast_dev_run=true")
+        assert "it/s" in capsys.readouterr().out
 
     def test_barebones_write_nothing(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ from operator import or_
 from pydoc import locate
 from typing import Any
 
-from vitprune.cli.options import TORCH_BASES, Options, class_names, describe, options_of
+from vitprune.cli.options import TORCH_BASES, Options, class_names, classes_in, describe, options_of
 from vitprune.cli.parser_messages import (
     Missing,
     Mistake,
@@ -54,7 +54,9 @@ def _sentence(mistake: Mistake, options: Options) -> str:
         case Missing(path, owner):
             return _missing(path, owner, options)
         case NoValue(option):
-            return f"{option} needs a value."
+            is_section = any(classes_in(options.get(option.removeprefix("--"))))
+            inside = ", or a key under it," if is_section else ""
+            return f"{option}{inside} needs a value."
         case Remark(path, text):
             return f"{'.'.join(path)}: {text}" if path else text
 

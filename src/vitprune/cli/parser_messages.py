@@ -81,7 +81,7 @@ Mistake = UnknownOption | UnknownClass | WrongType | Missing | NoValue | Remark
 
 # lines that repeat the type system instead of naming the mistake
 NOISE = re.compile(
-    r"$|Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
+    r"Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
     r"Import path \S+ does not correspond to a subclass|"
     r"Subclass types expect|a class path \(|a dict with(out)? "
 )
@@ -130,7 +130,8 @@ def read_message(message: str) -> list[Mistake]:
             if level.path[-len(path) :] != path:
                 # what follows the key of the first line need not be indented
                 at = -1 if indent == 0 else indent
-                levels.append(_Level(at, level.path + path, level.owner))
+                owner = level.owner if len(path) == 1 else None
+                levels.append(_Level(at, level.path + path, owner))
             text = text[key.end() :].strip()
             level = levels[-1]
         if tried := CLASS.match(text):
@@ -151,10 +152,10 @@ def read_message(message: str) -> list[Mistake]:
 
 
 def _lines(message: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines and how far their text is indented."""
+    """Yield the lines that are not empty, and how far their text is indented."""
     for line in message.splitlines():
-        text = line.strip().removeprefix("- ")
-        yield len(line.rstrip()) - len(text), text
+        if text := line.strip().removeprefix("- "):
+            yield len(line.rstrip()) - len(text), text
 
 
 def _named(text: str, level: _Level) -> list[Mistake]:

@@ -136,6 +136,8 @@ class PruningCLI(LightningCLI):
         check_sections(config)
         self.resumed = find_resumed(config, self.subcommand)
         config.ckpt_path = self.resumed.ckpt_path
+        if config.trainer.barebones and config.pruning:
+            config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
             parse_formats(config.formats)
         self._given = (config.data.clone(), config.model.clone())

@@ -21,7 +21,7 @@ from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 from vitprune.model.unused import freeze_unused
-from vitprune.runs.checkpoint import HYPERPARAMETERS, OPTIMIZATION, OPTIMIZERS, WEIGHTS
+from vitprune.runs.checkpoint import DATA, HYPERPARAMETERS, OPTIMIZATION, OPTIMIZERS, WEIGHTS
 from vitprune.runs.plain_values import plain
 
 
@@ -200,8 +200,13 @@ class ViTClassifier(LightningModule):
             schedule.set_peaks(self.optimization.groups(self.net))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the names of the optimizer and the scheduler that the user chose."""
+        """Save the names of the optimizer and the scheduler that the user chose.
+
+        The position in the data has the same key for every class of data modules.
+        """
         checkpoint[OPTIMIZATION] = self.optimization.names
+        if (key := type(self.trainer.datamodule).__qualname__) in checkpoint:
+            checkpoint[DATA] = checkpoint.pop(key)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model or, to train, with another optimizer or groups.
@@ -210,6 +215,8 @@ class ViTClassifier(LightningModule):
         """
         if self._trainer and self.trainer.state.fn == "fit":
             self._check_optimization(checkpoint)
+        if self._trainer and DATA in checkpoint:  # Lightning looks for the name of the class
+            checkpoint[type(self.trainer.datamodule).__qualname__] = checkpoint[DATA]
         if WEIGHTS in checkpoint:
             check_same_model(self.state_dict(), checkpoint[WEIGHTS])
 

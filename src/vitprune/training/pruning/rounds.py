@@ -39,6 +39,9 @@ class Round:
             f"round {number}  epoch {self.epoch}  target {self.target:.2%}  "
             f"reached {self.sparsity:.2%}"
         )
-        metrics = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
+        metrics = {
+            "after pruning": self.pruned,
+            "after fine-tuning (last epoch)": self.finetuned,
+        }
         known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
         return f"{line}  {monitor} {', '.join(known)}" if known else line
