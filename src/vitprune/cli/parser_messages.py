@@ -81,7 +81,7 @@ Mistake = UnknownOption | UnknownClass | WrongType | Missing | NoValue | Remark
 
 # lines that repeat the type system instead of naming the mistake
 NOISE = re.compile(
-    r"Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
+    r"$|Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
     r"Import path \S+ does not correspond to a subclass|"
     r"Subclass types expect|a class path \(|a dict with(out)? "
 )
