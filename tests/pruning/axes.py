@@ -23,6 +23,7 @@ from vitprune.pruning import (
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
 )
 
@@ -37,6 +38,7 @@ CRITERIA = [
     Wanda(),
     Wanda(per_output=False),
     SparseGPT(),
+    Variance(),
     Movement(),
 ]
 GRANULARITIES = [

@@ -68,7 +68,7 @@ class Grouping:
         pattern: (n, m): of every m consecutive groups n are kept.
         rows: Number of outputs of the weight, where groups are single weights; a criterion may
             compare them within an output.
-        biases: Layers whose bias is pruned with the (only) group.
+        biases: Layers whose bias, if it has a mask, is pruned with the (only) group.
         dimension: The dimension of the model that shrinks with the number of groups; None if
             nothing does.
 
@@ -183,5 +183,5 @@ class Grouping:
             if changed is not mask:
                 mask.copy_(changed)
         for layer in self.biases:
-            if layer.bias is not None:
+            if layer.bias is not None and layer.bias in masks:
                 apply(masks[layer.bias], keep)
