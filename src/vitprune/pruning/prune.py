@@ -46,8 +46,9 @@ def prune(
         batches: Calibration data, for criteria and budgets that need it and for compensation:
             mappings with `labels`, whose other entries are arguments of the model, or pairs
             (inputs, labels). The loss is the cross-entropy of the model's output, or of its
-            `logits`. The model is in evaluation mode meanwhile. With any criterion, the first batch is used to check that heads, their
-            dimensions and neurons are coupled in the model as vitprune assumes.
+            `logits`. The model is in evaluation mode meanwhile. With any criterion, the first batch
+            is used to check that heads, their dimensions and neurons are coupled in the model as
+            vitprune assumes.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
