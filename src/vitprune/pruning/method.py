@@ -1,4 +1,4 @@
-"""Which, where, in what unit and currency, and what happens to the rest: a pruning method."""
+"""Which, where, in what unit and currency, and what happens to the rest: five axes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -43,12 +43,12 @@ def prune(
         method: How to prune.
         sparsity: Fraction of the budget of the method that is removed, in [0, 1): by default the
             absolute sparsity of the weights of these layers. None if the budget has a target.
-        batches: Calibration data, for criteria and budgets that need it and for compensation:
-            mappings with `labels`, whose other entries are arguments of the model, or pairs
-            (inputs, labels). The loss is the cross-entropy of the model's output, or of its
-            `logits`. The model is in evaluation mode meanwhile. With any criterion, the first batch
-            is used to check that heads, their dimensions and neurons are coupled in the model as
-            vitprune assumes.
+        batches: Calibration data, for criteria, budgets and compensation that need it: mappings
+            with `labels`, whose other entries are arguments of the model, or pairs (inputs,
+            labels). The loss is the cross-entropy of the model's output, or of its `logits`. The
+            model is in evaluation mode meanwhile. With any criterion, the first batch is used to
+            check that heads, their dimensions and neurons are coupled in the model as vitprune
+            assumes.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -92,14 +92,13 @@ def prune(
         method.check_sparsity(selected, fraction, costs)
         _check_coupling(model, granularity.groupings(selected), some)
         data: Iterable[Batch] = chain(some, every_batch)
-        if method.compensation:
-            data = list(data)  # for two passes
         with torch.enable_grad():
-            if method.criterion.calibrated:
-                statistics = calibrate(method.criterion, selected, _losses(model, data))
             if method.compensation:
+                data = list(data)  # for two passes
                 observed = method.compensating(selected)
                 moments = calibrate(InputMoments(), observed, _losses(model, data))
+            if method.criterion.calibrated:
+                statistics = calibrate(method.criterion, selected, _losses(model, data))
     if masks is None:
         masks = Masks(selected, method.biases(selected))
     update_masks(masks, method, fraction, statistics=statistics, costs=costs, moments=moments)

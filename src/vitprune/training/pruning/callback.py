@@ -92,8 +92,8 @@ class IterativePruning(Callback):
             `seed_everything`, or 42.
 
     Attributes:
-        settings: The arguments, with criterion, granularity, allocation, budget and compensation as
-            one method.
+        settings: The arguments, with criterion, granularity, allocation, budget and compensation
+            as one method.
         state: The progress of pruning, as a checkpoint stores it.
         layers: The layers that are pruned; empty before training.
         masks: The masks of these layers; without layers before training.
