@@ -11,6 +11,7 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
+    Isomorphic,
     Magnitude,
     Movement,
     Neuron,
@@ -22,6 +23,7 @@ from vitprune.pruning import (
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
 )
 
@@ -36,6 +38,7 @@ CRITERIA = [
     Wanda(),
     Wanda(per_output=False),
     SparseGPT(),
+    Variance(),
     Movement(),
 ]
 GRANULARITIES = [
@@ -46,16 +49,17 @@ GRANULARITIES = [
     NofM(2, 4),
     NofM(1, 8),
     Neuron(),
-    Neuron(round_to=8, uniform=True),
+    Neuron(round_to=8, loadable=True),
     Head(),
-    Head(uniform=True),
+    Head(loadable=True),
     HeadDim(),
-    HeadDim(round_to=4, uniform=True),
+    HeadDim(round_to=4, loadable=True),
     Branch(),
     Combined([Head(), Neuron()]),
 ]
 ALLOCATIONS = [
     Uniform(),
+    Isomorphic(),
     Uniform(min_density=0.05),
     ERK(),
     Global(),

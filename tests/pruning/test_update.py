@@ -107,11 +107,13 @@ def check_grouping(grouping, masks, criterion, allocation, before, dense, statis
     assert int(pools[0].sum()) % grouping.round_to == 0
     if grouping.pattern:
         assert kept.view(-1, grouping.pattern[1]).sum(1).min() >= grouping.pattern[0]
-    scores = [
-        criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name)))
-        for x in grouping.layers
-    ]
-    scores = grouping.reduce(scores, criterion.reduction).view(grouping.pools, -1)
+    scorings = {x.name: Scoring(x.name, round, 42, statistics.get(x.name)) for x in grouping.layers}
+    pruned_weights = [layer.weight.detach().clone() for layer in grouping.layers]
+    for layer in grouping.layers:
+        layer.weight.data.copy_(dense[layer.name])
+    scores = criterion.score_groups(grouping, scorings).detach().view(grouping.pools, -1)
+    for layer, weight in zip(grouping.layers, pruned_weights, strict=True):
+        layer.weight.data.copy_(weight)
     if grouping.pattern or (criterion.per_output and grouping.rows):
         columns = grouping.pattern[1] if grouping.pattern else scores.numel() // grouping.rows
         scores = scores.view(-1, columns)
@@ -162,7 +164,7 @@ def test_nan_weights_are_named():
 
 @pytest.mark.parametrize(
     "granularity",
-    [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)],
+    [Row(), Column(), Neuron(), Neuron(loadable=True), Head(), HeadDim(), Tile(4, 4)],
     ids=str,
 )
 def test_weights_pruned_one_by_one_stay_pruned(granularity):

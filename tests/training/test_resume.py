@@ -32,8 +32,10 @@ from vitprune.pruning import (
     Movement,
     Neuron,
     Random,
+    Ridge,
     RigL,
     SparseGPT,
+    Variance,
     Weights,
 )
 from vitprune.pruning.settings import first_difference
@@ -120,6 +122,18 @@ CASES = {
         {
             "every_n_steps": 3,
             **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()])),
+        },
+    ),
+    "compensated": (
+        8,
+        {
+            "every_n_steps": 3,
+            **method(
+                criterion=Variance(),
+                granularity=Combined([Head(), Neuron()]),
+                compensation=Ridge(),
+                calibration_images=40,
+            ),
         },
     ),
     "weights that are mended": (7, {**method(criterion=SparseGPT(), calibration_images=40)}),

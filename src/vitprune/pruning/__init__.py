@@ -1,4 +1,4 @@
-"""Pruning with torch alone: schedules, criteria, granularities, allocations and masks.
+"""Pruning with torch alone: the axes of a pruning method, layer selection, schedules and masks.
 
 The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
 use, so that this package works without Lightning.
@@ -14,11 +14,14 @@ from vitprune.pruning.allocation import (
     Allocation,
     FromSensitivity,
     Global,
+    Isomorphic,
     PerLayer,
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
     Criterion,
     Fisher,
@@ -28,6 +31,7 @@ from vitprune.pruning.criteria import (
     Scoring,
     SparseGPT,
     Taylor,
+    Variance,
     Wanda,
 )
 from vitprune.pruning.granularity import (
@@ -71,13 +75,16 @@ __all__ = [
     "Allocation",
     "AttentionNames",
     "Branch",
+    "Budget",
     "Candidate",
     "Column",
     "Combined",
+    "Compensation",
     "Criterion",
     "Cubic",
     "Demand",
     "Element",
+    "FLOPs",
     "Fisher",
     "FromSensitivity",
     "Geometric",
@@ -86,6 +93,7 @@ __all__ = [
     "Grouping",
     "Head",
     "HeadDim",
+    "Isomorphic",
     "IterativePruning",
     "LayerSelection",
     "LearningRate",
@@ -93,16 +101,20 @@ __all__ = [
     "Linear",
     "Magnitude",
     "Masks",
+    "Mean",
     "Method",
     "MlpNames",
     "Movement",
     "Neuron",
     "NofM",
     "OneShot",
+    "Parameters",
     "Part",
     "PerLayer",
+    "PrunableWeights",
     "Random",
     "Rewind",
+    "Ridge",
     "RigL",
     "Row",
     "Schedule",
@@ -111,6 +123,7 @@ __all__ = [
     "Taylor",
     "Tile",
     "Uniform",
+    "Variance",
     "Wanda",
     "Weights",
     "declare",

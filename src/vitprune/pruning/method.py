@@ -1,4 +1,4 @@
-"""Which, where and in what unit: the three axes of a pruning method."""
+"""Which, where, in what unit and currency, and what happens to the rest: five axes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,11 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.uniform import Uniform
+from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.budget.prunable_weights import PrunableWeights
+from vitprune.pruning.compensation import Compensation
+from vitprune.pruning.compensation.compensate import observed_layers
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.criteria.recording import check_observable
@@ -20,13 +25,16 @@ TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 class Method:
-    """A criterion, a granularity and an allocation that fit each other.
+    """A criterion, a granularity, an allocation, a budget and a compensation that fit each other.
 
     Args:
         criterion: How weights are ranked; by default `Magnitude()`.
         granularity: Group of weights that is pruned as one; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
+        budget: What sparsities are fractions of; by default `PrunableWeights()`.
+        compensation: How what remains takes over what pruned groups computed; not at all by
+            default. Needs a granularity that removes structure.
 
     Raises:
         UsageError: If they do not fit each other.
@@ -38,11 +46,15 @@ class Method:
         criterion: Criterion | None = None,
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
+        budget: Budget | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
         for value, kind in (
             (criterion, Criterion),
             (granularity, Granularity),
             (allocation, Allocation),
+            (budget, Budget),
+            (compensation, Compensation),
         ):
             if not isinstance(value, kind | None):
                 raise UsageError(f"a Method needs an instance of {kind.__name__}, not {value!r}.")
@@ -50,6 +62,8 @@ class Method:
         self.granularity = granularity or Element()
         default = Global() if self.granularity.ranked_together else Uniform()
         self.allocation = allocation or default
+        self.budget = budget or PrunableWeights()
+        self.compensation = compensation
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
                 f"{type(self.granularity).__name__} prunes whole branches, which need one ranking "
@@ -61,16 +75,41 @@ class Method:
                 f"{type(self.allocation).__name__} compares squares of scores, and those of "
                 f"{type(self.criterion).__name__} are signed; use Global."
             )
+        if self.compensation:
+            self._check_compensation(self.compensation)
+
+    def _check_compensation(self, compensation: Compensation) -> None:
+        name = type(compensation).__name__
+        if self.granularity.roles is None:
+            raise UsageError(
+                f"{name} compensates for removed heads, neurons and branches, and "
+                f"{type(self.granularity).__name__} removes none. Remove pruning.compensation, or "
+                "use Head, HeadDim, Neuron, Branch or Combined."
+            )
+        if self.criterion.updates_weights or self.criterion.straight_through:
+            does = "updates weights itself" if self.criterion.updates_weights else "regrows weights"
+            raise UsageError(
+                f"{type(self.criterion).__name__} {does}, which {name} does not support. Remove "
+                "pruning.compensation, or use another criterion."
+            )
 
     def check(self, layers: Sequence[Layer]) -> None:
         """Raise `UsageError` if the method does not fit the layers to prune."""
         self.granularity.check(layers)
-        if self.criterion.calibrated:
+        if self.calibrated:
             check_observable(layers)
         self.allocation.check(layers, self.granularity)
+        self.budget.check(self.granularity.groupings(layers))
 
-    def check_sparsity(self, layers: Sequence[Layer], sparsity: float) -> None:
+    def check_sparsity(
+        self, layers: Sequence[Layer], sparsity: float, costs: Costs | None = None
+    ) -> None:
         """Check that these layers can be pruned to a sparsity.
+
+        Args:
+            layers: The layers to prune.
+            sparsity: Fraction of the budget to remove, in [0, 1).
+            costs: What the model costs; None if that is the number of weights in its groups.
 
         Raises:
             UsageError: If the granularity or the allocation fixes another sparsity, or if the
@@ -86,22 +125,72 @@ class Method:
                 f"{fixed:.4f}, but the target sparsity is {sparsity:g}. Set the target to "
                 f"{fixed:.4f}, or change the sparsities."
             )
-        highest = self.highest_sparsity(layers)
-        if sparsity > highest + TOLERANCE:
+        highest = self.highest_sparsity(layers, costs)
+        if sparsity <= highest + TOLERANCE:
+            return
+        floors = "(one head or neuron per layer and min_density are kept)"
+        if costs is None:
             raise UsageError(
                 f"sparsity {sparsity:g} cannot be reached. The highest reachable sparsity is "
-                f"{highest:.4f} (one head or neuron per layer and min_density are kept)."
+                f"{highest:.4f} {floors}."
+            )
+        unit = self.budget.unit
+        raise UsageError(
+            f"{sparsity:.2%} of the {unit} cannot be removed. At most {highest:.2%} can be, which "
+            f"leaves {(1 - highest) * costs.dense:,.0f} of {costs.dense:,.0f} {unit} {floors}. Set "
+            "a smaller final_sparsity or a larger target, or prune more kinds of structure."
+        )
+
+    def highest_sparsity(self, layers: Sequence[Layer], costs: Costs | None = None) -> float:
+        """Return the largest fraction of the budget that can be removed, in [0, 1]."""
+        return self.allocation.highest_target(tie(self.granularity.groupings(layers)), costs)
+
+    def fraction(self, sparsity: float | None, costs: Costs | None) -> float:
+        """Return the fraction of the budget to remove: that which is given, or of its target.
+
+        Args:
+            sparsity: The fraction; None if the budget has a target.
+            costs: What the model costs; None if that is the number of weights in its groups.
+
+        Raises:
+            UsageError: If both or none are given, or the model is smaller than the target.
+
+        """
+        self.check_target(sparsity)
+        if sparsity is not None:
+            return sparsity
+        assert costs is not None  # of every budget that can have a target
+        return self.budget.fraction(costs)
+
+    def check_target(self, sparsity: float | None) -> None:
+        """Raise `UsageError` unless either a sparsity is given or the budget has a target."""
+        if (sparsity is None) == (self.budget.target is None):
+            name = type(self.budget).__name__
+            has = "both" if sparsity is not None else "neither"
+            raise UsageError(
+                f"the final sparsity and the target of {name} say how much to prune, and {has} "
+                "is given. Set one of pruning.schedule.final_sparsity and pruning.budget.target."
             )
 
-    def highest_sparsity(self, layers: Sequence[Layer]) -> float:
-        """Return the highest sparsity that these layers can reach together, in [0, 1]."""
-        return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs calibration data."""
+        return self.criterion.calibrated or self.compensation is not None
+
+    def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose input moments a compensation needs."""
+        return observed_layers(self.granularity.groupings(layers))
 
     def biases(self, layers: Sequence[Layer]) -> list[Layer]:
-        """Return the layers whose biases are pruned with their weights."""
+        """Return the layers whose biases are pruned with their weights.
+
+        With compensation there are none: a bias takes over the mean of what is pruned.
+        """
+        if self.compensation:
+            return []
         groupings = self.granularity.groupings(layers)
         return [layer for grouping in groupings for layer in grouping.biases]
 
     def describe(self) -> dict[str, Any]:
-        """Return criterion, granularity and allocation as a checkpoint stores them."""
+        """Return the axes as a checkpoint stores them."""
         return {name: describe(value) for name, value in vars(self).items()}

@@ -86,8 +86,7 @@ def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, 
     assert None not in [r.finetuned for r in pruning.state.rounds]
     assert (
         f"reached 50.00%  val/score {pruning.state.rounds[1].finetuned:.4f} "
-        "after fine-tuning (last epoch)\n"
-        in capsys.readouterr().out
+        "after fine-tuning (last epoch)\n" in capsys.readouterr().out
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Dimension
 from vitprune.pruning.granularity.coupled import check_roles
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
@@ -21,6 +22,7 @@ class Branch(Granularity):
     """
 
     roles = ("attn_out", "mlp_out")
+    dimensions = ("branch",)
     ranked_together = True
     only_blocks = True
 
@@ -35,7 +37,9 @@ class Branch(Granularity):
             )
         return [
             Grouping(
-                (Part(layer, as_one_group),), biases=(layer,) if layer.bias is not None else ()
+                (Part(layer, as_one_group),),
+                biases=(layer,) if layer.bias is not None else (),
+                dimension=Dimension("branch", layer.branch),
             )
             for layer in layers
         ]

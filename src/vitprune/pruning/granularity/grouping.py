@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Rows
+from vitprune.model.anatomy.records import Dimension, Rows
 from vitprune.pruning.masks import Masks
 
 Change = Literal["prune", "regrow", "replace"]
@@ -68,7 +68,9 @@ class Grouping:
         pattern: (n, m): of every m consecutive groups n are kept.
         rows: Number of outputs of the weight, where groups are single weights; a criterion may
             compare them within an output.
-        biases: Layers whose bias is pruned with the (only) group.
+        biases: Layers whose bias, if it has a mask, is pruned with the (only) group.
+        dimension: The dimension of the model that shrinks with the number of groups; None if
+            nothing does.
 
     """
 
@@ -81,6 +83,7 @@ class Grouping:
     pattern: tuple[int, int] | None = None
     rows: int | None = None
     biases: tuple[Layer, ...] = ()
+    dimension: Dimension | None = None
 
     @property
     def layers(self) -> list[Layer]:
@@ -180,5 +183,5 @@ class Grouping:
             if changed is not mask:
                 mask.copy_(changed)
         for layer in self.biases:
-            if layer.bias is not None:
+            if layer.bias is not None and layer.bias in masks:
                 apply(masks[layer.bias], keep)

@@ -1,13 +1,17 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.budget.shares import shares_in
+from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.criteria.calibration import Observer
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
@@ -31,6 +35,7 @@ def prune_round(
     settings: PruningSettings,
     state: PruningState,
     due: int,
+    costs: Mapping[str, Costs],
 ) -> None:
     """Prune to the target of round `due`; earlier rounds that are not done are recorded with it."""
     reshard(module)
@@ -45,7 +50,8 @@ def prune_round(
         announce(f"{prefix(state.number)}rounds {first} to {due} are due; pruning to round {due}")
     target = state.plan.sparsity(due)
     emptied = _empty(masks)
-    _update_masks(trainer, module, masks, settings, state.statistics, target, due)
+    budget = costs.get(settings.method.budget.unit)
+    _update_masks(trainer, module, masks, settings, state.statistics, target, due, budget)
     _clear_directions(trainer)
     if settings.rewind:
         with masks.changing():  # so that the dense values of pruned entries are rewound, too
@@ -55,6 +61,9 @@ def prune_round(
     reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
     pruned = metrics.get(settings.monitor or "")
+    shares = shares_in(masks, settings.method.granularity)
+    removed = reached.prunable if budget is None else budget.removed(shares)
+    left = {unit: cost.at(shares) for unit, cost in costs.items()}
     for number in range(len(state.rounds) + 1, due + 1):
         state.rounds.append(
             Round(
@@ -63,12 +72,20 @@ def prune_round(
                 step=trainer.global_step,
                 target=target,
                 sparsity=reached.prunable,
+                removed=removed,
+                left=left,
                 pruned=pruned,
             )
         )
     if logged:
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        scalars = {"sparsity/target": target, **reached.scalars(), **after_pruning}
+        left_over = {f"left/{unit}": cost for unit, cost in left.items()}
+        scalars = {
+            "sparsity/target": target,
+            **reached.scalars(),
+            **left_over,
+            **after_pruning,
+        }
         log_scalars(trainer, state.number, scalars)
 
 
@@ -127,22 +144,30 @@ def _update_masks(
     accumulated: dict[str, Tensor],
     target: float,
     round: int,
+    costs: Costs | None,
 ) -> None:
     """Update the masks in place, with calibration statistics or those accumulated so far."""
 
-    def calibrated(criterion: Criterion) -> dict[str, Tensor]:
+    def calibrated(observer: Observer, layers: Sequence[Layer]) -> dict[str, Tensor]:
         return calibrate_on(
-            trainer, module, criterion, masks.layers, settings.calibration_images, settings.seed
+            trainer, module, observer, layers, settings.calibration_images, settings.seed
         )
 
     method = settings.method
-    statistics = calibrated(method.criterion) if method.criterion.calibrated else accumulated
+    statistics = accumulated
+    if method.criterion.calibrated:
+        statistics = calibrated(method.criterion, masks.layers)
+    moments: dict[str, Tensor] = {}
+    if method.compensation:
+        moments = calibrated(InputMoments(), method.compensating(masks.layers))
     exchange = None
     resetting: AbstractContextManager[None] = nullcontext()
     if settings.regrow and settings.schedule.rounds:
         has_gradients = method.criterion.observes_gradient
-        gradients = statistics if has_gradients else calibrated(Taylor())
+        gradients = statistics if has_gradients else calibrated(Taylor(), masks.layers)
         exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
         resetting = resetting_optimizers(masks, trainer.optimizers)
     with resetting:
-        update_masks(masks, method, target, round, settings.seed, statistics, exchange)
+        update_masks(
+            masks, method, target, round, settings.seed, statistics, exchange, costs, moments
+        )
