@@ -10,7 +10,7 @@ BAD = {
     "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean data.source?"),
     "unknown section": (
         ["fit", "--config", "{tmp}/section.yaml"],
-        "unknown key foo. Valid are ckpt_path, weights_only, checkpoint, config, data, lr_scheduler, ",
+        "unknown key foo. Valid are ckpt_path, weights_only, checkpoint, config, data, ",
     ),
     "no abbreviations": (
         [*ITERATIVE, "--trainer.max_epoch=3"],
