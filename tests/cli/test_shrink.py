@@ -27,19 +27,8 @@ def unlabelled(tmp_path_factory):
 
 def test_a_third_fewer_flops(unlabelled, tmp_path, capsys):
     export = tmp_path / "small"
-    main(
-        [
-            "shrink",
-            "digits",
-            "--images",
-            str(unlabelled),
-            "--output",
-            str(export),
-            "--flops",
-            "0.33",
-            *FEW,
-        ]
-    )
+    options = ["--images", str(unlabelled), "--output", str(export), "--flops", "0.33", *FEW]
+    main(["shrink", "digits", *options])
     printed = capsys.readouterr().out
     dense, small = load_net("digits"), load_pruned(export)
     left = count_flops(small, (3, 16, 16)) / count_flops(dense, (3, 16, 16))
@@ -72,10 +61,8 @@ def test_labels_are_not_read(tmp_path, capsys):
     ],
 )
 def test_what_is_refused(unlabelled, tmp_path, capsys, options, message):
+    folders = ["--images", str(unlabelled), "--output", str(tmp_path / "small")]
     with pytest.raises(SystemExit):
-        main(
-            ["shrink", "digits", "--images", str(unlabelled), "--output", str(tmp_path / "small")]
-            + options
-        )
+        main(["shrink", "digits", *folders, *options])
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "small").exists()
