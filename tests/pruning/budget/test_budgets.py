@@ -88,7 +88,7 @@ def logits_of(net):
 
 
 @pytest.mark.parametrize(
-    "granularity", [Neuron(), Head(), HeadDim(round_to=2), Neuron(uniform=True)]
+    "granularity", [Neuron(), Head(), HeadDim(round_to=2), Neuron(loadable=True)]
 )
 @pytest.mark.parametrize("allocation", [Uniform(), Global(), Isomorphic(min_density=0.1)])
 def test_one_group_less_would_not_meet_the_target(granularity, allocation):
