@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -223,7 +224,7 @@ def main() -> None:
     masked = step_of(net, masks_of(net))
     print(count(dense).line("step, dense"))
     print(count(masked).line("step, masked"))
-    few, many = (count(lambda steps=steps: fit(steps)) for steps in (2, 4))
+    few, many = (count(partial(fit, steps)) for steps in (2, 4))
     print(many.per(2, few).line("step of fit, masked"))
     for name, build_method in METHODS.items():
         net = build().eval()
