@@ -80,7 +80,8 @@ class ViTClassifier(LightningModule):
         self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
         freeze_unused(self.net)
         if gradient_checkpointing:
-            self.net.activation_checkpointing_enable()
+            old_name = self.net.gradient_checkpointing_enable  # before transformers 5.20
+            getattr(self.net, "activation_checkpointing_enable", old_name)()
         if channels_last:
             self.net.to(memory_format=torch.channels_last)
         if compile:
