@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.exports.analysis import TOLERANCE, Analysis, Part, cut, output_of
+from vitprune.exports.stream import fit_stream, is_plain
 from vitprune.exports.survivors import Width, width_of
 from vitprune.exports.trial import restore_types
 from vitprune.model.anatomy.layers import block_names, find_structure
@@ -24,13 +25,15 @@ from vitprune.model.anatomy.widths import (
     FAMILIES,
     Settings,
     WidthNames,
+    read_settings,
     with_settings,
 )
 from vitprune.model.loading import net_from_config
 
 RATIO_TRIES = 6
-CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError)  # if a model lacks a setting
-CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
+# if a model lacks a setting, or does not support its value
+CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError, AssertionError)
+CHOICES = sorted(itertools.product((True, False), repeat=4), key=sum, reverse=True)
 
 
 def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
@@ -95,9 +98,10 @@ def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
     """Yield the settings to change: all, then fewer, because not every model has all of them."""
-    for blocks, heads, neurons in CHOICES:
+    for channels, blocks, heads, neurons in CHOICES:
         yield replace(
             family,
+            channels=family.channels if channels else None,
             blocks=family.blocks if blocks else None,
             heads=family.heads if heads else None,
             neurons=family.neurons if neurons else None,
@@ -132,11 +136,15 @@ def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
         settings[names.blocks] = len(kept)
     heads = [p for p in parts if isinstance(p.branch, Attention) and p.branch.block is not None]
     neurons = [p for p in parts if not isinstance(p.branch, Attention)]
+    channels = _fewer_channels(net, names)
+    if names.channels and channels is not None:
+        settings[names.channels] = channels
     if names.heads and names.head_dim and heads:
         width = _cover(heads)
-        if width != heads[0].width:
+        if width != heads[0].width or channels is not None:
             settings |= {names.heads: width.groups, names.head_dim: width.size}
-    if not neurons or all(part.survivors.width == part.width for part in neurons):
+    is_narrower = any(part.survivors.width != part.width for part in neurons)
+    if not neurons or not (is_narrower or (names.ratio and channels is not None)):
         return Plan(settings, kept, parts)
     if names.neurons:
         width = _cover(neurons)
@@ -147,6 +155,15 @@ def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
         if ratio is not None:
             settings[names.ratio] = ratio
     return Plan(settings, kept, parts)
+
+
+def _fewer_channels(net: PreTrainedModel, names: WidthNames) -> int | None:
+    """Return the channels of a model with fewer than its configuration says; None if it has all."""
+    if names.channels is None:
+        return None
+    before = read_settings(net.config, [names.channels])[names.channels]
+    channels = find_structure(net).stream.channels
+    return None if not channels or is_plain(net) or channels == before else channels
 
 
 def _dead_blocks(analysis: Analysis) -> set[int]:
@@ -186,7 +203,7 @@ def _smallest_ratio(
         missing = max(need / size for need, size in zip(needs, have, strict=True))
         if missing <= 1:
             full = [part.width.groups for part in parts]
-            return ratio if sum(have) < sum(full) else None
+            return ratio if sum(have) < sum(full) or names.channels in settings else None
         ratio = math.nextafter(ratio * missing, math.inf)
     return None
 
@@ -194,7 +211,7 @@ def _smallest_ratio(
 def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
     """Return the widths of a model with other settings, by `output_of` in the original."""
     with torch.device("meta"):
-        built = net_from_config(with_settings(net.config, settings))
+        built = fit_stream(net_from_config(with_settings(net.config, settings)), net)
     return _read_widths(built, net, kept)
 
 
@@ -236,7 +253,8 @@ class Renaming:
 @torch.no_grad()
 def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedModel | None:
     """Return the model of a plan; None if its logits differ."""
-    small = net_from_config(with_settings(net.config, plan.settings)).double().eval()
+    built = net_from_config(with_settings(net.config, plan.settings))
+    small = fit_stream(built, net).double().eval()
     widths = _read_widths(small, net, plan.kept)
     if not _holds(widths, plan.parts):
         return None

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from vitprune.exports.analysis import Analysis, analyse, cut
 from vitprune.exports.plain import shrink_plainly
+from vitprune.exports.stream import without_pruned_channels
 from vitprune.exports.trial import restore_types
 
 
@@ -31,6 +32,7 @@ def shrink(
         UsageError: If no attention or MLP of the model is known.
 
     """
+    net = without_pruned_channels(net)
     analysis = analyse(net, images)
     small = shrink_plainly(net, analysis)
     if not ragged:

@@ -42,6 +42,7 @@ from vitprune.pruning.granularity import (
     NofM,
     Row,
     Tile,
+    Width,
 )
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.layer_selection import LayerSelection
@@ -110,6 +111,7 @@ __all__ = [
     "SparseGPT",
     "Taylor",
     "Tile",
+    "Width",
     "Uniform",
     "Wanda",
     "Weights",

@@ -14,6 +14,7 @@ from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.element import Element
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.settings import describe
 
 TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
@@ -52,9 +53,8 @@ class Method:
         self.allocation = allocation or default
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
-                f"{type(self.granularity).__name__} prunes whole branches, which need one ranking "
-                "over all layers: set pruning.allocation to Global, with neither normalize nor "
-                "min_density."
+                f"{type(self.granularity).__name__} needs one ranking over all layers: set "
+                "pruning.allocation to Global, with neither normalize nor min_density."
             )
         if self.criterion.signed_scores and self.allocation.squares_scores:
             raise UsageError(
@@ -97,10 +97,15 @@ class Method:
         """Return the highest sparsity that these layers can reach together, in [0, 1]."""
         return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
 
-    def biases(self, layers: Sequence[Layer]) -> list[Layer]:
-        """Return the layers whose biases are pruned with their weights."""
+    def masks(self, layers: Sequence[Layer]) -> Masks:
+        """Return new masks of these layers, and of the parameters that are pruned with them."""
         groupings = self.granularity.groupings(layers)
-        return [layer for grouping in groupings for layer in grouping.biases]
+        return Masks(
+            layers,
+            biases=[layer for grouping in groupings for layer in grouping.biases],
+            stream=layers[0].stream if any(each.companions for each in groupings) else None,
+            straight_through=self.criterion.straight_through,
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return criterion, granularity and allocation as a checkpoint stores them."""

@@ -79,7 +79,7 @@ def prune(
             losses = _losses(model, () if batches is None else batches)
             statistics = calibrate(method.criterion, selected, losses)
     if masks is None:
-        masks = Masks(selected, method.biases(selected))
+        masks = method.masks(selected)
     update_masks(masks, method, sparsity, statistics=statistics)
     return measure(model, selected)
 

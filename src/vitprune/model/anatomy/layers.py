@@ -1,7 +1,7 @@
 """Layers: weights that can be pruned, with their role and block in the transformer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from vitprune.model.anatomy.branches import Matrix, find_branches
 from vitprune.model.anatomy.ends import ask_classifiers, find_stem, named_classifiers
 from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
 from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.anatomy.stream import Stream, find_stream
 from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT, is_transposed, obstacle, weights_of
 
 BLOCK_ROLES = (
@@ -33,6 +34,7 @@ class Layer:
             blocks.
         branch: Record of the attention or MLP that it belongs to; None elsewhere.
         attribute: Attribute of `module` that holds the weight.
+        stream: The residual stream of the model; None if the layer was built without a model.
 
     """
 
@@ -42,6 +44,7 @@ class Layer:
     block: int | None
     branch: Branch | None = None
     attribute: str = WEIGHT
+    stream: Stream | None = field(default=None, compare=False, repr=False)
 
     @property
     def heads(self) -> int | None:
@@ -113,12 +116,14 @@ class Structure:
         branches: Attentions and MLPs, in the order of the modules.
         mismatches: Why a module with the layer names of an attention or MLP is not used as one, by
             module name.
+        stream: The residual stream.
 
     """
 
     layers: list[Layer]
     branches: list[Branch]
     mismatches: dict[str, str]
+    stream: Stream
 
 
 def find_structure(model: nn.Module) -> Structure:
@@ -158,7 +163,11 @@ def find_structure(model: nn.Module) -> Structure:
             role = "patch_embed" if name in stem else OTHER_ROLE
         layer = Layer(name, module, role, block_of(name, blocks), branch, attribute)
         found.setdefault(id(layer.weight), layer)
-    return Structure(list(found.values()), branches, mismatches)
+    layers = list(found.values())
+    stream = find_stream(model, layers, branches)
+    return Structure(
+        [replace(layer, stream=stream) for layer in layers], branches, mismatches, stream
+    )
 
 
 def _matrix(name: str, module: nn.Module, attribute: str) -> Matrix:

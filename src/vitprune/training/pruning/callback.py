@@ -191,15 +191,10 @@ class IterativePruning(Callback):
 
         Hooks then keep pruned entries at zero.
         """
-        method = self.settings.method
         masked = [id(layer.weight) for layer in self.masks.layers]
         if self._saved_masks or masked != [id(layer.weight) for layer in self.layers]:
             self.masks.remove()
-            self.masks = Masks(
-                self.layers,
-                method.biases(self.layers),
-                straight_through=method.criterion.straight_through,
-            )
+            self.masks = self.settings.method.masks(self.layers)
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
