@@ -211,7 +211,9 @@ def _smallest_ratio(
 def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
     """Return the widths of a model with other settings, by `output_of` in the original."""
     with torch.device("meta"):
-        built = fit_stream(net_from_config(with_settings(net.config, settings)), net)
+        built = fit_stream(
+            net_from_config(with_settings(net.config, settings)), find_structure(net).stream.channels
+        )
     return _read_widths(built, net, kept)
 
 
@@ -254,7 +256,7 @@ class Renaming:
 def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedModel | None:
     """Return the model of a plan; None if its logits differ."""
     built = net_from_config(with_settings(net.config, plan.settings))
-    small = fit_stream(built, net).double().eval()
+    small = fit_stream(built, find_structure(net).stream.channels).double().eval()
     widths = _read_widths(small, net, plan.kept)
     if not _holds(widths, plan.parts):
         return None

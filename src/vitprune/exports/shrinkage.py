@@ -11,6 +11,7 @@ from vitprune.exports.analysis import TOLERANCE, analyse, kind_of
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.shrink import make_ragged, shrink
+from vitprune.exports.stream import is_plain
 from vitprune.exports.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
 from vitprune.model.anatomy.layers import Structure, block_names, find_structure
@@ -124,13 +125,13 @@ def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None
         left=analysis.left,
         settings_before=changed_settings(small.config, net.config),
     )
-    return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, report)))
+    return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, small, report)))
 
 
-def _loaders(net: PreTrainedModel, report: ShrinkReport) -> list[str]:
+def _loaders(net: PreTrainedModel, small: PreTrainedModel, report: ShrinkReport) -> list[str]:
     """Return what loads a smaller model."""
     timm = ["timm.create_model"] if hasattr(net, "timm_model") else []
-    plain = ["transformers", *timm] if report.dropped_parameters else []
+    plain = ["transformers", *timm] if report.dropped_parameters and is_plain(small) else []
     smaller = report.dropped_parameters + report.dropped_by_load_pruned
     return [*plain, "load_pruned"] if smaller else []
 
@@ -167,6 +168,7 @@ def widest(net: PreTrainedModel) -> ModelWidths:
         heads=max((block.heads for block in widths), default=0),
         head_dim=max((block.head_dim for block in widths), default=0),
         neurons=max((block.neurons for block in widths), default=0),
+        channels=find_structure(net).stream.channels,
     )
 
 

@@ -1,15 +1,20 @@
-"""Removing pruned channels of the residual stream from all tensors of a model."""
+"""Models whose residual stream lost channels: all tensors without them, on disk and in memory."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from vitprune.model.anatomy.layers import find_structure
-from vitprune.model.anatomy.stream import Entries, Stream
-from vitprune.model.channels import KeptChannels, detach
+from vitprune.model.channels import KeptChannels
 from vitprune.model.loading import net_from_config
+from vitprune.model.narrowing import keep_channels
+from vitprune.model.timm import names_on_disk
+from vitprune.runs.run_folder import ExportFolder
 
 
 def pruned_channels(net: nn.Module) -> Tensor | None:
@@ -27,55 +32,24 @@ def without_pruned_channels(net: PreTrainedModel) -> PreTrainedModel:
     if kept is None:
         return net
     small = copy.deepcopy(net)
-    keep_channels(small, find_structure(small).stream, kept)
+    keep_channels(find_structure(small).stream, kept)
     return small
 
 
-@torch.no_grad()
-def keep_channels(net: nn.Module, stream: Stream, kept: Tensor) -> None:
-    """Remove all other channels from the parameters of a model, in place.
-
-    Args:
-        net: The model.
-        stream: Its residual stream.
-        kept: Numbers of the channels to keep.
-
-    """
-    for entries in stream.entries:
-        old = entries.parameter
-        by_time = old.detach().unflatten(entries.dim, (entries.repeats, -1))
-        value = by_time.index_select(entries.dim + 1, kept.to(old.device))
-        value = value.flatten(entries.dim, entries.dim + 1).contiguous()
-        setattr(
-            entries.module,
-            entries.attribute,
-            nn.Parameter(value, requires_grad=old.requires_grad),
-        )
-        _set_size(entries, value)
-    for norm in stream.norms.values():
-        detach(norm)
-
-
-def _set_size(entries: Entries, value: Tensor) -> None:
-    """Set the attributes of a module of torch that hold the size of a parameter."""
-    module = entries.module
-    if isinstance(module, nn.Embedding):
-        module.embedding_dim = value.shape[1]
-    elif hasattr(module, "normalized_shape"):
-        module.normalized_shape = type(module.normalized_shape)(value.shape)
-    elif value.ndim > 1 and isinstance(module, nn.Linear):
-        module.out_features, module.in_features = value.shape
-    elif value.ndim > 1 and isinstance(module, nn.Conv2d):
-        module.out_channels, module.in_channels = value.shape[:2]
-
-
-def fit_stream(built: PreTrainedModel, net: nn.Module) -> PreTrainedModel:
-    """Give a newly built model as many channels as another one has, in place; return it."""
-    stream, wanted = find_structure(built).stream, find_structure(net).stream
-    if stream.obstacle is None and stream.channels > wanted.channels:
+def fit_stream(built: PreTrainedModel, channels: int) -> PreTrainedModel:
+    """Give a newly built model that many channels, in place, if it has more; return it."""
+    stream = find_structure(built).stream
+    if stream.obstacle is None and stream.channels > channels:
         device = stream.first_norm.parameter.device
-        keep_channels(built, stream, torch.arange(wanted.channels, device=device))
+        keep_channels(stream, torch.arange(channels, device=device))
     return built
+
+
+def fit_to_state(built: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
+    """Give a newly built model as many channels as its weights have, in place."""
+    stream = find_structure(built).stream
+    if stream.obstacle is None:
+        fit_stream(built, len(state[stream.first_norm.name]))
 
 
 def is_plain(net: PreTrainedModel) -> bool:
@@ -83,3 +57,39 @@ def is_plain(net: PreTrainedModel) -> bool:
     with torch.device("meta"):
         built = net_from_config(copy.deepcopy(net.config))
     return find_structure(built).stream.channels == find_structure(net).stream.channels
+
+
+def save(net: PreTrainedModel, folder: ExportFolder) -> None:
+    """Save configuration and weights.
+
+    Plain `transformers` loads them if the configuration names the number of channels. It raises an
+    error otherwise, as shapes differ; `load_narrow` loads these.
+    """
+    if is_plain(net):
+        net.save_pretrained(folder.path, state_dict=names_on_disk(net))
+        return
+    net.config.save_pretrained(folder.path)
+    state = {name: value.contiguous() for name, value in net.state_dict().items()}
+    save_file(state, folder.weights, metadata={"format": "pt"})
+
+
+def load_narrow(folder: ExportFolder) -> PreTrainedModel | None:
+    """Return the model of a folder that only this package loads; None if it is not such a folder.
+
+    The model is in evaluation mode, in the type of the stored weights.
+    """
+    config = AutoConfig.from_pretrained(folder.path)
+    with torch.device("meta"):
+        stream = find_structure(net_from_config(copy.deepcopy(config))).stream
+    if stream.obstacle is not None:
+        return None
+    name = stream.first_norm.name
+    with safe_open(folder.weights, framework="pt") as tensors:
+        stored = set(tensors.keys())
+        channels = tensors.get_slice(name).get_shape()[0] if name in stored else stream.channels
+    if channels == stream.channels:
+        return None
+    net = fit_stream(net_from_config(config), channels)
+    state = load_file(folder.weights)
+    net.to(state[name].dtype).load_state_dict(state)
+    return net.eval()

@@ -74,6 +74,20 @@ class KeptChannels:
         return (count / len(self.keep)).sqrt()
 
 
+def follow(copy: nn.Module, source: nn.Module) -> None:
+    """Let the norms of a copy of a module normalise over the same channels as those of the module.
+
+    Args:
+        copy: Module with submodules of the same names.
+        source: The module.
+
+    """
+    for name, norm in source.named_modules():
+        channels = KeptChannels.of(norm)
+        if channels is not None:
+            channels.attach([copy.get_submodule(name)])
+
+
 def detach(norm: nn.Module) -> None:
     """Remove the hooks of a norm, which then normalises over all channels."""
     for hooks in (norm._forward_pre_hooks, norm._forward_hooks):  # noqa: SLF001

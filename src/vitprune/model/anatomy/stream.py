@@ -31,6 +31,8 @@ class Entries:
         dim: Dimension that counts the channels.
         repeats: How often this dimension counts all channels, one time after the other, as in a
             classifier of concatenated tokens.
+        reads: Whether they multiply the channels as columns of a layer; else they are written to
+            the stream or scale it.
 
     """
 
@@ -39,6 +41,7 @@ class Entries:
     attribute: str
     dim: int
     repeats: int = 1
+    reads: bool = False
 
     @property
     def parameter(self) -> nn.Parameter:
@@ -159,15 +162,21 @@ class _Finder:
             raise _ObstacleError(f"{layer.name} is a grouped or transposed convolution")
         for dim in dims:
             repeats = layer.shape[dim] // self.channels
-            self._add(layer.parameter_name, layer.module, layer.attribute, dim, repeats)
+            self._add(layer.parameter_name, layer.module, layer.attribute, dim, repeats, dim == IN)
         if OUT in dims and layer.bias is not None:
             bias = layer.attribute.replace("weight", "bias")
             self._add(self.parameters[layer.bias], layer.module, bias, OUT)
 
-    def _add(
-        self, name: str, module: nn.Module, attribute: str, dim: int, repeats: int = 1
+    def _add(  # noqa: PLR0913  # the attributes of `Entries`
+        self,
+        name: str,
+        module: nn.Module,
+        attribute: str,
+        dim: int,
+        repeats: int = 1,
+        reads: bool = False,
     ) -> None:
-        entries = Entries(name, module, attribute, dim, repeats)
+        entries = Entries(name, module, attribute, dim, repeats, reads)
         self.left.discard(entries.parameter)
         self.entries.append(entries)
 
