@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.exports.stream import names_channels
 from vitprune.exports.survivors import keeps_whole_heads
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import channels_of
@@ -49,6 +50,15 @@ def check_structure(
         check_coupling(
             module, coupled, lambda: net.forward(pixel_values=image.to(net.dtype)).logits
         )
+    if any(grouping.companions for grouping in coupled) and not names_channels(net):
+        rank_zero_info(
+            "Only load_pruned, pt2 and ONNX can have fewer channels of the residual stream. Plain "
+            "transformers cannot load the export: the configuration divides the channels into the "
+            "heads."
+        )
+    coupled = [grouping for grouping in coupled if not grouping.companions]
+    if not coupled:
+        return
     branches = {layer.branch for grouping in coupled for layer in grouping.layers}
     reason = why_not_shrinkable(
         net,

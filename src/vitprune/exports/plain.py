@@ -212,7 +212,8 @@ def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) ->
     """Return the widths of a model with other settings, by `output_of` in the original."""
     with torch.device("meta"):
         built = fit_stream(
-            net_from_config(with_settings(net.config, settings)), find_structure(net).stream.channels
+            net_from_config(with_settings(net.config, settings)),
+            find_structure(net).stream.channels,
         )
     return _read_widths(built, net, kept)
 

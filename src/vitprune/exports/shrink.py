@@ -10,6 +10,7 @@ import copy
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.errors import UsageError
 from vitprune.exports.analysis import Analysis, analyse, cut
 from vitprune.exports.plain import shrink_plainly
 from vitprune.exports.stream import without_pruned_channels
@@ -32,8 +33,17 @@ def shrink(
         UsageError: If no attention or MLP of the model is known.
 
     """
-    net = without_pruned_channels(net)
-    analysis = analyse(net, images)
+    narrow = without_pruned_channels(net)
+    try:
+        analysis = analyse(narrow, images)
+    except UsageError as error:
+        if narrow is net:
+            raise
+        raise UsageError(
+            "pruned channels of the residual stream cannot be removed, because the code of this "
+            f"model fixes its width: {error}"
+        ) from error
+    net = narrow
     small = shrink_plainly(net, analysis)
     if not ragged:
         return small

@@ -11,7 +11,7 @@ from vitprune.exports.analysis import TOLERANCE, analyse, kind_of
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.shrink import make_ragged, shrink
-from vitprune.exports.stream import is_plain
+from vitprune.exports.stream import is_plain, pruned_channels
 from vitprune.exports.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
 from vitprune.model.anatomy.layers import Structure, block_names, find_structure
@@ -68,9 +68,9 @@ def shrink_and_verify(net: PreTrainedModel, mode: ShrinkMode, images: Tensor) ->
     try:
         small = shrink(net, images=few[:1])
     except UsageError as error:
-        net.float()
-        if mode == "required":
+        if mode == "required" or pruned_channels(net) is not None:
             raise
+        net.float()
         return Shrunk(net, net, ShrinkReport(0, reason=str(error)))
     shrunk = describe(net, small, few[:1])
     difference = max((_difference(net, one, few) for one in _others(net, shrunk)), default=0.0)

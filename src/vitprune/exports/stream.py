@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
 from vitprune.model.anatomy.layers import find_structure
+from vitprune.model.anatomy.widths import FAMILIES
 from vitprune.model.channels import KeptChannels
 from vitprune.model.loading import net_from_config
 from vitprune.model.narrowing import keep_channels
@@ -57,6 +58,12 @@ def is_plain(net: PreTrainedModel) -> bool:
     with torch.device("meta"):
         built = net_from_config(copy.deepcopy(net.config))
     return find_structure(built).stream.channels == find_structure(net).stream.channels
+
+
+def names_channels(net: PreTrainedModel) -> bool:
+    """Return whether a configuration names channels and dimensions of heads independently."""
+    family = FAMILIES.get(net.config.model_type)
+    return family is not None and None not in (family.channels, family.head_dim)
 
 
 def save(net: PreTrainedModel, folder: ExportFolder) -> None:

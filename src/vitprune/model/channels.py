@@ -6,12 +6,15 @@ changes neither mean nor sum of squares about it, and all are scaled by c = sqrt
 variance over D equals that over K. The output is divided by c again, before the bias is added.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.stream import is_rms
 
 
@@ -42,6 +45,7 @@ class KeptChannels:
             detach(norm)
             norm.register_forward_pre_hook(self.before)
             norm.register_forward_hook(self.after, prepend=True)  # before a bias is sharded again
+        _forget_compiled()
 
     def write(self, keep: Tensor) -> None:
         """Change which channels are kept, in place."""
@@ -64,8 +68,9 @@ class KeptChannels:
         values = _at_least_single(output)
         scale = self._shrinkage(values)
         values = values * scale
-        if getattr(norm, "bias", None) is not None:
-            values = values + norm.bias * (1 - scale)
+        bias = getattr(norm, "bias", None)
+        if isinstance(bias, Tensor):
+            values = values + bias * (1 - scale)
         return values.to(output.dtype)
 
     def _shrinkage(self, values: Tensor) -> Tensor:
@@ -84,8 +89,25 @@ def follow(copy: nn.Module, source: nn.Module) -> None:
     """
     for name, norm in source.named_modules():
         channels = KeptChannels.of(norm)
-        if channels is not None:
+        if channels is not None and KeptChannels.of(copy.get_submodule(name)) is not channels:
             channels.attach([copy.get_submodule(name)])
+
+
+def restore_channels(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
+    """Let norms normalise over the channels that the masks in a checkpoint keep.
+
+    Nothing happens if it has no masks of channels.
+
+    Args:
+        model: The model.
+        packed: Masks as bits, (ceil(n / 8),), uint8, by name of the parameter.
+
+    """
+    stream = find_structure(model).stream
+    if stream.obstacle is None and (bits := packed.get(stream.first_norm.name)) is not None:
+        keep = np.unpackbits(bits.numpy(), count=stream.channels).astype(bool)
+        device = stream.first_norm.parameter.device
+        KeptChannels(torch.from_numpy(keep).to(device)).attach(stream.norms.values())
 
 
 def detach(norm: nn.Module) -> None:
@@ -94,6 +116,13 @@ def detach(norm: nn.Module) -> None:
         for key, hook in list(hooks.items()):
             if isinstance(getattr(hook, "__self__", None), KeptChannels):
                 del hooks[key]
+                _forget_compiled()
+
+
+def _forget_compiled() -> None:
+    """Let torch compile again, as it does not notice that hooks come and go."""
+    if "torch._dynamo" in sys.modules:  # slow to import
+        torch.compiler.reset()
 
 
 def _at_least_single(values: Tensor) -> Tensor:

@@ -111,10 +111,10 @@ __all__ = [
     "SparseGPT",
     "Taylor",
     "Tile",
-    "Width",
     "Uniform",
     "Wanda",
     "Weights",
+    "Width",
     "declare",
     "prune",
 ]

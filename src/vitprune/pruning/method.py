@@ -56,6 +56,11 @@ class Method:
                 f"{type(self.granularity).__name__} needs one ranking over all layers: set "
                 "pruning.allocation to Global, with neither normalize nor min_density."
             )
+        if self.criterion.straight_through and self.granularity.prunes_channels:
+            raise UsageError(
+                f"{type(self.criterion).__name__} lets pruned groups regrow, and a pruned channel "
+                "of the residual stream has no gradient. Use another criterion, such as Taylor."
+            )
         if self.criterion.signed_scores and self.allocation.squares_scores:
             raise UsageError(
                 f"{type(self.allocation).__name__} compares squares of scores, and those of "
@@ -103,7 +108,7 @@ class Method:
         return Masks(
             layers,
             biases=[layer for grouping in groupings for layer in grouping.biases],
-            stream=layers[0].stream if any(each.companions for each in groupings) else None,
+            stream=layers[0].stream if self.granularity.prunes_channels else None,
             straight_through=self.criterion.straight_through,
         )
 

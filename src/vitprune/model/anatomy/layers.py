@@ -8,9 +8,10 @@ from torch import nn
 
 from vitprune.model.anatomy.branches import Matrix, find_branches
 from vitprune.model.anatomy.ends import ask_classifiers, find_stem, named_classifiers
+from vitprune.model.anatomy.find_stream import find_stream
 from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
 from vitprune.model.anatomy.records import Attention, Branch
-from vitprune.model.anatomy.stream import Stream, find_stream
+from vitprune.model.anatomy.stream import Stream
 from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT, is_transposed, obstacle, weights_of
 
 BLOCK_ROLES = (

@@ -70,9 +70,8 @@ def changed_settings(config: PreTrainedConfig, original: PreTrainedConfig) -> Se
     family = FAMILIES.get(config.model_type)
     if family is None:
         return {}
-    named = (family.heads, family.head_dim, family.neurons, family.ratio)
-    named = (*named, family.blocks, family.channels)
-    names = [name for name in named if name is not None]
+    inner = [family.heads, family.head_dim, family.neurons, family.ratio]
+    names = [name for name in (*inner, family.blocks, family.channels) if name is not None]
     now, before = read_settings(config, names), read_settings(original, names)
     return {name: before[name] for name in names if before[name] != now[name]}
 

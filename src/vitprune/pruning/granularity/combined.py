@@ -29,6 +29,7 @@ class Combined(Granularity):
             )
         self.roles = tuple(roles)
         self.ranked_together = any(granularity.ranked_together for granularity in granularities)
+        self.prunes_channels = any(each.prunes_channels for each in granularities)
         self.only_blocks = any(granularity.only_blocks for granularity in granularities)
 
     def check_sparsity(self, final_sparsity: float) -> None:

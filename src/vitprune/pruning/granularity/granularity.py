@@ -23,12 +23,14 @@ class Granularity(ABC):
         ranked_together: Whether its groups need one ranking over all layers.
         only_blocks: Whether layers outside of the transformer blocks, such as those of a pooling
             head, are pruned only if they are named.
+        prunes_channels: Whether it prunes channels of the residual stream, in the whole model.
 
     """
 
     roles: tuple[str, ...] | None = None
     ranked_together: bool = False
     only_blocks: bool = False
+    prunes_channels: bool = False
 
     @abstractmethod
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:

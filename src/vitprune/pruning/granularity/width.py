@@ -6,7 +6,6 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import BLOCK_ROLES, Layer
 from vitprune.model.anatomy.records import Dimension
 from vitprune.model.anatomy.stream import Stream
-from vitprune.pruning.granularity.coupled import check_roles
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.layer_listing import shortened
@@ -35,6 +34,7 @@ class Width(Granularity):
 
     roles = BLOCK_ROLES
     ranked_together = True
+    prunes_channels = True
 
     def __init__(self, round_to: int = 1) -> None:
         if round_to < 1:
@@ -85,5 +85,17 @@ class Width(Granularity):
             raise UsageError(
                 f"{self} prunes layers that read or write the residual stream, which "
                 f"{shortened(others)} do not. Exclude them by pruning.layers.exclude."
+            )
+        left_out = [
+            entries.name
+            for entries in stream.entries
+            if entries.name in stream.weights
+            and entries.name not in {layer.parameter_name for layer in layers}
+            and entries.parameter.requires_grad
+        ]
+        if left_out:
+            raise UsageError(
+                f"{self} prunes channels of the whole model, but pruning.layers leaves out "
+                f"{shortened(left_out)}. Select all attentions and MLPs of the blocks."
             )
         return stream

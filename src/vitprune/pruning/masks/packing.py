@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vitprune.model.anatomy.layers import find_structure
-from vitprune.pruning.masks.stream import kept_channels
+from vitprune.model.channels import restore_channels
 
 
 def pack(keep: Tensor) -> Tensor:
@@ -41,8 +40,4 @@ def apply_packed(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
     for name, bits in packed.items():
         value = model.get_parameter(name).detach()
         value.masked_fill_(~unpack(bits, value.shape), 0.0)
-    stream = find_structure(model).stream
-    if stream.obstacle is None and (bits := packed.get(stream.first_norm.name)) is not None:
-        channels = kept_channels(stream)
-        channels.write(unpack(bits, torch.Size((stream.channels,))))
-        channels.attach(stream.norms.values())
+    restore_channels(model, packed)
