@@ -25,7 +25,6 @@ from vitprune.model.anatomy.widths import (
     FAMILIES,
     Settings,
     WidthNames,
-    read_settings,
     with_settings,
 )
 from vitprune.model.loading import net_from_config
@@ -86,6 +85,8 @@ def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
     if family is None:
         return
     tried: list[Settings] = [{}]
+    if is_plain(net):
+        family = replace(family, channels=None)
     for names in _choices(family):
         try:
             plan = _plan(net, analysis, names)
@@ -98,7 +99,8 @@ def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
     """Yield the settings to change: all, then fewer, because not every model has all of them."""
-    for channels, blocks, heads, neurons in CHOICES:
+    choices = [choice for choice in CHOICES if family.channels or not choice[0]]
+    for channels, blocks, heads, neurons in choices:
         yield replace(
             family,
             channels=family.channels if channels else None,
@@ -136,15 +138,14 @@ def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
         settings[names.blocks] = len(kept)
     heads = [p for p in parts if isinstance(p.branch, Attention) and p.branch.block is not None]
     neurons = [p for p in parts if not isinstance(p.branch, Attention)]
-    channels = _fewer_channels(net, names)
-    if names.channels and channels is not None:
-        settings[names.channels] = channels
+    if names.channels:  # of a model with fewer channels than its configuration says
+        settings[names.channels] = find_structure(net).stream.channels
     if names.heads and names.head_dim and heads:
         width = _cover(heads)
-        if width != heads[0].width or channels is not None:
+        if width != heads[0].width or names.channels:
             settings |= {names.heads: width.groups, names.head_dim: width.size}
     is_narrower = any(part.survivors.width != part.width for part in neurons)
-    if not neurons or not (is_narrower or (names.ratio and channels is not None)):
+    if not neurons or not (is_narrower or (names.ratio and names.channels)):
         return Plan(settings, kept, parts)
     if names.neurons:
         width = _cover(neurons)
@@ -155,15 +156,6 @@ def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
         if ratio is not None:
             settings[names.ratio] = ratio
     return Plan(settings, kept, parts)
-
-
-def _fewer_channels(net: PreTrainedModel, names: WidthNames) -> int | None:
-    """Return the channels of a model with fewer than its configuration says; None if it has all."""
-    if names.channels is None:
-        return None
-    before = read_settings(net.config, [names.channels])[names.channels]
-    channels = find_structure(net).stream.channels
-    return None if not channels or is_plain(net) or channels == before else channels
 
 
 def _dead_blocks(analysis: Analysis) -> set[int]:
@@ -203,7 +195,7 @@ def _smallest_ratio(
         missing = max(need / size for need, size in zip(needs, have, strict=True))
         if missing <= 1:
             full = [part.width.groups for part in parts]
-            return ratio if sum(have) < sum(full) or names.channels in settings else None
+            return ratio if sum(have) < sum(full) or names.channels else None
         ratio = math.nextafter(ratio * missing, math.inf)
     return None
 

@@ -40,7 +40,7 @@ def without_pruned_channels(net: PreTrainedModel) -> PreTrainedModel:
 def fit_stream(built: PreTrainedModel, channels: int) -> PreTrainedModel:
     """Give a newly built model that many channels, in place, if it has more; return it."""
     stream = find_structure(built).stream
-    if stream.obstacle is None and stream.channels > channels:
+    if stream.obstacle is None and 0 < channels < stream.channels:
         device = stream.first_norm.parameter.device
         keep_channels(stream, torch.arange(channels, device=device))
     return built
@@ -55,9 +55,12 @@ def fit_to_state(built: PreTrainedModel, state: Mapping[str, Tensor]) -> None:
 
 def is_plain(net: PreTrainedModel) -> bool:
     """Return whether the configuration of a model names its number of channels."""
+    stream = find_structure(net).stream
+    if stream.obstacle is not None:
+        return True
     with torch.device("meta"):
         built = net_from_config(copy.deepcopy(net.config))
-    return find_structure(built).stream.channels == find_structure(net).stream.channels
+    return find_structure(built).stream.channels == stream.channels
 
 
 def names_channels(net: PreTrainedModel) -> bool:
