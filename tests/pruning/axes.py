@@ -23,6 +23,7 @@ from vitprune.pruning import (
     Tile,
     Uniform,
     Wanda,
+    Width,
 )
 
 CRITERIA = [
@@ -52,6 +53,8 @@ GRANULARITIES = [
     HeadDim(),
     HeadDim(round_to=4, uniform=True),
     Branch(),
+    Width(),
+    Width(round_to=4),
     Combined([Head(), Neuron()]),
 ]
 ALLOCATIONS = [

@@ -35,6 +35,7 @@ from vitprune.pruning import (
     RigL,
     SparseGPT,
     Weights,
+    Width,
 )
 from vitprune.pruning.settings import first_difference
 from vitprune.runs.checkpoint import TrainingCheckpoint
@@ -120,6 +121,13 @@ CASES = {
         {
             "every_n_steps": 3,
             **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()])),
+        },
+    ),
+    "channels of the residual stream": (
+        8,
+        {
+            "every_n_steps": 3,
+            **method(lambda: Cubic(0.4, end=2), criterion=Fisher(), granularity=Width()),
         },
     ),
     "weights that are mended": (7, {**method(criterion=SparseGPT(), calibration_images=40)}),

@@ -103,11 +103,11 @@ def restore_channels(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
         packed: Masks as bits, (ceil(n / 8),), uint8, by name of the parameter.
 
     """
-    stream = find_structure(model).stream
-    if stream.obstacle is None and (bits := packed.get(stream.first_norm.name)) is not None:
-        keep = np.unpackbits(bits.numpy(), count=stream.channels).astype(bool)
-        device = stream.first_norm.parameter.device
-        KeptChannels(torch.from_numpy(keep).to(device)).attach(stream.norms.values())
+    for stream in find_structure(model).streams:
+        if stream.obstacle is None and (bits := packed.get(stream.first_norm.name)) is not None:
+            keep = np.unpackbits(bits.numpy(), count=stream.channels).astype(bool)
+            device = stream.first_norm.parameter.device
+            KeptChannels(torch.from_numpy(keep).to(device)).attach(stream.norms.values())
 
 
 def detach(norm: nn.Module) -> None:

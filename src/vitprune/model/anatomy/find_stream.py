@@ -20,17 +20,30 @@ class _ObstacleError(Exception):
     """The model has no stream of one width, or an unknown part reads or writes it."""
 
 
-def find_stream(model: nn.Module, layers: Sequence["Layer"], branches: Sequence[Branch]) -> Stream:
+def find_stream(
+    model: nn.Module,
+    layers: Sequence["Layer"],
+    branches: Sequence[Branch],
+    others: Sequence[str] = (),
+) -> Stream:
     """Return the residual stream of a model, or why it has none that is known.
 
     Args:
         model: Any module.
         layers: Its layers; see `find_structure`.
         branches: Its attentions and MLPs.
+        others: Names of parts that are models themselves, and are left out.
 
     """
+
+    def is_own(name: str) -> bool:
+        return not any(f"{name}.".startswith(f"{other}.") for other in others)
+
+    own = [branch for branch in branches if is_own(branch.name)]
+    modules = {name: module for name, module in model.named_modules() if is_own(name)}
     try:
-        return _Finder(model, layers, branches).stream()
+        finder = _Finder(modules, [layer for layer in layers if is_own(layer.name)], own)
+        return finder.stream()
     except _ObstacleError as obstacle:
         return Stream(0, obstacle=str(obstacle))
 
@@ -39,16 +52,21 @@ class _Finder:
     """Sorts the parameters of a model by what they do to the residual stream."""
 
     def __init__(
-        self, model: nn.Module, layers: Sequence["Layer"], branches: Sequence[Branch]
+        self,
+        modules: dict[str, nn.Module],
+        layers: Sequence["Layer"],
+        branches: Sequence[Branch],
     ) -> None:
-        self.modules = dict(model.named_modules())
+        self.modules = modules
         self.layers = {layer.name: layer for layer in layers}
         self.branches = branches
         self.channels = self._count()
         self.entries: list[Entries] = []
         self.norms: dict[str, nn.Module] = {}
         self.parameters = {
-            parameter: name for name, parameter in model.named_parameters(remove_duplicate=False)
+            parameter: f"{name}.{attribute}".lstrip(".")
+            for name, module in modules.items()
+            for attribute, parameter in module.named_parameters(recurse=False)
         }
         self.left = set(self.parameters)
 

@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from vitprune.model.anatomy.branches import Matrix, find_branches
-from vitprune.model.anatomy.ends import ask_classifiers, find_stem, named_classifiers
+from vitprune.model.anatomy.ends import (
+    ask_classifiers,
+    find_stem,
+    named_classifiers,
+    whole_models,
+)
 from vitprune.model.anatomy.find_stream import find_stream
 from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
 from vitprune.model.anatomy.records import Attention, Branch
@@ -117,14 +122,19 @@ class Structure:
         branches: Attentions and MLPs, in the order of the modules.
         mismatches: Why a module with the layer names of an attention or MLP is not used as one, by
             module name.
-        stream: The residual stream.
+        streams: The residual streams; several if parts of the module are whole models.
 
     """
 
     layers: list[Layer]
     branches: list[Branch]
     mismatches: dict[str, str]
-    stream: Stream
+    streams: list[Stream]
+
+    @property
+    def stream(self) -> Stream:
+        """The residual stream, that of the first model if there are several."""
+        return self.streams[0]
 
 
 def find_structure(model: nn.Module) -> Structure:
@@ -165,10 +175,23 @@ def find_structure(model: nn.Module) -> Structure:
         layer = Layer(name, module, role, block_of(name, blocks), branch, attribute)
         found.setdefault(id(layer.weight), layer)
     layers = list(found.values())
-    stream = find_stream(model, layers, branches)
+    models = whole_models(model, weights, set(blocks)) or [""]
+    streams = {
+        name: find_stream(model, layers, branches, [other for other in models if other != name])
+        for name in models
+    }
     return Structure(
-        [replace(layer, stream=stream) for layer in layers], branches, mismatches, stream
+        [replace(layer, stream=_stream_around(layer, streams)) for layer in layers],
+        branches,
+        mismatches,
+        list(streams.values()),
     )
+
+
+def _stream_around(layer: Layer, streams: Mapping[str, Stream]) -> Stream:
+    """Return the residual stream of the model that a layer belongs to."""
+    inside = (stream for name, stream in streams.items() if layer.name.startswith(f"{name}."))
+    return next(inside, next(iter(streams.values())))
 
 
 def _matrix(name: str, module: nn.Module, attribute: str) -> Matrix:
