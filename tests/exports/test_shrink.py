@@ -11,7 +11,6 @@ from tests.exports.small_nets import (
     HEADS,
     NEURONS,
     STREAM,
-    STREAM,
     dimensions,
     drop,
     images,
