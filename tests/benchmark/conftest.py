@@ -12,7 +12,7 @@ from vitprune.exports import pt2
 from vitprune.exports.exported import Exported
 from vitprune.exports.load import load_pruned
 from vitprune.exports.shrink import shrink
-from vitprune.exports.shrinkage import describe
+from vitprune.exports.shrinkage import shrink_and_describe
 from vitprune.exports.verify import logits
 from vitprune.runs.run_folder import ExportFolder
 
@@ -26,7 +26,7 @@ def export(tmp_path) -> ExportFolder:
     small = shrink(net)
     folder = ExportFolder(tmp_path / "export")
     small.save_pretrained(folder.path)
-    replace(run_report(), shrunk=describe(net, small).report).write(folder.report)
+    replace(run_report(), shrunk=shrink_and_describe(net).report).write(folder.report)
     return folder
 
 

@@ -13,6 +13,7 @@ ROUND = RoundReport(
     step=0,
     target=0.5,
     sparsity=0.5,
+    removed=0.5,
     accuracy_pruned=0.7,
     accuracy_finetuned=0.9,
 )

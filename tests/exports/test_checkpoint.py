@@ -132,6 +132,17 @@ def test_the_report_has_the_rounds_and_both_accuracies(exported_run):
     assert report.environment.seed == 42
 
 
+def test_a_figure_that_cannot_be_drawn_does_not_cost_the_export(run):
+    with run.folder.metrics.open("a") as file:
+        file.write("x" * 200_000)  # more than a field of a CSV file may hold
+    with pytest.warns(UserWarning, match="Could not draw figures: .*metrics.csv"):
+        report = export(run)
+    folder = run.folder.export
+    assert report.verification.largest_logit_difference == 0
+    assert "plots/" not in folder.card.read_text()
+    assert type(report).read(folder.report) == report
+
+
 def test_a_checkpoint_of_another_model_is_refused(run):
     target = run.folder.export.path
     for changes in ({"classes": 7}, {"num_hidden_layers": 1}, {"intermediate_size": 32}):
@@ -173,11 +184,11 @@ def test_exports_of_different_types_do_not_influence_each_other(run):
 
 STRUCTURED = {
     "heads and neurons": (
-        Combined([Head(uniform=True), Neuron(uniform=True)]),
+        Combined([Head(loadable=True), Neuron(loadable=True)]),
         {"heads": 1, "neurons": 32},
     ),
     "dimensions and neurons": (
-        Combined([HeadDim(uniform=True), Neuron(uniform=True)]),
+        Combined([HeadDim(loadable=True), Neuron(loadable=True)]),
         {"head_dim": 8, "neurons": 32},
     ),
     "branches": (Branch(), {}),

@@ -7,16 +7,17 @@ from transformers import AutoModelForImageClassification
 
 from tests.families.expectations import is_plain, refusal
 from tests.families.families import BLOCK_FAMILIES, FAMILIES, logits
-from vitprune import export, load_pruned
+from vitprune import export, load_pruned, prune
 from vitprune.exports import onnx, pt2
-from vitprune.exports.analysis import output_of
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.exported import Exported
-from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.exports.parts import output_of
+from vitprune.exports.prospects import find_prospects
 from vitprune.exports.shrink import shrink
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention
 from vitprune.model.unused import freeze_unused
+from vitprune.pruning import Combined, Global, Head, Method, Neuron
 from vitprune.runs.run_folder import ExportFolder
 
 ALL = [family for family in BLOCK_FAMILIES if family.name != "siglip2"]
@@ -25,6 +26,11 @@ FIXED_ATTENTION = {"timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva0
     "timm_swinv2",
     "timm_siglip",  # of its pooling head
 }
+
+
+def why_not_shrinkable(net, images=None, **kinds):
+    """Return what fit says before training."""
+    return find_prospects(net, images, **kinds).text
 
 
 def halve(net, *, heads=True, neurons=True):
@@ -85,6 +91,24 @@ def test_what_plain_loading_builds(name, tmp_path):
         with torch.no_grad():
             found = alone(images)
         torch.testing.assert_close(found, logits(net, images), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov2", "clip", "swin", "timm_vit", "timm_swin"])
+@pytest.mark.parametrize("sparsity", [0.3, 0.5])
+def test_loadable_groups_need_no_padding(name, sparsity, tmp_path):
+    """Although the ranking over all layers would keep different widths."""
+    family = FAMILIES[name]
+    net, images = family.build(), family.images()
+    for layer in find_structure(net).layers:
+        layer.weight.data *= 1 + (layer.block or 0)
+    heads = [Head(loadable=True)] if is_plain("fewer_heads", family) else []
+    granularity = Combined([*heads, Neuron(loadable=True)])
+    prune(net, Method(granularity=granularity, allocation=Global()), sparsity)
+    shrunk = export(net, tmp_path / "export", images=images).shrunk
+    assert "transformers" in shrunk.loads_smaller
+    assert shrunk.dropped_parameters > 0
+    assert shrunk.dropped_by_load_pruned == 0
+    assert shrunk.stayed["uneven_widths"] == 0
 
 
 @pytest.mark.parametrize("name", ["dinov2_swiglu", "timm_vit_registers", "timm_vit_qknorm"])

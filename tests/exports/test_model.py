@@ -54,7 +54,7 @@ def test_plain_transformers_loads_the_same_model(tmp_path, family, wrap):
 
 
 def test_the_model_is_not_changed(tmp_path):
-    net = prune(tiny_net(), Neuron(uniform=True)).train()
+    net = prune(tiny_net(), Neuron(loadable=True)).train()
     state = {name: value.clone() for name, value in net.state_dict().items()}
     export(net, tmp_path / "export")
     assert net.training
@@ -63,7 +63,7 @@ def test_the_model_is_not_changed(tmp_path):
 
 
 def test_structure_is_physically_removed(tmp_path):
-    net = prune(tiny_net(), Neuron(uniform=True))
+    net = prune(tiny_net(), Neuron(loadable=True))
     report = export(net, tmp_path / "export")
     loaded = AutoModelForImageClassification.from_pretrained(tmp_path / "export")
     assert loaded.config.intermediate_size == 32

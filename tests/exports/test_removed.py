@@ -25,6 +25,16 @@ SHRUNK = {
         ShrinkReport(0, before=WIDTHS, after=WIDTHS, dropped_by_load_pruned=1500),
         "only `load_pruned` removes 1,500 parameters.",
     ),
+    "more by load_pruned": (
+        ShrinkReport(
+            1500,
+            before=WIDTHS,
+            after=replace(WIDTHS, neurons=32),
+            dropped_by_load_pruned=600,
+            narrowed_by_load_pruned=["heads", "neurons"],
+        ),
+        "neurons 64 to 32. `load_pruned` removes another 600 parameters of heads and neurons.",
+    ),
     "modules of one width": (
         ShrinkReport(
             0,

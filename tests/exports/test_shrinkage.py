@@ -16,8 +16,7 @@ from tests.exports.small_nets import (
 )
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.shrink import shrink
-from vitprune.exports.shrinkage import describe, shrink_and_verify
+from vitprune.exports.shrinkage import shrink_and_describe, shrink_and_verify
 from vitprune.runs.shrink_report import ModelWidths
 
 
@@ -28,7 +27,7 @@ def test_what_is_removed_and_what_stays_are_counted():
         drop(net, block, "mlp_in", range(neurons), dim=0, bias=True)
     drop(net, 2, "mlp_out", [3], dim=0)  # a channel of the residual stream
     linear(net, 1, "key").weight.data[0, 0] = 0
-    report = describe(net, shrink(net)).report
+    report = shrink_and_describe(net).report
     neuron = 2 * STREAM + 1
     head = 4 * STREAM * HEAD_DIM + 3 * HEAD_DIM
     assert report.ran
@@ -38,6 +37,7 @@ def test_what_is_removed_and_what_stays_are_counted():
     assert [block.heads for block in report.blocks] == [1, 2, 2]
     assert report.dropped_parameters == 3 * 4 * neuron
     assert report.dropped_by_load_pruned == 3 * neuron + head
+    assert report.narrowed_by_load_pruned == ["heads", "neurons"]
     assert report.stayed == {
         "residual_stream": 7,
         "uneven_widths": 3 * neuron + head,

@@ -37,7 +37,7 @@ def test_without_epochs_and_pruned_layers_there_is_nothing_to_draw(tmp_path):
 
 
 def one_round(accuracy: float | None) -> RoundReport:
-    return RoundReport(1, 0, 0, 0.5, 0.5, accuracy, accuracy)
+    return RoundReport(1, 0, 0, 0.5, 0.5, 0.5, accuracy, accuracy)
 
 
 def report_of(rounds: list[RoundReport]) -> RunReport:

@@ -9,6 +9,17 @@ from tests.model.small_models import ALL, small_net
 from vitprune.model.anatomy.layers import find_layers
 from vitprune.model.optimization import WarmupCosine, parameter_groups
 
+PVT = {
+    "depths": [2, 1],
+    "num_encoder_blocks": 2,
+    "hidden_sizes": [16, 32],
+    "num_attention_heads": [2, 2],
+    "patch_sizes": [4, 2],
+    "strides": [4, 2],
+    "sequence_reduction_ratios": [2, 1],
+    "mlp_ratios": [2, 2],
+}
+
 
 def rates_of(net, layer_decay=0.5):
     """Return the learning rate of each parameter by name, with 1 for the head."""
@@ -54,6 +65,17 @@ def test_the_rate_falls_through_all_stages():
     assert rates["1.blocks.0.mlp.fc1.weight"] == 0.5
     assert rates["0.blocks.1.mlp.fc1.weight"] == rates["0.downsample.reduction.weight"] == 0.25
     assert rates["0.blocks.0.mlp.fc1.weight"] == 0.125
+
+
+def test_embeddings_of_a_stage_have_the_depth_of_the_block_before():
+    """Also where the model lists them beside the blocks, as PVT and PoolFormer do."""
+    net = tiny_net("pvt", **PVT)
+    rates = {n.removeprefix("pvt.encoder."): r for n, r in rates_of(net).items()}
+    assert rates["block.1.0.mlp.dense1.weight"] == 0.5
+    assert rates["block.0.1.mlp.dense1.weight"] == 0.25
+    assert rates["patch_embeddings.1.projection.weight"] == 0.25
+    assert rates["block.0.0.mlp.dense1.weight"] == 0.125
+    assert rates["patch_embeddings.0.projection.weight"] == 0.0625
 
 
 @pytest.mark.parametrize(

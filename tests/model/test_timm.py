@@ -94,6 +94,14 @@ def test_deit_tiny_in_the_format_of_timm_gives_the_same_logits(tmp_path):
     torch.testing.assert_close(loaded(pixel_values=images).logits, expected, atol=1e-5, rtol=0)
 
 
+def test_a_name_of_timm_without_its_place_on_the_hub_is_completed():
+    with pytest.raises(UsageError, match=r"Did you mean 'timm/deit_tiny_patch16_224.fb_in1k'\?"):
+        load_net("deit_tiny_patch16_224")
+    with pytest.raises(UsageError) as refused:
+        load_net("deit_tiny")
+    assert "Did you mean" not in str(refused.value)
+
+
 def test_widths_are_those_of_the_folder(tmp_path):
     net = load_net(str(save_timm(tiny_timm(), tmp_path, LETTERS)))
     assert net.config.model_args.items() >= WIDTHS.items()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from timm.models.maxxvit import AttentionCl
 from torch import nn
 
 from tests.conftest import tiny_net
@@ -49,6 +50,29 @@ def test_every_criterion_reaches_the_sparsity(criterion):
         zeros = float((layer.weight == 0).float().mean())
         assert zeros == reached.layers.get(layer.name, 0.0)
     assert reached.total == reached.zeros / reached.parameters
+
+
+class PerHead(nn.Module):
+    """Attention of MaxViT, whose fused weight is not what its record says."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([AttentionCl(24, dim_head=6)])
+
+    def forward(self, tokens):
+        return self.layers[0](tokens).mean(1)
+
+
+@pytest.mark.parametrize("criterion", [Magnitude(), Taylor()], ids=name)
+def test_batches_prove_that_groups_are_coupled(criterion):
+    net = PerHead()
+    before = [parameter.clone() for parameter in net.parameters()]
+    batches = [(torch.randn(2, 5, 24), torch.tensor([0, 1]))]
+    with pytest.raises(UsageError, match=r"structure of layers\.0 \(AttentionCl\) is not what"):
+        prune(net, Method(criterion, Head()), 0.5, batches)
+    assert all(map(torch.equal, before, net.parameters()))
+    assert net.training
+    assert prune(tiny_net(), Method(criterion, Head()), 0.5, iter(MAPPINGS)).prunable == 0.5
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=name)

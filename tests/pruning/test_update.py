@@ -163,7 +163,7 @@ def test_nan_weights_are_named():
 
 @pytest.mark.parametrize(
     "granularity",
-    [Row(), Column(), Neuron(), Neuron(uniform=True), Head(), HeadDim(), Tile(4, 4)],
+    [Row(), Column(), Neuron(), Neuron(loadable=True), Head(), HeadDim(), Tile(4, 4)],
     ids=str,
 )
 def test_weights_pruned_one_by_one_stay_pruned(granularity):

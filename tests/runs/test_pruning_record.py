@@ -25,7 +25,7 @@ STATE = {
 def test_a_record():
     assert PruningRecord.of(STATE) == PruningRecord(
         finished=False,
-        rounds=[RoundReport(1, 2, 30, 0.5, 0.49, 0.6, 0.8)],
+        rounds=[RoundReport(1, 2, 30, 0.5, 0.49, 0.49, 0.6, 0.8)],
         dense_accuracy=0.9,
         dense_loss=0.3,
         dense_zeros=100,

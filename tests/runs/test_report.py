@@ -9,7 +9,7 @@ from vitprune.errors import UsageError
 from vitprune.runs.benchmark_report import BenchmarkReport, Speed
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.report import Environment, ModelReport, RunReport, SparsityReport, Verification
-from vitprune.runs.rounds import MOST_ROUNDS, RoundReport, round_rows
+from vitprune.runs.rounds import MOST_ROUNDS, RoundReport, round_table
 from vitprune.runs.shrink_report import ShrinkReport
 
 SPEED = Speed("dense", 1.0, 0.1, 100.0, 1.0, 1.0, 1.0, 200, 10, 40)
@@ -19,7 +19,7 @@ REPORT = RunReport(
     sparsity=SparsityReport(0.5, 0.4, {"net.fc": 0.5}),
     base=ModelReport(None, None, 10, None, 200, 40),
     pruned=ModelReport(0.9, 0.1, 10, 6, 200, 40, images=50),
-    rounds=[RoundReport(1, 0, 0, 0.5, 0.5, 0.8, None)],
+    rounds=[RoundReport(1, 0, 0, 0.5, 0.5, 0.5, 0.8, None)],
     shrunk=ShrinkReport(0, reason="not asked for"),
     formats={"pt2": FormatReport(bytes=50, largest_logit_difference=0.0)},
     verification=Verification(0.0, 4, 8),
@@ -62,13 +62,13 @@ def test_the_speed_of_the_export_itself():
 
 
 def test_of_many_rounds_the_table_has_some_and_the_last():
-    rounds = [RoundReport(n, n, n, n / 100, n / 100, None, 0.5) for n in range(1, 91)]
-    rows = round_rows(rounds)
+    rounds = [RoundReport(n, n, n, n / 100, 0.1, n / 100, None, 0.5) for n in range(1, 91)]
+    _, *rows = round_table(rounds)
     assert len(rows) <= MOST_ROUNDS
     assert [rows[0][0], rows[-1][0]] == ["1", "90"]
     assert rows[-1] == ("90", "90", "90.00%", "90.00%", "-", "50.00%")
-    assert [row[0] for row in round_rows(rounds[:3])] == ["1", "2", "3"]
-    assert round_rows([]) == []
+    assert [row[0] for row in round_table(rounds[:3])[1:]] == ["1", "2", "3"]
+    assert round_table([])[1:] == []
 
 
 def test_the_conditions_of_a_benchmark_are_beside_its_result(tmp_path):

@@ -4,6 +4,7 @@ from lightning import Trainer
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
+from vitprune.exports.statistics import try_to
 from vitprune.figures.run import figures_of
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
@@ -36,7 +37,7 @@ def finish(
     try:
         if trainer.is_global_zero and has_best and run.best.exists():
             report = trainer.export(model, datamodule, str(run.best), output=str(run.export.path))
-            _add_figures(trainer, run, report)
+            try_to("add figures to TensorBoard", lambda: _add_figures(trainer, run, report))
         elif trainer.is_global_zero:
             _say_why_not(run, pruning)
     finally:

@@ -23,6 +23,7 @@ RENAMED = {
     "pruning.schedule.every_n_steps": "pruning.schedule.every",
     "pruning.schedule.epoch": "pruning.schedule.begin",
     "pruning.schedule.step": "pruning.schedule.begin",
+    "pruning.granularity.uniform": "pruning.granularity.loadable",
 }
 # keys of a schedule in steps, which is now set by `pruning.schedule.unit`
 IN_STEPS = {

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
 
-from vitprune.exports.prospects import why_not_shrinkable
+from vitprune.errors import UsageError
+from vitprune.exports.prospects import find_prospects
 from vitprune.exports.stream import names_channels
 from vitprune.exports.survivors import keeps_whole_heads
 from vitprune.model import ViTClassifier
@@ -15,6 +17,8 @@ from vitprune.model.trial import trial
 from vitprune.pruning import IterativePruning
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.proof import check_coupling
+from vitprune.pruning.schedules import Schedule
+from vitprune.training.pruning.costs import within_budget
 
 SEED = 0
 
@@ -35,21 +39,22 @@ def check_structure(
         width: Width of the images, in pixels.
 
     Raises:
-        UsageError: If the weights of a group are not coupled in the model.
+        UsageError: If the weights of a group are not coupled in the model, or the budget cannot be
+            reached.
 
     """
     net = module.net
     groupings = pruning.settings.method.granularity.groupings(pruning.layers)
     coupled = [grouping for grouping in groupings if len(grouping.layers) > 1]
-    if not coupled:
-        return
     generator = torch.Generator().manual_seed(SEED)
     shape = (1, channels_of(net.config), height, width)
     image = torch.randn(shape, generator=generator).to(net.device, net.dtype)
-    with trial(net):  # net.forward: net() would compile the model for a batch of one
-        check_coupling(
-            module, coupled, lambda: net.forward(pixel_values=image.to(net.dtype)).logits
-        )
+    if coupled:
+        with trial(net):  # net.forward: net() would compile the model for a batch of one
+            check_coupling(module, coupled, lambda: net.forward(pixel_values=image).logits)
+    if pruning.settings.method.budget.is_physical:
+        with trial(net):
+            _check_budget(pruning, module, image, groupings)
     if any(grouping.companions for grouping in coupled) and not names_channels(net):
         rank_zero_info(
             "Only load_pruned, pt2 and ONNX can have fewer channels of the residual stream. Plain "
@@ -60,15 +65,37 @@ def check_structure(
     if not coupled:
         return
     branches = {layer.branch for grouping in coupled for layer in grouping.layers}
-    reason = why_not_shrinkable(
+    prospects = find_prospects(
         net,
         image,
         heads=any(isinstance(branch, Attention) for branch in branches),
         neurons=not all(isinstance(branch, Attention) for branch in branches),
     )
-    if reason is not None:
-        rank_zero_info(reason)
+    if prospects.stays and pruning.settings.method.budget.is_physical:
+        budget = type(pruning.settings.method.budget).__name__
+        raise UsageError(
+            f"{budget} counts what a smaller model costs, and not all that this granularity prunes "
+            f"can be removed: {prospects.stays} Prune only what can be removed, or use "
+            "PrunableWeights as pruning.budget."
+        )
+    if prospects.text is not None:
+        rank_zero_info(prospects.text)
     _report_dimensions(coupled)
+
+
+def _check_budget(
+    pruning: IterativePruning,
+    module: ViTClassifier,
+    image: Tensor,
+    groupings: Sequence[Grouping],
+) -> None:
+    """Raise `UsageError` if the model cannot be pruned as far as the schedule or budget asks."""
+    method, schedule = pruning.settings.method, pruning.settings.schedule
+    if isinstance(schedule, Schedule):
+        costs = method.budget.costs(
+            module, groupings, lambda: module.net.forward(pixel_values=image), "net"
+        )
+        within_budget(schedule, method, pruning.layers, costs)
 
 
 def _report_dimensions(groupings: Sequence[Grouping]) -> None:

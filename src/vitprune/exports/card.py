@@ -6,7 +6,7 @@ from pathlib import Path
 from vitprune.exports.removed import describe_removed
 from vitprune.exports.usage import Loading, describe_usage
 from vitprune.runs.report import ModelReport, RunReport
-from vitprune.runs.rounds import ROUND_HEADER, RoundReport, round_rows
+from vitprune.runs.rounds import RoundReport, round_table
 
 CARD = """\
 ---
@@ -123,8 +123,9 @@ def _row(*cells: str) -> str:
 def _rounds(rounds: Sequence[RoundReport]) -> str:
     if not rounds:
         return ""
-    rule = ("---",) * len(ROUND_HEADER)
-    return "\n".join(_row(*cells) for cells in (ROUND_HEADER, rule, *round_rows(rounds))) + "\n\n"
+    header, *rows = round_table(rounds)
+    rule = ("---",) * len(header)
+    return "\n".join(_row(*cells) for cells in (header, rule, *rows)) + "\n\n"
 
 
 def _selection_bias(report: RunReport) -> str:

@@ -19,6 +19,7 @@ from vitprune.exports.report import (
     describe_environment,
     describe_sparsity,
 )
+from vitprune.exports.statistics import try_to
 from vitprune.exports.stored import measure_stored
 from vitprune.exports.usage import loading_of
 from vitprune.exports.write import write_weights
@@ -99,10 +100,15 @@ def export_checkpoint(
             verification=written.verification,
             environment=describe_environment(command_to_repeat(checkpoint.commands), seed, device),
         )
-        plots = _draw(report, checkpoint.run, scratch)
         report.write(scratch.report)
-        loading = loading_of(written.loaded)
-        write_text(scratch.card, model_card(report, checkpoint.pretrained, plots, loading))
+        plots = try_to("draw figures", lambda: _draw(report, checkpoint.run, scratch))
+        try_to(
+            "write the model card",
+            lambda: write_text(
+                scratch.card,
+                model_card(report, checkpoint.pretrained, plots or [], loading_of(written.loaded)),
+            ),
+        )
     return report
 
 

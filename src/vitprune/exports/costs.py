@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from vitprune.exports.statistics import try_to
 from vitprune.model.trial import trial
 
 
@@ -29,12 +29,8 @@ def count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int:
 
 
 def try_to_count_flops(net: PreTrainedModel, image_shape: Sequence[int]) -> int | None:
-    """Return `count_flops`; None if torch cannot count them, so that an export does not fail."""
-    try:
-        return count_flops(net, image_shape)
-    except Exception as error:
-        rank_zero_info(f"FLOPs were not counted: {error}")
-        return None
+    """Return `count_flops`; None if torch cannot count them."""
+    return try_to("count FLOPs", lambda: count_flops(net, image_shape))
 
 
 def count_parameters(net: nn.Module) -> int:

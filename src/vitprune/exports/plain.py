@@ -1,278 +1,82 @@
-"""The smallest model with the same logits that a configuration can express.
+"""The smallest model with the same logits that plain loading builds.
 
-Plain `transformers` (and `timm.create_model`) builds all blocks with the widths that the
-configuration names. Narrower branches are zero-padded to them.
+Branches that are narrower than its configuration can express are zero-padded.
 """
 
-import copy
-import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
-from vitprune.exports.analysis import TOLERANCE, Analysis, Part, cut, output_of
-from vitprune.exports.stream import fit_stream, is_plain
-from vitprune.exports.survivors import Width, width_of
-from vitprune.exports.trial import restore_types
+from vitprune.exports.analysis import Analysis
+from vitprune.exports.cut import cut
+from vitprune.exports.parts import Part, output_of
+from vitprune.exports.plans import (
+    CANNOT_BUILD,
+    Plan,
+    Renaming,
+    build,
+    find_plans,
+    read_widths,
+)
+from vitprune.exports.survivors import Width
+from vitprune.exports.trial import copy_modules
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.names import POSITIONS_PATTERN
-from vitprune.model.anatomy.records import Attention
-from vitprune.model.anatomy.widths import (
-    FAMILIES,
-    Settings,
-    WidthNames,
-    with_settings,
-)
-from vitprune.model.loading import net_from_config
-
-RATIO_TRIES = 6
-# if a model lacks a setting, or does not support its value
-CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError, AssertionError)
-CHOICES = sorted(itertools.product((True, False), repeat=4), key=sum, reverse=True)
 
 
-def shrink_plainly(net: PreTrainedModel, analysis: Analysis) -> PreTrainedModel:
+def shrink_plainly(analysis: Analysis) -> Analysis:
     """Return the smallest model with the same logits that plain loading builds.
 
     Args:
-        net: Model; it is not changed.
-        analysis: What can be removed from it.
+        analysis: What can be removed from a model.
 
     Returns:
-        The model; `net` itself if no configuration expresses a smaller one.
+        The model in float64, and what is zero-padded in it; `analysis` itself if no configuration
+        expresses a smaller model.
 
     """
-    for plan in _plans(net, analysis):
+    for plan in find_plans(analysis):
         try:
-            small = _build(net, analysis, plan)
+            small = _build(analysis, plan)
         except CANNOT_BUILD:
             continue
         if small is not None:
             return small
-    return net
-
-
-def plain_widths(net: PreTrainedModel, analysis: Analysis) -> dict[str, Width]:
-    """Return the widths of branches in the smallest model that plain loading builds.
-
-    No weights are computed: `shrink_plainly` may still find that the logits of such a model differ.
-
-    Args:
-        net: Model; it is not changed.
-        analysis: What can be removed from it.
-
-    Returns:
-        The widths by `output_of`; those of `net` if no configuration expresses a smaller one.
-
-    """
-    for plan in _plans(net, analysis):
-        try:
-            widths = _widths_of(net, plan.settings, plan.kept)
-        except CANNOT_BUILD:
-            continue
-        if _holds(widths, plan.parts):
-            return widths
-    return {output_of(part.branch): part.width for part in analysis.parts}
-
-
-def _plans(net: PreTrainedModel, analysis: Analysis) -> Iterator["Plan"]:
-    """Yield different smaller architectures; those that change most settings come first."""
-    family = FAMILIES.get(net.config.model_type)
-    if family is None:
-        return
-    tried: list[Settings] = [{}]
-    if is_plain(net):
-        family = replace(family, channels=None)
-    for names in _choices(family):
-        try:
-            plan = _plan(net, analysis, names)
-        except CANNOT_BUILD:
-            continue
-        if plan.settings not in tried:
-            tried.append(plan.settings)
-            yield plan
-
-
-def _choices(family: WidthNames) -> Iterator[WidthNames]:
-    """Yield the settings to change: all, then fewer, because not every model has all of them."""
-    choices = [choice for choice in CHOICES if family.channels or not choice[0]]
-    for channels, blocks, heads, neurons in choices:
-        yield replace(
-            family,
-            channels=family.channels if channels else None,
-            blocks=family.blocks if blocks else None,
-            heads=family.heads if heads else None,
-            neurons=family.neurons if neurons else None,
-            ratio=family.ratio if neurons else None,
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A smaller architecture.
-
-    Attributes:
-        settings: What its configuration changes.
-        kept: Numbers of the blocks that are kept.
-        parts: The branches that may change.
-
-    """
-
-    settings: Settings
-    kept: list[int]
-    parts: list[Part]
-
-
-def _plan(net: PreTrainedModel, analysis: Analysis, names: WidthNames) -> Plan:
-    """Return the smallest architecture that changes only these settings."""
-    count = len(block_names(net))
-    dead = _dead_blocks(analysis) if names.blocks else set()
-    kept = [block for block in range(count) if block not in dead] or [0]
-    parts = [part for part in analysis.parts if part.branch.block in (*kept, None)]
-    settings: Settings = {}
-    if names.blocks and len(kept) < count:
-        settings[names.blocks] = len(kept)
-    heads = [p for p in parts if isinstance(p.branch, Attention) and p.branch.block is not None]
-    neurons = [p for p in parts if not isinstance(p.branch, Attention)]
-    if names.channels:  # of a model with fewer channels than its configuration says
-        settings[names.channels] = find_structure(net).stream.channels
-    if names.heads and names.head_dim and heads:
-        width = _cover(heads)
-        if width != heads[0].width or names.channels:
-            settings |= {names.heads: width.groups, names.head_dim: width.size}
-    is_narrower = any(part.survivors.width != part.width for part in neurons)
-    if not neurons or not (is_narrower or (names.ratio and names.channels)):
-        return Plan(settings, kept, parts)
-    if names.neurons:
-        width = _cover(neurons)
-        if width.groups < max(part.width.groups for part in neurons):
-            settings[names.neurons] = width.groups
-    elif names.ratio:
-        ratio = _smallest_ratio(net, names, settings, neurons, kept)
-        if ratio is not None:
-            settings[names.ratio] = ratio
-    return Plan(settings, kept, parts)
-
-
-def _dead_blocks(analysis: Analysis) -> set[int]:
-    """Return the blocks in which no branch reads its input."""
-    branches = find_structure(analysis.net).branches
-    dead = {output_of(p.branch) for p in analysis.parts if not p.survivors.width.groups}
-    alive = {branch.block for branch in branches if output_of(branch) not in dead}
-    return {branch.block for branch in branches if branch.block is not None} - alive
-
-
-def _cover(parts: Sequence[Part]) -> Width:
-    """Return the smallest common width, at least 1."""
-    widths = [part.survivors.width for part in parts]
-    return Width(max(1, *(w.groups for w in widths)), max(1, *(w.size for w in widths)))
-
-
-def _smallest_ratio(
-    net: PreTrainedModel,
-    names: WidthNames,
-    settings: Settings,
-    parts: Sequence[Part],
-    kept: Sequence[int],
-) -> float | None:
-    """Return the smallest ratio with room for the survivors; None if no MLP becomes smaller.
-
-    Families round in their own ways, so models are built until their MLPs are wide enough.
-    """
-    assert names.ratio
-    channels = [part.weights["mlp_in"].weight.shape[1] for part in parts]
-    needs = [max(1, part.survivors.width.groups) for part in parts]
-    ratio = max(need / size for need, size in zip(needs, channels, strict=True))
-    for _ in range(RATIO_TRIES):
-        if names.ratio_is_integer:
-            ratio = math.ceil(ratio)
-        widths = _widths_of(net, {**settings, names.ratio: ratio}, kept)
-        have = [widths[output_of(part.branch)].groups for part in parts]
-        missing = max(need / size for need, size in zip(needs, have, strict=True))
-        if missing <= 1:
-            full = [part.width.groups for part in parts]
-            return ratio if sum(have) < sum(full) or names.channels else None
-        ratio = math.nextafter(ratio * missing, math.inf)
-    return None
-
-
-def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
-    """Return the widths of a model with other settings, by `output_of` in the original."""
-    with torch.device("meta"):
-        built = fit_stream(
-            net_from_config(with_settings(net.config, settings)),
-            find_structure(net).stream.channels,
-        )
-    return _read_widths(built, net, kept)
-
-
-def _read_widths(built: nn.Module, net: nn.Module, kept: Sequence[int]) -> dict[str, Width]:
-    structure = find_structure(built)
-    layers = {layer.name: layer for layer in structure.layers}
-    rename = Renaming(block_names(net), kept)
-    return {
-        rename.to_original(output_of(branch)): width_of(branch, layers)
-        for branch in structure.branches
-    }
-
-
-@dataclass(frozen=True)
-class Renaming:
-    """Names in a model without some blocks.
-
-    Attributes:
-        blocks: Names of all blocks in the original.
-        kept: Numbers of the blocks that are kept.
-
-    """
-
-    blocks: Sequence[str]
-    kept: Sequence[int]
-
-    def to_original(self, name: str) -> str:
-        """Return the name in the original."""
-        for new, old in enumerate(self.kept):
-            if name.startswith(f"{self.blocks[new]}."):
-                return self.blocks[old] + name.removeprefix(self.blocks[new])
-        return name
-
-    def state(self, original: dict[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-        """Return the tensors of the smaller model, which has these names."""
-        return {name: original[self.to_original(name)] for name in names}
+    return analysis
 
 
 @torch.no_grad()
-def _build(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> PreTrainedModel | None:
+def _build(analysis: Analysis, plan: Plan) -> Analysis | None:
     """Return the model of a plan; None if its logits differ."""
-    built = net_from_config(with_settings(net.config, plan.settings))
-    small = fit_stream(built, find_structure(net).stream.channels).double().eval()
-    widths = _read_widths(small, net, plan.kept)
-    if not _holds(widths, plan.parts):
+    net = analysis.net
+    small = build(net, plan.settings).double().eval()
+    renaming = Renaming(block_names(net), plan.kept)
+    widths = read_widths(small, renaming)
+    if not plan.fits(widths):
         return None
-    changed = copy.deepcopy(analysis.net)
+    changed = copy_modules(net)
     cut(changed, plan.parts, widths)
-    _carry_constants(changed, analysis, plan)
-    rename = Renaming(block_names(net), plan.kept)
-    small.load_state_dict(rename.state(changed.state_dict(), list(small.state_dict())))
-    if not analysis.trial.difference(small) <= TOLERANCE:  # also NaN
+    state = changed.state_dict()
+    _carry_constants(state, analysis, plan)
+    small.load_state_dict(renaming.state(state, small.state_dict()))
+    if not analysis.is_same(small):
         return None
-    return restore_types(small, net)
+    return Analysis(small, analysis.trial, _padded(plan, small, widths, renaming), analysis.left)
 
 
-def _holds(widths: Mapping[str, Width], parts: Iterable[Part]) -> bool:
-    """Return whether the survivors of branches fit into these widths."""
-    return all(widths[output_of(part.branch)].holds(part.survivors.width) for part in parts)
-
-
-def _carry_constants(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> None:
-    """Add the constant outputs of removed blocks to the bias of the branch before, in place.
+def _carry_constants(state: dict[str, Tensor], analysis: Analysis, plan: Plan) -> None:
+    """Add the constant outputs of removed blocks to the bias of the branch before.
 
     Nothing reads the residual stream in between. This is exact if branches are added unscaled;
     otherwise the comparison of the logits fails.
+
+    Args:
+        state: Tensors of all blocks, by name; changed ones are replaced.
+        analysis: What can be removed from the model.
+        plan: The smaller architecture.
+
     """
     by_block: dict[int, list[Part]] = {}
     for part in analysis.parts:
@@ -283,9 +87,27 @@ def _carry_constants(net: PreTrainedModel, analysis: Analysis, plan: Plan) -> No
         if block not in plan.kept:
             carried = carried + sum(part.weights[part.output].bias for part in by_block[block])
         elif isinstance(carried, Tensor):
-            net.get_submodule(output_of(by_block[block][-1].branch)).bias += carried
+            name = f"{output_of(by_block[block][-1].branch)}.bias"
+            state[name] = state[name] + carried
             carried = 0.0
     if isinstance(carried, Tensor) and carried.any():
-        next(p for name, p in net.named_parameters() if POSITIONS_PATTERN.fullmatch(name)).add_(
-            carried
-        )
+        name = next(name for name in state if POSITIONS_PATTERN.fullmatch(name))
+        state[name] = state[name] + carried
+
+
+def _padded(
+    plan: Plan, small: nn.Module, widths: Mapping[str, Width], renaming: Renaming
+) -> list[Part]:
+    """Return the parts of a plan as they are in its model: in front of the padding."""
+    structure = find_structure(small)
+    layers = {layer.name: layer for layer in structure.layers}
+    branches = {renaming.to_original(output_of(branch)): branch for branch in structure.branches}
+    parts = []
+    for part in plan.parts:
+        name = output_of(part.branch)
+        here = replace(part, branch=branches[name], layers=layers)
+        if widths[name] != part.width:  # otherwise nothing was moved or folded
+            survivors = part.survivors.packed(widths[name])
+            here = replace(here, seen=None, width=widths[name], survivors=survivors)
+        parts.append(here)
+    return parts

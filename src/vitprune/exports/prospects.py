@@ -1,30 +1,51 @@
 """What a structured pruning run cannot remove from its model, reported before training."""
 
-import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import analyse, kind_of, output_of
-from vitprune.exports.plain import plain_widths
+from vitprune.exports.analysis import analyse
+from vitprune.exports.parts import kind_of, output_of
+from vitprune.exports.plans import plain_widths
 from vitprune.exports.survivors import width_of
+from vitprune.exports.trial import copy_modules, in_float64
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention, Branch
 
 LOADERS = "load_pruned, pt2 and ONNX"
 
 
-def why_not_shrinkable(
+@dataclass(frozen=True)
+class Prospects:
+    """What shrinking a pruned model will not remove.
+
+    Attributes:
+        stays: Which pruned structure stays in the tensors, and why; None if all is removed.
+        padding: Which structure plain loading keeps; None if none.
+
+    """
+
+    stays: str | None = None
+    padding: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """All of it; None if there is nothing to say."""
+        return " ".join(filter(None, (self.stays, self.padding))) or None
+
+
+def find_prospects(
     net: PreTrainedModel,
     images: Tensor | None = None,
     *,
     heads: bool = True,
     neurons: bool = True,
-) -> str | None:
-    """Return which pruned structure stays in the tensors, and why; None if all can be removed.
+) -> Prospects:
+    """Return what shrinking will not remove.
 
     Found by removing half of the heads of each attention and half of the neurons of each MLP from
     a copy. Frozen branches are left as they are, such as a pooling head that no logit depends on.
@@ -36,35 +57,38 @@ def why_not_shrinkable(
         neurons: Whether neurons will be pruned.
 
     """
-    pruned = copy.deepcopy(net)
+    pruned = copy_modules(in_float64(net))
     kinds = _halve(pruned, heads=heads, neurons=neurons)
     try:
         analysis = analyse(pruned, images)
     except UsageError as error:
-        return str(error)
+        return Prospects(stays=str(error))
     left = {kind: why_not for kind, why_not in analysis.left.items() if kind in kinds}
     removed = [branch for kind, branch in kinds.items() if kind not in left]
-    sentences = []
+    text = padding = None
     if left:
         stays = [
             f"{_module(kinds[kind], net)}: pruned {_groups(kinds[kind])} stay in the tensors as "
             f"zeros ({why_not})"
             for kind, why_not in left.items()
         ]
-        sentences.append("; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."]))
-    plain = plain_widths(pruned, analysis)
-    narrow = [part for part in analysis.parts if part.survivors.width != part.width]
+        text = "; ".join([*stays, f"{_removed(removed, kinds.values(), net)} removed."])
+    plain = plain_widths(analysis)
+    narrow = [part for part in analysis.parts if part.is_narrower]
     too_wide = {_groups(p.branch) for p in narrow if plain[output_of(p.branch)] == p.width}
     if too_wide:
         groups = " and ".join(sorted(too_wide))
-        sentences.append(
+        padding = (
             f"Only {LOADERS} remove the pruned {groups}; plain transformers keeps them as zeros."
         )
-    return " ".join(sentences) or None
+    return Prospects(text, padding)
 
 
 def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:
-    """Prune half of the heads and neurons, in place; return a branch of each kind."""
+    """Prune half of the heads and neurons; return a branch of each kind.
+
+    Weights are replaced, not changed in place.
+    """
     structure = find_structure(net)
     layers = {layer.name: layer for layer in structure.layers}
     kinds: dict[str, Branch] = {}
@@ -76,7 +100,9 @@ def _halve(net: nn.Module, *, heads: bool, neurons: bool) -> dict[str, Branch]:
                 continue
             kinds.setdefault(kind_of(branch, net), branch)
             width = width_of(branch, layers)
-            output.weight[:, : width.groups // 2 * width.size] = 0
+            weight = output.weight.clone()
+            weight[:, : width.groups // 2 * width.size] = 0
+            setattr(output.module, output.attribute, nn.Parameter(weight))
     return kinds
 
 

@@ -1,7 +1,11 @@
 """What shrinking removed and which zeros stay, in words, for the model card."""
 
+from collections.abc import Sequence
+
 from vitprune.exports.shrinkage import REASONS
 from vitprune.runs.shrink_report import ShrinkReport
+
+GROUPS = {"heads": "heads", "head_dim": "dimensions of heads", "neurons": "neurons"}
 
 
 def describe_removed(shrunk: ShrinkReport) -> str:
@@ -19,11 +23,12 @@ def describe_removed(shrunk: ShrinkReport) -> str:
 
 
 def _removed(shrunk: ShrinkReport) -> str:
+    further = f"{shrunk.dropped_by_load_pruned:,} parameters{_of(shrunk.narrowed_by_load_pruned)}"
     if not shrunk.dropped_parameters:
         if shrunk.dropped_by_load_pruned:
             return (
-                "The configuration cannot express the smaller widths: only "
-                f"`load_pruned` removes {shrunk.dropped_by_load_pruned:,} parameters."
+                "The configuration cannot express the smaller widths: only `load_pruned` removes "
+                f"{further}."
             )
         return "Nothing could be removed without changing the logits."
     before, after = vars(shrunk.before), vars(shrunk.after)
@@ -33,4 +38,9 @@ def _removed(shrunk: ShrinkReport) -> str:
         if after[name] != width
     ]
     smaller = f"{shrunk.dropped_parameters:,} parameters were removed with the same logits"
-    return f"{smaller}: {', '.join(changes)}." if changes else f"{smaller}."
+    more = f" `load_pruned` removes another {further}." if shrunk.dropped_by_load_pruned else ""
+    return f"{smaller}: {', '.join(changes)}.{more}" if changes else f"{smaller}.{more}"
+
+
+def _of(names: Sequence[str]) -> str:
+    return f" of {' and '.join(GROUPS[name] for name in names)}" if names else ""

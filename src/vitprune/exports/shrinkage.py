@@ -1,16 +1,17 @@
 """How much shrinking removes, how many zeros stay, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import TOLERANCE, analyse, kind_of
+from vitprune.exports.analysis import TOLERANCE
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.shrink import make_ragged, shrink
+from vitprune.exports.parts import kind_of
+from vitprune.exports.shrink import shrink_both
 from vitprune.exports.stream import is_plain, pruned_channels
 from vitprune.exports.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
@@ -66,28 +67,21 @@ def shrink_and_verify(net: PreTrainedModel, mode: ShrinkMode, images: Tensor) ->
     net.double()
     few = images[:PROOF_IMAGES].double()
     try:
-        small = shrink(net, images=few[:1])
+        shrunk = shrink_and_describe(net, few[:1])
     except UsageError as error:
         if mode == "required" or pruned_channels(net) is not None:
             raise
         net.float()
         return Shrunk(net, net, ShrinkReport(0, reason=str(error)))
-    shrunk = describe(net, small, few[:1])
-    difference = max((_difference(net, one, few) for one in _others(net, shrunk)), default=0.0)
-    for one in (net, small, shrunk.smallest):
+    smaller = [one for one in (shrunk.net, shrunk.smallest) if one is not net]
+    expected = logits(net, few) if smaller else few
+    found = [largest_difference(expected, logits(one, few), TOLERANCE) for one in smaller]
+    for one in (net, *smaller):
         one.float()
-    report = replace(shrunk.report, largest_logit_difference_float64=difference)
+    report = replace(shrunk.report, largest_logit_difference_float64=max(found, default=0.0))
     if mode == "required":
         _check_complete(report)
     return replace(shrunk, report=report)
-
-
-def _others(net: PreTrainedModel, shrunk: Shrunk) -> list[PreTrainedModel]:
-    return [one for one in (shrunk.net, shrunk.smallest) if one is not net]
-
-
-def _difference(net: PreTrainedModel, small: PreTrainedModel, images: Tensor) -> float:
-    return largest_difference(logits(net, images), logits(small, images), TOLERANCE)
 
 
 def _check_complete(report: ShrinkReport) -> None:
@@ -101,19 +95,18 @@ def _check_complete(report: ShrinkReport) -> None:
         raise UsageError(f"--shrink required: {why}.")
 
 
-def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None = None) -> Shrunk:
-    """Describe what was removed between two models, and the zeros that stay in the smaller one.
+def shrink_and_describe(net: PreTrainedModel, images: Tensor | None = None) -> Shrunk:
+    """Shrink a model, and describe what was removed and which zeros stay.
 
     Args:
-        net: Pruned model.
-        small: The same model as plain loading builds it.
+        net: Pruned model; it is not changed.
         images: Images of the trial, (B, channels, height, width); see `shrink`.
 
     """
-    analysis = analyse(small, images)
-    smallest = make_ragged(small, analysis)
+    smaller = shrink_both(net, images)
+    small, smallest = smaller.plain, smaller.ragged
     padding = count_parameters(small) - count_parameters(smallest)
-    stayed = count_stayed(smallest, analysis.left)
+    stayed = count_stayed(smallest, smaller.left)
     stayed["uneven_widths"] += padding
     report = ShrinkReport(
         dropped_parameters=count_parameters(net) - count_parameters(small),
@@ -121,11 +114,19 @@ def describe(net: PreTrainedModel, small: PreTrainedModel, images: Tensor | None
         after=widest(small),
         blocks=widths_of_blocks(smallest),
         dropped_by_load_pruned=padding,
+        narrowed_by_load_pruned=_narrowed(small, smallest),
         stayed=stayed,
-        left=analysis.left,
+        left=smaller.left,
         settings_before=changed_settings(small.config, net.config),
     )
     return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, small, report)))
+
+
+def _narrowed(net: PreTrainedModel, small: PreTrainedModel) -> list[str]:
+    """Return the widths that a block has less of in the second model, as `BlockWidths` has them."""
+    pairs = list(zip(widths_of_blocks(net), widths_of_blocks(small), strict=False))
+    names = [field.name for field in fields(BlockWidths)]
+    return [name for name in names if any(getattr(a, name) > getattr(b, name) for a, b in pairs)]
 
 
 def _loaders(net: PreTrainedModel, small: PreTrainedModel, report: ShrinkReport) -> list[str]:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from vitprune.exports.affine import Affine
 from vitprune.exports.survivors import BranchWeights, Survivors, Width
 from vitprune.exports.trial import first_tensor
-from vitprune.model.anatomy.names import BESIDE, Alternatives, alternatives, attention_names
+from vitprune.model.anatomy.names import attention_names, owners
 from vitprune.model.anatomy.records import Attention, Branch, Rows
 
 
@@ -159,7 +159,7 @@ def _set_attributes(net: nn.Module, attention: str, old: Width, new: Width) -> N
         (names.scale, old.size**-0.5, new.size**-0.5),
     )
     for attributes, before, after in numbers:
-        for owner, attribute in _owners(net, attention, attributes):
+        for owner, attribute in owners(net, attention, attributes):
             if getattr(owner, attribute) == before:
                 setattr(owner, attribute, after)
 
@@ -168,7 +168,7 @@ def _set_tables(net: nn.Module, attention: str, heads: Tensor, old: Width, new: 
     """Cut the parameters with a row or column for each head."""
     names = attention_names(net.get_submodule(attention))
     for parameters, dim in ((names.head_rows, 0), (names.head_columns, 1)):
-        for owner, attribute in _owners(net, attention, parameters):
+        for owner, attribute in owners(net, attention, parameters):
             table = getattr(owner, attribute)
             if isinstance(table, nn.Parameter) and table.shape[dim] == old.groups:
                 kept = table.detach().index_select(dim, heads)
@@ -177,21 +177,6 @@ def _set_tables(net: nn.Module, attention: str, heads: Tensor, old: Width, new: 
                 _replace(owner, attribute, torch.cat([kept, table.new_zeros(shape)], dim))
                 if isinstance(owner, nn.Linear):
                     owner.out_features = new.groups
-
-
-def _owners(net: nn.Module, attention: str, names: Alternatives) -> Iterable[tuple[nn.Module, str]]:
-    """Yield each module in or beside an attention module that has an attribute of these names."""
-    for name in alternatives(names):
-        start = attention.rpartition(".")[0] if name.startswith(BESIDE) else attention
-        path, _, attribute = f"{start}.{name.removeprefix(BESIDE)}".removeprefix(".").rpartition(
-            "."
-        )
-        try:
-            owner = net.get_submodule(path)
-        except AttributeError:
-            continue
-        if hasattr(owner, attribute):
-            yield owner, attribute
 
 
 def _parameter(module: nn.Module, name: str) -> nn.Parameter:

@@ -55,6 +55,17 @@ class Survivors:
         dims = [len(rows) for rows in (*self.values, *self.scores)]
         return Width(len(self.groups), max(dims, default=0))
 
+    def packed(self, width: Width) -> "Survivors":
+        """Return the same structure where `narrow` places it at another width."""
+        starts = [group * width.size for group in range(len(self.groups))]
+
+        def place(groups: list[Tensor]) -> list[Tensor]:
+            return [
+                start + torch.arange(len(rows)) for start, rows in zip(starts, groups, strict=True)
+            ]
+
+        return Survivors(torch.arange(len(self.groups)), place(self.values), place(self.scores))
+
 
 def width_of(branch: Branch, layers: Mapping[str, Layer]) -> Width:
     """Return the current width of a branch."""
@@ -73,6 +84,14 @@ def read_weights(branch: Branch, layers: Mapping[str, Layer]) -> BranchWeights:
     gate = {"mlp_gate": Affine.of(layers[branch.gate.layer], branch.gate)} if branch.gate else {}
     up = Affine.of(layers[branch.up.layer], branch.up)
     return {**gate, "mlp_in": up, "mlp_out": Affine.of(layers[branch.down])}
+
+
+def is_whole(branch: Branch, layers: Mapping[str, Layer]) -> bool:
+    """Return whether a branch has no row or column of zeros, so that nothing can be removed."""
+    return all(
+        bool(weights.columns.all() if role in ("attn_out", "mlp_out") else weights.rows.all())
+        for role, weights in read_weights(branch, layers).items()
+    )
 
 
 def fold_constants(branch: Branch, weights: BranchWeights, seen: Range | None) -> None:

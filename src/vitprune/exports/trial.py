@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -124,9 +125,17 @@ def first_tensor(*values: object) -> Tensor | None:
     return next((value for value in values if isinstance(value, Tensor)), None)
 
 
-def copy_in_float64(net: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy of a model in float64, in evaluation mode."""
-    return copy.deepcopy(net).double().eval()
+def in_float64(net: PreTrainedModel) -> PreTrainedModel:
+    """Return a model itself if it is in float64, else a copy in float64."""
+    if all(value.dtype == torch.double for value in net.parameters()):
+        return net
+    return copy.deepcopy(net).double()
+
+
+def copy_modules(net: PreTrainedModel) -> PreTrainedModel:
+    """Return a copy of a model that shares its parameters and buffers."""
+    shared = [*net.parameters(), *net.buffers()]
+    return copy.deepcopy(net, {id(tensor): tensor for tensor in shared})
 
 
 def restore_types(net: PreTrainedModel, original: nn.Module) -> PreTrainedModel:

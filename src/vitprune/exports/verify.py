@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from vitprune.exports.stream import load_narrow, save
+from vitprune.model.trial import trial
 from vitprune.runs.format_report import FormatReport, Verification
 from vitprune.runs.run_folder import ExportFolder
 
@@ -30,8 +31,9 @@ class Reference:
 
 @torch.no_grad()
 def logits(net: PreTrainedModel, images: Tensor) -> Tensor:
-    """Return the logits, (B, classes)."""
-    return net(pixel_values=images).logits
+    """Return the logits in evaluation mode, (B, classes)."""
+    with trial(net):
+        return net(pixel_values=images).logits
 
 
 def save_and_verify(

@@ -24,7 +24,7 @@ from vitprune.model.classes import class_names, find_classes, keep_classes, name
 from vitprune.model.headless import is_headless, load_headless
 from vitprune.model.imagenet import CLASSES, are_unnamed
 from vitprune.model.names import resolve_pretrained
-from vitprune.model.timm import MODEL_TYPE, check_installed, timm_settings
+from vitprune.model.timm import MODEL_TYPE, check_installed, name_on_hub, timm_settings
 
 # what transformers and timm raise if a model cannot be built from its configuration and weights
 CANNOT_BUILD = (
@@ -125,10 +125,12 @@ def load_net(
         raise
     except CANNOT_BUILD as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        of_timm = name_on_hub(pretrained)
+        hint = f" Did you mean {of_timm!r}?" if of_timm else ""
         raise UsageError(
-            f"{option} {pretrained!r} could not be loaded ({reason}). Valid are a folder with "
-            "config.json and model.safetensors, the hub name of an image classifier (the hub must "
-            "be reachable), or 'digits'."
+            f"{option} {pretrained!r} could not be loaded ({reason}).{hint} Valid are a folder "
+            "with config.json and model.safetensors, the hub name of an image classifier (the hub "
+            "must be reachable), or 'digits'."
         ) from error
 
 

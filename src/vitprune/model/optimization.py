@@ -1,12 +1,14 @@
 """Optimizer groups and the learning-rate schedule."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from vitprune.model.anatomy.layers import block_names, block_of, find_layers
+from vitprune.model.anatomy.names import STAGE_PATTERN
 
 
 def parameter_groups(
@@ -50,16 +52,30 @@ def _depths(model: nn.Module) -> dict[str, int]:
     Layers between two blocks, which downsample from stage to stage, belong to the block before.
     """
     blocks = block_names(model)
+    first_blocks = _first_blocks(blocks)
     depths: dict[str, int] = {}
     depth = 0
     for name, _ in model.named_parameters():
         block = block_of(name, blocks)
+        stage = STAGE_PATTERN.match(name)
         if block is not None:
             depth = block + 1
+        elif stage and stage.groups() in first_blocks:
+            depths[name] = first_blocks[stage.groups()]
+            continue
         elif depth == len(blocks):
             depth += 1
         depths[name] = depth
     return depths
+
+
+def _first_blocks(blocks: Sequence[str]) -> dict[tuple[str, ...], int]:
+    """Return the number of the first block of each stage; empty without `STAGE_PATTERN`."""
+    found: dict[tuple[str, ...], int] = {}
+    for number, name in enumerate(blocks):
+        if stage := STAGE_PATTERN.match(name):
+            found.setdefault(stage.groups(), number)
+    return found
 
 
 class WarmupCosine(LambdaLR):

@@ -43,6 +43,25 @@ def timm_settings(source: str) -> dict[str, Any] | None:
     return settings
 
 
+def name_on_hub(name: str) -> str | None:
+    """Return the hub name of a pretrained model of timm; None if timm knows no such name.
+
+    Example:
+        >>> name_on_hub("deit_tiny_patch16_224")
+        'timm/deit_tiny_patch16_224.fb_in1k'
+
+    """
+    if "/" in name or find_spec("timm") is None:
+        return None
+    import timm  # an extra
+
+    try:
+        known = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        return None
+    return f"timm/{known.architecture}.{known.tag}" if known and known.tag else None
+
+
 def check_installed(name: str) -> None:
     """Raise `UsageError` if timm is not installed, which the model of this name needs."""
     if find_spec("timm") is None:

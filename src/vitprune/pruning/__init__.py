@@ -1,4 +1,4 @@
-"""Pruning with torch alone: schedules, criteria, granularities, allocations and masks.
+"""Pruning with torch alone: schedules, criteria, granularities, allocations, budgets, masks.
 
 The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
 use, so that this package works without Lightning.
@@ -14,10 +14,12 @@ from vitprune.pruning.allocation import (
     Allocation,
     FromSensitivity,
     Global,
+    Isomorphic,
     PerLayer,
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
+from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.criteria import (
     Criterion,
@@ -72,6 +74,7 @@ __all__ = [
     "Allocation",
     "AttentionNames",
     "Branch",
+    "Budget",
     "Candidate",
     "Column",
     "Combined",
@@ -79,6 +82,7 @@ __all__ = [
     "Cubic",
     "Demand",
     "Element",
+    "FLOPs",
     "Fisher",
     "FromSensitivity",
     "Geometric",
@@ -87,6 +91,7 @@ __all__ = [
     "Grouping",
     "Head",
     "HeadDim",
+    "Isomorphic",
     "IterativePruning",
     "LayerSelection",
     "LearningRate",
@@ -100,8 +105,10 @@ __all__ = [
     "Neuron",
     "NofM",
     "OneShot",
+    "Parameters",
     "Part",
     "PerLayer",
+    "PrunableWeights",
     "Random",
     "Rewind",
     "RigL",

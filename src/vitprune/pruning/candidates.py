@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.granularity.tied import TiedGroupings
 from vitprune.pruning.masks import Masks
@@ -30,6 +31,8 @@ class Candidate:
         partly_pruned: Whether further pruned weights stay pruned inside groups that are not
             pruned.
         masks: The masks of the layers.
+        increment_size: What an increment takes of the budget: its weights, unless the budget counts
+            something else.
 
     """
 
@@ -41,6 +44,7 @@ class Candidate:
     pruned: int
     partly_pruned: bool
     masks: Masks
+    increment_size: int
 
     @property
     def layers(self) -> list[Layer]:
@@ -53,13 +57,17 @@ class Candidate:
         return self.tied.increments
 
     @property
-    def increment_size(self) -> int:
-        """Number of weights in one increment."""
-        return self.tied.increment_size
+    def size(self) -> int:
+        """What all increments take of the budget."""
+        return self.increments * self.increment_size
 
 
 def candidate_of(
-    tied: TiedGroupings, masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]
+    tied: TiedGroupings,
+    masks: Masks,
+    criterion: Criterion,
+    scorings: Mapping[str, Scoring],
+    costs: Costs | None = None,
 ) -> Candidate:
     """Score the groups of tied groupings and collect them in increments.
 
@@ -68,6 +76,7 @@ def candidate_of(
         masks: Masks that include those of these layers.
         criterion: Scores their weights.
         scorings: What the criterion knows about each layer, by name.
+        costs: What the model costs; None if a group costs as much as it has weights.
 
     Raises:
         UsageError: If a score is NaN.
@@ -94,7 +103,15 @@ def candidate_of(
         pruned=pruned,
         partly_pruned=stays_pruned and _is_partly_pruned(tied, masks, pruned),
         masks=masks,
+        increment_size=tied.increment_size if costs is None else _saved(tied, costs),
     )
+
+
+def _saved(tied: TiedGroupings, costs: Costs) -> int:
+    """Return what an increment saves on average, at least 1."""
+    dimensions = {grouping.dimension for grouping in tied.groupings}
+    saved = sum(costs.saved_by(dimension) for dimension in dimensions if dimension)
+    return max(1, round(saved / tied.increments))
 
 
 def keep_pattern(scores: Tensor, pattern: tuple[int, int]) -> None:
@@ -126,9 +143,9 @@ def _increment_scores(
 
 
 def _pruned_increments(tied: TiedGroupings, kept: Sequence[Tensor]) -> int:
-    """Return how many increments are pruned in all groupings."""
+    """Return how many increments are pruned in all pools of all groupings."""
     return min(
-        int(torch.count_nonzero(~alive)) // (grouping.pools * tied.pool_groups(grouping))
+        int((~alive).view(grouping.pools, -1).sum(1).min()) // tied.pool_groups(grouping)
         for grouping, alive in zip(tied.groupings, kept, strict=True)
     )
 

@@ -1,4 +1,4 @@
-"""Which, where and in what unit: the three axes of a pruning method."""
+"""Which, where, in what unit and currency: the four axes of a pruning method."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,9 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.uniform import Uniform
+from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.budget.prunable_weights import PrunableWeights
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.criteria.recording import check_observable
@@ -21,13 +24,14 @@ TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 class Method:
-    """A criterion, a granularity and an allocation that fit each other.
+    """A criterion, a granularity, an allocation and a budget that fit each other.
 
     Args:
         criterion: How weights are ranked; by default `Magnitude()`.
         granularity: Group of weights that is pruned as one; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
+        budget: What sparsities are fractions of; by default `PrunableWeights()`.
 
     Raises:
         UsageError: If they do not fit each other.
@@ -39,11 +43,13 @@ class Method:
         criterion: Criterion | None = None,
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
+        budget: Budget | None = None,
     ) -> None:
         for value, kind in (
             (criterion, Criterion),
             (granularity, Granularity),
             (allocation, Allocation),
+            (budget, Budget),
         ):
             if not isinstance(value, kind | None):
                 raise UsageError(f"a Method needs an instance of {kind.__name__}, not {value!r}.")
@@ -51,6 +57,7 @@ class Method:
         self.granularity = granularity or Element()
         default = Global() if self.granularity.ranked_together else Uniform()
         self.allocation = allocation or default
+        self.budget = budget or PrunableWeights()
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
                 f"{type(self.granularity).__name__} needs one ranking over all layers: set "
@@ -73,9 +80,17 @@ class Method:
         if self.criterion.calibrated:
             check_observable(layers)
         self.allocation.check(layers, self.granularity)
+        self.budget.check(self.granularity.groupings(layers))
 
-    def check_sparsity(self, layers: Sequence[Layer], sparsity: float) -> None:
+    def check_sparsity(
+        self, layers: Sequence[Layer], sparsity: float, costs: Costs | None = None
+    ) -> None:
         """Check that these layers can be pruned to a sparsity.
+
+        Args:
+            layers: The layers to prune.
+            sparsity: Fraction of the budget to remove, in [0, 1).
+            costs: What the model costs; None if that is the number of weights in its groups.
 
         Raises:
             UsageError: If the granularity or the allocation fixes another sparsity, or if the
@@ -91,16 +106,52 @@ class Method:
                 f"{fixed:.4f}, but the target sparsity is {sparsity:g}. Set the target to "
                 f"{fixed:.4f}, or change the sparsities."
             )
-        highest = self.highest_sparsity(layers)
-        if sparsity > highest + TOLERANCE:
+        highest = self.highest_sparsity(layers, costs)
+        if sparsity <= highest + TOLERANCE:
+            return
+        floors = "(one head or neuron per layer and min_density are kept)"
+        if costs is None:
             raise UsageError(
                 f"sparsity {sparsity:g} cannot be reached. The highest reachable sparsity is "
-                f"{highest:.4f} (one head or neuron per layer and min_density are kept)."
+                f"{highest:.4f} {floors}."
             )
+        unit = self.budget.unit
+        raise UsageError(
+            f"{sparsity:.2%} of the {unit} cannot be removed. At most {highest:.2%} can be, which "
+            f"leaves {(1 - highest) * costs.dense:,.0f} of {costs.dense:,.0f} {unit} {floors}. Set "
+            "a smaller final_sparsity or a larger target, or prune more kinds of structure."
+        )
 
-    def highest_sparsity(self, layers: Sequence[Layer]) -> float:
-        """Return the highest sparsity that these layers can reach together, in [0, 1]."""
-        return self.allocation.highest_sparsity(tie(self.granularity.groupings(layers)))
+    def highest_sparsity(self, layers: Sequence[Layer], costs: Costs | None = None) -> float:
+        """Return the largest fraction of the budget that can be removed, in [0, 1]."""
+        return self.allocation.highest_target(tie(self.granularity.groupings(layers)), costs)
+
+    def fraction(self, sparsity: float | None, costs: Costs | None) -> float:
+        """Return the fraction of the budget to remove: that which is given, or of its target.
+
+        Args:
+            sparsity: The fraction; None if the budget has a target.
+            costs: What the model costs; None if that is the number of weights in its groups.
+
+        Raises:
+            UsageError: If both or none are given, or the model is smaller than the target.
+
+        """
+        self.check_target(sparsity)
+        if sparsity is not None:
+            return sparsity
+        assert costs is not None  # of every budget that can have a target
+        return self.budget.fraction(costs)
+
+    def check_target(self, sparsity: float | None) -> None:
+        """Raise `UsageError` unless either a sparsity is given or the budget has a target."""
+        if (sparsity is None) == (self.budget.target is None):
+            name = type(self.budget).__name__
+            has = "both" if sparsity is not None else "neither"
+            raise UsageError(
+                f"the final sparsity and the target of {name} say how much to prune, and {has} "
+                "is given. Set one of pruning.schedule.final_sparsity and pruning.budget.target."
+            )
 
     def masks(self, layers: Sequence[Layer]) -> Masks:
         """Return new masks of these layers, and of the parameters that are pruned with them."""
@@ -113,5 +164,5 @@ class Method:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return criterion, granularity and allocation as a checkpoint stores them."""
+        """Return the axes as a checkpoint stores them."""
         return {name: describe(value) for name, value in vars(self).items()}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -9,8 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.granularity.proof import check_coupling
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
@@ -23,7 +29,7 @@ Batch = Mapping[str, Tensor] | Sequence[Tensor]
 def prune(
     model: nn.Module,
     method: Method,
-    sparsity: float,
+    sparsity: float | None,
     batches: Iterable[Batch] | None = None,
     layers: LayerSelection | None = None,
     masks: Masks | None = None,
@@ -35,11 +41,13 @@ def prune(
     Args:
         model: Any module; its layers must not be sharded.
         method: How to prune.
-        sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
-        batches: Calibration data, for criteria that need it: mappings with `labels`, whose other
-            entries are arguments of the model, or pairs (inputs, labels). The loss is the
-            cross-entropy of the model's output, or of its `logits`. The model is in evaluation mode
-            meanwhile.
+        sparsity: Fraction of the budget of the method that is removed, in [0, 1): by default the
+            absolute sparsity of the weights of these layers. None if the budget has a target.
+        batches: Calibration data, for criteria and budgets that need it: mappings with `labels`,
+            whose other entries are arguments of the model, or pairs (inputs, labels). The loss is
+            the cross-entropy of the model's output, or of its `logits`. The model is in evaluation
+            mode meanwhile. With any criterion, the first batch is used to check that heads, their
+            dimensions and neurons are coupled in the model as vitprune assumes.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -50,7 +58,8 @@ def prune(
         Sparsity by layer, of the pruned layers and of the whole model.
 
     Raises:
-        UsageError: If the method does not fit the model or the sparsity, or lacks calibration data.
+        UsageError: If the method does not fit the model or the sparsity, or lacks calibration data,
+            or the weights of a group are not coupled (see `check_coupling`).
 
     Example:
         >>> from vitprune.pruning import Magnitude, Method
@@ -61,7 +70,7 @@ def prune(
     """
     if not isinstance(method, Method):
         raise UsageError(f"method must be a Method, such as Method(Magnitude()), not {method!r}.")
-    if not 0 <= sparsity < 1:
+    if sparsity is not None and not 0 <= sparsity < 1:
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
     _check_criterion(method.criterion, batches)
     selection = layers or LayerSelection()
@@ -72,16 +81,38 @@ def prune(
         else selection.select(model, granularity.roles, only_blocks=granularity.only_blocks)
     )
     method.check(selected)
-    method.check_sparsity(selected, sparsity)
+    every_batch = iter(() if batches is None else batches)
+    some = list(islice(every_batch, 1))
     statistics: dict[str, Tensor] = {}
-    if method.criterion.calibrated:
-        with _evaluating(model), torch.enable_grad():
-            losses = _losses(model, () if batches is None else batches)
-            statistics = calibrate(method.criterion, selected, losses)
+    with _evaluating(model):
+        costs = _costs(model, method, selected, some)
+        fraction = method.fraction(sparsity, costs)
+        method.check_sparsity(selected, fraction, costs)
+        _check_coupling(model, granularity.groupings(selected), some)
+        if method.criterion.calibrated:
+            with torch.enable_grad():
+                losses = _losses(model, chain(some, every_batch))
+                statistics = calibrate(method.criterion, selected, losses)
     if masks is None:
         masks = method.masks(selected)
-    update_masks(masks, method, sparsity, statistics=statistics)
+    update_masks(masks, method, fraction, statistics=statistics, costs=costs)
     return measure(model, selected)
+
+
+def _costs(
+    model: nn.Module, method: Method, layers: Sequence[Layer], batches: Sequence[Batch]
+) -> Costs | None:
+    """Return what the model costs in the currency of the budget."""
+
+    def run() -> None:
+        if not batches:
+            raise UsageError(
+                f"{type(method.budget).__name__} runs the model to count what it costs. Pass "
+                "batches: mappings with labels, or pairs (inputs, labels)."
+            )
+        next(_losses(model, batches)).loss()
+
+    return method.budget.costs(model, method.granularity.groupings(layers), run)
 
 
 def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
@@ -110,13 +141,28 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def _check_coupling(
+    model: nn.Module, groupings: Sequence[Grouping], batches: Sequence[Batch]
+) -> None:
+    """Check on the first batch, if there is one, that groups across layers are coupled."""
+    coupled = [grouping for grouping in groupings if len(grouping.layers) > 1]
+    for batch in batches:
+        inputs, _ = _inputs_and_labels(batch, next(model.parameters()).device)
+        check_coupling(model, coupled, partial(_logits, model, inputs))
+
+
+def _logits(model: nn.Module, inputs: Mapping[str, Tensor] | Tensor) -> Tensor:
+    output: Any = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    logits: Tensor = getattr(output, "logits", output)
+    return logits
+
+
 def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationBatch]:
     for batch in batches:
         inputs, labels = _inputs_and_labels(batch, next(model.parameters()).device)
 
         def loss(inputs: Mapping[str, Tensor] | Tensor = inputs, labels: Tensor = labels) -> Tensor:
-            output: Any = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
-            return F.cross_entropy(getattr(output, "logits", output), labels)
+            return F.cross_entropy(_logits(model, inputs), labels)
 
         yield CalibrationBatch(loss, images=len(labels))
 

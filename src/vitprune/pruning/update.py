@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.candidates import candidate_of
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.decisions import kept_groups
@@ -17,7 +18,7 @@ from vitprune.pruning.regrow import Exchange, regrow_groups
 
 
 @torch.no_grad()
-def update_masks(
+def update_masks(  # what a round is made of
     masks: Masks,
     method: Method,
     sparsity: float,
@@ -25,6 +26,7 @@ def update_masks(
     seed: int = 42,
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
+    costs: Costs | None = None,
 ) -> None:
     """Prune the layers of these masks to a sparsity. Already pruned weights stay pruned.
 
@@ -34,11 +36,13 @@ def update_masks(
     Args:
         masks: The masks to update, in place; pruned weights are set to zero.
         method: How to prune. If its criterion updates weights, the weights are changed in place.
-        sparsity: Absolute sparsity of the weights of these layers, in [0, 1).
+        sparsity: Fraction of the budget that is removed after this round, in [0, 1): by default the
+            absolute sparsity of the weights of these layers.
         round: Number of the round, from 1; random scores depend on it.
         seed: Seed of random scores.
         statistics: Statistics of the criterion, by name of the layer; see `calibrate`.
         exchange: Prune more groups than the sparsity asks for, and regrow as many.
+        costs: What the model costs (see `Budget.costs`); None if that is the number of weights.
 
     Raises:
         UsageError: If a score is NaN, because a weight or a statistic is.
@@ -50,10 +54,10 @@ def update_masks(
         for layer in masks.layers
     }
     candidates = [
-        candidate_of(tied, masks, criterion, scorings)
+        candidate_of(tied, masks, criterion, scorings, costs)
         for tied in tie(method.granularity.groupings(masks.layers))
     ]
-    counts = method.allocation.allocate(sparsity, candidates)
+    counts = method.allocation.allocate(sparsity, candidates, costs)
     change: Change = "replace" if criterion.straight_through else "prune"
     with masks.changing():
         for candidate, count in zip(candidates, counts, strict=True):

@@ -15,7 +15,7 @@ from vitprune.reports.finished_run import FinishedRun
 from vitprune.reports.page import Page
 from vitprune.reports.settings import chosen_settings
 from vitprune.runs.report import BenchmarkReport, ModelReport, RunReport
-from vitprune.runs.rounds import ROUND_HEADER, round_rows
+from vitprune.runs.rounds import round_table
 
 SPEED_HEADER = ("model", "latency (ms, batch 1)", "images/s", "speed-up (images/s)", "by FLOPs")
 NO_DENSE = (
@@ -85,7 +85,8 @@ def training(page: Page, run: FinishedRun) -> None:
     page.heading("Training")
     _add_plot(page, run, "training", "validation accuracy and sparsity over the epochs")
     if run.report.rounds:
-        page.table(ROUND_HEADER, round_rows(run.report.rounds))
+        header, *rows = round_table(run.report.rounds)
+        page.table(header, rows)
 
 
 def density(page: Page, run: FinishedRun, net: PreTrainedModel) -> None:

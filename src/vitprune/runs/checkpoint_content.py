@@ -102,6 +102,8 @@ class _Round(_Content):
     step: int
     target: float
     sparsity: float
+    removed: float
+    left: dict[str, float]
     pruned: float | None
     finetuned: float | None
 

@@ -56,6 +56,8 @@ def _round(done: Mapping[str, Any], *, has_accuracy: bool) -> RoundReport:
         step=done["step"],
         target=done["target"],
         sparsity=done["sparsity"],
+        removed=done["removed"],
         accuracy_pruned=done["pruned"] if has_accuracy else None,
         accuracy_finetuned=done["finetuned"] if has_accuracy else None,
+        left=done["left"],
     )

@@ -50,6 +50,7 @@ class ShrinkReport:
         after: The same after shrinking.
         blocks: Widths of every block in the smallest model.
         dropped_by_load_pruned: Further parameters that `load_pruned` removes.
+        narrowed_by_load_pruned: Whether these are of `heads`, `head_dim` or `neurons`.
         stayed: Number of zeros that stayed, by reason.
         largest_logit_difference_float64: Between the pruned and the shrunk model.
         left: Why attentions or MLPs keep their width, by kind of module.
@@ -66,6 +67,7 @@ class ShrinkReport:
     after: ModelWidths | None = None
     blocks: list[BlockWidths] = field(default_factory=list)
     dropped_by_load_pruned: int = 0
+    narrowed_by_load_pruned: list[str] = field(default_factory=list)
     stayed: dict[str, int] = field(default_factory=dict)
     largest_logit_difference_float64: float | None = None
     left: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm
 from transformers.pytorch_utils import Conv1D
 
-from vitprune.model.anatomy.layers import find_layers
+from vitprune.model.anatomy.layers import block_names, find_layers
 
 
 def names_of(model):
@@ -163,3 +163,12 @@ def test_of_an_adapted_layer_only_its_base_layer_is_one():
         "v_proj": "value",
         "o_proj": "attn_out",
     }
+
+
+def test_a_list_of_attention_and_mlp_is_one_block():
+    """As in vit-pytorch; a list of modules of one class is a stage."""
+    mlp = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
+    layers = nn.ModuleList([nn.ModuleList([nn.Linear(4, 4), mlp]) for _ in range(2)])
+    assert block_names(nn.ModuleDict({"layers": layers})) == ["layers.0", "layers.1"]
+    stages = nn.ModuleList([nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)]) for _ in range(2)])
+    assert len(block_names(nn.ModuleDict({"block": stages}))) == 4

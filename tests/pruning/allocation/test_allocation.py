@@ -66,8 +66,8 @@ def test_signed_scores_are_not_squared():
 def test_the_highest_sparsity_keeps_what_must_be_kept():
     """One of two heads, a quarter of every layer, one of four weights, or all of most layers."""
     layers = LayerSelection().select(tiny_net(), ATTENTION)
-    assert Uniform().highest_sparsity(tie(Head().groupings(layers))) == 0.5
-    assert Uniform(min_density=0.25).highest_sparsity(tie(Row().groupings(layers))) == 0.75
-    assert Uniform().highest_sparsity(tie(NofM(1, 4).groupings(layers))) == 0.75
+    assert Uniform().highest_target(tie(Head().groupings(layers))) == 0.5
+    assert Uniform(min_density=0.25).highest_target(tie(Row().groupings(layers))) == 0.75
+    assert Uniform().highest_target(tie(NofM(1, 4).groupings(layers))) == 0.75
     only_queries = PerLayer({"query": 0.5, "*": 0})
-    assert only_queries.highest_sparsity(tie(Element().groupings(layers))) == 0.25
+    assert only_queries.highest_target(tie(Element().groupings(layers))) == 0.25

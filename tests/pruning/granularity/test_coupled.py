@@ -38,6 +38,24 @@ def mlp(neurons):
     return nn.ModuleDict({"fc1": nn.Linear(4, neurons), "fc2": nn.Linear(neurons, 4)})
 
 
+def normed_mlp(neurons):
+    """Return an MLP with a norm over its neurons, as EVA-02 has it."""
+    return nn.ModuleDict({**mlp(neurons), "norm": nn.LayerNorm(neurons)})
+
+
+@pytest.mark.parametrize(
+    ("others", "advice"),
+    [
+        (normed_mlp, r"as every other .* Use a granularity within one layer, such as Element"),
+        (mlp, r"Exclude 'layers\.0\.\*' by pruning\.layers\.exclude, or use a granularity"),
+    ],
+)
+def test_what_to_do_about_a_norm_over_all_neurons(others, advice):
+    net = nn.ModuleDict({"layers": nn.ModuleList([normed_mlp(8), others(8)])})
+    with pytest.raises(UsageError, match=rf"layers\.0: it normalises all neurons.* {advice}"):
+        Neuron().groupings(LayerSelection().select(net, Neuron.roles))
+
+
 @pytest.mark.parametrize("granularity", [Neuron(), Head(), Combined([Neuron(), Head()])])
 def test_every_block_of_every_stage_is_pruned(granularity):
     net = tiny_swin()
@@ -51,38 +69,38 @@ def test_every_block_of_every_stage_is_pruned(granularity):
 
 
 @pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
-def test_uniform_keeps_the_same_share_of_stages_of_unequal_widths(allocation):
+def test_loadable_keeps_the_same_share_of_stages_of_unequal_widths(allocation):
     """So that one `mlp_ratio` describes all stages."""
     net = tiny_swin()
     widths = {layer.block: layer.shape[0] for layer in find_layers(net) if layer.role == "mlp_in"}
     assert set(widths.values()) == {32, 64}
     for layer in find_layers(net):
         layer.weight.data *= 1 + (layer.block or 0)
-    keep = prune_net(net, Neuron(uniform=True), 0.3, allocation)
+    keep = prune_net(net, Neuron(loadable=True), 0.3, allocation)
     kept = {block: int(keep[block, "mlp_in"].any(1).sum()) for block in widths}
     assert {kept[block] / width for block, width in widths.items()} == {22 / 32}
-    keep = prune_net(tiny_swin(), Head(uniform=True), 0.5, allocation)
+    keep = prune_net(tiny_swin(), Head(loadable=True), 0.5, allocation)
     assert all(mask.float().mean() == 0.5 for mask in keep.values())
 
 
-def test_uniform_needs_a_share_that_all_layers_have():
+def test_loadable_needs_a_share_that_all_layers_have():
     net = nn.ModuleDict({"layers": nn.ModuleList([mlp(8), mlp(9)])})
-    with pytest.raises(UsageError, match=r"8, 9 groups have no share in common.*uniform to false"):
-        Neuron(uniform=True).groupings(LayerSelection().select(net, Neuron.roles))
+    with pytest.raises(UsageError, match=r"8, 9 groups have no share in common.*loadable to false"):
+        Neuron(loadable=True).groupings(LayerSelection().select(net, Neuron.roles))
 
 
 @pytest.mark.parametrize("allocation", [Uniform(), Global()], ids=["uniform", "global"])
-def test_uniform_keeps_as_many_everywhere(allocation):
+def test_loadable_keeps_as_many_everywhere(allocation):
     net = tiny_net()
     for layer in find_layers(net):
         layer.module.weight.data *= 1 + 5 * (
             layer.block or 0
         )  # a ranking over layers would empty the first block
-    keep = prune_net(net, HeadDim(uniform=True), 0.5, allocation)
+    keep = prune_net(net, HeadDim(loadable=True), 0.5, allocation)
     assert {int(mask.any(1).sum()) for (_, role), mask in keep.items() if role != "attn_out"} == {
         16
     }
-    keep = prune_net(net, Neuron(uniform=True, round_to=8), 0.4, allocation)
+    keep = prune_net(net, Neuron(loadable=True, round_to=8), 0.4, allocation)
     assert [int(keep[block, "mlp_in"].any(1).sum()) for block in (0, 1)] == [40, 40]
 
 

@@ -80,7 +80,7 @@ METHODS = [
     Method(Magnitude(), HeadDim(), Global()),
     Method(Magnitude(), HeadDim(), ERK()),
     Method(Magnitude(), HeadDim(), PerLayer({"layers.0.*": 0.3, "*": 0.5})),
-    Method(Magnitude(p=2), HeadDim(round_to=2, uniform=True), Global()),
+    Method(Magnitude(p=2), HeadDim(round_to=2, loadable=True), Global()),
     Method(Movement(), HeadDim()),
 ]
 

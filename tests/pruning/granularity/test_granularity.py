@@ -17,7 +17,6 @@ from vitprune.pruning import (
     Element,
     Global,
     Head,
-    HeadDim,
     LayerSelection,
     Masks,
     Method,
@@ -137,8 +136,8 @@ def toy_layer(out=6, inputs=6, role="query"):
             ),
             "toy has none. Exclude it",
         ),
-        (lambda: Combined([Element(), Head()]), "that define roles"),
-        (lambda: Combined([Head(), HeadDim()]), "each role once"),
+        (lambda: Combined([Element(), Head()]), "that prune structure"),
+        (lambda: Combined([Head(), Head(round_to=2)]), "each once"),
         (
             lambda: Method(granularity=Combined([Head(), Neuron()])).check(
                 LayerSelection().select(tiny_net(), ATTENTION)

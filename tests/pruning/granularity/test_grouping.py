@@ -157,7 +157,7 @@ def test_tied_groupings_lose_as_many():
         layers.append(layer_of(rows, f"{block}.mlp_in", "mlp_in", block))
         layers.append(layer_of(columns, f"{block}.mlp_out", "mlp_out", block))
     masks = Masks(layers)
-    update_masks(masks, Method(granularity=Neuron(uniform=True), allocation=Global()), 0.5)
+    update_masks(masks, Method(granularity=Neuron(loadable=True), allocation=Global()), 0.5)
     for mlp_in, mlp_out in (layers[:2], layers[2:]):
         assert kept(masks, mlp_in) == [[0, 0], [1, 1]]
         assert kept(masks, mlp_out) == [[0, 1], [0, 1]]
@@ -195,7 +195,7 @@ def test_increments_of_pools_ties_and_multiples():
     layers = [
         layer for prefix in ("0.", "1.") for layer in attention(*[[[1.0] * 8] * 8] * 4, prefix)
     ]
-    one = tie(HeadDim(round_to=2, uniform=True).groupings(layers))
+    one = tie(HeadDim(round_to=2, loadable=True).groupings(layers))
     assert len(one) == 1
     assert len(one[0].groupings) == 4
     assert one[0].increments == 2  # of four dimensions in each head, two at a time

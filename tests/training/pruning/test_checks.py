@@ -113,17 +113,17 @@ def test_sparsities_by_layer_that_do_not_come_to_the_schedules_are_refused(
 
 @pytest.mark.parametrize(
     "granularity",
-    [Neuron(uniform=True), Combined([Head(), Neuron(uniform=True)])],
+    [Neuron(loadable=True), Combined([Head(), Neuron(loadable=True)])],
     ids=["alone", "combined"],
 )
-def test_uniform_goes_with_every_block(tmp_path, granularity):
+def test_loadable_goes_with_every_block(tmp_path, granularity):
     """The shrunk model has one size for all layers; an omitted block keeps the old one."""
     pruning = IterativePruning(
         OneShot(0.5), granularity=granularity, layers=LayerSelection(skip_blocks=[0])
     )
     module = Regression()
     module.net = tiny_net()
-    with pytest.raises(UsageError, match=r"leaves out the blocks \[0\].*uniform to false"):
+    with pytest.raises(UsageError, match=r"leaves out the blocks \[0\].*loadable to false"):
         fit(tmp_path, pruning, module)
 
 

@@ -19,6 +19,7 @@ from vitprune.model.anatomy.names import (
     required,
 )
 from vitprune.model.anatomy.records import Attention, Branch, Mlp, Rotary, Rows
+from vitprune.model.anatomy.widths import increment_of_neurons
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,14 @@ class Parts:
         name: Dotted name of the module.
         module: The module.
         matrices: The weights that can be pruned, by layer name.
+        configs: The configurations of modules that have one, by module name.
 
     """
 
     name: str
     module: nn.Module
     matrices: Mapping[str, Matrix]
+    configs: Mapping[str, object]
 
     def matrix(self, names: Alternatives) -> Matrix | None:
         """Return the first weight that has one of these names in the module."""
@@ -72,6 +75,14 @@ class Parts:
         """Number of weights in the module."""
         prefix = f"{self.name}." if self.name else ""
         return sum(layer.startswith(prefix) for layer in self.matrices)
+
+    @property
+    def config(self) -> object | None:
+        """Configuration of the innermost module around it that has one."""
+        around = [
+            owner for owner in self.configs if not owner or f"{self.name}.".startswith(f"{owner}.")
+        ]
+        return self.configs[max(around, key=len)] if around else None
 
     def attribute(self, names: Alternatives) -> object | None:
         """Return the first attribute of one of these names that is not None."""
@@ -109,11 +120,12 @@ def find_branches(
 
     """
     rotary = any(ROTARY_PATTERN.fullmatch(name.rpartition(".")[2]) for name, _ in _named(model))
+    configs = {name: module.config for name, module in _named(model) if hasattr(module, "config")}
     branches: list[Branch] = []
     refused: dict[str, str] = {}
     for name, module in _named(model):
         declared = declared_names(module)
-        parts = Parts(name, module, matrices)
+        parts = Parts(name, module, matrices, configs)
         block = block_of.get(name)
         try:
             found = _read(parts, block, declared, rotary=rotary)
@@ -260,4 +272,5 @@ def read_mlp(parts: Parts, block: int | None, names: MlpNames) -> Mlp | None:
         down.layer,
         parts.attribute(names.inner_norm) is not None,
         depthwise.layer if depthwise else None,
+        increment_of_neurons(parts.config, down.inputs),
     )

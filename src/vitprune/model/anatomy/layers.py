@@ -237,8 +237,15 @@ def _layer_name(module: str, attribute: str) -> str:
 
 def block_names(model: nn.Module) -> list[str]:
     """Return the names of the transformer blocks of a model, in order; not those of stages."""
-    names = [name for name, _ in model.named_modules() if BLOCK_PATTERN.fullmatch(name)]
+    modules = {name: m for name, m in model.named_modules() if BLOCK_PATTERN.fullmatch(name)}
+    whole = tuple(f"{name}." for name, module in modules.items() if _is_list_of_branches(module))
+    names = [name for name in modules if not name.startswith(whole)]
     return [name for name in names if not any(inner.startswith(f"{name}.") for inner in names)]
+
+
+def _is_list_of_branches(module: nn.Module) -> bool:
+    """Return whether a module lists the attention and the MLP of a block, as in vit-pytorch."""
+    return isinstance(module, nn.ModuleList) and len({type(child) for child in module}) > 1
 
 
 def block_of(name: str, blocks: Sequence[str]) -> int | None:

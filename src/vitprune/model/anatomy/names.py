@@ -4,6 +4,7 @@ Users declare the names of other families by `declare`.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from torch import nn
@@ -12,6 +13,8 @@ from vitprune.errors import UsageError
 
 BASE_LAYER = "base_layer"  # where peft keeps the layer that it adapts
 BLOCK_PATTERN = re.compile(r"(?:.*\.)?(?:layers?|blocks?)\.(?:\w+_)?\d+(?:\.\d+)*")
+# blocks of PVT and PoolFormer, and beside them the embeddings of the same stages: parent, stage
+STAGE_PATTERN = re.compile(r"((?:.*\.)?)(?:block|patch_embeddings)\.(\d+)\.\w+")
 CLASSIFIER_PATTERN = re.compile(r"\w*classifier|\w*heads?|fc")
 ROTARY_PATTERN = re.compile(r"(?:rope|rotary)\w*")
 BESIDE = "../"  # begins a name relative to the parent module
@@ -169,6 +172,33 @@ def attention_names(module: nn.Module) -> AttentionNames:
 def alternatives(names: Alternatives) -> tuple[str, ...]:
     """Return the alternatives of a name."""
     return (names,) if isinstance(names, str) else names
+
+
+def owners(
+    model: nn.Module, attention: str, names: Alternatives
+) -> Iterator[tuple[nn.Module, str]]:
+    """Yield each module in or beside an attention module that has an attribute of these names.
+
+    Args:
+        model: Any module.
+        attention: Name of the attention module in it.
+        names: Names relative to the attention module.
+
+    Yields:
+        The module, and the name of its attribute.
+
+    """
+    for name in alternatives(names):
+        start = attention.rpartition(".")[0] if name.startswith(BESIDE) else attention
+        path, _, attribute = f"{start}.{name.removeprefix(BESIDE)}".removeprefix(".").rpartition(
+            "."
+        )
+        try:
+            owner = model.get_submodule(path)
+        except AttributeError:
+            continue
+        if hasattr(owner, attribute):
+            yield owner, attribute
 
 
 def required(names: AttentionNames | MlpNames) -> list[str]:

@@ -79,6 +79,7 @@ class Mlp:
         down: Name of the layer that reads the neurons.
         inner_norm: Whether all neurons are normalised together.
         depthwise: Name of a depthwise convolution of the neurons; None if there is none.
+        increment: The configuration of the model can express multiples of this number of neurons.
 
     """
 
@@ -89,6 +90,7 @@ class Mlp:
     down: str
     inner_norm: bool = False
     depthwise: str | None = None
+    increment: int = 1
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -105,7 +107,7 @@ def output_of(branch: Branch) -> str:
     return branch.output if isinstance(branch, Attention) else branch.down
 
 
-Kind = Literal["heads", "head_dim", "neurons", "branch", "width"]
+Kind = Literal["heads", "query_key", "value", "neurons", "branch", "width"]
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,18 @@ class Dimension:
     """A dimension of a model that pruning can make smaller.
 
     Attributes:
-        kind: Heads of an attention, dimensions of its heads, neurons of an MLP, a whole attention
-            or MLP, or the channels of the residual stream.
+        kind: Heads of an attention, dimensions of its heads (of query and key, or of value),
+            neurons of an MLP, a whole attention or MLP, or channels of the residual stream.
         branch: The attention or MLP; None for the residual stream.
 
     """
 
     kind: Kind
     branch: Branch | None = None
+
+    @property
+    def as_wide(self) -> tuple["Dimension", ...]:
+        """The dimensions that are as wide as this one in a smaller model, including itself."""
+        if self.kind in ("query_key", "value"):
+            return (Dimension("query_key", self.branch), Dimension("value", self.branch))
+        return (self,)

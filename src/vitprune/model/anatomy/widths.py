@@ -3,9 +3,10 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedConfig
+if TYPE_CHECKING:  # the granularities need torch alone
+    from transformers import PreTrainedConfig
 
 Settings = dict[str, int | float | None]  # by name; None restores the default
 
@@ -59,13 +60,28 @@ FAMILIES = {
 }
 
 
-def read_settings(config: PreTrainedConfig, names: Iterable[str]) -> Settings:
+def increment_of_neurons(config: object, neurons: int) -> int:
+    """Return the number whose multiples a configuration can express as the width of MLPs.
+
+    Args:
+        config: Configuration of any kind.
+        neurons: Current width of an MLP.
+
+    """
+    family = FAMILIES.get(getattr(config, "model_type", ""))
+    if family is None or family.ratio is None or not family.ratio_is_integer:
+        return 1
+    ratio: int = getattr(config, family.ratio)
+    return neurons // ratio if neurons % ratio == 0 else 1
+
+
+def read_settings(config: "PreTrainedConfig", names: Iterable[str]) -> Settings:
     """Return the values of the settings with these names that a configuration has."""
     group = _group(config)
     return {name: group.get(name) for name in names}
 
 
-def changed_settings(config: PreTrainedConfig, original: PreTrainedConfig) -> Settings:
+def changed_settings(config: "PreTrainedConfig", original: "PreTrainedConfig") -> Settings:
     """Return the settings that another configuration has otherwise, with its values."""
     family = FAMILIES.get(config.model_type)
     if family is None:
@@ -76,7 +92,7 @@ def changed_settings(config: PreTrainedConfig, original: PreTrainedConfig) -> Se
     return {name: before[name] for name in names if before[name] != now[name]}
 
 
-def with_settings(config: PreTrainedConfig, settings: Settings) -> PreTrainedConfig:
+def with_settings(config: "PreTrainedConfig", settings: Settings) -> "PreTrainedConfig":
     """Return a copy of a configuration with other settings; None restores a default."""
     changed = copy.deepcopy(config)
     family = FAMILIES[config.model_type]
@@ -91,10 +107,10 @@ def with_settings(config: PreTrainedConfig, settings: Settings) -> PreTrainedCon
     return changed
 
 
-def _group(config: PreTrainedConfig) -> dict[str, Any]:
+def _group(config: "PreTrainedConfig") -> dict[str, Any]:
     """Return the attributes of the part of a configuration that names widths, as a dictionary."""
     group = FAMILIES[config.model_type].group
     part: Any = getattr(config, group) if group else config
-    if isinstance(part, PreTrainedConfig):
-        return vars(part)
-    return part or {}
+    if part is None or isinstance(part, dict):
+        return part or {}
+    return vars(part)

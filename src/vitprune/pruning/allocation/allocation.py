@@ -1,22 +1,24 @@
-"""Where? Allocation: how the target sparsity is divided among the layers."""
+"""Where? Allocation: how the target is divided among the layers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning.allocation.demand import Demand, weights_to_prune
+from vitprune.pruning.allocation.demand import Demand, size_to_prune
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.budget.shares import kept_shares
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.tied import TiedGroupings
 from vitprune.pruning.partly_pruned import remaining_weights
 
-HALVINGS = 24  # of the interval in which the sparsity of partly pruned groups is searched
+HALVINGS = 24  # of the interval in which the fraction of the groups is searched
 
 
 class Allocation(ABC):
-    """A rule that divides the target sparsity among the layers.
+    """A rule that divides the target among the layers.
 
     Cost: next to none, unless a rule says otherwise.
 
@@ -41,33 +43,50 @@ class Allocation(ABC):
         """Whether it ranks the plain scores of all layers, so that a whole layer can be pruned."""
         return False
 
-    def allocate(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
+    def allocate(
+        self, target: float, candidates: Sequence[Candidate], costs: Costs | None = None
+    ) -> list[int]:
         """Return how many increments of each candidate are pruned after this round.
 
-        With increments of one size the total is exactly round(sparsity * increments). Otherwise the
+        With increments of one size the total is exactly round(target * increments). Otherwise the
         pruned weights differ from the target by less than the largest increment, as far as
         floors and earlier rounds allow. Weights already pruned inside surviving groups count
-        towards the target.
+        towards the target. With costs, the model costs at most what the target leaves, and with
+        one increment less it would cost more.
 
         Args:
-            sparsity: Fraction of the weights of all candidates that is pruned, in [0, 1).
+            target: Fraction of the budget that is removed, in [0, 1).
             candidates: Increments and their scores.
+            costs: What the model costs; None if that is the number of weights in its groups.
 
         """
+        if costs is not None:
+            return self._allocate_by_cost(target, candidates, costs)
         if any(candidate.partly_pruned for candidate in candidates):
-            return self._allocate_partly_pruned(sparsity, candidates)
-        return self._counts_at(sparsity, candidates)
+            return self._allocate_partly_pruned(target, candidates)
+        return self._counts_at(target, candidates)
 
-    def _counts_at(self, sparsity: float, candidates: Sequence[Candidate]) -> list[int]:
-        """Return increments that sum to a fraction of the weights, pruned before or not."""
+    def _counts_at(self, fraction: float, candidates: Sequence[Candidate]) -> list[int]:
+        """Return increments that sum to a fraction of all sizes, pruned before or not."""
         lower = [candidate.pruned for candidate in candidates]
         most = [self.prunable_increments(candidate.tied) for candidate in candidates]
         demand = Demand(
-            weights=weights_to_prune(sparsity, candidates),
+            size=size_to_prune(fraction, candidates),
             lower=lower,
             upper=[max(low, high) for low, high in zip(lower, most, strict=True)],
         )
         return self.divide(candidates, demand)
+
+    def _allocate_by_cost(
+        self, target: float, candidates: Sequence[Candidate], costs: Costs
+    ) -> list[int]:
+        """Find the fewest increments that bring the cost to the target or below."""
+        allowed = (1 - target) * costs.dense
+
+        def is_enough(counts: Sequence[int]) -> bool:
+            return costs.at(kept_shares([one.tied for one in candidates], counts)) <= allowed
+
+        return self._search(candidates, is_enough, most=1.0)[1]
 
     def _allocate_partly_pruned(
         self, sparsity: float, candidates: Sequence[Candidate]
@@ -80,16 +99,28 @@ class Allocation(ABC):
             left = sum(weights[count] for weights, count in zip(remaining, counts, strict=True))
             return left - wanted
 
+        ends = self._search(candidates, lambda counts: excess(counts) <= 0, most=sparsity)
+        return min(ends, key=lambda counts: abs(excess(counts)))
+
+    def _search(
+        self,
+        candidates: Sequence[Candidate],
+        is_enough: Callable[[Sequence[int]], bool],
+        most: float,
+    ) -> tuple[list[int], list[int]]:
+        """Return the most increments that are not enough, and the fewest that are.
+
+        If none are enough up to the fraction `most`, the second are those of `most`.
+        """
         low = 0.0
-        high = sparsity
+        high = most
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            if excess(self._counts_at(middle, candidates)) > 0:
-                low = middle
-            else:
+            if is_enough(self._counts_at(middle, candidates)):
                 high = middle
-        ends = [self._counts_at(low, candidates), self._counts_at(high, candidates)]
-        return min(ends, key=lambda counts: abs(excess(counts)))
+            else:
+                low = middle
+        return self._counts_at(low, candidates), self._counts_at(high, candidates)
 
     @abstractmethod
     def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
@@ -97,7 +128,7 @@ class Allocation(ABC):
 
         Args:
             candidates: Increments and their scores.
-            demand: The weights that the counts must sum to, and the bounds of each count.
+            demand: The size that the counts must sum to, and the bounds of each count.
 
         """
 
@@ -106,8 +137,10 @@ class Allocation(ABC):
         by_density = int((1 - self.min_density) * tied.increments + 1e-9)
         return min(tied.prunable, by_density)
 
-    def highest_sparsity(self, tied: Sequence[TiedGroupings]) -> float:
-        """Return the highest sparsity that these groupings can reach together, in [0, 1]."""
+    def highest_target(self, tied: Sequence[TiedGroupings], costs: Costs | None = None) -> float:
+        """Return the largest fraction of the budget that can be removed, in [0, 1]."""
+        if costs is not None:
+            return costs.removed(kept_shares(tied, [self.prunable_increments(one) for one in tied]))
         prunable = sum(self.prunable_increments(one) * one.increment_size for one in tied)
         return prunable / sum(one.weights for one in tied)
 

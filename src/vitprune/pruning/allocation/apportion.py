@@ -18,15 +18,15 @@ def apportion(
         shares: Returns the increments of each candidate as a function that rises with a number
             x > 0. x is chosen such that the increments, within their bounds, sum to the demand;
             x = 1 is tried first.
-        sizes: Number of weights in one increment of each candidate.
-        demand: Weights to prune together, and the bounds of each candidate.
+        sizes: Size of an increment of each candidate.
+        demand: What to prune together, and the bounds of each candidate.
 
     Returns:
         The increments of each candidate. They sum to the demand, or come as near as the bounds and
         sizes allow.
 
     Example:
-        >>> demand = Demand(weights=5, lower=[0, 0, 0], upper=[4, 4, 1])
+        >>> demand = Demand(size=5, lower=[0, 0, 0], upper=[4, 4, 1])
         >>> apportion(lambda x: [1.4 * x, 1.6 * x, 2.0 * x], [1, 1, 1], demand)
         [2, 2, 1]
 
@@ -38,13 +38,13 @@ def apportion(
             for share, low, high in zip(shares(x), demand.lower, demand.upper, strict=True)
         ]
 
-    def weights(counts: Sequence[float]) -> float:
+    def total(counts: Sequence[float]) -> float:
         return sum(count * size for count, size in zip(counts, sizes, strict=True))
 
-    exact = bounded(_solve(lambda x: weights(bounded(x)), demand.weights))
+    exact = bounded(_solve(lambda x: total(bounded(x)), demand.size))
     counts = [int(value + 1e-6) for value in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
-    left = demand.weights - weights(counts)
+    left = demand.size - total(counts)
     for i in by_remainder:
         if counts[i] < demand.upper[i] and 2 * left >= sizes[i]:
             counts[i] += 1
@@ -52,17 +52,17 @@ def apportion(
     return counts
 
 
-def _solve(weights: Callable[[float], float], target: int) -> float:
+def _solve(total: Callable[[float], float], target: int) -> float:
     """Find the x at which a rising function reaches the target; 1 is tried before bisection."""
-    if abs(weights(1.0) - target) < 0.5:
+    if abs(total(1.0) - target) < 0.5:
         return 1.0
     low = 0.0
     high = 1.0
-    while weights(high) < target and high < 1e12:
+    while total(high) < target and high < 1e12:
         high *= 2
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if weights(middle) < target:
+        if total(middle) < target:
             low = middle
         else:
             high = middle

@@ -15,7 +15,8 @@ class Global(Allocation):
     """One ranking over all layers: the lowest scores are pruned, wherever they are.
 
     s_l is the share of the layer's scores below one threshold for all layers. Groups of unequal
-    size are ranked by score per weight if the score is a sum.
+    size are ranked by score per weight (or per FLOP or parameter, if that is the budget) if the
+    score is a sum.
 
     Source: Frankle and Carbin 2019; Lee et al. 2019; `global_unstructured` of
     `torch.nn.utils.prune`.
@@ -46,14 +47,18 @@ class Global(Allocation):
         mean = torch.where(scores.isfinite(), scores, 0).abs().mean()
         return scores / mean.clamp(min=torch.finfo(scores.dtype).tiny)
 
+    def ranked_scores(self, candidates: Sequence[Candidate]) -> list[Tensor]:
+        """Return the scores of all candidates, each (increments,), as they are ranked."""
+        return [self.comparable(candidate) for candidate in candidates]
+
     def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
         """See the base class."""
-        scores = [self.comparable(candidate) for candidate in candidates]
+        scores = self.ranked_scores(candidates)
         sizes = [candidate.increment_size for candidate in candidates]
         counts: dict[int, int] = {}
         free = list(range(len(candidates)))
         while True:  # a candidate above its bound is fixed there, and the others are ranked again
-            left = max(0, demand.weights - sum(counts[i] * sizes[i] for i in counts))
+            left = max(0, demand.size - sum(counts[i] * sizes[i] for i in counts))
             ranked = rank_increments([scores[i] for i in free], [sizes[i] for i in free], left)
             above = [i for i, count in zip(free, ranked, strict=True) if count > demand.upper[i]]
             if not above:

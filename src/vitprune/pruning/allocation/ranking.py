@@ -13,8 +13,8 @@ def rank_increments(scores: Sequence[Tensor], sizes: Sequence[int], target: int)
 
     Args:
         scores: Score of each increment of each candidate, (increments,).
-        sizes: Number of weights in one increment of each candidate.
-        target: Weights to prune together; with increments of several sizes, the nearest sum.
+        sizes: Size of an increment of each candidate.
+        target: Size to prune together; with increments of several sizes, the nearest sum.
 
     Example:
         >>> rank_increments([torch.tensor([1.0, 4.0]), torch.tensor([2.0, 3.0])], [5, 5], 15)

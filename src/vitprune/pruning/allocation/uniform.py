@@ -19,7 +19,7 @@ class Uniform(Allocation):
 
     def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
         """See the base class."""
-        weights = sum(candidate.tied.weights for candidate in candidates)
-        quotas = [candidate.increments * demand.weights / weights for candidate in candidates]
+        total = sum(candidate.size for candidate in candidates)
+        quotas = [candidate.increments * demand.size / total for candidate in candidates]
         sizes = [candidate.increment_size for candidate in candidates]
         return apportion(lambda x: [x * quota for quota in quotas], sizes, demand)

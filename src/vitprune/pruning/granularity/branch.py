@@ -22,6 +22,7 @@ class Branch(Granularity):
     """
 
     roles = ("attn_out", "mlp_out")
+    dimensions = ("branch",)
     ranked_together = True
     only_blocks = True
 

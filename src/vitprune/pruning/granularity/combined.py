@@ -11,25 +11,25 @@ from vitprune.pruning.layer_listing import listing
 
 
 class Combined(Granularity):
-    """Several granularities in one model, each for its own roles, such as heads and neurons.
+    """Several granularities in one model, such as heads, their dimensions and neurons.
 
     Args:
-        granularities: Granularities whose roles do not overlap.
+        granularities: Granularities that prune structure, each another kind of it.
 
     """
 
     def __init__(self, granularities: list[Granularity]) -> None:
         self.granularities = list(granularities)
-        roles = [role for granularity in granularities for role in granularity.roles or ()]
-        has_roles = bool(roles) and all(granularity.roles for granularity in granularities)
-        if not has_roles or len(roles) != len(set(roles)):
+        self.dimensions = tuple(kind for one in self.granularities for kind in one.dimensions)
+        is_structured = bool(granularities) and all(one.dimensions for one in granularities)
+        if not is_structured or len(self.dimensions) != len(set(self.dimensions)):
             raise UsageError(
-                "Combined needs granularities that define roles (Neuron, Head, HeadDim, Branch), "
-                f"each role once, not {self.granularities}."
+                "Combined needs granularities that prune structure (Neuron, Head, HeadDim, "
+                f"Branch, Width), each once, not {self.granularities}."
             )
+        roles = {role: None for one in self.granularities for role in one.roles or ()}
         self.roles = tuple(roles)
         self.ranked_together = any(granularity.ranked_together for granularity in granularities)
-        self.prunes_channels = any(each.prunes_channels for each in granularities)
         self.only_blocks = any(granularity.only_blocks for granularity in granularities)
 
     def check_sparsity(self, final_sparsity: float) -> None:
@@ -54,3 +54,6 @@ class Combined(Granularity):
             for granularity in self.granularities
             for grouping in granularity.groupings(layers_of(granularity, layers))
         ]
+
+    def __repr__(self) -> str:
+        return f"Combined({self.granularities})"

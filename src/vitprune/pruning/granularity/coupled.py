@@ -22,16 +22,18 @@ class Coupled(Granularity):
 
     Args:
         round_to: Divisor of the number of groups kept in every layer; must divide their number.
-        uniform: Whether every layer keeps the same share of groups (the same number, if all layers
-            have one width), so that `transformers` loads the shrunk model.
+        loadable: Whether every layer keeps the same share of groups (the same number, if all layers
+            have one width), in increments that the configuration of the model can express, so that
+            plain `transformers` or timm loads the shrunk model. By default the export zero-pads
+            narrower layers to the widest, which costs little with the allocation `Uniform`.
 
     """
 
-    def __init__(self, round_to: int = 1, *, uniform: bool = False) -> None:
+    def __init__(self, round_to: int = 1, *, loadable: bool = False) -> None:
         if round_to < 1:
             raise UsageError(f"round_to must be at least 1, not {round_to}.")
         self.round_to = round_to
-        self.uniform = uniform
+        self.loadable = loadable
 
     @abstractmethod
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
@@ -41,11 +43,11 @@ class Coupled(Granularity):
         """Return one or two groupings for each branch."""
         groupings = self.couple(layers)
         sizes = {grouping.groups // grouping.pools for grouping in groupings}
-        if self.uniform and len(sizes) > 1 and TiedGroupings(tuple(groupings)).increments == 1:
+        if self.loadable and len(sizes) > 1 and TiedGroupings(tuple(groupings)).increments == 1:
             raise UsageError(
                 f"{self} prunes the same share of groups in every layer, and layers of "
-                f"{', '.join(map(str, sorted(sizes)))} groups have no share in common. Set uniform "
-                "to false, or select layers of one width."
+                f"{', '.join(map(str, sorted(sizes)))} groups have no share in common. Set "
+                "loadable to false, or select layers of one width."
             )
         return groupings
 
@@ -74,7 +76,7 @@ class Coupled(Granularity):
             pools=pools or 1,
             round_to=round_to or self.round_to,
             survivors=1,
-            tie=type(self).__name__ if self.uniform else None,
+            tie=type(self).__name__ if self.loadable else None,
             dimension=dimension,
         )
         if (groups := grouping.groups // grouping.pools) % grouping.round_to:
@@ -119,14 +121,20 @@ def place_of(branch: Branch) -> str:
     return branch.name if branch.block is None else f"block {branch.block}"
 
 
-def check_inner_norm(branch: Branch, granularity: Granularity, of: str) -> None:
+def check_inner_norms(branches: Sequence[Branch], granularity: Granularity, of: str) -> None:
     """Raise `UsageError` if a branch normalises its heads or neurons together."""
-    if branch.inner_norm:
-        raise UsageError(
-            f"{granularity} does not support {branch.name}: it normalises all {of} together, so "
-            "that pruning one changes the others. Exclude it by pruning.layers.exclude, or use a "
-            "granularity within one layer, such as Element."
-        )
+    normed = [branch for branch in branches if branch.inner_norm]
+    if not normed:
+        return
+    within = "a granularity within one layer, such as Element or Row"
+    advice = f"Use {within}, which the norm does not matter to"
+    if len(normed) < len(branches):
+        advice = f"Exclude '{normed[0].name}.*' by pruning.layers.exclude, or use {within}"
+    every = ", as every other of its kind here" if len(normed) == len(branches) > 1 else ""
+    raise UsageError(
+        f"{granularity} does not support {normed[0].name}: it normalises all {of} together, so "
+        f"that pruning one changes the others{every}. {advice}."
+    )
 
 
 def layers_of(granularity: Granularity, layers: Sequence[Layer]) -> list[Layer]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.records import Kind
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import first_dimension, second_dimension
 
@@ -20,17 +21,23 @@ class Granularity(ABC):
 
     Attributes:
         roles: The roles that it prunes; None if it can prune any layer.
+        dimensions: Kinds of the dimensions of the model that it makes smaller; none if it only sets
+            weights to zero.
         ranked_together: Whether its groups need one ranking over all layers.
         only_blocks: Whether layers outside of the transformer blocks, such as those of a pooling
             head, are pruned only if they are named.
-        prunes_channels: Whether it prunes channels of the residual stream, in the whole model.
 
     """
 
     roles: tuple[str, ...] | None = None
+    dimensions: tuple[Kind, ...] = ()
     ranked_together: bool = False
     only_blocks: bool = False
-    prunes_channels: bool = False
+
+    @property
+    def prunes_channels(self) -> bool:
+        """Whether it prunes channels of the residual stream, in the whole model."""
+        return "width" in self.dimensions
 
     @abstractmethod
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:

@@ -5,7 +5,7 @@ from functools import partial
 
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention, Dimension
-from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norm
+from vitprune.pruning.granularity.coupled import ATTENTION, Coupled, by_branch, check_inner_norms
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.views import head_columns, head_rows
 
@@ -19,12 +19,14 @@ class Head(Coupled):
     """
 
     roles = ATTENTION
+    dimensions = ("heads",)
 
     def couple(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (heads,) for each attention."""
         groupings = []
-        for attention, found in by_branch(layers, self, Attention):
-            check_inner_norm(attention, self, "heads")
+        branches = by_branch(layers, self, Attention)
+        check_inner_norms([attention for attention, _ in branches], self, "heads")
+        for attention, found in branches:
             by_row = partial(head_rows, heads=attention.heads)
             by_column = partial(head_columns, heads=attention.heads)
             parts = [

@@ -33,8 +33,8 @@ class Width(Granularity):
     """
 
     roles = BLOCK_ROLES
+    dimensions = ("width",)
     ranked_together = True
-    prunes_channels = True
 
     def __init__(self, round_to: int = 1) -> None:
         if round_to < 1:

@@ -18,4 +18,4 @@ class Cubic(Schedule):
 
     def sparsity_at(self, x: float) -> float:
         """Return the sparsity at fraction x of the rounds."""
-        return self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * (1 - x) ** 3
+        return self.last_sparsity + (self.initial_sparsity - self.last_sparsity) * (1 - x) ** 3

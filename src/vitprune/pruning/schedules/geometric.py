@@ -18,5 +18,5 @@ class Geometric(Schedule):
 
     def sparsity_at(self, x: float) -> float:
         """Return the sparsity at fraction x of the rounds."""
-        first, last = 1 - self.initial_sparsity, 1 - self.final_sparsity
+        first, last = 1 - self.initial_sparsity, 1 - self.last_sparsity
         return 1 - first * (last / first) ** x

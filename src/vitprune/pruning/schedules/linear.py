@@ -16,4 +16,4 @@ class Linear(Schedule):
 
     def sparsity_at(self, x: float) -> float:
         """Return the sparsity at fraction x of the rounds."""
-        return self.initial_sparsity + (self.final_sparsity - self.initial_sparsity) * x
+        return self.initial_sparsity + (self.last_sparsity - self.initial_sparsity) * x

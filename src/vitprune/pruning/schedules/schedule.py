@@ -5,6 +5,7 @@ A schedule has rounds 1 to R. Round r is due at the start of epoch (or optimizer
 The sparsities in between are `sparsity_at(x)` with x = r / R.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +23,9 @@ class Schedule(ABC):
     `IterativePruning`).
 
     Args:
-        final_sparsity: Sparsity after the last round, in [0, 1).
+        final_sparsity: Sparsity after the last round, in [0, 1); null if `pruning.budget` has a
+            target. With a budget other than `PrunableWeights`, this and all other sparsities are
+            fractions of the budget that are removed.
         end: Epoch (or optimizer step) at whose start the last round is due.
         begin: Epoch (or optimizer step) at whose start the first round is due.
         every: Epochs (or optimizer steps) between two rounds; must divide `end - begin`. The
@@ -37,23 +40,46 @@ class Schedule(ABC):
 
     def __init__(
         self,
-        final_sparsity: float,
+        final_sparsity: float | None,
         end: int,
         begin: int = 0,
         every: int | None = None,
         unit: Unit = "epoch",
         initial_sparsity: float = 0.0,
     ) -> None:
-        self.final_sparsity: float = plain(final_sparsity)
+        self.final_sparsity: float | None = plain(final_sparsity)
         self.initial_sparsity: float = plain(initial_sparsity)
         self.begin: int = plain(begin)
         self.end: int = plain(end)
         every = plain(every)
         self.every: int = 1 if every is None else every
-        _check_sparsities(self.initial_sparsity, self.final_sparsity)
+        if self.final_sparsity is not None:
+            _check_sparsities(self.initial_sparsity, self.final_sparsity)
         _check_numbers(self.begin, self.end, self.every)
         _check_interval(self.begin, self.end, every, unit)
         self.unit = unit
+
+    @property
+    def last_sparsity(self) -> float:
+        """Sparsity after the last round.
+
+        Raises:
+            UsageError: If it follows from the target of a budget, and that is not known yet.
+
+        """
+        if self.final_sparsity is None:
+            raise UsageError(
+                "the schedule has no final_sparsity. Set pruning.schedule.final_sparsity, or the "
+                "target of a pruning.budget."
+            )
+        return self.final_sparsity
+
+    def reaching(self, final_sparsity: float) -> "Schedule":
+        """Return the same schedule with a final sparsity, in [0, 1)."""
+        closed = copy.copy(self)
+        _check_sparsities(self.initial_sparsity, final_sparsity)
+        closed.final_sparsity = final_sparsity
+        return closed
 
     @property
     def rounds(self) -> int:
@@ -77,7 +103,7 @@ class Schedule(ABC):
     def sparsity(self, round: int) -> float:
         """Return the target sparsity of a round in [1, R]; the last is exactly `final_sparsity`."""
         if round >= self.rounds:
-            return self.final_sparsity
+            return self.last_sparsity
         return float(self.sparsity_at(round / self.rounds))
 
     @abstractmethod

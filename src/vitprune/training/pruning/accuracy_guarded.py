@@ -45,6 +45,7 @@ class AccuracyGuarded:
 
     unit: Unit = "epoch"
     rounds: None = None  # not known beforehand
+    final_sparsity: None = None
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class AccuracyGuarded:
         self.begin: int = plain(begin)
 
     @property
-    def final_sparsity(self) -> float:
+    def last_sparsity(self) -> float:
         """The highest sparsity that the search may reach."""
         return self.max_sparsity
 

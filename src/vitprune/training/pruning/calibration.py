@@ -56,7 +56,7 @@ def calibrate_on(
         tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
         begin_evaluation(module)
-        losses = _losses(trainer, module, training_sample(trainer, module, images, seed))
+        losses = _losses(trainer, module, training_batches(trainer, module, images, seed))
         return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
 
 
@@ -102,15 +102,21 @@ def calibration_loader(trainer: Trainer, module: LightningModule) -> DataLoader:
     return loader
 
 
+def training_batches(
+    trainer: Trainer, module: LightningModule, images: int, seed: int
+) -> Iterator[tuple[Any, bool]]:
+    """Yield batches of calibration images on the device, and whether each counts."""
+    iterating = is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True)
+    for batch, counts in training_sample(trainer, module, images, seed):
+        if not iterating:  # which moves its batches itself
+            batch = _to_device(trainer, module, batch)
+        yield batch, counts
+
+
 def _losses(
     trainer: Trainer, module: LightningModule, batches: Iterable[tuple[Any, bool]]
 ) -> Iterator[CalibrationBatch]:
     for index, (batch, counts) in enumerate(batches):
-        iterating = is_param_in_hook_signature(
-            module.training_step, "dataloader_iter", explicit=True
-        )
-        if not iterating:  # which moves its batches itself
-            batch = _to_device(trainer, module, batch)
 
         def loss_of(batch: Any = batch, index: int = index) -> Tensor | None:
             return loss_on(trainer, module, batch, index)

@@ -14,6 +14,8 @@ from vitprune.model.anatomy.layers import Layer
 from vitprune.model.channels import restore_channels
 from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
+from vitprune.pruning.budget.budget import Budget
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
@@ -36,6 +38,7 @@ from vitprune.training.pruning.checks import (
     check_steps,
     check_training,
 )
+from vitprune.training.pruning.costs import costs_on, within_budget
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
 from vitprune.training.pruning.rewind.rewind import Rewind
@@ -71,6 +74,8 @@ class IterativePruning(Callback):
             by default.
         allocation: How the sparsity is divided among the layers; `Uniform()` by default, or
             `Global()` for whole branches.
+        budget: What the sparsities of the schedule are fractions of; the weights of the pruned
+            layers by default.
         layers: Layers to prune; by default those of the granularity, else every linear and
             convolutional layer that an optimizer trains, except patch embedding and classifier,
             which are recognised by the names that they have in Hugging Face ViTs.
@@ -86,10 +91,12 @@ class IterativePruning(Callback):
             `seed_everything`, or 42.
 
     Attributes:
-        settings: The arguments, with criterion, granularity and allocation as one method.
+        settings: The arguments, with criterion, granularity, allocation and budget as one method.
         state: The progress of pruning, as a checkpoint stores it.
         layers: The layers that are pruned; empty before training.
         masks: The masks of these layers; without layers before training.
+        costs: What the model costs, by unit, if the budget does not count single weights; empty
+            before training.
 
     """
 
@@ -99,6 +106,7 @@ class IterativePruning(Callback):
         criterion: Criterion | None = None,
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
+        budget: Budget | None = None,
         layers: LayerSelection | None = None,
         rewind: Rewind | None = None,
         regrow: RigL | None = None,
@@ -110,7 +118,7 @@ class IterativePruning(Callback):
     ) -> None:
         self.settings = PruningSettings(
             schedule=schedule,
-            method=Method(criterion, granularity, allocation),
+            method=Method(criterion, granularity, allocation, budget),
             layers=layers or LayerSelection(),
             rewind=rewind,
             regrow=regrow,
@@ -121,6 +129,7 @@ class IterativePruning(Callback):
         )
         self.layers: list[Layer] = []
         self.masks = Masks([])
+        self.costs: dict[str, Costs] = {}
         self.state = PruningState(start(schedule))
         self._saved_masks: State | None = None
         self._module: LightningModule | None = None
@@ -183,10 +192,24 @@ class IterativePruning(Callback):
         self._hold(trainer)
         if self.settings.rewind and not trainer.fast_dev_run:
             self.settings.rewind.prepare(trainer, self.settings.schedule)
+        self._count_costs(trainer, pl_module)
         if self.state.dense_zeros is None:
             coverage = describe_coverage(pl_module, self.layers, trained_parameters(trainer))
             announce(f"{prefix(self.state.number)}{coverage}")
-            evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state)
+            evaluate_dense(trainer, pl_module, self.masks, self.settings, self.state, self._budget)
+
+    def _count_costs(self, trainer: Trainer, module: LightningModule) -> None:
+        """Count what the model costs, and give the schedule the end that the budget asks for."""
+        settings = self.settings
+        self.costs = costs_on(trainer, module, settings.method, self.layers, settings.seed)
+        if isinstance(settings.schedule, Schedule):
+            self.state.plan = within_budget(
+                settings.schedule, settings.method, self.layers, self._budget
+            )
+
+    @property
+    def _budget(self) -> Costs | None:
+        return self.costs.get(self.settings.method.budget.unit)
 
     def _hold(self, trainer: Trainer) -> None:
         """Create the masks, restore them from a checkpoint, or continue with those of the last fit.
@@ -225,7 +248,7 @@ class IterativePruning(Callback):
             if not self.state.rounds:
                 granularity = self.settings.method.granularity
                 prove_structure(trainer, pl_module, granularity, self.layers, batch)
-            prune_round(trainer, pl_module, self.masks, self.settings, self.state, due)
+            prune_round(trainer, pl_module, self.masks, self.settings, self.state, due, self.costs)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer

@@ -28,7 +28,7 @@ def check_layers(settings: PruningSettings, layers: Sequence[Layer], model: nn.M
     """Raise `UsageError` if the settings do not fit these layers of a model."""
     settings.method.check(layers)
     groupings = settings.method.granularity.groupings(layers)
-    _check_uniform(groupings, model)
+    _check_loadable(groupings, model)
     if settings.regrow:
         check_observable(layers)
     if settings.regrow and isinstance(settings.schedule, Schedule):
@@ -52,7 +52,7 @@ def check_training(
     _check_optimizers(settings.method, trainer)
     _check_epochs(settings.schedule, trainer)
     if isinstance(settings.schedule, Schedule):
-        settings.method.check_sparsity(layers, settings.schedule.final_sparsity)
+        _check_final_sparsity(settings.method, layers, settings.schedule)
     else:
         _check_validation_interval(trainer)
 
@@ -87,12 +87,24 @@ def check_steps(plan: Plan, trainer: Trainer) -> None:
 
 def _check_method(method: Method, plan: Plan) -> None:
     """Raise `UsageError` if a method cannot follow a plan."""
-    method.granularity.check_sparsity(plan.final_sparsity)
+    if isinstance(plan, Schedule):
+        method.check_target(plan.final_sparsity)
+    if method.budget.target is None:
+        method.granularity.check_sparsity(plan.last_sparsity)
     if method.criterion.straight_through and plan.begin == 0:
         raise UsageError(
             f"{type(method.criterion).__name__} scores how training changed the weights, so the "
             "first round must come later. Set pruning.schedule.begin to 1 or more."
         )
+
+
+def _check_final_sparsity(method: Method, layers: Sequence[Layer], schedule: Schedule) -> None:
+    """Raise `UsageError` if the layers cannot be pruned that far.
+
+    What a budget of structure allows is checked as soon as its costs are known.
+    """
+    if not method.budget.is_physical:
+        method.check_sparsity(layers, schedule.last_sparsity)
 
 
 def _check_trained(method: Method, layers: Sequence[Layer], trainer: Trainer) -> None:
@@ -117,8 +129,8 @@ def _check_optimizers(method: Method, trainer: Trainer) -> None:
             )
 
 
-def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:
-    """Raise `UsageError` if `uniform` leaves out layers of the model."""
+def _check_loadable(groupings: Sequence[Grouping], model: nn.Module) -> None:
+    """Raise `UsageError` if `loadable` leaves out layers of the model."""
     tied = {
         layer.name: layer.role
         for grouping in groupings
@@ -132,9 +144,9 @@ def _check_uniform(groupings: Sequence[Grouping], model: nn.Module) -> None:
     }
     if out:
         raise UsageError(
-            "uniform keeps the same share of groups in every layer, so that plain transformers "
+            "loadable keeps the same share of groups in every layer, so that plain transformers "
             f"loads the shrunk model, but pruning.layers leaves out the blocks {sorted(out)}. "
-            "Prune every block, or set uniform to false."
+            "Prune every block, or set loadable to false."
         )
 
 

@@ -3,6 +3,7 @@
 from lightning import LightningModule, Trainer
 
 from vitprune.errors import UsageError
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.sparsity import measure
 from vitprune.training.probe import announce, validate_now
@@ -18,6 +19,7 @@ def evaluate_dense(
     masks: Masks,
     settings: PruningSettings,
     state: PruningState,
+    budget: Costs | None,
 ) -> None:
     """Record sparsity and metrics of the model before the first round; start a search with them.
 
@@ -37,8 +39,9 @@ def evaluate_dense(
         if settings.monitor in state.dense:
             announce(f"before pruning  {settings.monitor} {state.dense[settings.monitor]:.4f}")
     if settings.searches:
-        highest = settings.method.highest_sparsity(masks.layers)
-        state.plan = start(settings.schedule, dense.prunable, highest)
+        highest = settings.method.highest_sparsity(masks.layers, budget)
+        first = dense.prunable if budget is None else 0.0
+        state.plan = start(settings.schedule, first, highest)
     if state.search:
         state.search.keep(module, masks)
 

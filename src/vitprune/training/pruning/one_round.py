@@ -1,12 +1,14 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.budget.shares import shares_in
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
@@ -31,6 +33,7 @@ def prune_round(
     settings: PruningSettings,
     state: PruningState,
     due: int,
+    costs: Mapping[str, Costs],
 ) -> None:
     """Prune to the target of round `due`; earlier rounds that are not done are recorded with it."""
     reshard(module)
@@ -45,7 +48,8 @@ def prune_round(
         announce(f"{prefix(state.number)}rounds {first} to {due} are due; pruning to round {due}")
     target = state.plan.sparsity(due)
     emptied = _empty(masks)
-    _update_masks(trainer, module, masks, settings, state.statistics, target, due)
+    budget = costs.get(settings.method.budget.unit)
+    _update_masks(trainer, module, masks, settings, state.statistics, target, due, budget)
     _clear_directions(trainer)
     if settings.rewind:
         with masks.changing():  # so that the dense values of pruned entries are rewound, too
@@ -55,6 +59,9 @@ def prune_round(
     reached = measure(module, masks.layers)
     metrics = validate_now(trainer, module) if settings.validates_after_pruning else {}
     pruned = metrics.get(settings.monitor or "")
+    shares = shares_in(masks, settings.method.granularity)
+    removed = reached.prunable if budget is None else budget.removed(shares)
+    left = {unit: cost.at(shares) for unit, cost in costs.items()}
     for number in range(len(state.rounds) + 1, due + 1):
         state.rounds.append(
             Round(
@@ -63,12 +70,20 @@ def prune_round(
                 step=trainer.global_step,
                 target=target,
                 sparsity=reached.prunable,
+                removed=removed,
+                left=left,
                 pruned=pruned,
             )
         )
     if logged:
         after_pruning = {} if pruned is None else {"round/after_pruning": pruned}
-        scalars = {"sparsity/target": target, **reached.scalars(), **after_pruning}
+        left_over = {f"left/{unit}": cost for unit, cost in left.items()}
+        scalars = {
+            "sparsity/target": target,
+            **reached.scalars(),
+            **left_over,
+            **after_pruning,
+        }
         log_scalars(trainer, state.number, scalars)
 
 
@@ -127,6 +142,7 @@ def _update_masks(
     accumulated: dict[str, Tensor],
     target: float,
     round: int,
+    costs: Costs | None,
 ) -> None:
     """Update the masks in place, with calibration statistics or those accumulated so far."""
 
@@ -145,4 +161,4 @@ def _update_masks(
         exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
         resetting = resetting_optimizers(masks, trainer.optimizers)
     with resetting:
-        update_masks(masks, method, target, round, settings.seed, statistics, exchange)
+        update_masks(masks, method, target, round, settings.seed, statistics, exchange, costs)

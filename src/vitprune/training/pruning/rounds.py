@@ -1,6 +1,8 @@
 """What one round did, for the checkpoint, the report and the log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from vitprune.runs.rounds import in_units
 
 
 @dataclass
@@ -11,8 +13,12 @@ class Round:
         round: Its number, from 1.
         epoch: The epoch in which it pruned.
         step: The optimizer steps before it.
-        target: The target sparsity, in [0, 1).
+        target: The target: the fraction of the budget to remove, in [0, 1).
         sparsity: The sparsity reached, over the prunable weights.
+        removed: The fraction of the budget that is removed. It is the sparsity, unless the budget
+            counts something else.
+        left: What the model costs after its pruned structure is removed, by unit; empty if the
+            budget counts weights.
         pruned: The monitored metric just after pruning; None without a validation at that time.
         finetuned: The monitored metric at the last validation of the round; None before the first.
 
@@ -23,6 +29,8 @@ class Round:
     step: int
     target: float
     sparsity: float
+    removed: float
+    left: dict[str, float] = field(default_factory=dict)
     pruned: float | None = None
     finetuned: float | None = None
 
@@ -37,8 +45,10 @@ class Round:
         number = f"{self.round}/{rounds}" if rounds else f"{self.round}"
         line = (
             f"round {number}  epoch {self.epoch}  target {self.target:.2%}  "
-            f"reached {self.sparsity:.2%}"
+            f"reached {self.removed:.2%}"
         )
+        if self.left:
+            line += "  " + ", ".join(f"{in_units(cost)} {unit}" for unit, cost in self.left.items())
         metrics = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
         known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
         return f"{line}  {monitor} {', '.join(known)}" if known else line

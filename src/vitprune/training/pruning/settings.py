@@ -15,12 +15,12 @@ from vitprune.training.pruning.accuracy_guarded import Plan
 from vitprune.training.pruning.rewind.rewind import Rewind
 
 ERRORS = ("loss", "error", "mae", "mse", "rmse", "perplexity")  # better when lower
-NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as its three axes
+NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as its axes
 
 
 @dataclass(frozen=True)
 class PruningSettings:
-    """The arguments of `IterativePruning` (see there), with the three axes as one method.
+    """The arguments of `IterativePruning` (see there), with the four axes as one method.
 
     Raises:
         UsageError: If the settings do not fit together.

@@ -57,8 +57,13 @@ class PruningState:
         return self.rounds[-1].sparsity if self.rounds else self.dense_sparsity
 
     @property
+    def removed(self) -> float:
+        """The fraction of the budget that is removed, in [0, 1]."""
+        return self.rounds[-1].removed if self.rounds else self.dense_sparsity
+
+    @property
     def target(self) -> float:
-        """The current target sparsity, in [0, 1)."""
+        """The fraction of the budget that should be removed now, in [0, 1)."""
         return self.rounds[-1].target if self.rounds else 0.0
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,8 +18,8 @@ def warn_if_unfinished(trainer: Trainer, state: PruningState) -> None:
         return
     schedule = state.plan
     rank_zero_warn(
-        f"The pruning schedule did not finish: reached sparsity {state.sparsity:.3f} of "
-        f"{schedule.final_sparsity:g}. Training ended in epoch {trainer.current_epoch - 1} after "
+        f"The pruning schedule did not finish: reached sparsity {state.removed:.3f} of "
+        f"{schedule.last_sparsity:g}. Training ended in epoch {trainer.current_epoch - 1} after "
         f"step {trainer.global_step}, and the last round is due at {schedule.unit} "
         f"{schedule.end}: {_reason(trainer, schedule)}"
     )

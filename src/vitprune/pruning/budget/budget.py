@@ -1,0 +1,81 @@
+"""In what currency? Budget: what the schedule counts, and what is left of it at the end."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from vitprune.errors import UsageError
+from vitprune.model.anatomy.records import Branch
+from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.runs.plain_values import plain
+
+Run = Callable[[], object]
+
+
+class Budget(ABC):
+    """The currency of a schedule: its numbers are fractions of this budget that are removed.
+
+    Args:
+        target: What is left at the end, in `unit`, instead of the `final_sparsity` of the schedule;
+            null if the schedule has one.
+
+    Attributes:
+        unit: What is counted.
+        is_physical: Whether it counts what a shrunk model has, rather than zeros.
+
+    """
+
+    unit: str
+    is_physical: bool = True
+
+    def __init__(self, target: float | None = None) -> None:
+        target = plain(target)
+        if target is not None and not target > 0:
+            raise UsageError(f"the target of {type(self).__name__} must be positive, not {target}.")
+        self.target = target
+
+    @abstractmethod
+    def costs(
+        self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
+    ) -> Costs | None:
+        """Return what the model costs, or None if each group costs as much as it has weights.
+
+        Args:
+            model: The model whose layers are pruned.
+            groupings: What is pruned.
+            run: Runs the model on some images.
+            part: Name of the module in the model that counts; by default the whole model.
+
+        """
+
+    @staticmethod
+    def branches(groupings: Sequence[Grouping]) -> list[Branch]:
+        """Return the attentions and MLPs that pruning makes smaller, each once."""
+        found = [grouping.dimension.branch for grouping in groupings if grouping.dimension]
+        return list(dict.fromkeys(branch for branch in found if branch))
+
+    def check(self, groupings: Sequence[Grouping]) -> None:
+        """Raise `UsageError` if pruning these groups does not make the model smaller."""
+        if self.is_physical and all(grouping.dimension is None for grouping in groupings):
+            raise UsageError(
+                f"{type(self).__name__} counts what a smaller model costs, and this granularity "
+                "removes no structure. Use Neuron, Head, HeadDim, Branch or several of them as "
+                "pruning.granularity, or PrunableWeights as pruning.budget."
+            )
+
+    def fraction(self, costs: Costs) -> float:
+        """Return the fraction to remove so that the target is left, in [0, 1).
+
+        Raises:
+            UsageError: If the model is smaller than the target.
+
+        """
+        assert self.target is not None
+        if self.target > costs.dense:
+            raise UsageError(
+                f"pruning.budget.target is {self.target:,.0f} {self.unit}, and the model has "
+                f"{costs.dense:,.0f} before pruning. Set a smaller target."
+            )
+        return 1 - self.target / costs.dense
