@@ -39,6 +39,11 @@ class Entries:
         parameter: nn.Parameter = getattr(self.module, self.attribute)
         return parameter
 
+    @property
+    def layer_name(self) -> str:
+        """Name of the layer, if the parameter is the weight or bias of one; see `Layer`."""
+        return self.name.removesuffix("weight").removesuffix("bias").rstrip("._")
+
     def by_channel(self, tensor: Tensor) -> Tensor:
         """View a tensor of the parameter's shape by channel, (channels, ...)."""
         return tensor.unflatten(self.dim, (self.repeats, -1)).movedim(self.dim + 1, 0)
