@@ -86,11 +86,12 @@ class Width(Granularity):
                 f"{self} prunes layers that read or write the residual stream, which "
                 f"{shortened(others)} do not. Exclude them by pruning.layers.exclude."
             )
+        chosen = {layer.parameter_name for layer in layers}
         left_out = [
             entries.name
             for entries in stream.entries
             if entries.name in stream.weights
-            and entries.name not in {layer.parameter_name for layer in layers}
+            and entries.name not in chosen
             and entries.parameter.requires_grad
         ]
         if left_out:
