@@ -34,18 +34,21 @@ from vitprune.pruning import (
     LearningRate,
     Linear,
     Magnitude,
+    Mean,
     Movement,
     Neuron,
     NofM,
     OneShot,
     PerLayer,
     Random,
+    Ridge,
     RigL,
     Row,
     SparseGPT,
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
     Weights,
     Width,
@@ -112,6 +115,16 @@ SETTINGS = {
     "sparse gpt": lambda: IterativePruning(
         rounds(), SparseGPT(), allocation=Global(normalize=True)
     ),
+    "compensated": lambda: IterativePruning(
+        rounds(),
+        Variance(),
+        Combined([HeadDim(), Neuron()]),
+        compensation=Ridge(),
+        calibration_images=40,
+    ),
+    "compensated branches": lambda: IterativePruning(
+        rounds(), Variance(), Branch(), compensation=Mean(), calibration_images=40
+    ),
     "movement": lambda: IterativePruning(rounds(begin=1), Movement(), Tile(8, 8)),
     "less than a batch a rank": lambda: IterativePruning(
         rounds(), Wanda(), allocation=ERK(), calibration_images=20
@@ -130,7 +143,7 @@ SETTINGS = {
         f"first round, {type(criterion).__name__}": lambda criterion=criterion: IterativePruning(
             OneShot(0.5), criterion
         )
-        for criterion in (Magnitude(), Taylor(), Fisher(), Wanda(), SparseGPT())
+        for criterion in (Magnitude(), Taylor(), Fisher(), Wanda(), SparseGPT(), Variance())
     },
 }
 

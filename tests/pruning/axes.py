@@ -23,6 +23,7 @@ from vitprune.pruning import (
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
     Width,
 )
@@ -38,6 +39,7 @@ CRITERIA = [
     Wanda(),
     Wanda(per_output=False),
     SparseGPT(),
+    Variance(),
     Movement(),
 ]
 GRANULARITIES = [

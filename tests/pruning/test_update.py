@@ -108,11 +108,13 @@ def check_grouping(grouping, masks, criterion, allocation, before, dense, statis
     assert int(pools[0].sum()) % grouping.round_to == 0
     if grouping.pattern:
         assert kept.view(-1, grouping.pattern[1]).sum(1).min() >= grouping.pattern[0]
-    scores = [
-        criterion.score(dense[x.name], Scoring(x.name, round, 42, statistics.get(x.name)))
-        for x in grouping.layers
-    ]
-    scores = grouping.reduce(scores, criterion.reduction).view(grouping.pools, -1)
+    scorings = {x.name: Scoring(x.name, round, 42, statistics.get(x.name)) for x in grouping.layers}
+    pruned_weights = [layer.weight.detach().clone() for layer in grouping.layers]
+    for layer in grouping.layers:
+        layer.weight.data.copy_(dense[layer.name])
+    scores = criterion.score_groups(grouping, scorings).detach().view(grouping.pools, -1)
+    for layer, weight in zip(grouping.layers, pruned_weights, strict=True):
+        layer.weight.data.copy_(weight)
     if grouping.pattern or (criterion.per_output and grouping.rows):
         columns = grouping.pattern[1] if grouping.pattern else scores.numel() // grouping.rows
         scores = scores.view(-1, columns)

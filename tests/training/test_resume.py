@@ -32,8 +32,10 @@ from vitprune.pruning import (
     Movement,
     Neuron,
     Random,
+    Ridge,
     RigL,
     SparseGPT,
+    Variance,
     Weights,
     Width,
 )
@@ -128,6 +130,18 @@ CASES = {
         {
             "every_n_steps": 3,
             **method(lambda: Cubic(0.4, end=2), criterion=Fisher(), granularity=Width()),
+        },
+    ),
+    "compensated": (
+        8,
+        {
+            "every_n_steps": 3,
+            **method(
+                criterion=Variance(),
+                granularity=Combined([Head(), Neuron()]),
+                compensation=Ridge(),
+                calibration_images=40,
+            ),
         },
     ),
     "weights that are mended": (7, {**method(criterion=SparseGPT(), calibration_images=40)}),

@@ -22,13 +22,18 @@ def check(method: Method, layers: Sequence[Layer], sparsities: Sequence[float]) 
     """Check that a method can prune these layers to these sparsities in one shot.
 
     Raises:
-        UsageError: If it cannot, or if its criterion needs training steps.
+        UsageError: If it cannot, its criterion needs training steps, or it has a compensation.
 
     """
     if method.criterion.straight_through:
         raise UsageError(
             f"{type(method.criterion).__name__} needs training steps for its scores. Use another "
             "criterion, for example Magnitude."
+        )
+    if method.compensation:
+        raise UsageError(
+            f"{type(method.compensation).__name__} changes the model that other measurements share."
+            " Remove the compensation, or use prune()."
         )
     method.check(layers)
     for sparsity in sparsities:

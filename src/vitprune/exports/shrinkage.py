@@ -1,7 +1,7 @@
 """How much shrinking removes, how many zeros stay, and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -125,8 +125,12 @@ def shrink_and_describe(net: PreTrainedModel, images: Tensor | None = None) -> S
 def _narrowed(net: PreTrainedModel, small: PreTrainedModel) -> list[str]:
     """Return the widths that a block has less of in the second model, as `BlockWidths` has them."""
     pairs = list(zip(widths_of_blocks(net), widths_of_blocks(small), strict=False))
-    names = [field.name for field in fields(BlockWidths)]
-    return [name for name in names if any(getattr(a, name) > getattr(b, name) for a, b in pairs)]
+    found = {
+        "heads": any(a.heads > b.heads for a, b in pairs),
+        "head_dim": any(a.head_dim > b.head_dim for a, b in pairs if b.heads),
+        "neurons": any(a.neurons > b.neurons for a, b in pairs),
+    }
+    return [name for name, is_narrower in found.items() if is_narrower]
 
 
 def _loaders(net: PreTrainedModel, small: PreTrainedModel, report: ShrinkReport) -> list[str]:

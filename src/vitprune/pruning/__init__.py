@@ -1,4 +1,4 @@
-"""Pruning with torch alone: schedules, criteria, granularities, allocations, budgets, masks.
+"""Pruning with torch alone: the axes of a pruning method, layer selection, schedules and masks.
 
 The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
 use, so that this package works without Lightning.
@@ -21,6 +21,7 @@ from vitprune.pruning.allocation import (
 from vitprune.pruning.allocation.demand import Demand
 from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
+from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
     Criterion,
     Fisher,
@@ -30,6 +31,7 @@ from vitprune.pruning.criteria import (
     Scoring,
     SparseGPT,
     Taylor,
+    Variance,
     Wanda,
 )
 from vitprune.pruning.granularity import (
@@ -78,6 +80,7 @@ __all__ = [
     "Candidate",
     "Column",
     "Combined",
+    "Compensation",
     "Criterion",
     "Cubic",
     "Demand",
@@ -99,6 +102,7 @@ __all__ = [
     "Linear",
     "Magnitude",
     "Masks",
+    "Mean",
     "Method",
     "MlpNames",
     "Movement",
@@ -111,6 +115,7 @@ __all__ = [
     "PrunableWeights",
     "Random",
     "Rewind",
+    "Ridge",
     "RigL",
     "Row",
     "Schedule",
@@ -119,6 +124,7 @@ __all__ = [
     "Taylor",
     "Tile",
     "Uniform",
+    "Variance",
     "Wanda",
     "Weights",
     "Width",

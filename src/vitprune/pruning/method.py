@@ -1,4 +1,4 @@
-"""Which, where, in what unit and currency: the four axes of a pruning method."""
+"""Which, where, in what unit and currency, and what happens to the rest: five axes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,8 @@ from vitprune.pruning.allocation.uniform import Uniform
 from vitprune.pruning.budget.budget import Budget
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.budget.prunable_weights import PrunableWeights
+from vitprune.pruning.compensation import Compensation
+from vitprune.pruning.compensation.compensate import observed_layers
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
 from vitprune.pruning.criteria.recording import check_observable
@@ -24,7 +26,7 @@ TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
 
 class Method:
-    """A criterion, a granularity, an allocation and a budget that fit each other.
+    """A criterion, a granularity, an allocation, a budget and a compensation that fit each other.
 
     Args:
         criterion: How weights are ranked; by default `Magnitude()`.
@@ -32,6 +34,8 @@ class Method:
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
         budget: What sparsities are fractions of; by default `PrunableWeights()`.
+        compensation: How what remains takes over what pruned groups computed; not at all by
+            default. Needs a granularity that removes structure.
 
     Raises:
         UsageError: If they do not fit each other.
@@ -44,12 +48,14 @@ class Method:
         granularity: Granularity | None = None,
         allocation: Allocation | None = None,
         budget: Budget | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
         for value, kind in (
             (criterion, Criterion),
             (granularity, Granularity),
             (allocation, Allocation),
             (budget, Budget),
+            (compensation, Compensation),
         ):
             if not isinstance(value, kind | None):
                 raise UsageError(f"a Method needs an instance of {kind.__name__}, not {value!r}.")
@@ -58,6 +64,7 @@ class Method:
         default = Global() if self.granularity.ranked_together else Uniform()
         self.allocation = allocation or default
         self.budget = budget or PrunableWeights()
+        self.compensation = compensation
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
                 f"{type(self.granularity).__name__} needs one ranking over all layers: set "
@@ -73,11 +80,28 @@ class Method:
                 f"{type(self.allocation).__name__} compares squares of scores, and those of "
                 f"{type(self.criterion).__name__} are signed; use Global."
             )
+        if self.compensation:
+            self._check_compensation(self.compensation)
+
+    def _check_compensation(self, compensation: Compensation) -> None:
+        name = type(compensation).__name__
+        if self.granularity.roles is None:
+            raise UsageError(
+                f"{name} compensates for removed heads, neurons and branches, and "
+                f"{type(self.granularity).__name__} removes none. Remove pruning.compensation, or "
+                "use Head, HeadDim, Neuron, Branch or Combined."
+            )
+        if self.criterion.updates_weights or self.criterion.straight_through:
+            does = "updates weights itself" if self.criterion.updates_weights else "regrows weights"
+            raise UsageError(
+                f"{type(self.criterion).__name__} {does}, which {name} does not support. Remove "
+                "pruning.compensation, or use another criterion."
+            )
 
     def check(self, layers: Sequence[Layer]) -> None:
         """Raise `UsageError` if the method does not fit the layers to prune."""
         self.granularity.check(layers)
-        if self.criterion.calibrated:
+        if self.calibrated:
             check_observable(layers)
         self.allocation.check(layers, self.granularity)
         self.budget.check(self.granularity.groupings(layers))
@@ -153,13 +177,31 @@ class Method:
                 "is given. Set one of pruning.schedule.final_sparsity and pruning.budget.target."
             )
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs calibration data."""
+        return self.criterion.calibrated or self.compensation is not None
+
+    def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose input moments a compensation needs."""
+        return observed_layers(self.granularity.groupings(layers))
+
+    def biases(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Return the layers whose biases are pruned with their weights.
+
+        With compensation there are none: a bias takes over the mean of what is pruned.
+        """
+        if self.compensation:
+            return []
+        groupings = self.granularity.groupings(layers)
+        return [layer for grouping in groupings for layer in grouping.biases]
+
     def masks(self, layers: Sequence[Layer]) -> Masks:
         """Return new masks of these layers, and of the parameters that are pruned with them."""
-        groupings = self.granularity.groupings(layers)
         return Masks(
             layers,
-            biases=[layer for grouping in groupings for layer in grouping.biases],
-            stream=layers[0].stream if self.granularity.prunes_channels else None,
+            self.biases(layers),
+            layers[0].stream if self.granularity.prunes_channels else None,
             straight_through=self.criterion.straight_through,
         )
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.compensation.moments import InputMoments
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
-from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.proof import check_coupling
 from vitprune.pruning.layer_selection import LayerSelection
@@ -43,11 +43,12 @@ def prune(
         method: How to prune.
         sparsity: Fraction of the budget of the method that is removed, in [0, 1): by default the
             absolute sparsity of the weights of these layers. None if the budget has a target.
-        batches: Calibration data, for criteria and budgets that need it: mappings with `labels`,
-            whose other entries are arguments of the model, or pairs (inputs, labels). The loss is
-            the cross-entropy of the model's output, or of its `logits`. The model is in evaluation
-            mode meanwhile. With any criterion, the first batch is used to check that heads, their
-            dimensions and neurons are coupled in the model as vitprune assumes.
+        batches: Calibration data, for criteria, budgets and compensation that need it: mappings
+            with `labels`, whose other entries are arguments of the model, or pairs (inputs,
+            labels). The loss is the cross-entropy of the model's output, or of its `logits`. The
+            model is in evaluation mode meanwhile. With any criterion, the first batch is used to
+            check that heads, their dimensions and neurons are coupled in the model as vitprune
+            assumes.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -72,7 +73,7 @@ def prune(
         raise UsageError(f"method must be a Method, such as Method(Magnitude()), not {method!r}.")
     if sparsity is not None and not 0 <= sparsity < 1:
         raise UsageError(f"sparsity must lie in [0, 1), not {sparsity}.")
-    _check_criterion(method.criterion, batches)
+    _check_batches(method, batches)
     selection = layers or LayerSelection()
     granularity = method.granularity
     selected = (
@@ -84,18 +85,23 @@ def prune(
     every_batch = iter(() if batches is None else batches)
     some = list(islice(every_batch, 1))
     statistics: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
     with _evaluating(model):
         costs = _costs(model, method, selected, some)
         fraction = method.fraction(sparsity, costs)
         method.check_sparsity(selected, fraction, costs)
         _check_coupling(model, granularity.groupings(selected), some)
-        if method.criterion.calibrated:
-            with torch.enable_grad():
-                losses = _losses(model, chain(some, every_batch))
-                statistics = calibrate(method.criterion, selected, losses)
+        data: Iterable[Batch] = chain(some, every_batch)
+        with torch.enable_grad():
+            if method.compensation:
+                data = list(data)  # for two passes
+                observed = method.compensating(selected)
+                moments = calibrate(InputMoments(), observed, _losses(model, data))
+            if method.criterion.calibrated:
+                statistics = calibrate(method.criterion, selected, _losses(model, data))
     if masks is None:
         masks = method.masks(selected)
-    update_masks(masks, method, fraction, statistics=statistics, costs=costs)
+    update_masks(masks, method, fraction, statistics=statistics, costs=costs, moments=moments)
     return measure(model, selected)
 
 
@@ -115,17 +121,18 @@ def _costs(
     return method.budget.costs(model, method.granularity.groupings(layers), run)
 
 
-def _check_criterion(criterion: Criterion, batches: Iterable[Batch] | None) -> None:
-    name = type(criterion).__name__
-    if criterion.straight_through:
+def _check_batches(method: Method, batches: Iterable[Batch] | None) -> None:
+    name = type(method.criterion).__name__
+    if method.criterion.straight_through:
         raise UsageError(
             f"{name} scores what training does to the weights, and prune() does not train. Use "
             "IterativePruning, or another criterion."
         )
-    if criterion.calibrated and batches is None:
+    if method.calibrated and batches is None:
+        needy = method.criterion if method.criterion.calibrated else method.compensation
         raise UsageError(
-            f"{name} needs calibration data. Pass batches: mappings with labels, or pairs "
-            "(inputs, labels)."
+            f"{type(needy).__name__} needs calibration data. Pass batches: mappings with labels, "
+            "or pairs (inputs, labels)."
         )
 
 

@@ -7,7 +7,6 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.granularity.grouping import Grouping
-from vitprune.pruning.masks.sharding import whole
 
 
 def score_groups(
@@ -24,10 +23,7 @@ def score_groups(
         UsageError: If a score is NaN.
 
     """
-    by_weight = [
-        criterion.score(whole(layer.weight), scorings[layer.name]) for layer in grouping.layers
-    ]
-    scores = grouping.reduce(by_weight, criterion.reduction)
+    scores = criterion.score_groups(grouping, scorings)
     if scores.sum().isnan():  # the quickest way to see a single one
         raise UsageError(
             f"{' and '.join(layer.name for layer in grouping.layers)}: NaN weights or scores "

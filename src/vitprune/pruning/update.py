@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.candidates import candidate_of
+from vitprune.pruning.compensation.compensate import compensate
 from vitprune.pruning.criteria.criterion import Criterion, Scoring
 from vitprune.pruning.decisions import kept_groups
 from vitprune.pruning.granularity.grouping import Change
@@ -18,7 +19,7 @@ from vitprune.pruning.regrow import Exchange, regrow_groups
 
 
 @torch.no_grad()
-def update_masks(  # what a round is made of
+def update_masks(  # noqa: PLR0913  # what a round is made of
     masks: Masks,
     method: Method,
     sparsity: float,
@@ -27,6 +28,7 @@ def update_masks(  # what a round is made of
     statistics: Mapping[str, Tensor] | None = None,
     exchange: Exchange | None = None,
     costs: Costs | None = None,
+    moments: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Prune the layers of these masks to a sparsity. Already pruned weights stay pruned.
 
@@ -35,7 +37,8 @@ def update_masks(  # what a round is made of
 
     Args:
         masks: The masks to update, in place; pruned weights are set to zero.
-        method: How to prune. If its criterion updates weights, the weights are changed in place.
+        method: How to prune. If its criterion updates weights, or it has a compensation, weights
+            and biases are changed in place.
         sparsity: Fraction of the budget that is removed after this round, in [0, 1): by default the
             absolute sparsity of the weights of these layers.
         round: Number of the round, from 1; random scores depend on it.
@@ -43,6 +46,7 @@ def update_masks(  # what a round is made of
         statistics: Statistics of the criterion, by name of the layer; see `calibrate`.
         exchange: Prune more groups than the sparsity asks for, and regrow as many.
         costs: What the model costs (see `Budget.costs`); None if that is the number of weights.
+        moments: Statistics of `InputMoments` for the compensation, by name of the layer.
 
     Raises:
         UsageError: If a score is NaN, because a weight or a statistic is.
@@ -69,6 +73,8 @@ def update_masks(  # what a round is made of
                     regrow_groups(masks, grouping, count, exchange.gradients)
         if criterion.updates_weights:
             _update_weights(masks, criterion, scorings)
+        if method.compensation:
+            compensate(masks, method.compensation, moments or {})
 
 
 def _update_weights(masks: Masks, criterion: Criterion, scorings: Mapping[str, Scoring]) -> None:

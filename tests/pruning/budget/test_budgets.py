@@ -64,7 +64,7 @@ def test_the_smaller_model_costs_what_is_predicted(kinds, target, seed, budget):
     net = tiny_net()
     costs = costs_of(net, budget, granularity)
     layers = LayerSelection().select(net, granularity.roles)
-    masks = Masks(layers, method.biases(layers))
+    masks = method.masks(layers)
     assume(target <= method.highest_sparsity(masks.layers, costs))
     update_masks(masks, method, target, seed=seed, costs=costs)
     shares = shares_in(masks, granularity)
@@ -88,7 +88,7 @@ def logits_of(net):
 
 
 @pytest.mark.parametrize(
-    "granularity", [Neuron(), Head(), HeadDim(round_to=2), Neuron(uniform=True)]
+    "granularity", [Neuron(), Head(), HeadDim(round_to=2), Neuron(loadable=True)]
 )
 @pytest.mark.parametrize("allocation", [Uniform(), Global(), Isomorphic(min_density=0.1)])
 def test_one_group_less_would_not_meet_the_target(granularity, allocation):

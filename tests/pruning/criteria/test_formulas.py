@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.pruning.criteria.toy import X, Y, damped_hessian, learn
-from vitprune.pruning import Fisher, Masks, SparseGPT, Taylor, Wanda
+from vitprune.pruning import Fisher, Masks, SparseGPT, Taylor, Variance, Wanda
 from vitprune.pruning.criteria.criterion import Scoring
 
 
@@ -54,6 +54,14 @@ class TestFormulas:
         )
         torch.testing.assert_close(
             self.score(Wanda(), net, layer, sizes), expected, rtol=1e-4, atol=1e-6
+        )
+
+    def test_variance(self, toy, sizes):
+        net, layer = toy
+        variances = X.double().flatten(0, 1).var(0, correction=0)
+        expected = layer.weight.detach().double().square() * variances
+        torch.testing.assert_close(
+            self.score(Variance(), net, layer, sizes), expected, rtol=1e-4, atol=1e-6
         )
 
     def test_sparse_gpt(self, toy, sizes):

@@ -18,6 +18,7 @@ from vitprune.pruning import (
     Budget,
     Column,
     Combined,
+    Compensation,
     Criterion,
     Cubic,
     Element,
@@ -36,6 +37,7 @@ from vitprune.pruning import (
     Levels,
     Linear,
     Magnitude,
+    Mean,
     Movement,
     Neuron,
     NofM,
@@ -45,6 +47,7 @@ from vitprune.pruning import (
     PrunableWeights,
     Random,
     Rewind,
+    Ridge,
     RigL,
     Row,
     Schedule,
@@ -52,12 +55,13 @@ from vitprune.pruning import (
     Taylor,
     Tile,
     Uniform,
+    Variance,
     Wanda,
     Weights,
 )
 from vitprune.pruning.settings import describe, first_difference
 
-AXES = [Schedule, Criterion, Granularity, Allocation, Budget, Rewind]
+AXES = [Schedule, Criterion, Granularity, Allocation, Budget, Compensation, Rewind]
 NOT_THE_DEFAULTS = [
     Cubic(0.9, end=9, begin=1, every=4, unit="step", initial_sparsity=0.5),
     Geometric(0.9, end=9, begin=1, every=4, unit="step", initial_sparsity=0.5),
@@ -71,6 +75,7 @@ NOT_THE_DEFAULTS = [
     Random(),
     SparseGPT(0.1),
     Taylor(joint=True),
+    Variance(),
     Wanda(per_output=False),
     Branch(),
     Column(),
@@ -91,6 +96,8 @@ NOT_THE_DEFAULTS = [
     FLOPs(target=1e9),
     Parameters(target=1e6),
     PrunableWeights(),
+    Mean(),
+    Ridge(0.1),
     LearningRate(),
     Weights(step=3),
     RigL(0.4),

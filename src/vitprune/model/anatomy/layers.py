@@ -23,6 +23,7 @@ BLOCK_ROLES = (
     *("query", "key", "value", "qkv", "attn_out"),
     *("mlp_in", "mlp_gate", "mlp_out"),
 )
+OUTPUT_ROLES = ("attn_out", "mlp_out")  # layers that write to the residual stream
 OTHER_ROLE = "other"  # any other layer
 ROLES = (*BLOCK_ROLES, "patch_embed", "classifier", OTHER_ROLE)
 

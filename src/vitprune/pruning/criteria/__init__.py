@@ -7,6 +7,7 @@ from vitprune.pruning.criteria.movement import Movement
 from vitprune.pruning.criteria.random import Random
 from vitprune.pruning.criteria.sparse_gpt import SparseGPT
 from vitprune.pruning.criteria.taylor import Taylor
+from vitprune.pruning.criteria.variance import Variance
 from vitprune.pruning.criteria.wanda import Wanda
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Scoring",
     "SparseGPT",
     "Taylor",
+    "Variance",
     "Wanda",
 ]

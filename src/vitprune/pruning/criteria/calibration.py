@@ -1,10 +1,10 @@
-"""Statistics of a criterion, from calibration batches or from training steps."""
+"""Statistics of layers, from calibration batches or from training steps."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -35,8 +35,21 @@ class CalibrationBatch:
     counts: bool = True
 
 
+class Observer(Protocol):
+    """What collects a statistic of layers; see `Criterion` for its parts."""
+
+    needs_gradients: bool
+    observes_outputs: bool
+
+    def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """Return what some images add to the statistic of one layer."""
+
+    def conclude(self, mean: Tensor) -> Tensor:
+        """Return the statistic, from the mean of `observe` over the images (float64)."""
+
+
 def calibrate(
-    criterion: Criterion,
+    criterion: Observer,
     layers: Sequence[Layer],
     batches: Iterable[CalibrationBatch],
     reduce: Callable[[Tensor], Tensor] = lambda total: total,
@@ -46,7 +59,7 @@ def calibrate(
     The inputs of a layer that runs several times in a forward pass are the tokens of all its calls.
 
     Args:
-        criterion: Its `observe` sees every batch.
+        criterion: Criterion or other observer, whose `observe` sees every batch.
         layers: The layers to observe.
         batches: The calibration data.
         reduce: Sums a tensor over ranks.
@@ -71,6 +84,8 @@ def calibrate(
             if criterion.needs_gradients:
                 # the loss is a mean over images; `observe` needs each image's own gradient
                 gradients = _gradients(loss * batch.images, ran)
+            elif criterion.observes_outputs:
+                gradients = (call.output.detach() for calls in ran.values() for call in calls)
             images += batch.images if batch.counts else 0
             for layer in layers:
                 observed = _observe(criterion, layer, ran[layer.name], gradients, batch.images)
@@ -119,7 +134,7 @@ def _gradients(loss: Tensor, ran: dict[str, tuple[Call, ...]]) -> Iterator[Tenso
 
 
 def _observe(
-    criterion: Criterion,
+    criterion: Observer,
     layer: Layer,
     calls: Sequence[Call],
     gradients: Iterator[Tensor | None],

@@ -1,12 +1,13 @@
 """Which weights are pruned? Criterion: an importance score for each weight, higher = keep."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from vitprune.errors import UsageError
-from vitprune.pruning.granularity.grouping import Reduction
+from vitprune.pruning.granularity.grouping import Grouping, Reduction
 from vitprune.pruning.masks.sharding import whole
 
 
@@ -54,6 +55,7 @@ class Criterion(ABC):
         signed_scores: Whether scores can be negative.
         calibrated: Whether its statistics come from calibration data, through `observe`.
         needs_gradients: Whether `observe` needs the gradients of the outputs.
+        observes_outputs: Whether `observe` gets the outputs of the layer in place of gradients.
         observes_gradient: Whether its statistic is the mean gradient of the weight.
         straight_through: Whether its statistics come from every training step, through
             `observe_step`. Pruned weights are then trained as well, and may regrow (see `Masks`).
@@ -68,6 +70,7 @@ class Criterion(ABC):
     signed_scores: bool = False
     calibrated: bool = False
     needs_gradients: bool = False
+    observes_outputs: bool = False
     observes_gradient: bool = False
     straight_through: bool = False
     updates_weights: bool = False
@@ -85,13 +88,27 @@ class Criterion(ABC):
 
         """
 
+    def score_groups(self, grouping: Grouping, scorings: Mapping[str, Scoring]) -> Tensor:
+        """Return the score of each group, (G,): those of its weights, reduced.
+
+        Args:
+            grouping: Groups of weights.
+            scorings: What else the scores may depend on, by name of the layer.
+
+        """
+        by_weight = [
+            self.score(whole(layer.weight), scorings[layer.name]) for layer in grouping.layers
+        ]
+        return grouping.reduce(by_weight, self.reduction)
+
     def observe(self, inputs: Tensor, gradients: Tensor) -> Tensor:
         """Return what some images add to the statistic of one layer.
 
         Args:
             inputs: Inputs of the layer, (images, tokens, in).
             gradients: Gradients of the loss of each image by the outputs of the layer, (images,
-                tokens, out); empty unless `needs_gradients`.
+                tokens, out), if `needs_gradients`; the outputs, if `observes_outputs`; else empty,
+                (images, tokens, 0).
 
         """
         raise NotImplementedError

@@ -143,7 +143,7 @@ def check_observable(layers: Sequence[Layer]) -> None:
             f"Cannot collect calibration statistics for {names}: only linear layers and "
             "convolutions that are neither transposed nor grouped have them. Exclude these layers "
             "by pruning.layers.exclude, or use a criterion without calibration, such as Magnitude, "
-            "and no regrow."
+            "no compensation and no regrow."
         )
 
 

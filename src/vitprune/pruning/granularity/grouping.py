@@ -69,7 +69,7 @@ class Grouping:
         pattern: (n, m): of every m consecutive groups n are kept.
         rows: Number of outputs of the weight, where groups are single weights; a criterion may
             compare them within an output.
-        biases: Layers whose bias is pruned with the (only) group.
+        biases: Layers whose bias, if it has a mask, is pruned with the (only) group.
         companions: Entries of further parameters that are pruned with the groups, one after the
             other, and are neither scored nor counted.
         dimension: The dimension of the model that shrinks with the number of groups; None if
@@ -187,7 +187,7 @@ class Grouping:
             if changed is not mask:
                 mask.copy_(changed)
         for layer in self.biases:
-            if layer.bias is not None:
+            if layer.bias is not None and layer.bias in masks:
                 apply(masks[layer.bias], keep)
         for entries in self.companions:
             view = entries.by_channel(masks[entries.parameter])

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.evaluation_mode import begin_evaluation
-from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.criteria.calibration import CalibrationBatch, Observer, calibrate, sample
 from vitprune.training.lightning_internals import before_batch_transfer, unlogged
 from vitprune.training.probe import undisturbed
 from vitprune.training.restoring import tensors_restored
@@ -23,7 +22,7 @@ from vitprune.training.restoring import tensors_restored
 def calibrate_on(
     trainer: Trainer,
     module: LightningModule,
-    criterion: Criterion,
+    criterion: Observer,
     layers: Sequence[Layer],
     images: int,
     seed: int,

@@ -16,6 +16,7 @@ from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.budget.budget import Budget
 from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.compensation import Compensation
 from vitprune.pruning.coverage import describe_coverage
 from vitprune.pruning.criteria.calibration import accumulate_step
 from vitprune.pruning.criteria.criterion import Criterion
@@ -81,8 +82,10 @@ class IterativePruning(Callback):
             which are recognised by the names that they have in Hugging Face ViTs.
         rewind: Weight or learning-rate rewinding after each round; none by default.
         regrow: Whether pruned weights can regrow; none do by default.
+        compensation: How what remains takes over what pruned heads, neurons and branches computed;
+            not at all by default.
         calibration_images: Number of training images for calibration statistics, for criteria that
-            need them.
+            need them and for compensation.
         monitor: Validation metric recorded for the dense model and for each round; null records
             none.
         validate_after_pruning: Whether each round is also validated just after pruning, at the
@@ -91,7 +94,8 @@ class IterativePruning(Callback):
             `seed_everything`, or 42.
 
     Attributes:
-        settings: The arguments, with criterion, granularity, allocation and budget as one method.
+        settings: The arguments, with criterion, granularity, allocation, budget and compensation
+            as one method.
         state: The progress of pruning, as a checkpoint stores it.
         layers: The layers that are pruned; empty before training.
         masks: The masks of these layers; without layers before training.
@@ -110,6 +114,7 @@ class IterativePruning(Callback):
         layers: LayerSelection | None = None,
         rewind: Rewind | None = None,
         regrow: RigL | None = None,
+        compensation: Compensation | None = None,
         calibration_images: int = 256,
         monitor: str | None = "val/accuracy",
         *,
@@ -118,7 +123,7 @@ class IterativePruning(Callback):
     ) -> None:
         self.settings = PruningSettings(
             schedule=schedule,
-            method=Method(criterion, granularity, allocation, budget),
+            method=Method(criterion, granularity, allocation, budget, compensation),
             layers=layers or LayerSelection(),
             rewind=rewind,
             regrow=regrow,

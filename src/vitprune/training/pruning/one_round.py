@@ -1,15 +1,17 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.budget.shares import shares_in
-from vitprune.pruning.criteria.criterion import Criterion
+from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.criteria.calibration import Observer
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
@@ -146,19 +148,26 @@ def _update_masks(
 ) -> None:
     """Update the masks in place, with calibration statistics or those accumulated so far."""
 
-    def calibrated(criterion: Criterion) -> dict[str, Tensor]:
+    def calibrated(observer: Observer, layers: Sequence[Layer]) -> dict[str, Tensor]:
         return calibrate_on(
-            trainer, module, criterion, masks.layers, settings.calibration_images, settings.seed
+            trainer, module, observer, layers, settings.calibration_images, settings.seed
         )
 
     method = settings.method
-    statistics = calibrated(method.criterion) if method.criterion.calibrated else accumulated
+    statistics = accumulated
+    if method.criterion.calibrated:
+        statistics = calibrated(method.criterion, masks.layers)
+    moments: dict[str, Tensor] = {}
+    if method.compensation:
+        moments = calibrated(InputMoments(), method.compensating(masks.layers))
     exchange = None
     resetting: AbstractContextManager[None] = nullcontext()
     if settings.regrow and settings.schedule.rounds:
         has_gradients = method.criterion.observes_gradient
-        gradients = statistics if has_gradients else calibrated(Taylor())
+        gradients = statistics if has_gradients else calibrated(Taylor(), masks.layers)
         exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
         resetting = resetting_optimizers(masks, trainer.optimizers)
     with resetting:
-        update_masks(masks, method, target, round, settings.seed, statistics, exchange, costs)
+        update_masks(
+            masks, method, target, round, settings.seed, statistics, exchange, costs, moments
+        )

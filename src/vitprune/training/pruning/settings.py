@@ -20,7 +20,7 @@ NOT_COMPARED = ("method", "validate_after_pruning")  # the method is saved as it
 
 @dataclass(frozen=True)
 class PruningSettings:
-    """The arguments of `IterativePruning` (see there), with the four axes as one method.
+    """The arguments of `IterativePruning` (see there), with the axes as one method.
 
     Raises:
         UsageError: If the settings do not fit together.
@@ -77,7 +77,7 @@ class PruningSettings:
     @property
     def calibrates(self) -> bool:
         """Whether calibration images are needed."""
-        return self.method.criterion.calibrated or self.regrow is not None
+        return self.method.calibrated or self.regrow is not None
 
     def describe(self) -> dict[str, Any]:
         """Return the settings that a resume must share with its checkpoint, as plain values."""
@@ -102,9 +102,11 @@ class PruningSettings:
                 f"{_name(self.schedule)} restores weights itself. Use LearningRate as "
                 "pruning.rewind."
             )
-        if self.method.criterion.updates_weights:
+        updating = self.method.compensation
+        if updating or self.method.criterion.updates_weights:
             raise UsageError(
-                f"weight rewinding undoes the weight updates of {_name(self.method.criterion)}. "
+                f"weight rewinding undoes the weight updates of "
+                f"{_name(updating or self.method.criterion)}. "
                 "Use LearningRate as pruning.rewind."
             )
 
