@@ -17,13 +17,31 @@ from tests.families.families import FAMILIES, logits
 from vitprune import export as export_net
 from vitprune import load_pruned, prune
 from vitprune.errors import UsageError
+from vitprune.exports.costs import count_flops, count_parameters
 from vitprune.exports.nets import load_net
 from vitprune.exports.shrink import shrink
 from vitprune.exports.stream import is_plain, pruned_channels, without_pruned_channels
 from vitprune.model.anatomy.layers import find_structure
+from vitprune.model.anatomy.records import Dimension
 from vitprune.model.channels import KeptChannels
 from vitprune.model.distillation import Distillation
-from vitprune.pruning import Cubic, Magnitude, Method, Random, Width
+from vitprune.pruning import (
+    Branch,
+    Combined,
+    Cubic,
+    FLOPs,
+    Head,
+    HeadDim,
+    Isomorphic,
+    LayerSelection,
+    Magnitude,
+    Method,
+    Neuron,
+    Parameters,
+    Random,
+    Ridge,
+    Width,
+)
 from vitprune.training.checkpoints import RunCheckpoints
 
 SUPPORTED = [
@@ -106,6 +124,44 @@ def test_a_shrunk_model_has_the_same_logits_in_float64(name, criterion):
         torch.testing.assert_close(logits(one, images), logits(net, images), rtol=0, atol=1e-10)
         stream = find_structure(one).stream
         assert not any(KeptChannels.of(norm) for norm in stream.norms.values())
+
+
+@pytest.mark.parametrize("compensation", [None, Ridge()])
+@pytest.mark.parametrize("name", ["vit", "dinov2_swiglu", "timm_deit3"])
+@pytest.mark.parametrize(
+    "others", [[Head(), Neuron()], [HeadDim(loadable=True)], [Branch(), Neuron()]], ids=str
+)
+def test_all_structure_together_in_float64(name, others, compensation):
+    family = FAMILIES[name]
+    net, images = family.build().double(), family.images().double()
+    granularity = Combined([Width(round_to=4), *others])
+    method = Method(Random(), granularity, Isomorphic(), compensation=compensation)
+    prune(net, method, 0.6, [{"pixel_values": images, "labels": family.labels()}])
+    kept = pruned_channels(net)
+    for small in (shrink(net), shrink(net, ragged=True)):
+        assert find_structure(small).stream.channels == len(kept)
+        torch.testing.assert_close(logits(small, images), logits(net, images), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("budget", [Parameters(), FLOPs()])
+@pytest.mark.parametrize("others", [[], [Head(), Neuron()]], ids=str)
+def test_budgets_count_what_the_smaller_model_costs(budget, others):
+    family = FAMILIES["vit"]
+    net, images = family.build(), family.images()
+    method = Method(Random(), Combined([Width(), *others]), Isomorphic(), budget)
+    layers = LayerSelection().select(net, method.granularity.roles)
+    groupings = method.granularity.groupings(layers)
+    costs = budget.costs(net, groupings, lambda: net(pixel_values=images))
+    dense = costs.dense
+    prune(net, method, 0.4, [{"pixel_values": images, "labels": family.labels()}])
+    small = shrink(net, ragged=True)
+    shape = images.shape[1:]
+    left = count_parameters(small) if budget.unit == "parameters" else count_flops(small, shape)
+    share = len(pruned_channels(net)) / 32
+    if not others:
+        assert costs.at({Dimension("width"): share}) == pytest.approx(left, rel=1e-12)
+    one_channel = dense - costs.at({Dimension("width"): 31 / 32})
+    assert abs(left - 0.6 * dense) <= one_channel
 
 
 @pytest.mark.parametrize("name", ["clip", "timm_vit", "dinov3"])
