@@ -106,10 +106,6 @@ BAD = {
         [*ITERATIVE, "--trainer.val_check_interval=1000"],
         "must be less than or equal",
     ),
-    "no folder of its own": (
-        [*ITERATIVE, "--trainer.logger=false"],
-        "trainer.logger must not be false",
-    ),
     "verb": (
         ["fitt"],
         "unknown subcommand fitt. Did you mean fit? Valid are fit, validate, test, ",

@@ -11,7 +11,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional as vf
-from transformers.image_transforms import convert_to_rgb
 
 ORIENTATION = 0x0112  # EXIF: from 5 on, width and height are exchanged
 TORCHVISION = {(form, mode) for form in ("JPEG", "MPO", "PNG") for mode in ("RGB", "L")}
@@ -72,8 +71,7 @@ class EncodedImage:
             pixels = decode_image(data, mode=ImageReadMode.RGB, apply_exif_orientation=True)
             if pixels.dtype == torch.uint8:  # a PNG may have 16 bits per channel
                 return pixels
-        pixels = convert_to_rgb(_eight_bits(ImageOps.exif_transpose(self.file)), return_numpy=True)
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+        return vf.pil_to_tensor(_on_white(_eight_bits(ImageOps.exif_transpose(self.file))))
 
     @_readable()
     def decode_smaller(self, factor: float) -> Tensor:
@@ -96,3 +94,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels are 32-bit numbers of an unknown range (mode {image.mode})")
     return image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image in RGB, on a white background where it is transparent."""
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

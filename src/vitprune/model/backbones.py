@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
     Aimv2VisionConfig,
     AutoModel,
-    AutoModelForImageClassification,
     DINOv3ConvNextConfig,
     DINOv3ViTConfig,
     MLCDVisionConfig,
@@ -89,6 +89,8 @@ CLASSIFIERS = (
     MLCDForImageClassification,
     PixioForImageClassification,
 )
+# the public `register` skips configurations of transformers in versions before 5.23
+_registered = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING._extra_content  # noqa: SLF001
 for _classifier in CLASSIFIERS:
-    AutoModelForImageClassification.register(_classifier.config_class, _classifier, exist_ok=True)
+    _registered[_classifier.config_class] = _classifier
     _classifier.register_for_auto_class("AutoModelForImageClassification")

@@ -59,15 +59,13 @@ class SparseGPT(Criterion):
         factor = scoring.statistic
         kept = keep.flatten(1)
         updated = weight.flatten(1).to(factor.dtype, copy=True)
+        divisors = torch.where(kept, torch.inf, factor.diagonal())  # x / inf = 0: no error
         for start in range(0, updated.shape[1], COLUMNS):
             end = min(start + COLUMNS, updated.shape[1])
-            errors = torch.zeros(
-                len(updated), end - start, dtype=updated.dtype, device=updated.device
-            )
+            errors = torch.empty_like(updated[:, start:end])
             for column in range(start, end):
-                error = updated[:, column] / factor[column, column]
-                error = torch.where(kept[:, column], 0, error)
-                updated[:, column:end] -= error.outer(factor[column, column:end])
-                errors[:, column - start] = error
+                error = errors[:, column - start]
+                torch.div(updated[:, column], divisors[:, column], out=error)
+                updated[:, column:end].addr_(error, factor[column, column:end], alpha=-1)
             updated[:, end:] -= errors @ factor[start:end, end:]
         return torch.where(kept, updated, 0).view_as(weight).to(weight.dtype)

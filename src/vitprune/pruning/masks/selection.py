@@ -1,6 +1,6 @@
 """The lowest of many scores, exactly, without sorting them and without a copy of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,10 +29,12 @@ def kth_smallest(scores: Sequence[Tensor], k: int) -> float:
     total = sum(score.numel() for score in scores)
     if not 1 <= k <= total:
         raise ValueError(f"k must lie in [1, {total}], not {k}")
-    low, high = _bracket(scores, k, total) if total > SMALL else (-torch.inf, torch.inf)
-    below = sum(int(torch.count_nonzero(score < low)) for score in scores)
+    if total <= SMALL:
+        return float(_kth_of_few(torch.cat([score.reshape(-1) for score in scores]), k))
+    low, high = map(float, _bracket(scores, k, total))
+    below = sum(_count(score < low for score in scores))
     if low == high:  # one value fills the bracket: many ties, and no need to gather them
-        equal = sum(int(torch.count_nonzero(score == low)) for score in scores)
+        equal = sum(_count(score == low for score in scores))
         if below < k <= below + equal:
             return low
         low = -torch.inf
@@ -42,7 +44,7 @@ def kth_smallest(scores: Sequence[Tensor], k: int) -> float:
     if not below < k <= below + len(inside):  # an unlucky sample: take all scores
         inside = torch.cat([score.reshape(-1) for score in scores])
         below = 0
-    return float(inside.kthvalue(k - below).values)
+    return float(_kth_of_few(inside, k - below))
 
 
 def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
@@ -58,12 +60,11 @@ def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
     if k == 0:
         return [0] * len(scores)
     threshold = kth_smallest(scores, k)
-    counts = [int(torch.count_nonzero(score < threshold)) for score in scores]
+    counts = _count(score < threshold for score in scores)
+    equal = _count(score == threshold for score in scores)
     left = k - sum(counts)
-    for index, score in enumerate(scores):
-        if left == 0:
-            break
-        ties = min(left, int(torch.count_nonzero(score == threshold)))
+    for index, number in enumerate(equal):
+        ties = min(left, number)
         counts[index] += ties
         left -= ties
     return counts
@@ -83,23 +84,20 @@ def keep_highest(score: Tensor, pruned: int) -> Tensor:
         tensor([ True, False,  True,  True])
 
     """
-    low, high = -torch.inf, torch.inf
-    if len(score) > SMALL and pruned:
-        low, high = _bracket([score], pruned, len(score))
+    if len(score) <= SMALL or not pruned:
+        return _keep_highest_of_few(score, pruned)
+    low, high = _bracket([score], pruned, len(score))
     keep = score > high
     below = score < low
-    count = int(torch.count_nonzero(below))
-    undecided = (keep | below).logical_not_().nonzero().squeeze(1)
-    if not count <= pruned <= count + len(undecided):  # an unlucky sample: take all scores
-        low, high = -torch.inf, torch.inf
-        keep = torch.zeros_like(keep)
-        count = 0
-        undecided = torch.arange(len(score), device=score.device)
+    undecided = torch.logical_or(keep, below).logical_not_().nonzero().squeeze(1)
+    count, are_tied = torch.stack([below.count_nonzero(), low == high]).tolist()
     left = pruned - count
-    if low == high:  # all that are undecided are equal
+    if not 0 <= left <= len(undecided):  # an unlucky sample: take all scores
+        return _keep_highest_of_few(score, pruned)
+    if are_tied:  # all that are undecided are equal
         keep[undecided[left:]] = True
     else:
-        keep[undecided[_keep_highest_of_few(score[undecided], left)]] = True
+        keep[undecided] = _keep_highest_of_few(score[undecided], left)
     return keep
 
 
@@ -125,20 +123,26 @@ def rank_in_row(scores: Tensor) -> Tensor:
     return ranks.masked_fill_(scores == -torch.inf, -torch.inf)
 
 
-def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[float, float]:
-    """Return two scores between which the k-th smallest lies, judged by an evenly spaced sample.
+def _count(conditions: Iterable[Tensor]) -> list[int]:
+    """Return how many entries of each boolean tensor are true, waiting for the device once."""
+    return torch.stack([torch.count_nonzero(condition) for condition in conditions]).tolist()
 
-    Of n scores n^(2/3) are sorted, and about as many lie in the bracket.
+
+def _bracket(scores: Sequence[Tensor], k: int, total: int) -> tuple[Tensor, Tensor]:
+    """Return two scores, (), between which the k-th smallest lies, judged by a sample.
+
+    Of n scores n^(2/3), evenly spaced, are sorted, and about as many lie in the bracket.
     """
     stride = max(1, round(total ** (1 / 3)))
-    sample = torch.cat([score.reshape(-1)[::stride] for score in scores]).sort().values
+    parts = [score.reshape(-1)[::stride] for score in scores]
+    sample = (torch.cat(parts) if parts[1:] else parts[0]).sort().values
     size = len(sample)
     rank = k / total * size
     half = SPREAD * (rank * (1 - k / total)) ** 0.5 + 2
     first = int(rank - half)
     last = int(rank + half)
-    low = float(sample[first]) if first >= 0 else -torch.inf
-    high = float(sample[last]) if last < size else torch.inf
+    low = sample[first] if first >= 0 else sample.new_tensor(-torch.inf)
+    high = sample[last] if last < size else sample.new_tensor(torch.inf)
     return low, high
 
 
@@ -149,10 +153,21 @@ def _between(score: Tensor, low: float, high: float) -> Tensor:
 
 
 def _keep_highest_of_few(score: Tensor, pruned: int) -> Tensor:
+    if score.is_cuda:  # fewer launches
+        keep = torch.ones_like(score, dtype=torch.bool)
+        keep[score.argsort(stable=True)[:pruned]] = False
+        return keep
     if pruned == 0:
         return torch.ones_like(score, dtype=torch.bool)
-    threshold = score.kthvalue(pruned).values
+    threshold = _kth_of_few(score, pruned)
     keep = score > threshold
     ties = (score == threshold).nonzero().squeeze(1)
     keep[ties[pruned - int(torch.count_nonzero(score < threshold)) :]] = True
     return keep
+
+
+def _kth_of_few(score: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest of some scores, ()."""
+    if score.is_cuda:  # there `kthvalue` is slow, and refused by deterministic algorithms
+        return score.sort().values[k - 1]
+    return score.kthvalue(k).values

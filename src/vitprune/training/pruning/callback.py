@@ -9,7 +9,6 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.channels import restore_channels
 from vitprune.model.sameness import check_plain
@@ -140,12 +139,14 @@ class IterativePruning(Callback):
         self._module: LightningModule | None = None
         self._old_masks_hook: RemovableHandle | None = None
         self._has_warned = False
+        self._has_ended = False
 
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Reset the state if the module is another one than in the last `fit`."""
         if stage == "fit":
+            self._has_ended = False
             if pl_module is not self._module:
                 self._module = pl_module
                 self._forget()
@@ -177,16 +178,14 @@ class IterativePruning(Callback):
             check_disjoint(self.layers, other.layers)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the settings before anything runs."""
+        """Check the settings before anything runs; do not train on after the end of a search."""
         self.check(trainer, pl_module)
+        if self.state.search and self.state.search.ended:
+            announce("The pruning schedule of this checkpoint is complete; no training is left.")
+            trainer.should_stop = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Create or restore the masks, and evaluate the dense model before the first round."""
-        if self.state.search and self.state.search.ended:
-            raise UsageError(
-                "The pruning schedule of this checkpoint is complete. Export it, or start a new "
-                "run."
-            )
         if self._old_masks_hook:
             self._old_masks_hook.remove()
         check_steps(self.settings.schedule, trainer)
@@ -309,6 +308,15 @@ class IterativePruning(Callback):
         self._restore_zeros()
         if self.masks.straight_through:
             self.masks.enforce_gradients()  # nothing regrows any more
+        self._end(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the last round if a resumed run had no training left, and so no end of training."""
+        if not self._has_ended:
+            self._end(trainer)
+
+    def _end(self, trainer: Trainer) -> None:
+        self._has_ended = True
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 

@@ -1,0 +1,1 @@
+"""The parts of `scripts/bench/gpu.py`: right, fast, worth it."""
