@@ -43,6 +43,8 @@ class Width(Granularity):
 
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Return (channels,) for the whole model."""
+        if not layers:
+            return []
         stream = self._stream(layers)
         chosen = {layer.parameter_name: layer for layer in layers}
         parts = [
