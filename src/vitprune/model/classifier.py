@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import block_names
+from vitprune.model.channels import restore_channels
 from vitprune.model.distillation import Distillation
 from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.model.loading import build_net
@@ -21,7 +22,14 @@ from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 from vitprune.model.unused import freeze_unused
-from vitprune.runs.checkpoint import DATA, HYPERPARAMETERS, OPTIMIZATION, OPTIMIZERS, WEIGHTS
+from vitprune.runs.checkpoint import (
+    DATA,
+    HYPERPARAMETERS,
+    OPTIMIZATION,
+    OPTIMIZERS,
+    PRUNING,
+    WEIGHTS,
+)
 from vitprune.runs.plain_values import plain
 
 
@@ -212,7 +220,8 @@ class ViTClassifier(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model or, to train, with another optimizer or groups.
 
-        A sharded model has been loaded at this point.
+        Norms normalise over the channels that its masks keep. A sharded model has been loaded at
+        this point.
         """
         if self._trainer and self.trainer.state.fn == "fit":
             self._check_optimization(checkpoint)
@@ -220,6 +229,8 @@ class ViTClassifier(LightningModule):
             checkpoint[type(self.trainer.datamodule).__qualname__] = checkpoint[DATA]
         if WEIGHTS in checkpoint:
             check_same_model(self.state_dict(), checkpoint[WEIGHTS])
+        for state in checkpoint.get(PRUNING, []):
+            restore_channels(self, (state["masks"] or {}).get("keep", {}))
 
     def _check_optimization(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get(OPTIMIZATION, {})

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.channels import restore_channels
 from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.budget.budget import Budget
@@ -48,6 +49,7 @@ from vitprune.training.pruning.settings import PruningSettings, check_settings
 from vitprune.training.pruning.state import PruningState, saved_states
 from vitprune.training.pruning.structure import prove_structure
 from vitprune.training.pruning.unfinished import warn_if_unfinished
+from vitprune.training.pruning.weight_averages import zero_averages
 from vitprune.training.trained import trained_parameters
 
 
@@ -218,18 +220,15 @@ class IterativePruning(Callback):
 
         Hooks then keep pruned entries at zero.
         """
-        method = self.settings.method
         masked = [id(layer.weight) for layer in self.masks.layers]
         if self._saved_masks or masked != [id(layer.weight) for layer in self.layers]:
             self.masks.remove()
-            self.masks = Masks(
-                self.layers,
-                method.biases(self.layers),
-                straight_through=method.criterion.straight_through,
-            )
+            self.masks = self.settings.method.masks(self.layers)
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
+            if self.masks.channels is not None:  # as the norms of averages follow
+                zero_averages(trainer, trainer.lightning_module, self.masks)
             weights = {layer.name: layer.weight for layer in self.layers}
             for name, statistic in self.state.statistics.items():
                 self.state.statistics[name] = place(statistic, weights[name])
@@ -371,6 +370,8 @@ class IterativePruning(Callback):
 
         """
         if trainer.state.fn != "fit":
+            for state in checkpoint.get(PRUNING, []):
+                restore_channels(pl_module, (state["masks"] or {}).get("keep", {}))
             return
         self._forget()
         callbacks = pruning_callbacks(trainer)
