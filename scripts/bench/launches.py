@@ -232,7 +232,7 @@ def main() -> None:
         statistics = statistics_of(net, method.criterion)
         masks = Masks(LayerSelection().select(net))
         update_masks(masks, Method(), SPARSITY / 2)  # with weights that are pruned already
-        counts = count(lambda: update_masks(masks, method, SPARSITY, statistics=statistics))  # noqa: B023
+        counts = count(partial(update_masks, masks, method, SPARSITY, statistics=statistics))
         print(counts.line(f"update, {name}"))
 
 
