@@ -59,9 +59,7 @@ def train(
         "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
         "rounds": pruning.state.rounds,
         "dense": pruning.state.dense,
-        "metrics": {
-            k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")
-        },
+        "metrics": {k: float(v) for k, v in trainer.callback_metrics.items() if "/" in k},
         "steps": (trainer.global_step, trainer.current_epoch),
         "position": data.state_dict(),
         "random": (torch.rand(3), np.random.rand(3).tolist(), random.random()),

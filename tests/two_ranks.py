@@ -51,6 +51,7 @@ from vitprune.pruning import (
     Variance,
     Wanda,
     Weights,
+    Width,
 )
 from vitprune.pruning.masks.sharding import whole
 from vitprune.runs.checkpoint_io import AtomicCheckpointIO
@@ -109,6 +110,7 @@ SETTINGS = {
     "fisher": lambda: IterativePruning(
         rounds(), Fisher(), Combined([Head(), Neuron(round_to=8)]), LAMP()
     ),
+    "width": lambda: IterativePruning(rounds(0.5), Taylor(), Width(round_to=4)),
     "wanda": lambda: IterativePruning(rounds(0.5), Wanda(), NofM(2, 4)),
     "sparse gpt": lambda: IterativePruning(
         rounds(), SparseGPT(), allocation=Global(normalize=True)
@@ -149,7 +151,7 @@ SETTINGS = {
 VALIDATION = (
     33  # 16 for one rank, a whole batch; 17 for the other, who must not run a second one alone
 )
-CROSSED = ["magnitude", "movement", "rewound"]  # resumed with the other strategy, too
+CROSSED = ["magnitude", "movement", "rewound", "width"]  # resumed with the other strategy, too
 
 
 class Rounds(Callback):

@@ -1,33 +1,95 @@
-"""The commands of the README are commands: their options exist."""
+"""The commands of the README and the docs, as a shell reads them."""
 
-import re
-import shlex
-from pathlib import Path
+import shutil
 
 import pytest
+from PIL import Image
 
-from vitprune.cli.subcommands import SUBCOMMANDS, options_of_subcommand
+from tests.cli.documented_commands import documented_commands
+from vitprune.cli.main import main
+from vitprune.cli.pruning_cli import PruningCLI
+from vitprune.cli.trainer import SCANS
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-BLOCKS = [text for language, text in FENCED if language in ("", "bash")]
-LINES = "\n".join(BLOCKS).replace("\\\n", " ").splitlines()
-STARTS = re.compile(r"(?:.* )?(?:vitprune|python scripts/train\.py) +(?=\w)")
-COMMANDS = [
-    shlex.split(STARTS.sub("", line, count=1), comments=True)
-    for line in LINES
-    if STARTS.match(line)
-]
+COMMANDS = documented_commands()
+HUGE = ["imagenet", "article"]  # in the names of configurations of data that are not here
+FEW = {
+    "fit": ["--trainer.limit_train_batches=2", "--data.max_images={train: 128, validation: 32}"],
+    "sensitivity": ["--sparsities=[0.5]", "--by=role", "--data.max_images={validation: 32}"],
+    "sweep": ["--sparsities=[0.5]", "--seeds=1", "--data.max_images={validation: 32}"],
+    "histograms": ["--data.max_images={validation: 32}"],
+    "report": ["--images=8"],
+    "benchmark": ["--repeats=1"],
+}
+FOLDER_COMMANDS = ("compare", "report", "benchmark")
+NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/")
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_subcommand_and_options_exist(command):
-    subcommand, *words = command
-    assert subcommand in SUBCOMMANDS
-    options = options_of_subcommand(subcommand)
-    named = [word[2:].partition("=")[0].partition(".")[0] for word in words if word[:2] == "--"]
-    assert set(named) <= {*options, "help"}
+class ParsedError(Exception):
+    """The parser and what precedes it accepted the command."""
+
+
+@pytest.fixture
+def workplace(finished_run, tmp_path, monkeypatch):
+    """Change to a folder in which the names of the pages exist."""
+    monkeypatch.chdir(tmp_path)
+    for number in "01NM":
+        shutil.copytree(finished_run, tmp_path / "lightning_logs" / f"version_{number}")
+    shutil.copytree(finished_run, tmp_path / "PATH")
+    (tmp_path / "FOLDER").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "FOLDER" / "digit.png")
+
+
+def ids(commands):
+    return [str(command)[:90] for command in commands]
+
+
+WITH_PARSER = [command for command in COMMANDS if command.words[0] not in FOLDER_COMMANDS]
+
+
+@pytest.mark.parametrize("command", WITH_PARSER, ids=ids(WITH_PARSER))
+def test_a_command_is_accepted(command, workplace, monkeypatch):
+    def accept(cli):
+        raise ParsedError
+
+    monkeypatch.setattr(PruningCLI, "before_instantiate_classes", accept)
+    with pytest.raises(ParsedError):
+        main(list(command.words))
+
+
+def runs_here(command):
+    words = " ".join(command.words)
+    return not any(name in words for name in (*HUGE, *NOT_HERE, "--trainer.devices"))
+
+
+def is_slow(command):
+    return command.words[0] in ("fit", "export", "benchmark", *SCANS)
+
+
+RUNNING = [command for command in COMMANDS if runs_here(command)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.slow if is_slow(command) else ())
+        for command in RUNNING
+    ],
+    ids=ids(RUNNING),
+)
+def test_a_command_runs(command, workplace):
+    subcommand, *rest = command.words
+    few = list(FEW.get(subcommand, []))
+    if "unit: step" in " ".join(rest):
+        few.remove("--trainer.limit_train_batches=2")  # all steps of its schedule are needed
+    if "--ckpt_path" in rest:
+        # the run of the fixture is finished, and a resume must keep its data
+        few = ["--trainer.max_epochs=4"] if subcommand == "fit" else []
+    if subcommand not in FOLDER_COMMANDS:
+        few += ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+        few += ["--data.num_workers=0"]
+    main([subcommand, *rest, *few])
 
 
 def test_they_are_found():
-    assert len(COMMANDS) > 15
+    assert len(COMMANDS) > 40
+    assert len(RUNNING) > 15

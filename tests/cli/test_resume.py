@@ -93,7 +93,7 @@ def test_a_guarded_run_that_came_to_its_end_is_not_gone_on_with(tmp_path, capsys
     assert "training ended before" not in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*arguments, "--ckpt_path=last"])
-    assert "The pruning schedule of this checkpoint is complete." in capsys.readouterr().err
+    assert "Its search of AccuracyGuarded has ended." in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_program_is_refused(tmp_path, capsys):

@@ -17,6 +17,7 @@ from vitprune.pruning import (
     LayerSelection,
     Neuron,
     OneShot,
+    Width,
 )
 
 FAMILIES = {family.name: family for family in BLOCK_FAMILIES}
@@ -74,3 +75,16 @@ def test_a_wrong_declaration_is_refused(tmp_path, monkeypatch):
     declare(attention, names)
     with pytest.raises(UsageError, match=r"structure of .* is not what vitprune assumes"):
         check(tmp_path, "vit", HeadDim())
+
+
+def test_channels_that_plain_loading_cannot_express_are_reported(tmp_path, lines):
+    check(tmp_path / "vit", "vit", Width())
+    assert "channels of the residual stream" not in lines()
+    check(tmp_path / "clip", "clip", Width())
+    assert "Only load_pruned, pt2 and ONNX can have fewer channels" in lines()
+
+
+@pytest.mark.parametrize("name", ["timm_eva02", "timm_siglip"])
+def test_channels_that_cannot_be_removed_are_refused(tmp_path, name):
+    with pytest.raises(UsageError, match="the code of the model fixes its width"):
+        check(tmp_path, name, Width())

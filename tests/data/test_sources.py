@@ -1,6 +1,7 @@
 """Sources become splits with images and labels."""
 
 import shutil
+import zipfile
 
 import pytest
 import yaml
@@ -128,3 +129,14 @@ def test_a_hub_name_without_network_is_one_line(monkeypatch):
     with pytest.raises(UsageError, match="hub has no such data set, or cannot be reached") as error:
         load_source("nobody/nothing")
     assert "\n" not in str(error.value)
+
+
+def test_archives_are_to_be_extracted(tmp_path):
+    with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
+        for label in ("cat", "dog"):
+            with archive.open(f"{label}/1.png", "w") as file:
+                picture().save(file, "PNG")
+    with pytest.raises(UsageError, match="train.zip' is a file. Use the folder .* extract archive"):
+        load_source(str(tmp_path / "train.zip"))
+    with pytest.raises(UsageError, match=r"it holds archives, .* Extract them"):
+        load_source(str(tmp_path))

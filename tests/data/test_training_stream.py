@@ -1,10 +1,13 @@
 """Streams for training: shuffled, without end, and resumable."""
 
+import itertools
+
 import pytest
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageFeature
 from lightning import seed_everything
 
+from tests.checkpoints import read_raw
 from tests.conftest import TINY
 from tests.data.shards import ROWS, SHARDS, epoch, flat, png, streamed
 from tests.interrupted import assert_same, train
@@ -70,6 +73,20 @@ def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, w
         workers=workers,
     )
     assert_same(undisturbed, resumed)
+    # the positions that `datasets` returns look ahead and need not be equal
+    ours, theirs = (
+        next_images(shards, tmp_path / name / "checkpoints" / "best.ckpt", workers) for name in "ab"
+    )
+    assert ours == theirs
+
+
+def next_images(source, checkpoint, workers):
+    """Return the first pixel of the images that a checkpoint continues with."""
+    data = streamed(source, num_workers=workers)
+    data.setup("fit")
+    data.load_state_dict(read_raw(checkpoint)["ImageData"])
+    batches = itertools.islice(data.train_dataloader(), 6)
+    return [int(image[0, 0, 0]) for batch in batches for image in batch["pixel_values"]]
 
 
 def test_a_resume_with_other_workers_is_refused(tmp_path, shards):

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import tiny_net
-from tests.evaluation.scanning import METHODS, ThreeBatches, scan
+from tests.evaluation.scanning import METHODS, ThreeBatches, one_batch, scan
+from tests.families.families import logits
 from vitprune.evaluation.grouping import BY
 from vitprune.evaluation.measurement import DENSE
 from vitprune.evaluation.replay import record
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.pruning import LayerSelection
+from vitprune.pruning import LayerSelection, Method, Width
 
 
 class TestScan:
@@ -28,6 +29,22 @@ class TestScan:
         naive = scan(net, tmp_path / "naive", layers, by, method, reuse_prefix=False)
         assert quick == naive
         assert len({outcome.loss for outcome in quick.values()}) > len(quick) // 2
+
+    @pytest.mark.parametrize("by", BY)
+    def test_channels_of_the_residual_stream_change_the_model_from_its_beginning(
+        self, tmp_path, by
+    ):
+        net = tiny_net(initializer_range=0.3)
+        method = Method(granularity=Width())
+        layers = LayerSelection().select(net, Width().roles)
+        images = one_batch().images
+        before = logits(net, images)
+        quick = scan(net, tmp_path / "quick", layers, by, method)
+        naive = scan(net, tmp_path / "naive", layers, by, method, reuse_prefix=False)
+        assert quick == naive
+        assert set(quick) == {DENSE, "residual stream at 0.3", "residual stream at 0.8"}
+        assert len({outcome.loss for outcome in quick.values()}) == 3
+        assert torch.equal(logits(net, images), before)
 
     def test_outcomes_are_those_of_a_model_pruned_by_hand(self, tmp_path):
         net = tiny_net(initializer_range=0.3)

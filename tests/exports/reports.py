@@ -26,7 +26,7 @@ DENSE = ModelReport(
     bytes=4000,
 )
 PRUNED = replace(DENSE, accuracy=0.9, loss=0.3, parameters=900, nonzero_parameters=500, images=50)
-WIDTHS = ModelWidths(blocks=2, heads=2, head_dim=16, neurons=64)
+WIDTHS = ModelWidths(blocks=2, heads=2, head_dim=16, neurons=64, channels=32)
 
 
 def run_report(**changes) -> RunReport:

@@ -205,7 +205,7 @@ def test_structured_masks_make_smaller_files(tmp_path, pretrained, case):
     report = export(run, shrink="required" if widths else "auto")
     folder = run.folder.export.path
     shrunk = report.shrunk
-    assert shrunk.before == ModelWidths(blocks=2, heads=2, head_dim=16, neurons=64)
+    assert shrunk.before == ModelWidths(blocks=2, heads=2, head_dim=16, neurons=64, channels=32)
     assert shrunk.largest_logit_difference_float64 < 1e-10
     assert report.verification.largest_logit_difference < 1e-5
     if widths:

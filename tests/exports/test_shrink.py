@@ -31,14 +31,14 @@ FAMILIES = ("vit", "deit", "vit_msn", "ijepa")
 def drop_head(net):
     for block, head in enumerate((0, 1, 0)):
         drop(net, block, "attn_out", dimensions([head]), dim=1)
-    return ModelWidths(BLOCKS, 1, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS, 1, HEAD_DIM, NEURONS, STREAM)
 
 
 def drop_head_by_its_rows(net):
     for block, head in enumerate((0, 1, 0)):
         for role in ("query", "key", "value"):
             drop(net, block, role, dimensions([head]), dim=0)
-    return ModelWidths(BLOCKS, 1, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS, 1, HEAD_DIM, NEURONS, STREAM)
 
 
 def drop_dimensions_of_heads(net):
@@ -48,52 +48,52 @@ def drop_dimensions_of_heads(net):
         ]
         drop(net, block, "query", rows, dim=0, bias=True)
         drop(net, block, "value", [row + 1 for row in rows], dim=0)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM - 2, NEURONS)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM - 2, NEURONS, STREAM)
 
 
 def drop_keys_with_a_bias(net):
     for block in range(BLOCKS):
         drop(net, block, "key", [0, HEAD_DIM + 3], dim=0)
         drop(net, block, "attn_out", [1, HEAD_DIM + 2], dim=1)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM - 1, NEURONS)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM - 1, NEURONS, STREAM)
 
 
 def drop_neurons_by_their_rows(net):
     for block in range(BLOCKS):
         drop(net, block, "mlp_in", range(block, block + 5), dim=0)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS - 5)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS - 5, STREAM)
 
 
 def drop_neurons_by_their_columns(net):
     for block in range(BLOCKS):
         drop(net, block, "mlp_out", range(block, block + 7), dim=1)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS - 7)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS - 7, STREAM)
 
 
 def drop_a_block(net):
     for role in ("attn_out", "mlp_out"):
         drop(net, 1, role, range(STREAM), dim=0, bias=True)
-    return ModelWidths(BLOCKS - 1, HEADS, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS - 1, HEADS, HEAD_DIM, NEURONS, STREAM)
 
 
 def drop_blocks_that_add_a_constant(net):
     for block in (0, 2):
         for role in ("attn_out", "mlp_out"):
             drop(net, block, role, range(STREAM), dim=0)
-    return ModelWidths(BLOCKS - 2, HEADS, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS - 2, HEADS, HEAD_DIM, NEURONS, STREAM)
 
 
 def drop_nothing_for_a_dead_column(net):
     drop(net, 0, "query", [3], dim=1)
     drop(net, 1, "mlp_out", [2], dim=0)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS, STREAM)
 
 
 def drop_nothing_for_a_query_with_a_bias(net):
     for block in range(BLOCKS):
         drop(net, block, "query", [0, HEAD_DIM], dim=0)
         drop(net, block, "value", [0, HEAD_DIM], dim=0)
-    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS)
+    return ModelWidths(BLOCKS, HEADS, HEAD_DIM, NEURONS, STREAM)
 
 
 CASES = [case for name, case in list(globals().items()) if name.startswith("drop_")]

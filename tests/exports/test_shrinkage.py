@@ -31,8 +31,8 @@ def test_what_is_removed_and_what_stays_are_counted():
     neuron = 2 * STREAM + 1
     head = 4 * STREAM * HEAD_DIM + 3 * HEAD_DIM
     assert report.ran
-    assert report.before == ModelWidths(blocks=3, heads=2, head_dim=8, neurons=12)
-    assert report.after == ModelWidths(blocks=3, heads=2, head_dim=8, neurons=8)
+    assert report.before == ModelWidths(blocks=3, heads=2, head_dim=8, neurons=12, channels=16)
+    assert report.after == ModelWidths(blocks=3, heads=2, head_dim=8, neurons=8, channels=16)
     assert [block.neurons for block in report.blocks] == [8, 6, 7]
     assert [block.heads for block in report.blocks] == [1, 2, 2]
     assert report.dropped_parameters == 3 * 4 * neuron

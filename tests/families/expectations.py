@@ -12,10 +12,10 @@ from vitprune.errors import UsageError
 
 COLUMNS = (
     *("roles", "element", "two_of_four"),
-    *("head", "neuron", "head_dim", "branch", "combined"),
+    *("head", "neuron", "head_dim", "branch", "width", "combined"),
     *("random", "taylor", "fisher", "wanda", "sparse_gpt", "movement"),
     *("distillation", "resume", "scan", "command"),
-    *("export", "fewer_heads", "fewer_neurons", "onnx", "size"),
+    *("export", "fewer_heads", "fewer_neurons", "fewer_channels", "onnx", "size"),
 )
 
 
@@ -52,7 +52,7 @@ REFUSALS = [
         "vitprune knows no attention here; you can [declare one](own_modules.md).",
     ),
     Refusal(
-        ("branch", "combined"),
+        ("branch", "width", "combined", "fewer_channels"),
         ("convnext", "convnextv2", "levit", "resnet"),
         "vitprune knows no attention",
         "vitprune knows no attention here; you can [declare one](own_modules.md).",
@@ -85,6 +85,31 @@ REFUSALS = [
         "Pruned heads stay in the tensors as zeros: the code of the attention fixes its width.",
     ),
     Refusal(
+        ("width", "fewer_channels"),
+        (
+            *("swin", "swinv2", "timm_swin", "timm_swinv2"),
+            *("hiera", "pvt", "pvt_v2", "segformer", "mobilevit"),
+        ),
+        "needs a residual stream of one width",
+        "Stages of different widths have no residual stream in common.",
+    ),
+    Refusal(
+        ("width", "fewer_channels"),
+        ("siglip",),
+        "(nn.MultiheadAttention) are in all as wide as the residual stream",
+        "The pooling head is an `nn.MultiheadAttention`, whose heads are in all as wide as the "
+        "residual stream.",
+    ),
+    Refusal(
+        ("width", "fewer_channels"),
+        (
+            *("timm_dinov3", "timm_dinov3_swiglu", "timm_eva02", "timm_eva02_base"),
+            *("timm_siglip", "timm_beit"),
+        ),
+        "fixes its width",
+        "The code of the attention needs heads that are in all as wide as the residual stream.",
+    ),
+    Refusal(
         ("size",),
         ("levit",),
         "of shape (2, 16) cannot be interpolated",
@@ -96,6 +121,7 @@ DINOV2 = ("dinov2", "dinov2_registers", "dinov2_swiglu")
 # families whose configuration can express the smaller model, so that no code of vitprune loads it
 PLAIN: dict[str, tuple[str, ...]] = {
     "fewer_heads": ("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2),
+    "fewer_channels": ("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2),
     "fewer_neurons": (
         *("vit", "deit", "vit_msn", "ijepa", "beit", *DINOV2, "dinov3", "dinov3_gated"),
         *("clip", "siglip", "data2vec", "swin", "swinv2"),

@@ -18,6 +18,7 @@ TITLES = {
     "head dims": ("head_dim",),
     "neurons": ("neuron",),
     "branches": ("branch",),
+    "channels": ("width",),
     "training": ("distillation", "resume", "command"),
     "scans": ("scan",),
     "image size": ("size",),
@@ -25,9 +26,15 @@ TITLES = {
     "export": ("export",),
     "fewer heads": ("fewer_heads",),
     "fewer neurons": ("fewer_neurons",),
+    "fewer channels": ("fewer_channels",),
 }
 # their cells say what loads the export; where that is not smaller, there may be masks
-EXPORTS = {"export": "element", "fewer heads": "head", "fewer neurons": "neuron"}
+EXPORTS = {
+    "export": "element",
+    "fewer heads": "head",
+    "fewer neurons": "neuron",
+    "fewer channels": "width",
+}
 HEAD = """# Model families
 
 <!-- Written by `python -m tests.families.page`; `make test-families` checks every cell. -->
@@ -37,7 +44,8 @@ The columns:
 
 - weights, 2:4: pruning of single weights (`Element`), or of two of four consecutive inputs (`NofM`)
 - criteria: Magnitude, Random, Taylor, Fisher, Wanda, SparseGPT and Movement
-- heads, head dims, neurons, branches: pruning by `Head`, `HeadDim`, `Neuron` and `Branch`
+- heads, head dims, neurons, branches, channels: pruning by `Head`, `HeadDim`, `Neuron`, `Branch`
+  and `Width`
 - training: `fit` from a model folder to an export, with distillation; a resumed run equals an
   uninterrupted one bit for bit
 - scans: `sensitivity` and `sweep` compute the logits of the whole model bit for bit
@@ -48,6 +56,9 @@ The columns:
   every block were pruned. `transformers` and timm can if the configuration expresses the smaller
   width. Otherwise only `load_pruned`, pt2 and ONNX can; they also support different widths in each
   block.
+- fewer channels: what loads the model after half of the channels of the residual stream were
+  pruned. Where that is only `load_pruned`, pt2 and ONNX, plain loading raises an error, unless
+  dimensions of heads were pruned as well until they fit.
 
 "Remote code" means that `transformers` has no image classifier for the family. The export contains
 the code of one; load it with `trust_remote_code=True`.

@@ -18,7 +18,7 @@ from vitprune import export, load_pruned, prune
 from vitprune.errors import UsageError
 from vitprune.exports import onnx
 from vitprune.exports.exported import Exported
-from vitprune.pruning import Head, Method, Neuron
+from vitprune.pruning import Head, Method, Neuron, Width
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -99,6 +99,28 @@ def test_fewer_neurons(family, tmp_path):
         net = net_of_run(family, tmp_path / "model")
         prune(net, Method(granularity=Neuron()), 0.5)
         check_smaller(family, "fewer_neurons", net, tmp_path / "export", mlp_outputs)
+
+
+@families("fewer_channels")
+def test_fewer_channels(family, tmp_path):
+    images = family.images()
+    with expected("fewer_channels", family):
+        net = net_of_run(family, tmp_path / "model")
+        prune(net, Method(granularity=Width()), 0.5)
+        half = attention_outputs(net)[0].out_features / 2
+        report = export(net, tmp_path / "export", images=images)
+        assert report.shrunk.after.channels == half
+        assert report.shrunk.largest_logit_difference_float64 < 1e-10
+        loaded = [load_pruned(tmp_path / "export")]
+        if is_plain("fewer_channels", family):
+            loaded += load_plainly(family, tmp_path / "export")
+        for small in loaded:
+            assert all(layer.out_features == half for layer in attention_outputs(small))
+            torch.testing.assert_close(
+                logits_of_any(small, images), logits(net, images), rtol=0, atol=1e-5
+            )
+        plain = ["transformers"] if is_plain("fewer_channels", family) else []
+        assert report.shrunk.loads_smaller == [*plain, "load_pruned"]
 
 
 @families("onnx")

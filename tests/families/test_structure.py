@@ -11,7 +11,7 @@ from tests.families.families import Family, logits
 from tests.families.parts import HEAD_DIM, attention_outputs, mlp_outputs
 from tests.families.runs import net_of_run
 from vitprune import prune
-from vitprune.pruning import Branch, Combined, Granularity, Head, HeadDim, Method, Neuron
+from vitprune.pruning import Branch, Combined, Granularity, Head, HeadDim, Method, Neuron, Width
 
 SPARSITY = 0.5
 
@@ -82,6 +82,21 @@ def test_branches(family, tmp_path):
         assert removed
         assert len(removed) + len(kept) == len(outputs)
         assert not any(layer.bias.any() for layer in removed)
+
+
+@families("width")
+def test_channels(family, tmp_path):
+    with expected("width", family):
+        net, images = net_of_run(family, tmp_path), family.images()
+        method = Method(granularity=Width())
+        prune(net, method, SPARSITY, [{"pixel_values": images, "labels": family.labels()}])
+        rows = [
+            (layer.weight == 0).all(dim=1) for layer in (*attention_outputs(net), *mlp_outputs(net))
+        ]
+        assert rows
+        assert all(torch.equal(each, rows[0]) for each in rows)
+        assert rows[0].sum() == len(rows[0]) / 2
+        assert logits(net, images).isfinite().all()
 
 
 @families("combined")

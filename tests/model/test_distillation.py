@@ -13,7 +13,7 @@ from vitprune.model import ViTClassifier
 from vitprune.model.distillation import Distillation
 from vitprune.model.hidden_states import HiddenStates
 from vitprune.model.trial import trial_shape
-from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor
+from vitprune.pruning import Fisher, IterativePruning, OneShot, Taylor, Width
 from vitprune.training.probe import silenced
 
 
@@ -201,3 +201,17 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path, build, message):
     tiny_net(classes=10).save_pretrained(tmp_path / "10")
     with pytest.raises(UsageError, match=message):
         fit(tmp_path, build(tmp_path))
+
+
+def test_hidden_states_are_compared_on_the_kept_channels(tmp_path):
+    """A teacher that differs in pruned channels alone is no error."""
+    pruning = IterativePruning(OneShot(0.25), granularity=Width(), monitor=None)
+    distillation = Distillation(weight=1.0)
+    fit(tmp_path, distillation, callbacks=[pruning])
+    keep = pruning.masks.channels.keep
+    ours = torch.randn(2, 5, len(keep)) * keep
+    theirs = torch.where(keep, ours, torch.randn_like(ours))
+    assert distillation._error(ours, theirs) == 0
+    maps = [state.movedim(-1, 1).unsqueeze(-1) for state in (ours, theirs)]  # as of timm
+    assert distillation._error(*maps) == 0
+    assert distillation._error(ours + keep, theirs) > 0

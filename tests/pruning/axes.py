@@ -25,6 +25,7 @@ from vitprune.pruning import (
     Uniform,
     Variance,
     Wanda,
+    Width,
 )
 
 CRITERIA = [
@@ -55,6 +56,8 @@ GRANULARITIES = [
     HeadDim(),
     HeadDim(round_to=4, loadable=True),
     Branch(),
+    Width(),
+    Width(round_to=4),
     Combined([Head(), Neuron()]),
 ]
 ALLOCATIONS = [

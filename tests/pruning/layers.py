@@ -6,7 +6,7 @@ from torch import nn
 from tests.conftest import random_batches
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention, Mlp, Rows
-from vitprune.pruning import LayerSelection, Magnitude, Masks, Method, Uniform
+from vitprune.pruning import LayerSelection, Magnitude, Masks, Method, Movement, Uniform
 from vitprune.pruning.criteria.calibration import calibrate
 from vitprune.pruning.update import update_masks
 
@@ -42,8 +42,8 @@ def linear_layers(shapes, values=None):
 def masked_layers(net, granularity, *, straight_through=False):
     """Return the masks of the layers of a net that a granularity prunes."""
     layers = LayerSelection().select(net, granularity.roles)
-    biases = Method(granularity=granularity).biases(layers)
-    return Masks(layers, biases, straight_through=straight_through)
+    criterion = Movement() if straight_through else Magnitude()
+    return Method(criterion, granularity).masks(layers)
 
 
 def kept(masks, layer):

@@ -102,7 +102,7 @@ class TestReport:
             ("model", {"pretrained": "/nowhere"}, without_dense),
             ("model", {"pretrained": None, "architecture": {"model_type": "vit"}}, without_dense),
         ):
-            config[section] |= changes
+            config[section]["init_args"] |= changes
             (run / "config.yaml").write_text(yaml.safe_dump(config))
             main(["report", str(run)])
             assert message in (run / "report.html").read_text()

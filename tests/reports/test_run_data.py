@@ -9,6 +9,7 @@ from vitprune.runs.run_config import RunConfig
 
 SECTION = {
     "source": "digits",
+    "processor": None,
     "augmentation": {"crop_scale": None, "mixup": 0.5},
     "columns": {"class_names": list("abcdefghij")},
     "streaming": None,

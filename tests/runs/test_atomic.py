@@ -2,7 +2,14 @@
 
 import pytest
 
-from vitprune.runs.atomic import copy_file, partial, replacing, replacing_folder, write_text
+from vitprune.runs.atomic import (
+    copy_file,
+    partial,
+    remove_partial,
+    replacing,
+    replacing_folder,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -70,3 +77,12 @@ def test_an_error_leaves_the_old_folder(tmp_path):
         interrupted()
     assert (target / "old.txt").read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / ".config.yaml.partial").write_text("half")
+    (tmp_path / ".export.partial").mkdir()
+    (tmp_path / ".export.partial" / "config.json").write_text("{")
+    (tmp_path / "config.yaml").write_text("whole")
+    remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]

@@ -37,6 +37,7 @@ from vitprune.pruning import (
     SparseGPT,
     Variance,
     Weights,
+    Width,
 )
 from vitprune.pruning.settings import first_difference
 from vitprune.runs.checkpoint import TrainingCheckpoint
@@ -122,6 +123,13 @@ CASES = {
         {
             "every_n_steps": 3,
             **method(criterion=Fisher(), granularity=Combined([Head(), Neuron()])),
+        },
+    ),
+    "channels of the residual stream": (
+        8,
+        {
+            "every_n_steps": 3,
+            **method(lambda: Cubic(0.4, end=2), criterion=Fisher(), granularity=Width()),
         },
     ),
     "compensated": (

@@ -1,6 +1,7 @@
 """Short forms on a command line: configurations, run folders and checkpoints."""
 
 import json
+import shlex
 from pathlib import Path
 
 import yaml
@@ -10,6 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.run_folder import RunFolder, find_last, resolve_checkpoint
 
+ROOT = "--trainer.default_root_dir"
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[3] / "configs")
 
 
@@ -30,12 +32,29 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     checkpoint_path = _option(words, "--ckpt_path")
     if checkpoint_path and not {"--config", "-c"} & set(words):
         if checkpoint_path == "last":
-            checkpoint_path = str(find_last(_option(words, "--trainer.default_root_dir") or "."))
+            checkpoint_path = str(find_last(_option(words, ROOT) or "."))
         run = RunFolder.of_checkpoint(Path(checkpoint_path))
         if run and run.config.is_file():
             TrainingCheckpoint.read(checkpoint_path)  # before its configuration is complained about
             words[1:1] = ["--config", _config_of(run, for_fit="fit" in words)]
     return words
+
+
+def command_to_resume(words: list[str]) -> str:
+    """Return the command that resumes the run of a command line."""
+    split = [word for argument in words for word in _split_option(argument)]
+    root = _option(split, ROOT)
+    for index, word in enumerate(split[:-1]):
+        if root is None and word in ("--config", "-c"):
+            root = _root_in(Path(find_config(split[index + 1])))
+    option = f" {ROOT} {shlex.quote(root)}" if root else ""
+    return f"fit --ckpt_path last{option}"
+
+
+def _root_in(config: Path) -> str | None:
+    """Return the folder of runs that a configuration names."""
+    trainer = (yaml.safe_load(config.read_text()) or {}).get("trainer") or {}
+    return trainer.get("default_root_dir")
 
 
 def _config_of(run: RunFolder, *, for_fit: bool) -> str:
@@ -48,11 +67,7 @@ def _config_of(run: RunFolder, *, for_fit: bool) -> str:
 
 def _split_option(argument: str) -> list[str]:
     name, equals, value = argument.partition("=")
-    return (
-        [name, value]
-        if equals and name in ("--config", "--ckpt_path", "--trainer.default_root_dir")
-        else [argument]
-    )
+    return [name, value] if equals and name in ("--config", "--ckpt_path", ROOT) else [argument]
 
 
 def _option(words: list[str], name: str) -> str | None:
@@ -77,6 +92,11 @@ def _check_yaml(path: Path) -> None:
         yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def arguments_of(section: Namespace) -> Namespace:
+    """Return the arguments of the class of a section; a class of the user may have none."""
+    return section.get("init_args", Namespace())
 
 
 def check_sections(config: Namespace) -> None:

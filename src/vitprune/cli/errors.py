@@ -5,9 +5,10 @@ import difflib
 from collections.abc import Iterable
 from functools import reduce
 from operator import or_
+from pydoc import locate
 from typing import Any
 
-from vitprune.cli.options import Options, class_names, describe, options_of
+from vitprune.cli.options import TORCH_BASES, Options, class_names, classes_in, describe, options_of
 from vitprune.cli.parser_messages import (
     Missing,
     Mistake,
@@ -36,7 +37,9 @@ def explain(message: str, options: Options) -> str:
         options: The options of the subcommand, by name.
 
     """
-    sentences = [_sentence(mistake, options) for mistake in read_message(message)]
+    mistakes = read_message(message)
+    unclassed = [one for one in mistakes if isinstance(one, UnknownOption) and _is_of_base(one)]
+    sentences = [_sentence(mistake, options) for mistake in unclassed or mistakes]
     return " ".join(dict.fromkeys(sentences)) or " ".join(message.split())
 
 
@@ -51,7 +54,9 @@ def _sentence(mistake: Mistake, options: Options) -> str:
         case Missing(path, owner):
             return _missing(path, owner, options)
         case NoValue(option):
-            return f"{option} needs a value."
+            is_section = any(classes_in(options.get(option.removeprefix("--"))))
+            inside = ", or a key under it," if is_section else ""
+            return f"{option}{inside} needs a value."
         case Remark(path, text):
             return f"{'.'.join(path)}: {text}" if path else text
 
@@ -59,6 +64,9 @@ def _sentence(mistake: Mistake, options: Options) -> str:
 def _unknown_option(mistake: UnknownOption, options: Options) -> str:
     path = _visible(mistake.path)
     key = ".".join(path)
+    if _is_of_base(mistake):
+        valid = class_names(_annotation(path[:1], None, options))
+        return f"{key} needs a class. Set {path[0]} to one of {', '.join(valid)}."
     if renamed := explain_renamed(key):
         return renamed
     size = _known(path, options) if mistake.owner is None else len(path) - 1
@@ -75,6 +83,11 @@ def _unknown_option(mistake: UnknownOption, options: Options) -> str:
     if parents:
         return f"{sentence} Valid under {dashes}{'.'.join(parents)} are {', '.join(valid)}."
     return f"{sentence} Valid are {', '.join(f'{dashes}{name}' for name in valid)}."
+
+
+def _is_of_base(mistake: UnknownOption) -> bool:
+    """Return whether a key was given without a class that could have it."""
+    return mistake.owner is not None and locate(mistake.owner) in TORCH_BASES
 
 
 def _known(path: Path, options: Options) -> int:

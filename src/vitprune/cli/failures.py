@@ -11,6 +11,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from vitprune.cli.arguments import command_to_resume
 from vitprune.cli.errors import explain
 from vitprune.cli.subcommands import SUBCOMMANDS, explain_unknown, options_of_subcommand
 from vitprune.errors import UsageError
@@ -26,15 +27,16 @@ GONE = {
 
 
 @contextmanager
-def one_message(subcommand: str) -> Iterator[None]:
+def one_message(words: list[str]) -> Iterator[None]:
     """End the process with one message and an exit code; bugs pass through as tracebacks.
 
     The code is 2 for bad input and 1 for a failure during the run.
 
     Args:
-        subcommand: The first word of the command line.
+        words: The command line without its program.
 
     """
+    subcommand = words[0] if words else ""
     try:
         yield
     except ArgumentError as error:
@@ -52,25 +54,26 @@ def one_message(subcommand: str) -> Iterator[None]:
         if error.errno is None:
             raise
         where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror}{where}{_after(error, subcommand)}", code=1)
+        _fail(f"{error.strerror}{where}{_after(error, words)}", code=1)
     except RuntimeError as error:
         text = str(error)
         for pattern, meaning in GONE.items():
             if re.search(pattern, text):
                 reason = text.splitlines()[0]
-                _fail(f"{meaning} ({reason}). Resume with: fit --ckpt_path last", code=1)
+                _fail(f"{meaning} ({reason}). Resume with: {command_to_resume(words)}", code=1)
         if not _raised_by_lightning(error):
             raise
         _fail(text)
 
 
-def _after(error: OSError, subcommand: str) -> str:
+def _after(error: OSError, words: list[str]) -> str:
     """Return what to do after a disk was full, as the end of a message."""
     if error.errno not in FULL:
         return ""
-    if subcommand != "fit":
+    if words[0] != "fit":
         return ". Free some space and rerun the command"
-    return ". Free some space and resume from the last checkpoint with: fit --ckpt_path last"
+    command = command_to_resume(words)
+    return f". Free some space and resume from the last checkpoint with: {command}"
 
 
 def _raised_by_lightning(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """After training: export the best model, and add figures to TensorBoard."""
 
 from lightning import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
@@ -31,7 +32,10 @@ def finish(
     """
     if trainer.fast_dev_run:
         return
-    checkpoints = next(c for c in trainer.callbacks if isinstance(c, RunCheckpoints))
+    checkpoints = next((c for c in trainer.callbacks if isinstance(c, RunCheckpoints)), None)
+    if checkpoints is None:
+        rank_zero_info("Nothing was exported, since no checkpoints were saved.")
+        return
     run = checkpoints.run(trainer)  # all processes must ask for it
     has_best = checkpoints.best.score is not None  # else a best.ckpt there is another run's
     try:

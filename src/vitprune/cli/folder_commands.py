@@ -2,15 +2,19 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from vitprune.benchmark.run import Device, choose_setting
 from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
-from vitprune.cli.options import Options, parameters
+from vitprune.cli.options import Options
+from vitprune.cli.options import parameters as options_in
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
+from vitprune.exports.without_training import describe, shrink_without_training
+from vitprune.pruning import FLOPs, Parameters
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
 
@@ -75,17 +79,78 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
     run_report.run(folders, output, images)
 
 
+def shrink(  # each is an option
+    model: str,
+    images: str,
+    output: str,
+    flops: float | None = None,
+    parameters: float | None = None,
+    calibration_images: int = 1024,
+    test_images: int = 512,
+    seed: int = 42,
+) -> None:
+    """Make a model smaller without labels and without training, in minutes on a CPU.
+
+    Heads and neurons are removed and the remaining ones compensate for them, by ridge regression.
+
+    Args:
+        model: Image classifier: a hub name or folder, or digits.
+        images: Images such as the model will see: a folder of images, also in subfolders, or
+            another data.source, whose training images are used without their labels.
+        output: Folder of the export.
+        flops: Fraction of the FLOPs to remove, in (0, 1).
+        parameters: Instead, fraction of the parameters to remove, in (0, 1).
+        calibration_images: Number of images that decide what is removed.
+        test_images: Number of other images on which the smaller model is compared.
+        seed: Seed that chooses the images.
+
+    """
+    fractions = {FLOPs: flops, Parameters: parameters}
+    given = [(kind(), value) for kind, value in fractions.items() if value is not None]
+    if len(given) != 1:
+        raise UsageError("set either --flops or --parameters to the fraction to remove.")
+    [(budget, fraction)] = given
+    if not 0 < fraction < 1:
+        raise UsageError(
+            f"the fraction to remove must lie in (0, 1), not {fraction}; 0.5 removes half."
+        )
+    _check_positive(calibration_images=calibration_images, test_images=test_images)
+    done = shrink_without_training(
+        model,
+        images,
+        output,
+        budget,
+        fraction,
+        calibration_images=calibration_images,
+        test_images=test_images,
+        seed=seed,
+    )
+    print(describe(done, output))
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise UsageError(f"--{name} must be at least 1, not {value}.")
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
     "report": report,
+    "shrink": shrink,
+}
+
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
+    "model": {"help": "Image classifier: a hub name or folder, or digits."},
 }
 
 
 def options_of_command(name: str) -> Options:
-    """Return the options of one of `COMMANDS`, without its folders."""
-    options = parameters(COMMANDS[name])
-    return {key: options[key] for key in sorted(options) if key != "folders"}
+    """Return the options of one of `COMMANDS`, without its folders or model."""
+    options = options_in(COMMANDS[name])
+    return {key: options[key] for key in sorted(options) if key not in POSITIONAL}
 
 
 def run(name: str, arguments: list[str]) -> None:
@@ -102,8 +167,9 @@ def run(name: str, arguments: list[str]) -> None:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("folders", nargs="+", type=str, help="Folders that vitprune has written.")
-    parser.add_function_arguments(command, skip={"folders"})
+    [positional] = [name for name in POSITIONAL if name in inspect.signature(command).parameters]
+    parser.add_argument(positional, type=str, **POSITIONAL[positional])
+    parser.add_function_arguments(command, skip={positional})
     try:
         settings = parser.parse_args(arguments)
     except ArgumentError as error:

@@ -1,6 +1,7 @@
 """The entry point: dispatch to LightningCLI or to a command over folders."""
 
 import sys
+from pathlib import Path
 
 from vitprune.cli import folder_commands
 from vitprune.cli.arguments import resolve_arguments
@@ -11,15 +12,21 @@ from vitprune.runs.commands import command_line
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run a command line; invalid input ends with one message and exit code 2."""
+    """Run a command line; invalid input ends with one message and exit code 2.
+
+    Classes of the user are also imported from the current folder.
+    """
     quieten()
     argv = sys.argv
+    path = sys.path.copy()
+    sys.path.append(str(Path.cwd()))
     words = argv[1:] if args is None else args
     try:
-        with one_message(subcommand=words[0] if words else ""):
+        with one_message(words):
             _run(words, argv[0])
     finally:
         sys.argv = argv
+        sys.path[:] = path
 
 
 def _run(words: list[str], program: str) -> None:

@@ -82,8 +82,8 @@ Mistake = UnknownOption | UnknownClass | WrongType | Missing | NoValue | Remark
 # lines that repeat the type system instead of naming the mistake
 NOISE = re.compile(
     r"$|Does not validate against|Subtypes:|Errors:|Given value type:|Expected a path but|"
-    r"Not a valid subclass|Import path \S+ does not correspond to a subclass|"
-    r"Subclass types expect|a class path \(|a dict with"
+    r"Import path \S+ does not correspond to a subclass|"
+    r"Subclass types expect|a class path \(|a dict with(out)? "
 )
 KEY = re.compile(r'Parser key "([^"]+)":')
 CLASS = re.compile(r"Problem with given class_path '([^']+)'")
@@ -91,6 +91,7 @@ GIVEN = re.compile(r"Given value: (.*)")
 TYPE = re.compile(
     r"Expected an? (?:<class '(?P<type>[\w.]+)'>|typing\.\S.*?)(?:\. Got value: (?P<value>.*))?$"
 )
+NO_SUBCLASS = re.compile(r"Not a valid subclass of .*?(?:\. Got value: (.*))?$")
 NO_CLASS = re.compile(r"Expected a dot import path string: (.*)")
 UNREADABLE = re.compile(r"Unable to load config ['\"](.*)['\"]|argument of type '\w+' is not ")
 UNRECOGNIZED = re.compile(r"unrecognized arguments: (.*)")
@@ -129,7 +130,8 @@ def read_message(message: str) -> list[Mistake]:
             if level.path[-len(path) :] != path:
                 # what follows the key of the first line need not be indented
                 at = -1 if indent == 0 else indent
-                levels.append(_Level(at, level.path + path, level.owner))
+                owner = level.owner if len(path) == 1 else None
+                levels.append(_Level(at, level.path + path, owner))
             text = text[key.end() :].strip()
             level = levels[-1]
         if tried := CLASS.match(text):
@@ -140,7 +142,7 @@ def read_message(message: str) -> list[Mistake]:
             level.types.append(expected["type"] or "")
             level.value = level.value or expected["value"]
             wrong.append(level)
-        elif unreadable := UNREADABLE.match(text):
+        elif unreadable := UNREADABLE.match(text) or NO_SUBCLASS.match(text):
             level.value = level.value or unreadable[1]
             wrong.append(level)
         elif not NOISE.match(text):
@@ -150,10 +152,10 @@ def read_message(message: str) -> list[Mistake]:
 
 
 def _lines(message: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines and how far their text is indented."""
+    """Yield the lines that are not empty, and how far their text is indented."""
     for line in message.splitlines():
-        text = line.strip().removeprefix("- ")
-        yield len(line.rstrip()) - len(text), text
+        if text := line.strip().removeprefix("- "):
+            yield len(line.rstrip()) - len(text), text
 
 
 def _named(text: str, level: _Level) -> list[Mistake]:

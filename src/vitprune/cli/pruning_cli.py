@@ -5,16 +5,19 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch.optim import Optimizer
 from transformers import PreTrainedConfig
 
 from vitprune.cli import folder_commands
-from vitprune.cli.arguments import check_sections
+from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
+from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
 from vitprune.cli.resuming import Resumed, find_resumed
@@ -29,7 +32,10 @@ from vitprune.model.anatomy.config import image_shape
 from vitprune.model.trial import why_refused
 from vitprune.pruning import IterativePruning
 from vitprune.runs.checkpoint_io import AtomicCheckpointIO
-from vitprune.runs.loggers import RunLoggers
+from vitprune.runs.loggers import in_run_folder, run_loggers
+from vitprune.runs.metrics import MetricsCSV
+from vitprune.runs.reservation import Reservation
+from vitprune.runs.run_folder import RunFolder
 from vitprune.training.checkpoints import RunCheckpoints
 from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
@@ -68,11 +74,13 @@ class PruningCLI(LightningCLI):
     def __init__(self, command: str) -> None:
         self.command = command
         self.resumed = Resumed()
-        self.run_loggers: RunLoggers | None = None
+        self.reservation: Reservation | None = None
         others = "|".join(folder_commands.COMMANDS)
         super().__init__(
             ViTClassifier,
             ImageData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
             trainer_class=PruningTrainer,
             trainer_defaults=dict(DEFAULTS),
             seed_everything_default=42,
@@ -90,7 +98,7 @@ class PruningCLI(LightningCLI):
         return TRAINER_SUBCOMMANDS
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the sections `pruning`, `checkpoint` and `predictions`."""
+        """Add the sections that Lightning does not have, and defaults and links of the others."""
         parser.add_argument(
             "--pruning",
             type=IterativePruning | None,
@@ -99,7 +107,9 @@ class PruningCLI(LightningCLI):
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
         parser.add_lightning_class_args(PredictionsCSV, "predictions")
-        parser.link_arguments("data.class_names", "model.labels", apply_on="instantiate")
+        parser.add_optimizer_args((Optimizer,))
+        parser.add_lr_scheduler_args()
+        parser.link_arguments("data.class_names", "model.init_args.labels", apply_on="instantiate")
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
@@ -126,26 +136,33 @@ class PruningCLI(LightningCLI):
         check_sections(config)
         self.resumed = find_resumed(config, self.subcommand)
         config.ckpt_path = self.resumed.ckpt_path
+        if config.trainer.barebones and config.pruning:
+            config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
             parse_formats(config.formats)
-        self._given = (config.data.processor, config.data.image_size, config.model.image_size)
-        if config.data.processor is None:
-            config.data.processor = config.model.pretrained
-        sizes = {config.data.image_size, config.model.image_size} - {None}
+        self._given = (config.data.clone(), config.model.clone())
+        data = arguments_of(config.data)
+        model = arguments_of(config.model)
+        if data.get("processor", "") is None:
+            data.processor = model.get("pretrained")
+        sizes = {data.get("image_size"), model.get("image_size")} - {None}
         if len(sizes) > 1:
             raise UsageError(
-                f"data.image_size is {config.data.image_size}, but model.image_size "
-                f"{config.model.image_size}. Set data.image_size only; the model is adapted to it."
+                f"data.image_size is {data.image_size}, but model.image_size "
+                f"{model.image_size}. Set data.image_size only; the model is adapted to it."
             )
-        for size in sizes:
-            config.data.image_size = config.model.image_size = size
+        for arguments in (data, model):
+            if sizes and "image_size" in arguments:
+                arguments.image_size = max(sizes)
 
     def after_instantiate_classes(self) -> None:
         """Restore the configuration as the user gave it; check the size of the images."""
         config = self.config[self.subcommand]
-        config.data.processor, config.data.image_size, config.model.image_size = self._given
+        config.data, config.model = self._given
         config.ckpt_path = self.resumed.configured_ckpt_path()
         self._check_image_size()
+        if self.subcommand == "fit":
+            choose_optimization(self.model, config.optimizer, config.lr_scheduler)
 
     def _check_image_size(self) -> None:
         height, width = self.datamodule.image_shape
@@ -169,39 +186,51 @@ class PruningCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         pruning = self._get(self.config_init, "pruning")
         callbacks: list[Callback] = [pruning] if pruning else []
+        own = _as_list(settings["callbacks"])
+        is_bare = settings["barebones"]
         if self.subcommand == "fit":
-            callbacks = self._training_callbacks(callbacks)
-            kwargs["logger"] = self._loggers(settings)
+            has_loggers = settings["logger"] is not False and not is_bare
+            kwargs["logger"] = has_loggers  # `before_fit` replaces it
+            callbacks = self._training_callbacks(callbacks, has_loggers=has_loggers)
         else:
             kwargs["logger"] = settings["logger"] or False
             self.save_config_callback = None  # only a run saves its configuration
-        if settings["enable_progress_bar"] is not False:
+        if is_bare:
+            kwargs["log_every_n_steps"] = None
+        if is_bare or settings["enable_checkpointing"] is False:
+            self.save_config_callback = None
+            self._parser(self.subcommand).callback_keys.remove("checkpoint")
+        has_bar = any(isinstance(callback, ProgressBar) for callback in own)
+        if settings["enable_progress_bar"] is not False and not is_bare and not has_bar:
             callbacks.append(Progress(leave=False))
         # the user's callbacks come last: weight averaging must follow pruning
-        kwargs["callbacks"] = [*callbacks, *_as_list(settings["callbacks"])]
+        kwargs["callbacks"] = [*callbacks, *own]
         kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
-    def _training_callbacks(self, pruning: list[Callback]) -> list[Callback]:
+    def _training_callbacks(self, pruning: list[Callback], *, has_loggers: bool) -> list[Callback]:
         return [
-            Throughput(),
+            *([Throughput()] if has_loggers else []),
             *pruning,
             StopOnNaN(),
             ExactResume(),
             RunCommands(self.command),
-            LearningRateMonitor(logging_interval="step"),
+            *([LearningRateMonitor(logging_interval="step")] if has_loggers else []),
         ]
 
-    def _loggers(self, settings: Any) -> Any:
-        if settings["logger"] not in (None, True):
-            if not settings["logger"]:
-                raise UsageError(
-                    "trainer.logger must not be false: the loggers give a run its folder."
-                )
-            return settings["logger"]
-        root = Path(settings["default_root_dir"] or ".")
-        self.run_loggers = RunLoggers(root, self.resumed.run)
-        return [self.run_loggers.tensorboard, self.run_loggers.metrics]
+    def _loggers(self, run: RunFolder) -> list[Logger]:
+        """Return the loggers of a run; `metrics.csv` is written beside those of the user."""
+        chosen = self._get(self.config_init, "trainer")["logger"]
+        if chosen in (None, True):
+            return run_loggers(run)
+        settings = _as_list(self._get(self.config, "trainer")["logger"])
+        loggers = [
+            in_run_folder(type(logger), setting.init_args, run)
+            if setting.init_args.get("save_dir") == ""
+            else logger
+            for logger, setting in zip(_as_list(chosen), settings, strict=True)
+        ]
+        return [*loggers, MetricsCSV(run)]
 
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
@@ -210,16 +239,23 @@ class PruningCLI(LightningCLI):
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
             check_structure(self.model, pruning, *self.datamodule.image_shape)
-        if self.run_loggers and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
-            self.run_loggers.make_folder()
+        if self.trainer.fast_dev_run:
+            return
+        root = Path(self._get(self.config, "trainer")["default_root_dir"] or ".")
+        self.reservation = Reservation(root, self.resumed.run)
+        if self.trainer.is_global_zero and self.trainer.checkpoint_callbacks:
+            self.reservation.make()
+        self.trainer.run_folder = self.reservation.folder
+        if self.trainer.loggers:
+            self.trainer.loggers = self._loggers(self.reservation.folder)
 
     def fit(self, **arguments: Any) -> None:
         """Train; delete the folder of a new run that is refused before its first step."""
         try:
             self.trainer.fit(**arguments)
         except UsageError:
-            if self.run_loggers and self.trainer.global_step <= self.resumed.step:
-                self.run_loggers.discard_folder()
+            if self.reservation and self.trainer.global_step <= self.resumed.step:
+                self.reservation.discard()
             raise
 
     def after_fit(self) -> None:

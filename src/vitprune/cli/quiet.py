@@ -11,6 +11,8 @@ import transformers
 UNHELPFUL_WARNINGS = (
     # `check_weight_averaging` refuses the cases in which it would fail
     "You're using the WeightAveraging callback with a model that overrides",
+    # the user asked for it
+    r"You are trying to `self.log\(\)` but `Trainer\(barebones=True\)`",
     r".*does not have many workers.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",

@@ -69,9 +69,13 @@ def check_unfinished(
     total = "" if max_epochs is None else f"/{max_epochs}"
     position = f"epoch {checkpoint.epoch}{total}, step {checkpoint.step}"
     is_trained = 0 <= (max_epochs or -1) <= checkpoint.epoch or 0 <= max_steps <= checkpoint.step
+    is_trained = is_trained or checkpoint.search_ended
     if is_trained and run.is_exported():
+        longer = "Increase trainer.max_epochs to continue training. "
+        if checkpoint.search_ended:
+            longer = "Its search of AccuracyGuarded has ended. "
         raise UsageError(
-            f"--ckpt_path last: the newest run is finished: {run.path} at {position}. Increase "
-            "trainer.max_epochs to continue training, or omit --ckpt_path to start a new run."
+            f"--ckpt_path last: the newest run is finished: {run.path} at {position}. {longer}Omit "
+            "--ckpt_path to start a new run."
         )
     rank_zero_info(f"Resuming {run.path} at {position}")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.exports.prospects import find_prospects
+from vitprune.exports.stream import names_channels
 from vitprune.exports.survivors import keeps_whole_heads
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import channels_of
@@ -54,6 +55,13 @@ def check_structure(
     if pruning.settings.method.budget.is_physical:
         with trial(net):
             _check_budget(pruning, module, image, groupings)
+    if any(grouping.companions for grouping in coupled) and not names_channels(net):
+        rank_zero_info(
+            "Only load_pruned, pt2 and ONNX can have fewer channels of the residual stream. Plain "
+            "transformers cannot load the export: the configuration divides the channels into the "
+            "heads."
+        )
+    coupled = [grouping for grouping in coupled if not grouping.companions]
     if not coupled:
         return
     branches = {layer.branch for grouping in coupled for layer in grouping.layers}

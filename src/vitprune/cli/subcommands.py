@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from lightning import Trainer
 from lightning.pytorch.cli import LightningCLI
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from vitprune.cli.folder_commands import COMMANDS, options_of_command
 from vitprune.cli.options import Options, parameters
@@ -22,6 +24,8 @@ SECTIONS = {
     "trainer": Trainer,
     "checkpoint": RunCheckpoints,
     "predictions": PredictionsCSV,
+    "optimizer": Optimizer,
+    "lr_scheduler": LRScheduler,
 }
 # methods of the Trainer, and their parameters that are not options
 TRAINER_SUBCOMMANDS = {

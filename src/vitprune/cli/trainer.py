@@ -12,6 +12,7 @@ from vitprune.exports.formats import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Method
 from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
 
 SCANS = ("sensitivity", "sweep", "histograms")
 CLASSIFIER = ["*classifier"]
@@ -19,7 +20,21 @@ TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 class PruningTrainer(Trainer):
-    """Lightning's Trainer; each further subcommand is a method, whose arguments are its options."""
+    """Lightning's Trainer; each further subcommand is a method, whose arguments are its options.
+
+    Attributes:
+        run_folder: Folder of the run that trains; None for other subcommands and dry runs.
+
+    """
+
+    run_folder: RunFolder | None = None
+
+    @property
+    def log_dir(self) -> str | None:
+        """The folder of the run, whatever its loggers are; all processes must ask for it."""
+        if self.run_folder is None:
+            return super().log_dir
+        return str(self.strategy.broadcast(str(self.run_folder.path)))
 
     def sensitivity(
         self,

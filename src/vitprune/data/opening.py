@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -11,6 +12,7 @@ from huggingface_hub import HfApi
 from vitprune.data.local_files import files_by_split
 from vitprune.errors import UsageError
 from vitprune.model.names import local_folder
+from vitprune.runs.write_errors import FULL
 
 CONVERSION = "refs/convert/parquet"  # the hub's branch with a data set as parquet files
 
@@ -27,8 +29,14 @@ def open_source(
 
     Raises:
         UsageError: If the source cannot be loaded.
+        OSError: If the disk of the cache is full.
 
     """
+    if Path(source).expanduser().is_file():
+        raise UsageError(
+            f"data.source {source!r} is a file. Use the folder that holds the images or tables; "
+            "extract archives first."
+        )
     try:
         return open_with(datasets.load_dataset, source, subset, streaming=streaming)
     except UsageError:
@@ -36,10 +44,16 @@ def open_source(
     except Exception as error:  # the library raises a dozen unrelated types
         if several := re.search(r"available[^:]*: (\[.*\])", str(error), re.IGNORECASE):
             raise _wrong_subset(source, subset, several[1]) from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        cause = error.__cause__ or error  # the library says that something went wrong, not what
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            cache = str(datasets.config.HF_DATASETS_CACHE)
+            raise OSError(cause.errno, f"{cause.strerror} while data were cached", cache) from error
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         hint = "the hub has no such data set, or cannot be reached"
-        if local_folder(source, "data.source"):
+        if folder := local_folder(source, "data.source"):
             hint = "the folder holds no readable images or parquet files"
+            if any(folder.rglob("*.zip")):
+                hint = "it holds archives, whose content cannot be read. Extract them"
         raise UsageError(
             f"data.source {source!r} could not be loaded: {hint} ({reason})"
         ) from error

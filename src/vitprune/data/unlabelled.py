@@ -20,11 +20,21 @@ def find_images(folder: str | None) -> list[Path]:
     root = Path(folder or "").expanduser()
     if not folder or not root.is_dir():
         raise UsageError(f"data.predict_images must be a folder of images, not {folder!r}.")
-    images = with_suffix(files_by_folder(root), Image.registered_extensions())
-    files = sorted(map(Path, paths(root, images)))
+    files = _image_files(root)
     if not files:
         raise UsageError(f"data.predict_images {folder!r} holds no image files.")
     return files
+
+
+def holds_images(folder: str) -> bool:
+    """Return whether a folder or its subfolders hold image files."""
+    root = Path(folder).expanduser()
+    return root.is_dir() and bool(_image_files(root))
+
+
+def _image_files(root: Path) -> list[Path]:
+    images = with_suffix(files_by_folder(root), Image.registered_extensions())
+    return sorted(map(Path, paths(root, images)))
 
 
 def numbered(files: list[Path]) -> Dataset:

@@ -70,6 +70,9 @@ def group_layers(
     groups: dict[str, dict[str, Layer]] = {}
     for grouping in granularity.groupings(layers):
         first = grouping.layers[0]
+        if grouping.companions:
+            groups["residual stream"] = {layer.name: layer for layer in grouping.layers}
+            continue
         place = place_of(grouping.layers)
         is_coupled = len(grouping.parts) > 1
         name = f"{place.block} {_kind_of(grouping.layers)}" if is_coupled else first.name

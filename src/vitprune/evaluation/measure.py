@@ -106,7 +106,9 @@ class _Prefix:
 def _find_prefix(net: nn.Module, measurements: Sequence[Measurement]) -> _Prefix:
     stages = find_stages(net)
     starts = {
-        m.key: min(stages_before(_inside(net, layer), stages) for layer in m.layers)
+        m.key: 0
+        if m.method.granularity.prunes_channels
+        else min(stages_before(_inside(net, layer), stages) for layer in m.layers)
         for m in measurements
     }
     longest = max(starts.values(), default=0)  # later stages are always computed

@@ -12,7 +12,7 @@ from torch import Tensor
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
-from vitprune.pruning import Criterion, Masks, Method
+from vitprune.pruning import Criterion, Method
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate, sample
 from vitprune.pruning.update import update_masks
 from vitprune.training.probe import silenced
@@ -100,7 +100,8 @@ def pruned(
         statistics: Calibration statistics by layer name; see `calibrate_dense`.
 
     """
-    masks = Masks(layers, method.biases(layers))
+    masks = method.masks(layers)
+    kept = None if masks.channels is None else masks.channels.keep.clone()
     before = [(mask.parameter, mask.parameter.detach().clone()) for mask in masks]
     try:
         update_masks(masks, method, sparsity, seed=seed, statistics=statistics)
@@ -109,3 +110,5 @@ def pruned(
         with torch.no_grad():
             for parameter, value in before:
                 parameter.copy_(value)
+        if masks.channels is not None and kept is not None:
+            masks.channels.write(kept)

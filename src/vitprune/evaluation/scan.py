@@ -76,7 +76,7 @@ class Scan:
         self.images = ValidationImages(data, self.fabric.device, options.images_in_memory, limit)
         self.settings: Settings = {
             "subcommand": subcommand,
-            "model": model.hparams["pretrained"],
+            "model": model.pretrained,
             "ckpt_path": options.ckpt_path,
             "weights": weights,
             **settings,

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from vitprune.errors import UsageError
 from vitprune.exports.cut import cut
 from vitprune.exports.parts import Part, examine, kind_of, output_of, why_fixed
+from vitprune.exports.stream import is_plain
 from vitprune.exports.survivors import is_whole
 from vitprune.exports.trial import Trial, copy_modules, in_float64
 from vitprune.model.anatomy.config import image_shape
@@ -73,7 +74,7 @@ def analyse(net: PreTrainedModel, images: Tensor | None = None) -> Analysis:
             left[kind_of(branch, net)] = why_not
         else:
             usable.append(branch)
-    if all(is_whole(branch, layers) for branch in usable):
+    if all(is_whole(branch, layers) for branch in usable) and is_plain(net):
         return Analysis(net, None, [], left)
     exact = in_float64(net)
     layers = {layer.name: layer for layer in find_structure(exact).layers}

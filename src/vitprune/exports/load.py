@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
 from vitprune.exports.shrink import shrink
+from vitprune.exports.stream import fit_to_state, load_narrow
 from vitprune.model.loading import CANNOT_BUILD, net_from_config
 from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
@@ -53,8 +54,11 @@ def _load(export: ExportFolder) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(export.path)
         state = compressed.restore(export.compressed)
         net = net_from_config(config).to(next(iter(state.values())).dtype)
+        fit_to_state(net, state)
         net.load_state_dict(state)
         return net.eval()
+    if (narrow := load_narrow(export)) is not None:
+        return narrow
     net, found = AutoModelForImageClassification.from_pretrained(
         export.path, output_loading_info=True
     )

@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
+from vitprune.model.channels import follow
 from vitprune.model.loading import net_from_config
 from vitprune.model.sameness import check_same_model
 from vitprune.pruning.masks.packing import apply_packed
@@ -67,12 +68,14 @@ def copy_net(net: PreTrainedModel) -> PreTrainedModel:
 
     """
     try:
-        return _build(net.config, net.state_dict())
+        copied = _build(net.config, net.state_dict())
     except UsageError as error:
         raise UsageError(
             "the tensors of the model do not have the shapes of its configuration, as in a model "
             "of load_pruned whose blocks differ in width. Export the model that was pruned instead."
         ) from error
+    follow(copied, net)
+    return copied
 
 
 def _build(config: PreTrainedConfig, state: Mapping[str, Tensor]) -> PreTrainedModel:

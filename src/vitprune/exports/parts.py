@@ -16,7 +16,7 @@ from vitprune.exports.survivors import (
 )
 from vitprune.exports.trial import Range, Trial
 from vitprune.model.anatomy.layers import Layer
-from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.anatomy.records import Attention, Branch, output_of
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,6 @@ def kind_of(branch: Branch, net: nn.Module) -> str:
     """Return the class of a branch's module, and whether it is the attention or the MLP in it."""
     role = "attention" if isinstance(branch, Attention) else "MLP"
     return f"{role} of {type(net.get_submodule(branch.name)).__name__}"
-
-
-def output_of(branch: Branch) -> str:
-    """Return the name of the layer that writes to the residual stream."""
-    return branch.output if isinstance(branch, Attention) else branch.down
 
 
 def why_fixed(branch: Branch, layers: Mapping[str, Layer], net: nn.Module) -> str | None:

@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from vitprune.exports.analysis import Analysis
 from vitprune.exports.cut import cut
 from vitprune.exports.parts import Part, output_of
-from vitprune.exports.plans import CANNOT_BUILD, Plan, Renaming, find_plans, read_widths
+from vitprune.exports.plans import (
+    CANNOT_BUILD,
+    Plan,
+    Renaming,
+    build,
+    find_plans,
+    read_widths,
+)
 from vitprune.exports.survivors import Width
 from vitprune.exports.trial import copy_modules
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.names import POSITIONS_PATTERN
-from vitprune.model.anatomy.widths import with_settings
-from vitprune.model.loading import net_from_config
 
 
 def shrink_plainly(analysis: Analysis) -> Analysis:
@@ -46,7 +51,7 @@ def shrink_plainly(analysis: Analysis) -> Analysis:
 def _build(analysis: Analysis, plan: Plan) -> Analysis | None:
     """Return the model of a plan; None if its logits differ."""
     net = analysis.net
-    small = net_from_config(with_settings(net.config, plan.settings)).double().eval()
+    small = build(net, plan.settings).double().eval()
     renaming = Renaming(block_names(net), plan.kept)
     widths = read_widths(small, renaming)
     if not plan.fits(widths):

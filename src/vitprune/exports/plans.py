@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from vitprune.exports.analysis import Analysis
 from vitprune.exports.parts import Part, output_of
+from vitprune.exports.stream import fit_stream, is_plain
 from vitprune.exports.survivors import Width, width_of
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.records import Attention
@@ -27,8 +28,9 @@ from vitprune.model.anatomy.widths import (
 from vitprune.model.loading import net_from_config
 
 RATIO_TRIES = 6
-CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError)  # if a model lacks a setting
-CHOICES = sorted(itertools.product((True, False), repeat=3), key=sum, reverse=True)
+# if a model lacks a setting, or does not support its value
+CANNOT_BUILD = (RuntimeError, TypeError, ValueError, KeyError, AssertionError)
+CHOICES = sorted(itertools.product((True, False), repeat=4), key=sum, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,12 @@ class Plan:
 def find_plans(analysis: Analysis) -> Iterator[Plan]:
     """Yield different smaller architectures; those that change most settings come first."""
     family = FAMILIES.get(analysis.net.config.model_type)
-    if family is None or not any(part.is_narrower for part in analysis.parts):
+    has_all_channels = is_plain(analysis.net)
+    is_narrower = any(part.is_narrower for part in analysis.parts)
+    if family is None or (has_all_channels and not is_narrower):
         return
+    if has_all_channels:
+        family = replace(family, channels=None)
     tried: list[Settings] = [{}]
     for names in _choices(family):
         try:
@@ -91,9 +97,11 @@ def plain_widths(analysis: Analysis) -> dict[str, Width]:
 
 def _choices(family: WidthNames) -> Iterator[WidthNames]:
     """Yield the settings to change: all, then fewer, because not every model has all of them."""
-    for blocks, heads, neurons in CHOICES:
+    choices = [choice for choice in CHOICES if family.channels or not choice[0]]
+    for channels, blocks, heads, neurons in choices:
         yield replace(
             family,
+            channels=family.channels if channels else None,
             blocks=family.blocks if blocks else None,
             heads=family.heads if heads else None,
             neurons=family.neurons if neurons else None,
@@ -113,11 +121,14 @@ def _plan(analysis: Analysis, names: WidthNames) -> Plan:
         settings[names.blocks] = len(kept)
     heads = [p for p in parts if isinstance(p.branch, Attention) and p.branch.block is not None]
     neurons = [p for p in parts if not isinstance(p.branch, Attention)]
+    if names.channels:  # of a model with fewer channels than its configuration says
+        settings[names.channels] = find_structure(net).stream.channels
     if names.heads and names.head_dim and heads:
         width = _cover(heads)
-        if width != heads[0].width:
+        if width != heads[0].width or names.channels:
             settings |= {names.heads: width.groups, names.head_dim: width.size}
-    if not any(part.is_narrower for part in neurons):
+    follows_channels = bool(neurons and names.ratio and names.channels)
+    if not any(part.is_narrower for part in neurons) and not follows_channels:
         return Plan(settings, kept, parts)
     if names.neurons:
         width = _cover(neurons)
@@ -170,7 +181,7 @@ def _smallest_ratio(
         missing = max(need / size for need, size in zip(needs, have, strict=True))
         if missing <= 1:
             full = [part.width.groups for part in parts]
-            return ratio if sum(have) < sum(full) else None
+            return ratio if sum(have) < sum(full) or names.channels else None
         ratio = math.nextafter(ratio * missing, math.inf)
     return None
 
@@ -178,8 +189,14 @@ def _smallest_ratio(
 def _widths_of(net: PreTrainedModel, settings: Settings, kept: Sequence[int]) -> dict[str, Width]:
     """Return the widths of a model with other settings, by `output_of` in the original."""
     with torch.device("meta"):
-        built = net_from_config(with_settings(net.config, settings))
+        built = build(net, settings)
     return read_widths(built, Renaming(block_names(net), kept))
+
+
+def build(net: PreTrainedModel, settings: Settings) -> PreTrainedModel:
+    """Return a new model with other settings and random weights, and with the channels of `net`."""
+    built = net_from_config(with_settings(net.config, settings))
+    return fit_stream(built, find_structure(net).stream.channels)
 
 
 @dataclass(frozen=True)

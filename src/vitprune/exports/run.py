@@ -50,7 +50,8 @@ def run(
         choices=choices,
     )
     data.bad_images.report()
-    print(f"Exported {checkpoint.path} to {folder}:\n{summarize(report)}")
+    which = " (best epoch)" if checkpoint.is_best else ""
+    print(f"Exported {checkpoint.path}{which} to {folder}:\n{summarize(report)}")
     if report.failed_formats:
         raise UsageError(
             f"{' '.join(report.failed_formats.values())} All other files are in {folder}."

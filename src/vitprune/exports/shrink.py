@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.errors import UsageError
 from vitprune.exports.analysis import Analysis, analyse
 from vitprune.exports.cut import cut
 from vitprune.exports.plain import shrink_plainly
+from vitprune.exports.stream import without_pruned_channels
 from vitprune.exports.trial import copy_modules, restore_types
 
 
@@ -56,10 +58,19 @@ def shrink(
 
 def shrink_both(net: PreTrainedModel, images: Tensor | None = None) -> Smaller:
     """Return the smaller models with the same logits, plain and ragged; see `shrink`."""
-    analysis = analyse(net, images)
+    narrow = without_pruned_channels(net)
+    try:
+        analysis = analyse(narrow, images)
+    except UsageError as error:
+        if narrow is net:
+            raise
+        raise UsageError(
+            "pruned channels of the residual stream cannot be removed, because the code of this "
+            f"model fixes its width: {error}"
+        ) from error
     plain = shrink_plainly(analysis)
     ragged = _make_ragged(plain)
-    small = net if plain is analysis else restore_types(plain.net, net)
+    small = narrow if plain is analysis else restore_types(plain.net, net)
     return Smaller(small, small if ragged is None else restore_types(ragged, net), analysis.left)
 
 

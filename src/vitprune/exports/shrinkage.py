@@ -12,6 +12,7 @@ from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.parts import kind_of
 from vitprune.exports.shrink import shrink_both
+from vitprune.exports.stream import is_plain, pruned_channels
 from vitprune.exports.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
 from vitprune.model.anatomy.layers import Structure, block_names, find_structure
@@ -68,9 +69,9 @@ def shrink_and_verify(net: PreTrainedModel, mode: ShrinkMode, images: Tensor) ->
     try:
         shrunk = shrink_and_describe(net, few[:1])
     except UsageError as error:
-        net.float()
-        if mode == "required":
+        if mode == "required" or pruned_channels(net) is not None:
             raise
+        net.float()
         return Shrunk(net, net, ShrinkReport(0, reason=str(error)))
     smaller = [one for one in (shrunk.net, shrunk.smallest) if one is not net]
     expected = logits(net, few) if smaller else few
@@ -118,7 +119,7 @@ def shrink_and_describe(net: PreTrainedModel, images: Tensor | None = None) -> S
         left=smaller.left,
         settings_before=changed_settings(small.config, net.config),
     )
-    return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, report)))
+    return Shrunk(small, smallest, replace(report, loads_smaller=_loaders(net, small, report)))
 
 
 def _narrowed(net: PreTrainedModel, small: PreTrainedModel) -> list[str]:
@@ -132,10 +133,10 @@ def _narrowed(net: PreTrainedModel, small: PreTrainedModel) -> list[str]:
     return [name for name, is_narrower in found.items() if is_narrower]
 
 
-def _loaders(net: PreTrainedModel, report: ShrinkReport) -> list[str]:
+def _loaders(net: PreTrainedModel, small: PreTrainedModel, report: ShrinkReport) -> list[str]:
     """Return what loads a smaller model."""
     timm = ["timm.create_model"] if hasattr(net, "timm_model") else []
-    plain = ["transformers", *timm] if report.dropped_parameters else []
+    plain = ["transformers", *timm] if report.dropped_parameters and is_plain(small) else []
     smaller = report.dropped_parameters + report.dropped_by_load_pruned
     return [*plain, "load_pruned"] if smaller else []
 
@@ -172,6 +173,7 @@ def widest(net: PreTrainedModel) -> ModelWidths:
         heads=max((block.heads for block in widths), default=0),
         head_dim=max((block.head_dim for block in widths), default=0),
         neurons=max((block.neurons for block in widths), default=0),
+        channels=find_structure(net).stream.channels,
     )
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.errors import UsageError
 from vitprune.exports.choices import DTYPES, Choices
 from vitprune.exports.exported import Exported
 from vitprune.exports.shrinkage import shrink_and_verify
+from vitprune.exports.stream import pruned_channels
 from vitprune.exports.verify import TOLERANCE, Reference, logits, save_and_verify
 from vitprune.runs.format_report import Verification
 from vitprune.runs.run_folder import ExportFolder
@@ -53,7 +55,14 @@ def write_weights(
 
     """
     reference = Reference(images, logits(net, images))
-    loaded, verification = save_and_verify(net, folder, reference, tolerance=0.0)
+    is_narrow = pruned_channels(net) is not None  # as plain loading cannot compute it
+    if is_narrow and choices.shrink == "off":
+        raise UsageError(
+            "--shrink off: pruned channels of the residual stream must be removed, because a "
+            "LayerNorm of plain transformers normalises over all channels. Leave it out."
+        )
+    tolerance = math.inf if is_narrow else 0.0
+    loaded, verification = save_and_verify(net, folder, reference, tolerance)
     _check_zeros(verification.zeros_in_file, zeros)
     base_bytes = folder.weights.stat().st_size
 

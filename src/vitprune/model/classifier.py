@@ -1,12 +1,11 @@
 """The LightningModule: a Vision Transformer of `transformers` as an image classifier."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torchmetrics import MeanMetric
@@ -14,15 +13,23 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import block_names
+from vitprune.model.channels import restore_channels
 from vitprune.model.distillation import Distillation
 from vitprune.model.evaluation_mode import begin_evaluation
 from vitprune.model.loading import build_net
-from vitprune.model.optimization import WarmupCosine, parameter_groups
+from vitprune.model.optimization import Optimization, WarmupCosine
 from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
 from vitprune.model.unused import freeze_unused
-from vitprune.runs.checkpoint import HYPERPARAMETERS, WEIGHTS
+from vitprune.runs.checkpoint import (
+    DATA,
+    HYPERPARAMETERS,
+    OPTIMIZATION,
+    OPTIMIZERS,
+    PRUNING,
+    WEIGHTS,
+)
 from vitprune.runs.plain_values import plain
 
 
@@ -70,18 +77,13 @@ class ViTClassifier(LightningModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        if learning_rate <= 0:
-            raise UsageError(f"model.learning_rate must be positive, not {learning_rate}.")
-        for name, value in (
-            ("warmup_fraction", warmup_fraction),
-            ("label_smoothing", label_smoothing),
-        ):
-            if not 0 <= value < 1:
-                raise UsageError(f"model.{name} must lie in [0, 1), not {value}.")
-        if not 0 < layer_decay <= 1:
-            raise UsageError(f"model.layer_decay must lie in (0, 1], not {layer_decay}.")
+        self.optimization = Optimization(learning_rate, weight_decay, layer_decay, warmup_fraction)
+        if not 0 <= label_smoothing < 1:
+            raise UsageError(f"model.label_smoothing must lie in [0, 1), not {label_smoothing}.")
         self.save_hyperparameters(ignore=["distillation"])
         self.hparams.update(plain(dict(self.hparams)))
+        self.pretrained = pretrained
+        self.label_smoothing = label_smoothing
         self.distillation = distillation
         self.net = for_images_of(build_net(pretrained, architecture, labels), image_size).train()
         freeze_unused(self.net)
@@ -105,7 +107,7 @@ class ViTClassifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Load the teacher model."""
         if stage == "fit" and self.distillation:
-            name = self.distillation.teacher or self.hparams["pretrained"]
+            name = self.distillation.teacher or self.pretrained
             if name is None:
                 raise UsageError(
                     "model.distillation.teacher must be set when training from model.architecture."
@@ -140,7 +142,7 @@ class ViTClassifier(LightningModule):
         hidden = {"output_hidden_states": True} if teacher and teacher.wants_hidden_states else {}
         outputs = self.net(pixel_values=pixels, **hidden)
         logits = outputs.logits
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         if teacher:
             loss = teacher.loss(pixels, outputs, loss)
         self.train_accuracy(logits, labels if labels.ndim == 1 else labels.argmax(dim=1))
@@ -197,40 +199,54 @@ class ViTClassifier(LightningModule):
         self.log(f"{stage}/top5", top5)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Return AdamW and a learning-rate schedule over optimizer steps."""
-        total = self.trainer.estimated_stepping_batches
-        if total in (-1, math.inf):
-            raise UsageError(
-                "the cosine learning-rate schedule needs the length of training. Set "
-                "trainer.max_epochs or trainer.max_steps."
-            )
-        optimizer = torch.optim.AdamW(self._groups(self.hparams), lr=self.hparams["learning_rate"])
-        schedule = WarmupCosine(optimizer, int(self.hparams["warmup_fraction"] * total), int(total))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _groups(self, hparams: Mapping[str, Any]) -> list[dict]:
-        return parameter_groups(
-            self.net, hparams["learning_rate"], hparams["weight_decay"], hparams["layer_decay"]
-        )
+        """Return optimizer and learning-rate schedule; see `Optimization`."""
+        return self.optimization.configure(self.net, self.trainer)
 
     def on_train_start(self) -> None:
         """Use the configured learning rates and weight decays instead of the checkpoint's."""
         schedule = self.lr_schedulers()
         if isinstance(schedule, WarmupCosine):  # a subclass may return another one
-            schedule.set_peaks(self._groups(self.hparams))
+            schedule.set_peaks(self.optimization.groups(self.net))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the names of the optimizer and the scheduler that the user chose.
+
+        The position in the data has the same key for every class of data modules.
+        """
+        checkpoint[OPTIMIZATION] = self.optimization.names
+        if (key := type(self.trainer.datamodule).__qualname__) in checkpoint:
+            checkpoint[DATA] = checkpoint.pop(key)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another model or, to train, with other optimizer groups.
+        """Refuse a checkpoint of another model or, to train, with another optimizer or groups.
 
-        A sharded model has been loaded at this point.
+        Norms normalise over the channels that its masks keep. A sharded model has been loaded at
+        this point.
         """
         if self._trainer and self.trainer.state.fn == "fit":
-            theirs = checkpoint[HYPERPARAMETERS]
-            if len(self._groups(theirs)) != len(self._groups(self.hparams)):
-                raise UsageError(
-                    "the optimizer groups differ from the checkpoint, which was trained with "
-                    f"model.weight_decay {theirs['weight_decay']} and model.layer_decay "
-                    f"{theirs['layer_decay']}. Resume with these, or start a new run."
-                )
+            self._check_optimization(checkpoint)
+        if self._trainer and DATA in checkpoint:  # Lightning looks for the name of the class
+            checkpoint[type(self.trainer.datamodule).__qualname__] = checkpoint[DATA]
         if WEIGHTS in checkpoint:
             check_same_model(self.state_dict(), checkpoint[WEIGHTS])
+        for state in checkpoint.get(PRUNING, []):
+            restore_channels(self, (state["masks"] or {}).get("keep", {}))
+
+    def _check_optimization(self, checkpoint: dict[str, Any]) -> None:
+        saved = checkpoint.get(OPTIMIZATION, {})
+        for key, name in self.optimization.names.items():
+            if saved.get(key) != name:
+                raise UsageError(
+                    f"{key} is {name or 'the default'}, but the checkpoint was trained with "
+                    f"{saved.get(key) or 'the default'}. Resume with that, or start a new run."
+                )
+        if is_overridden("configure_optimizers", self, ViTClassifier):
+            return
+        theirs = checkpoint[HYPERPARAMETERS]
+        groups = [group for state in checkpoint[OPTIMIZERS] for group in state["param_groups"]]
+        if len(groups) != len(self.optimization.groups(self.net)):
+            raise UsageError(
+                "the optimizer groups differ from the checkpoint, which was trained with "
+                f"model.weight_decay {theirs.get('weight_decay')} and model.layer_decay "
+                f"{theirs.get('layer_decay')}. Resume with these, or start a new run."
+            )

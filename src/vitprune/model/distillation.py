@@ -5,10 +5,12 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from lightning import Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
+from vitprune.model.anatomy.layers import find_structure
+from vitprune.model.channels import KeptChannels
 from vitprune.model.hidden_states import HiddenStates
 from vitprune.model.trial import trial_shape, why_refused
 
@@ -29,7 +31,7 @@ class Distillation:
         temperature: Temperature T > 0 of the softmax; a high one gives wrong classes more weight.
         hidden_weight: Weight of the mean squared error of the hidden states after each block,
             relative to the mean square of the teacher's; 0 disables it. Needs a teacher with
-            hidden states of the same number and shapes.
+            hidden states of the same number and shapes. Channels that are pruned do not count.
 
     """
 
@@ -55,6 +57,7 @@ class Distillation:
         self._net: PreTrainedModel | None = None
         self._ours: HiddenStates | None = None
         self._theirs: HiddenStates | None = None
+        self._norm: nn.Module | None = None  # of the student
 
     @property
     def wants_hidden_states(self) -> bool:
@@ -76,6 +79,8 @@ class Distillation:
                 f"pixels ({reason}). Use another model.distillation.teacher."
             )
         if self.wants_hidden_states:
+            stream = find_structure(student).stream
+            self._norm = None if stream.obstacle else stream.first_norm.module
             self._ours = HiddenStates.of(student, shape)
             self._theirs = HiddenStates.of(net, shape)
             hint = " Set model.distillation.hidden_weight to 0 to allow this."
@@ -111,9 +116,18 @@ class Distillation:
         total = (1 - self.weight) * loss + self.weight * distilled
         if self._ours and self._theirs:
             pairs = zip(self._ours.select(outputs), self._theirs.select(target), strict=True)
-            errors = [F.mse_loss(ours, theirs) / theirs.square().mean() for ours, theirs in pairs]
+            errors = [self._error(ours, theirs) for ours, theirs in pairs]
             total = total + self.hidden_weight * torch.stack(errors).mean()
         return total
+
+    def _error(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """Return the relative mean squared error of the student's kept channels."""
+        channels = self._norm and KeptChannels.of(self._norm)
+        if channels:
+            keep = channels.keep.to(theirs.device)
+            # (B, tokens, channels), or feature maps, (B, channels, height, width)
+            theirs = theirs * (keep[:, None, None] if theirs.ndim == 4 else keep)
+        return F.mse_loss(ours, theirs) / theirs.square().mean()
 
 
 def _check_same(field: str, of_teacher: Any, of_student: Any, hint: str = "") -> None:

@@ -46,6 +46,7 @@ from vitprune.pruning.granularity import (
     NofM,
     Row,
     Tile,
+    Width,
 )
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.layer_selection import LayerSelection
@@ -126,6 +127,7 @@ __all__ = [
     "Variance",
     "Wanda",
     "Weights",
+    "Width",
     "declare",
     "prune",
 ]

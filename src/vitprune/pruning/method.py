@@ -19,6 +19,7 @@ from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.element import Element
 from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
+from vitprune.pruning.masks import Masks
 from vitprune.pruning.settings import describe
 
 TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
@@ -66,9 +67,13 @@ class Method:
         self.compensation = compensation
         if self.granularity.ranked_together and not self.allocation.ranks_together:
             raise UsageError(
-                f"{type(self.granularity).__name__} prunes whole branches, which need one ranking "
-                "over all layers: set pruning.allocation to Global, with neither normalize nor "
-                "min_density."
+                f"{type(self.granularity).__name__} needs one ranking over all layers: set "
+                "pruning.allocation to Global, with neither normalize nor min_density."
+            )
+        if self.criterion.straight_through and self.granularity.prunes_channels:
+            raise UsageError(
+                f"{type(self.criterion).__name__} lets pruned groups regrow, and a pruned channel "
+                "of the residual stream has no gradient. Use another criterion, such as Taylor."
             )
         if self.criterion.signed_scores and self.allocation.squares_scores:
             raise UsageError(
@@ -190,6 +195,15 @@ class Method:
             return []
         groupings = self.granularity.groupings(layers)
         return [layer for grouping in groupings for layer in grouping.biases]
+
+    def masks(self, layers: Sequence[Layer]) -> Masks:
+        """Return new masks of these layers, and of the parameters that are pruned with them."""
+        return Masks(
+            layers,
+            self.biases(layers),
+            layers[0].stream if self.granularity.prunes_channels else None,
+            straight_through=self.criterion.straight_through,
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return the axes as a checkpoint stores them."""

@@ -100,7 +100,7 @@ def prune(
             if method.criterion.calibrated:
                 statistics = calibrate(method.criterion, selected, _losses(model, data))
     if masks is None:
-        masks = Masks(selected, method.biases(selected))
+        masks = method.masks(selected)
     update_masks(masks, method, fraction, statistics=statistics, costs=costs, moments=moments)
     return measure(model, selected)
 

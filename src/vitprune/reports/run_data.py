@@ -14,12 +14,14 @@ def image_data(config: RunConfig) -> ImageData:
         UsageError: If the configuration has a key that is not known.
 
     """
-    processor = config.data.processor or config.model.pretrained
+    arguments = dict(config.data.init_args)
+    if arguments.get("processor", "") is None:  # a class of the user may have no such argument
+        arguments["processor"] = config.model.pretrained
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(ImageData)
+    parser.add_argument("--data", type=ImageData)
+    section = {"class_path": config.data.class_path, "init_args": arguments}
     try:
-        settings = parser.parse_object({**config.data.model_dump(), "processor": processor})
-        return ImageData(**vars(parser.instantiate(settings)))
+        return parser.instantiate(parser.parse_object({"data": section})).data
     except (ArgumentError, TypeError) as error:
         raise UsageError(
             "the data settings of the run are not valid in this version of vitprune"

@@ -26,8 +26,8 @@ def chosen_settings(config: RunConfig) -> list[tuple[str, str]]:
     """Return the name and value of the main settings that are set, and of all of `pruning`."""
     pruning = config.pruning or {}
     return [
-        *_section("model", config.model.model_dump(), MODEL),
-        *_section("data", config.data.model_dump(), DATA),
+        *_section("model", config.model.init_args, MODEL),
+        *_section("data", config.data.init_args, DATA),
         *_section("trainer", config.trainer, TRAINER),
         *_section("pruning", pruning, tuple(pruning)),
     ]

@@ -71,6 +71,15 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copy2(source, scratch)
 
 
+def remove_partial(folder: Path) -> None:
+    """Delete what processes that were killed while they wrote left in a folder."""
+    for left in folder.glob(partial(Path("*")).name):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def partial(target: Path) -> Path:
     """Return the path that is written before it is renamed to `target`."""
     return target.with_name(f".{target.name}.partial")

@@ -30,6 +30,8 @@ STEP = "global_step"
 COMMANDS = "commands"
 GENERATORS = "generators"
 IMAGES_SEEN = "images_seen"
+METRICS = "metrics"  # a list: the states of metrics on each rank, within an epoch
+OPTIMIZATION = "optimization"  # import paths of the optimizer and scheduler that the user chose
 PRUNING = "pruning"  # a list: one state for each pruning callback
 # State keys, fixed so that a renamed class still finds its state.
 DATA = "ImageData"
@@ -130,6 +132,11 @@ class TrainingCheckpoint:
     def record(self) -> PruningRecord:
         """Rounds and dense metrics of the run, those of the first pruning callback."""
         return PruningRecord.of(self.pruning[0] if self.pruning else None)
+
+    @property
+    def search_ended(self) -> bool:
+        """Whether an accuracy-guarded search has nothing left to try."""
+        return any(state["search"].get("ended", False) for state in self.pruning)
 
     @property
     def run_checkpoints(self) -> Mapping[str, Any] | None:

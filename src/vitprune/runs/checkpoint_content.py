@@ -89,6 +89,8 @@ class Content(_Content):
     callbacks: _Callbacks | None = None
     position: _Position = Field(START, alias="ImageData")
     images_seen: int = 0
+    metrics: list[dict[str, dict[str, Any]]] = []
+    optimization: dict[str, str | None] = {}
     commands: list[str] = []
     pruning: list[dict[str, Any]] = []
     generators: list[_Generators] = []
@@ -196,12 +198,6 @@ class _OptimizerState(_Content):
     param_groups: list[_Group]
 
 
-class _TrainingHyperparameters(_Content):
-    weight_decay: float
-    layer_decay: float
-    learning_rate: float
-
-
 class Resumable(_Content):
     """The further keys that a resume needs."""
 
@@ -209,4 +205,4 @@ class Resumable(_Content):
     callbacks: dict[str, Any]
     optimizer_states: list[_OptimizerState] = Field(min_length=1)
     lr_schedulers: list[dict[str, Any]]
-    hyper_parameters: _TrainingHyperparameters
+    hyper_parameters: dict[str, Any]

@@ -1,13 +1,12 @@
 """TensorBoard and CSV loggers in the folder of a run."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from vitprune.runs.metrics import MetricsCSV
-from vitprune.runs.run_folder import LOGS, RunFolder
+from vitprune.runs.run_folder import RunFolder
 from vitprune.runs.write_errors import naming
 
 LOGGED = "earlier log entries are kept"
@@ -27,42 +26,17 @@ class NamingTensorBoard(TensorBoardLogger):
             super().save()
 
 
-class RunLoggers:
-    """The loggers of a new run, or of one that is resumed in its own folder.
+def run_loggers(run: RunFolder) -> list[Logger]:
+    """Return the loggers of a run whose `trainer.logger` is not set."""
+    tensorboard = NamingTensorBoard(str(run.path), name="", version="", default_hp_metric=False)
+    return [tensorboard, MetricsCSV(run)]
 
-    Args:
-        root: Folder that holds `lightning_logs`.
-        resumed: The run that is resumed; None for a new one.
 
+def in_run_folder(kind: type[Logger], arguments: dict[str, Any], run: RunFolder) -> Logger:
+    """Return a logger that the user chose without a `save_dir`, in the folder of the run.
+
+    The files of `CSVLogger` are in a folder of their own, a new one after each resume: it deletes
+    earlier files.
     """
-
-    def __init__(self, root: Path, resumed: RunFolder | None) -> None:
-        version = resumed.path.name if resumed else None
-        self.tensorboard = NamingTensorBoard(
-            root, name=LOGS, version=version, default_hp_metric=False
-        )
-        self.metrics = MetricsCSV(self.folder)
-        self._is_new = resumed is None
-        self._created = False
-
-    @property
-    def folder(self) -> RunFolder:
-        """Folder of the run."""
-        return RunFolder(Path(self.tensorboard.log_dir))
-
-    def make_folder(self) -> None:
-        """Create the folder of a new run, with the next free number if this one is taken."""
-        while self._is_new and not self._created:
-            try:
-                self.folder.path.mkdir(parents=True)
-            except FileExistsError:
-                # the Trainer holds this logger already, so it cannot be replaced
-                self.tensorboard._version = int(self.tensorboard.version) + 1  # noqa: SLF001
-            else:
-                self.metrics.folder = self.folder
-                self._created = True
-
-    def discard_folder(self) -> None:
-        """Delete a folder that was created here if no checkpoint was saved to it."""
-        if self._created and not self.folder.checkpoints.exists():
-            shutil.rmtree(self.folder.path, ignore_errors=True)
+    place = {"name": "csv_logs"} if kind is CSVLogger else {"name": "", "version": ""}
+    return kind(**{**arguments, "save_dir": str(run.path), **place})

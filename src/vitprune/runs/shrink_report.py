@@ -28,6 +28,7 @@ class ModelWidths:
         heads: Largest number of attention heads of a block.
         head_dim: Largest number of dimensions of a head.
         neurons: Largest number of neurons of an MLP.
+        channels: Number of channels of the residual stream; 0 if it is unknown.
 
     """
 
@@ -35,6 +36,7 @@ class ModelWidths:
     heads: int
     head_dim: int
     neurons: int
+    channels: int = 0
 
 
 @dataclass(frozen=True)

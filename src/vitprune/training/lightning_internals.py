@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
+from torchmetrics import Metric
 
 from vitprune.training.restoring import generators_restored
 
@@ -156,6 +157,14 @@ def before_batch_transfer(module: LightningModule, batch: Any) -> Any:
     Reason: the public hook of the module leaves out that of the data module.
     """
     return module._on_before_batch_transfer(batch, dataloader_idx=0)
+
+
+def set_update_count(metric: Metric, count: int) -> None:
+    """Set the number of updates of a metric.
+
+    Reason: it is public to read only, and a metric without updates refuses to be computed.
+    """
+    metric._update_count = count
 
 
 def saves_shards(trainer: Trainer) -> bool:

@@ -64,7 +64,7 @@ def test_the_smaller_model_costs_what_is_predicted(kinds, target, seed, budget):
     net = tiny_net()
     costs = costs_of(net, budget, granularity)
     layers = LayerSelection().select(net, granularity.roles)
-    masks = Masks(layers, method.biases(layers))
+    masks = method.masks(layers)
     assume(target <= method.highest_sparsity(masks.layers, costs))
     update_masks(masks, method, target, seed=seed, costs=costs)
     shares = shares_in(masks, granularity)

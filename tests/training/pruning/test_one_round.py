@@ -3,8 +3,11 @@
 import pytest
 import torch
 from lightning import Callback
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers.logger import DummyLogger
 
 from tests.conftest import Regression, quiet_trainer, regression_loader
+from tests.interrupted import PowerLoss
 from tests.training.pruning.runs import Every, fit_and_look, keeps
 from vitprune.errors import UsageError
 from vitprune.pruning import (
@@ -132,3 +135,35 @@ def test_a_layer_that_is_pruned_whole_is_named(tmp_path):
     pruning = IterativePruning(OneShot(1 / 3), allocation=Global(), monitor=None)
     with pytest.warns(UserWarning, match="all weights of second are pruned.*min_density"):
         fit_and_look(tmp_path, pruning, module, max_epochs=1)
+
+
+def test_the_last_round_is_logged_by_a_resume_without_training_left(tmp_path):
+    """A process that ends after the last checkpoint has not come to the end of training."""
+    records = []
+    last = str(tmp_path / "last.ckpt")
+
+    class Stop(Checkpoint):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                trainer.save_checkpoint(last)
+                raise PowerLoss
+
+    class Records(DummyLogger):
+        def log_metrics(self, metrics, step=None):
+            records.append(metrics)
+
+    def train(*callbacks, ckpt_path=None):
+        pruning = IterativePruning(OneShot(0.5), monitor="val/score")
+        options = {"enable_checkpointing": bool(callbacks), "logger": Records()}
+        trainer = quiet_trainer(
+            tmp_path, callbacks=[pruning, *callbacks], max_epochs=2, log_every_n_steps=1, **options
+        )
+        trainer.fit(Regression(), regression_loader(), regression_loader(), ckpt_path=ckpt_path)
+        return pruning
+
+    with pytest.raises(PowerLoss):
+        train(Stop())
+    assert not any("round/after_finetuning" in metrics for metrics in records)
+    pruning = train(ckpt_path=last)
+    (logged,) = [m for m in records if "round/after_finetuning" in m]
+    assert logged["round/after_finetuning"] == pruning.state.rounds[0].finetuned

@@ -193,3 +193,25 @@ def test_a_configuration_takes_it_in_place_of_a_schedule(name):
     parsed = parser.parse_args([f"--pruning.schedule={name}", "--pruning.schedule.max_drop=0.1"])
     assert parsed.pruning.schedule.class_path.endswith(".AccuracyGuarded")
     assert parsed.pruning.schedule.init_args.max_drop == 0.1
+
+
+def test_a_search_that_has_ended_trains_no_further(tmp_path, capsys):
+    """As after an interruption of its export: the resume goes on with what follows training."""
+
+    def search():
+        return IterativePruning(
+            AccuracyGuarded(step=0.2, max_drop=9, max_sparsity=0.4), monitor="val/score"
+        )
+
+    last = str(tmp_path / "last.ckpt")
+    first = search()
+    _, _, trainer = fit(tmp_path, first, max_epochs=9)
+    trainer.save_checkpoint(last)
+    second = search()
+    resumed = quiet_trainer(tmp_path, callbacks=[second], max_epochs=9)
+    capsys.readouterr()
+    resumed.fit(Regression(), regression_loader(), regression_loader(), ckpt_path=last)
+    assert resumed.global_step == trainer.global_step
+    out = capsys.readouterr().out
+    assert "The pruning schedule of this checkpoint is complete; no training is left." in out
+    assert "round 2  epoch 1  target 40.00%" in out

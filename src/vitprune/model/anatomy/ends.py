@@ -1,6 +1,6 @@
 """The two ends of a model: its stem, which reads the image, and its classifier."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from torch import Tensor, nn
 
@@ -23,23 +23,46 @@ def find_stem(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str])
         blocks: Names of its transformer blocks.
 
     """
-    channels = {RGB} | {
-        count
-        for module in model.modules()
-        if isinstance(count := getattr(_config(module), "num_channels", None), int)
-    }
     first = next(
-        (
-            name
-            for name, weight in weights.items()
-            if weight.ndim > 2 and _reads(model, name, weight) in channels
-        ),
+        _image_readers(model, weights),
         next((name for name in weights if blocks and not _is_inside(name, blocks)), None),
     )
     if first is None or _is_inside(first, blocks):
         return set()
     root = _outermost_without_blocks(first, blocks)
     return {name for name in weights if _is_inside(name, {root})}
+
+
+def _image_readers(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[str]:
+    """Yield the convolutions that read the channels of images."""
+    channels = {RGB} | {
+        count
+        for module in model.modules()
+        if isinstance(count := getattr(_config(module), "num_channels", None), int)
+    }
+    for name, weight in weights.items():
+        if weight.ndim > 2 and _reads(model, name, weight) in channels:
+            yield name
+
+
+def whole_models(model: nn.Module, weights: Mapping[str, Tensor], blocks: Set[str]) -> list[str]:
+    """Return the parts of a module that are whole models, such as a student and its teacher.
+
+    Each has blocks, and a convolution that reads images. Empty if there are fewer than two.
+    """
+    readers = list(_image_readers(model, weights))
+    outer = ""
+    while True:
+        children = [
+            f"{outer}.{n}".lstrip(".") for n, _ in model.get_submodule(outer).named_children()
+        ]
+        parts = [part for part in children if any(_is_inside(block, {part}) for block in blocks)]
+        whole = [part for part in parts if any(_is_inside(name, {part}) for name in readers)]
+        if len(whole) > 1:
+            return whole
+        if len(parts) != 1 or parts[0] in blocks:
+            return []
+        outer = parts[0]
 
 
 def _reads(model: nn.Module, name: str, weight: Tensor) -> int:

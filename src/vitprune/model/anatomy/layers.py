@@ -1,15 +1,22 @@
 """Layers: weights that can be pruned, with their role and block in the transformer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
 from vitprune.model.anatomy.branches import Matrix, find_branches
-from vitprune.model.anatomy.ends import ask_classifiers, find_stem, named_classifiers
+from vitprune.model.anatomy.ends import (
+    ask_classifiers,
+    find_stem,
+    named_classifiers,
+    whole_models,
+)
+from vitprune.model.anatomy.find_stream import find_stream
 from vitprune.model.anatomy.names import BASE_LAYER, BLOCK_PATTERN
 from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.anatomy.stream import Stream
 from vitprune.model.anatomy.weights import CONVOLUTIONS, WEIGHT, is_transposed, obstacle, weights_of
 
 BLOCK_ROLES = (
@@ -34,6 +41,7 @@ class Layer:
             blocks.
         branch: Record of the attention or MLP that it belongs to; None elsewhere.
         attribute: Attribute of `module` that holds the weight.
+        stream: The residual stream of the model; None if the layer was built without a model.
 
     """
 
@@ -43,6 +51,7 @@ class Layer:
     block: int | None
     branch: Branch | None = None
     attribute: str = WEIGHT
+    stream: Stream | None = field(default=None, compare=False, repr=False)
 
     @property
     def heads(self) -> int | None:
@@ -114,12 +123,19 @@ class Structure:
         branches: Attentions and MLPs, in the order of the modules.
         mismatches: Why a module with the layer names of an attention or MLP is not used as one, by
             module name.
+        streams: The residual streams; several if parts of the module are whole models.
 
     """
 
     layers: list[Layer]
     branches: list[Branch]
     mismatches: dict[str, str]
+    streams: list[Stream]
+
+    @property
+    def stream(self) -> Stream:
+        """The residual stream, that of the first model if there are several."""
+        return self.streams[0]
 
 
 def find_structure(model: nn.Module) -> Structure:
@@ -159,7 +175,24 @@ def find_structure(model: nn.Module) -> Structure:
             role = "patch_embed" if name in stem else OTHER_ROLE
         layer = Layer(name, module, role, block_of(name, blocks), branch, attribute)
         found.setdefault(id(layer.weight), layer)
-    return Structure(list(found.values()), branches, mismatches)
+    layers = list(found.values())
+    models = whole_models(model, weights, set(blocks)) or [""]
+    streams = {
+        name: find_stream(model, layers, branches, [other for other in models if other != name])
+        for name in models
+    }
+    return Structure(
+        [replace(layer, stream=_stream_around(layer, streams)) for layer in layers],
+        branches,
+        mismatches,
+        list(streams.values()),
+    )
+
+
+def _stream_around(layer: Layer, streams: Mapping[str, Stream]) -> Stream:
+    """Return the residual stream of the model that a layer belongs to."""
+    inside = (stream for name, stream in streams.items() if layer.name.startswith(f"{name}."))
+    return next(inside, next(iter(streams.values())))
 
 
 def _matrix(name: str, module: nn.Module, attribute: str) -> Matrix:

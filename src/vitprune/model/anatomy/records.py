@@ -100,6 +100,13 @@ class Mlp:
 
 
 Branch = Attention | Mlp
+
+
+def output_of(branch: Branch) -> str:
+    """Return the name of the layer that writes to the residual stream."""
+    return branch.output if isinstance(branch, Attention) else branch.down
+
+
 Kind = Literal["heads", "query_key", "value", "neurons", "branch", "width"]
 
 

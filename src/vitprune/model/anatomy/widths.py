@@ -22,6 +22,7 @@ class WidthNames:
         ratio: Instead, neurons per channel of the residual stream.
         ratio_is_integer: Whether `ratio` must be an integer.
         blocks: Number of blocks.
+        channels: Number of channels of the residual stream.
         group: Part of the configuration that holds the settings; the whole one by default.
 
     """
@@ -32,6 +33,7 @@ class WidthNames:
     ratio: str | None = None
     ratio_is_integer: bool = False
     blocks: str | None = None
+    channels: str | None = None
     group: str | None = None
 
 
@@ -40,20 +42,21 @@ _VIT = WidthNames(
     head_dim="head_dim",
     neurons="intermediate_size",
     blocks="num_hidden_layers",
+    channels="hidden_size",
 )
 _DINOV2 = replace(_VIT, neurons=None, ratio="mlp_ratio", ratio_is_integer=True)
-_TOWER = WidthNames(neurons="intermediate_size", blocks="num_hidden_layers", group="vision_config")
+_PLAIN = replace(_VIT, heads=None, head_dim=None)
+_TOWER = replace(_PLAIN, group="vision_config")
 _SWIN = WidthNames(ratio="mlp_ratio")
 FAMILIES = {
     **dict.fromkeys(("vit", "deit", "vit_msn", "ijepa", "beit"), _VIT),
     **dict.fromkeys(("dinov2", "dinov2_with_registers"), _DINOV2),
     **dict.fromkeys(("clip", "metaclip_2", "siglip", "siglip2"), _TOWER),
-    **dict.fromkeys(
-        ("data2vec-vision", "dinov3_vit"),
-        WidthNames(neurons="intermediate_size", blocks="num_hidden_layers"),
-    ),
+    **dict.fromkeys(("data2vec-vision", "dinov3_vit"), _PLAIN),
     **dict.fromkeys(("swin", "swinv2", "donut-swin"), _SWIN),
-    "timm_wrapper": WidthNames(ratio="mlp_ratio", blocks="depth", group="model_args"),
+    "timm_wrapper": WidthNames(
+        ratio="mlp_ratio", blocks="depth", channels="embed_dim", group="model_args"
+    ),
 }
 
 
@@ -83,8 +86,8 @@ def changed_settings(config: "PreTrainedConfig", original: "PreTrainedConfig") -
     family = FAMILIES.get(config.model_type)
     if family is None:
         return {}
-    named = (family.heads, family.head_dim, family.neurons, family.ratio, family.blocks)
-    names = [name for name in named if name is not None]
+    inner = [family.heads, family.head_dim, family.neurons, family.ratio]
+    names = [name for name in (*inner, family.blocks, family.channels) if name is not None]
     now, before = read_settings(config, names), read_settings(original, names)
     return {name: before[name] for name in names if before[name] != now[name]}
 

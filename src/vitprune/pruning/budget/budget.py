@@ -54,6 +54,7 @@ class Budget(ABC):
     def branches(groupings: Sequence[Grouping]) -> list[Branch]:
         """Return the attentions and MLPs that pruning makes smaller, each once."""
         found = [grouping.dimension.branch for grouping in groupings if grouping.dimension]
+        found += [layer.branch for each in groupings if each.companions for layer in each.layers]
         return list(dict.fromkeys(branch for branch in found if branch))
 
     def check(self, groupings: Sequence[Grouping]) -> None:
@@ -61,8 +62,8 @@ class Budget(ABC):
         if self.is_physical and all(grouping.dimension is None for grouping in groupings):
             raise UsageError(
                 f"{type(self).__name__} counts what a smaller model costs, and this granularity "
-                "removes no structure. Use Neuron, Head, HeadDim, Branch or several of them as "
-                "pruning.granularity, or PrunableWeights as pruning.budget."
+                "removes no structure. Use Neuron, Head, HeadDim, Branch, Width or several of them "
+                "as pruning.granularity, or PrunableWeights as pruning.budget."
             )
 
     def fraction(self, costs: Costs) -> float:

@@ -12,6 +12,7 @@ from vitprune.pruning.budget.budget import Budget, Run
 from vitprune.pruning.budget.costs import Costs, Sum, Term
 from vitprune.pruning.budget.flop_counts import count_flops
 from vitprune.pruning.budget.pieces import heads, pieces_of, whole
+from vitprune.pruning.budget.stream import stream_factors
 from vitprune.pruning.granularity.grouping import Grouping
 
 
@@ -39,10 +40,12 @@ class FLOPs(Budget):
         """
         flops = count_flops(run, model)
         layers = {layer.name for layer in find_layers(model)}
-        terms = [
-            term
-            for branch in self.branches(groupings)
-            for term in _terms(branch, model, layers, flops)
+        branches = self.branches(groupings)
+        terms = [term for branch in branches for term in _terms(branch, model, layers, flops)]
+        terms += [
+            Term(flops[entries.layer_name], factors)
+            for entries, factors in stream_factors(groupings, branches)
+            if entries.layer_name in flops and entries.parameter.ndim > 1
         ]
         total = flops.get(part, flops[""])  # `part.forward` may have been called by itself
         rest = total - sum(term.cost for term in terms)

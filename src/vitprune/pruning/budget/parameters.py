@@ -10,6 +10,7 @@ from vitprune.model.anatomy.records import Attention, Branch, Dimension
 from vitprune.pruning.budget.budget import Budget, Run
 from vitprune.pruning.budget.costs import Costs, Sum, Term
 from vitprune.pruning.budget.pieces import Factors, pieces_of, whole
+from vitprune.pruning.budget.stream import stream_factors
 from vitprune.pruning.granularity.grouping import Grouping
 
 
@@ -31,8 +32,11 @@ class Parameters(Budget):
     ) -> Costs:
         """Return the parameters of each part of the model."""
         layers = {layer.name: layer for layer in find_layers(model)}
-        terms = [
-            term for branch in self.branches(groupings) for term in _terms(branch, model, layers)
+        branches = self.branches(groupings)
+        terms = [term for branch in branches for term in _terms(branch, model, layers)]
+        terms += [
+            Term(entries.parameter.numel(), factors)
+            for entries, factors in stream_factors(groupings, branches)
         ]
         counted = model.get_submodule(part)
         total = sum(parameter.numel() for parameter in counted.parameters())

@@ -11,6 +11,7 @@ from vitprune.pruning.granularity.n_of_m import NofM
 from vitprune.pruning.granularity.neuron import Neuron
 from vitprune.pruning.granularity.row import Row
 from vitprune.pruning.granularity.tile import Tile
+from vitprune.pruning.granularity.width import Width
 
 __all__ = [
     "Branch",
@@ -24,4 +25,5 @@ __all__ = [
     "NofM",
     "Row",
     "Tile",
+    "Width",
 ]

@@ -25,7 +25,7 @@ class Combined(Granularity):
         if not is_structured or len(self.dimensions) != len(set(self.dimensions)):
             raise UsageError(
                 "Combined needs granularities that prune structure (Neuron, Head, HeadDim, "
-                f"Branch), each once, not {self.granularities}."
+                f"Branch, Width), each once, not {self.granularities}."
             )
         roles = {role: None for one in self.granularities for role in one.roles or ()}
         self.roles = tuple(roles)

@@ -34,6 +34,11 @@ class Granularity(ABC):
     ranked_together: bool = False
     only_blocks: bool = False
 
+    @property
+    def prunes_channels(self) -> bool:
+        """Whether it prunes channels of the residual stream, in the whole model."""
+        return "width" in self.dimensions
+
     @abstractmethod
     def groupings(self, layers: Sequence[Layer]) -> list[Grouping]:
         """Partition the weights of these layers, each layer separately or several together.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Dimension, Rows
+from vitprune.model.anatomy.stream import Entries
 from vitprune.pruning.masks import Masks
 
 Change = Literal["prune", "regrow", "replace"]
@@ -69,6 +70,8 @@ class Grouping:
         rows: Number of outputs of the weight, where groups are single weights; a criterion may
             compare them within an output.
         biases: Layers whose bias, if it has a mask, is pruned with the (only) group.
+        companions: Entries of further parameters that are pruned with the groups, one after the
+            other, and are neither scored nor counted.
         dimension: The dimension of the model that shrinks with the number of groups; None if
             nothing does.
 
@@ -83,6 +86,7 @@ class Grouping:
     pattern: tuple[int, int] | None = None
     rows: int | None = None
     biases: tuple[Layer, ...] = ()
+    companions: tuple[Entries, ...] = ()
     dimension: Dimension | None = None
 
     @property
@@ -185,3 +189,6 @@ class Grouping:
         for layer in self.biases:
             if layer.bias is not None and layer.bias in masks:
                 apply(masks[layer.bias], keep)
+        for entries in self.companions:
+            view = entries.by_channel(masks[entries.parameter])
+            apply(view, keep.reshape(-1, *[1] * (view.ndim - 1)).expand_as(view))

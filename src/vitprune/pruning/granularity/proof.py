@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.records import Attention, Branch
 from vitprune.pruning.granularity.grouping import Grouping, Part
+from vitprune.pruning.granularity.stream_proof import check_stream
 
 ROUNDING = 16  # tolerance, in units of the precision of the largest logit
 
@@ -24,7 +25,7 @@ ROUNDING = 16  # tolerance, in units of the precision of the largest logit
 def check_coupling(
     model: nn.Module, groupings: Sequence[Grouping], logits: Callable[[], Tensor]
 ) -> None:
-    """Check that heads, their dimensions and neurons are coupled as their groupings say.
+    """Check that heads, their dimensions, neurons and channels are coupled as their groupings say.
 
     Only the branch with the most groups is checked among those of one class and structure. The
     weights are restored.
@@ -40,7 +41,11 @@ def check_coupling(
         UsageError: If the output of a branch or the logits depend on weights that nothing reads.
 
     """
-    for branch, grouping in _representatives(model, groupings):
+    for grouping in groupings:
+        if grouping.companions and (stream := grouping.layers[0].stream):
+            check_stream(stream, logits)
+    coupled = [grouping for grouping in groupings if not grouping.companions]
+    for branch, grouping in _representatives(model, coupled):
         *inputs, output = grouping.parts
         group = _middle_group(grouping)
         generator = torch.Generator().manual_seed(0)

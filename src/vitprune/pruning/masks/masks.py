@@ -10,10 +10,12 @@ from torch.utils.hooks import RemovableHandle
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.anatomy.stream import Stream
 from vitprune.pruning.masks.initial import initial_bias_mask, initial_mask
 from vitprune.pruning.masks.mask import Mask
 from vitprune.pruning.masks.packing import pack, unpack
 from vitprune.pruning.masks.sharding import place, snapshot
+from vitprune.pruning.masks.stream import channel_mask, kept_channels
 
 State = Mapping[str, Mapping[str, Tensor]]
 
@@ -34,10 +36,14 @@ class Masks:
     Args:
         layers: Layers whose weights have masks.
         biases: Layers whose biases have masks as well.
+        stream: Residual stream whose channels are pruned: all of its parameters have masks, and its
+            norms normalise over the kept channels, also after `remove`; None if none are.
         straight_through: Whether pruned entries are trained as well.
 
     Attributes:
         layers: The layers whose weights have masks.
+        channels: The kept channels of the residual stream, as its norms see them; None without
+            `stream`.
 
     Example:
         >>> from vitprune.pruning import LayerSelection
@@ -53,6 +59,7 @@ class Masks:
         self,
         layers: Iterable[Layer],
         biases: Iterable[Layer] = (),
+        stream: Stream | None = None,
         *,
         straight_through: bool = False,
     ) -> None:
@@ -66,6 +73,14 @@ class Masks:
             if layer.bias is not None:
                 name = f"{layer.parameter_name.removesuffix('weight')}bias"
                 self._add(name, layer.bias, initial_bias_mask(layer, layer.bias))
+        self._stream = stream
+        self.channels = None if stream is None else kept_channels(stream)
+        if stream is not None and self.channels is not None:
+            for entries in stream.entries:
+                if entries.parameter not in self:
+                    mask = channel_mask(stream, entries.parameter, self.channels.keep)
+                    self._add(entries.name, entries.parameter, mask)
+            self.channels.attach(stream.norms.values())
 
     def _add(self, name: str, parameter: nn.Parameter, keep: Tensor) -> None:
         mask = Mask(name, parameter, keep, straight_through=self.straight_through)
@@ -115,6 +130,7 @@ class Masks:
         self.remove()
         for mask in self:
             mask.refresh()
+        self._write_channels()
         if not self.straight_through:
             self.enforce_gradients()
         self._handles += [
@@ -196,6 +212,11 @@ class Masks:
             for mask in self:
                 mask.refresh()
                 mask.apply()
+            self._write_channels()
+
+    def _write_channels(self) -> None:
+        if self._stream is not None and self.channels is not None:
+            self.channels.write(self[self._stream.first_norm.parameter])
 
     def pruned_fraction(self) -> float:
         """Return which fraction of the weights of the layers is pruned, in [0, 1]."""

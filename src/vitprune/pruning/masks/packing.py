@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitprune.model.channels import restore_channels
+
 
 def pack(keep: Tensor) -> Tensor:
     """Return the n entries of a boolean tensor as bits, (ceil(n / 8),), uint8, on the CPU.
@@ -27,7 +29,8 @@ def unpack(bits: Tensor, shape: torch.Size) -> Tensor:
 def apply_packed(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
     """Set the pruned entries of a model to zero that was loaded from a checkpoint.
 
-    They are zero already, unless other code has changed them after the last optimizer step.
+    They are zero already, unless other code has changed them after the last optimizer step. Norms
+    normalise over the kept channels of the residual stream from then on.
 
     Args:
         model: The model.
@@ -37,3 +40,4 @@ def apply_packed(model: nn.Module, packed: Mapping[str, Tensor]) -> None:
     for name, bits in packed.items():
         value = model.get_parameter(name).detach()
         value.masked_fill_(~unpack(bits, value.shape), 0.0)
+    restore_channels(model, packed)

@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.model.channels import restore_channels
 from vitprune.model.sameness import check_plain
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.budget.budget import Budget
@@ -49,6 +49,7 @@ from vitprune.training.pruning.settings import PruningSettings, check_settings
 from vitprune.training.pruning.state import PruningState, saved_states
 from vitprune.training.pruning.structure import prove_structure
 from vitprune.training.pruning.unfinished import warn_if_unfinished
+from vitprune.training.pruning.weight_averages import zero_averages
 from vitprune.training.trained import trained_parameters
 
 
@@ -138,12 +139,14 @@ class IterativePruning(Callback):
         self._module: LightningModule | None = None
         self._old_masks_hook: RemovableHandle | None = None
         self._has_warned = False
+        self._has_ended = False
 
     # ---- before training
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Reset the state if the module is another one than in the last `fit`."""
         if stage == "fit":
+            self._has_ended = False
             if pl_module is not self._module:
                 self._module = pl_module
                 self._forget()
@@ -175,16 +178,14 @@ class IterativePruning(Callback):
             check_disjoint(self.layers, other.layers)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the settings before anything runs."""
+        """Check the settings before anything runs; do not train on after the end of a search."""
         self.check(trainer, pl_module)
+        if self.state.search and self.state.search.ended:
+            announce("The pruning schedule of this checkpoint is complete; no training is left.")
+            trainer.should_stop = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Create or restore the masks, and evaluate the dense model before the first round."""
-        if self.state.search and self.state.search.ended:
-            raise UsageError(
-                "The pruning schedule of this checkpoint is complete. Export it, or start a new "
-                "run."
-            )
         if self._old_masks_hook:
             self._old_masks_hook.remove()
         check_steps(self.settings.schedule, trainer)
@@ -219,18 +220,15 @@ class IterativePruning(Callback):
 
         Hooks then keep pruned entries at zero.
         """
-        method = self.settings.method
         masked = [id(layer.weight) for layer in self.masks.layers]
         if self._saved_masks or masked != [id(layer.weight) for layer in self.layers]:
             self.masks.remove()
-            self.masks = Masks(
-                self.layers,
-                method.biases(self.layers),
-                straight_through=method.criterion.straight_through,
-            )
+            self.masks = self.settings.method.masks(self.layers)
         if self._saved_masks:
             self.masks.load_state_dict(self._saved_masks)
             self._saved_masks = None
+            if self.masks.channels is not None:  # as the norms of averages follow
+                zero_averages(trainer, trainer.lightning_module, self.masks)
             weights = {layer.name: layer.weight for layer in self.layers}
             for name, statistic in self.state.statistics.items():
                 self.state.statistics[name] = place(statistic, weights[name])
@@ -310,6 +308,15 @@ class IterativePruning(Callback):
         self._restore_zeros()
         if self.masks.straight_through:
             self.masks.enforce_gradients()  # nothing regrows any more
+        self._end(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the last round if a resumed run had no training left, and so no end of training."""
+        if not self._has_ended:
+            self._end(trainer)
+
+    def _end(self, trainer: Trainer) -> None:
+        self._has_ended = True
         end_round(trainer, self.layers, self.state, self.settings)
         warn_if_unfinished(trainer, self.state)
 
@@ -363,6 +370,8 @@ class IterativePruning(Callback):
 
         """
         if trainer.state.fn != "fit":
+            for state in checkpoint.get(PRUNING, []):
+                restore_channels(pl_module, (state["masks"] or {}).get("keep", {}))
             return
         self._forget()
         callbacks = pruning_callbacks(trainer)

@@ -49,6 +49,9 @@ class Round:
         )
         if self.left:
             line += "  " + ", ".join(f"{in_units(cost)} {unit}" for unit, cost in self.left.items())
-        metrics = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
+        metrics = {
+            "after pruning": self.pruned,
+            "after fine-tuning (last epoch)": self.finetuned,
+        }
         known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
         return f"{line}  {monitor} {', '.join(known)}" if known else line

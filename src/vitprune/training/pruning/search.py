@@ -149,7 +149,8 @@ class Search:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the progress, in types that `torch.load(weights_only=True)` accepts."""
-        return {name: getattr(self, name) for name in SAVED} | {"targets": list(self.targets)}
+        saved = {name: getattr(self, name) for name in SAVED}
+        return saved | {"targets": list(self.targets), "ended": self.ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the progress."""

@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from torch import nn
 
 from vitprune.errors import UsageError
+from vitprune.model.channels import follow
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.trained import why_untrained
 from vitprune.training.lightning_internals import is_a
@@ -36,11 +37,15 @@ def check_weight_averaging(trainer: Trainer, *, restores_weights: bool) -> None:
 
 
 def zero_averages(trainer: Trainer, module: LightningModule, masks: Masks) -> None:
-    """Set pruned entries to zero in every average, which from then on averages zeros there."""
+    """Set pruned entries to zero in every average, which from then on averages zeros there.
+
+    Its norms normalise over the channels that the model keeps.
+    """
     averages = list(_averages(trainer, module))
     for average in averages:
         source = _source(average, module, averages, trained_parameters(trainer))
         if source is not None:
+            follow(average, source)
             copies = dict(zip(source.parameters(), average.parameters(), strict=True))
             for mask in masks:
                 if mask.parameter in copies:

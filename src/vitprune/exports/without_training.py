@@ -1,0 +1,169 @@
+"""A smaller model without training: prune once, let what remains compensate, export.
+
+The calibration images need no labels: those that the dense model predicts stand in for them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from vitprune.data import ImageData
+from vitprune.data.processor import load_processor
+from vitprune.data.unlabelled import holds_images
+from vitprune.errors import UsageError
+from vitprune.exports.folder import check_target
+from vitprune.exports.model import export
+from vitprune.exports.nets import copy_net
+from vitprune.exports.prospects import find_prospects
+from vitprune.exports.verify import logits
+from vitprune.model.loading import load_net
+from vitprune.pruning import (
+    Budget,
+    Combined,
+    Granularity,
+    Head,
+    Isomorphic,
+    Method,
+    Neuron,
+    Ridge,
+    Variance,
+    prune,
+)
+from vitprune.pruning.criteria.calibration import BATCH_SIZE, sample
+from vitprune.runs.report import RunReport
+from vitprune.runs.rounds import in_units
+
+Batch = dict[str, Tensor]
+VERIFIED = 8  # images on which logits are compared
+
+
+@dataclass(frozen=True)
+class Shrinking:
+    """A model that was made smaller without training.
+
+    Attributes:
+        report: The content of `report.json`.
+        agreement: Share of held-out images that get the same class as before, in [0, 1].
+        images: Number of held-out images.
+
+    """
+
+    report: RunReport
+    agreement: float
+    images: int
+
+
+def shrink_without_training(
+    model: str,
+    images: str,
+    output: str,
+    budget: Budget,
+    fraction: float,
+    *,
+    calibration_images: int,
+    test_images: int,
+    seed: int = 42,
+) -> Shrinking:
+    """Remove heads and neurons from an image classifier, without labels and without training.
+
+    Args:
+        model: Hub name or folder of the classifier, or `digits`.
+        images: Images such as the model will see: a folder of images, also in subfolders, or
+            another `data.source`, whose training images are used without their labels.
+        output: Folder of the export.
+        budget: What is counted.
+        fraction: Fraction of the budget to remove, in (0, 1).
+        calibration_images: Number of images that decide what is removed.
+        test_images: Number of other images on which the smaller model is compared.
+        seed: Seed that chooses the images.
+
+    Raises:
+        UsageError: If the model has no structure that can be removed, too little for the budget, or
+            there are too few images.
+
+    """
+    check_target(output)
+    batches = _batches(model, images, calibration_images + test_images, seed)
+    calibration, held_out = _divide(batches, calibration_images, images)
+    net = load_net(model, option="MODEL").eval()
+    granularity = _removable(net, calibration[0][:1])
+    dense = copy_net(net)
+    method = Method(Variance(), granularity, Isomorphic(), budget, Ridge())
+    prune(net, method, fraction, list(_labelled(dense, calibration)))
+    report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
+    same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]
+    agreement = torch.cat(same)
+    return Shrinking(report, float(agreement.float().mean()), len(agreement))
+
+
+def _batches(model: str, images: str, count: int, seed: int) -> Iterator[Tensor]:
+    """Yield normalised images in batches, in random order."""
+    if holds_images(images):
+        data = ImageData(processor=model, predict_images=images, batch_size=BATCH_SIZE)
+        loader = data.predict_dataloader()
+    else:
+        data = ImageData(images, model, batch_size=BATCH_SIZE)
+        loader = data.calibration_dataloader()
+    device = torch.device("cpu")
+    for batch, _ in sample(loader, count, seed):
+        yield data.prepare(batch, device)["pixel_values"]
+
+
+def _divide(
+    batches: Iterator[Tensor], calibration: int, folder: str
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the batches for calibration, and those that are held out."""
+    every = torch.cat(list(batches))
+    if len(every) <= calibration:
+        raise UsageError(
+            f"--images {folder!r} holds {len(every)} readable images, and calibration takes "
+            f"{calibration}, which leaves none to compare on. Set --calibration_images to "
+            f"{len(every) * 4 // 5} or less."
+        )
+    return list(every[:calibration].split(BATCH_SIZE)), list(every[calibration:].split(BATCH_SIZE))
+
+
+def _removable(net: PreTrainedModel, image: Tensor) -> Granularity:
+    """Return the structure of a model that can be removed: heads and neurons, or one of them.
+
+    Raises:
+        UsageError: If neither can be removed.
+
+    """
+    kinds = {
+        Head: find_prospects(net, image, neurons=False).stays,
+        Neuron: find_prospects(net, image, heads=False).stays,
+    }
+    found: Sequence[Granularity] = [kind() for kind, stays in kinds.items() if stays is None]
+    if not found:
+        reasons = " ".join(dict.fromkeys(filter(None, kinds.values())))
+        raise UsageError(f"neither heads nor neurons of this model can be removed: {reasons}")
+    return Combined(list(found))
+
+
+def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Batch]:
+    for images in batches:
+        yield {"pixel_values": images, "labels": logits(dense, images).argmax(1)}
+
+
+def describe(shrinking: Shrinking, output: str | Path) -> str:
+    """Return what was removed, what it costs now, and how much it changed, for the terminal."""
+    report = shrinking.report
+    lines = [
+        f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
+        "before",
+        *_flops(report.pruned.flops, report.base.flops),
+        f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters",
+        f"Exported to {output}",
+    ]
+    return "\n".join(lines)
+
+
+def _flops(left: int | None, before: int | None) -> list[str]:
+    if left is None or before is None:
+        return []
+    return [f"{in_units(left)} of {in_units(before)} FLOPs an image, {1 - left / before:.1%} less"]

@@ -1,0 +1,68 @@
+"""`vitprune shrink`: a smaller model without labels and without training."""
+
+import re
+
+import pytest
+from transformers import AutoModelForImageClassification
+
+from vitprune import load_pruned
+from vitprune.cli.main import main
+from vitprune.data.digits import digits
+from vitprune.exports.costs import count_flops, count_parameters
+from vitprune.model.loading import load_net
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import ExportFolder
+
+FEW = ["--calibration_images", "100", "--test_images", "60"]
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory):
+    """Return a folder of digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    for number, image in enumerate(digits()["train"].select(range(170))["image"]):
+        image.save(folder / f"{number}.png")
+    return folder
+
+
+def test_a_third_fewer_flops(unlabelled, tmp_path, capsys):
+    export = tmp_path / "small"
+    options = ["--images", str(unlabelled), "--output", str(export), "--flops", "0.33", *FEW]
+    main(["shrink", "digits", *options])
+    printed = capsys.readouterr().out
+    dense, small = load_net("digits"), load_pruned(export)
+    left = count_flops(small, (3, 16, 16)) / count_flops(dense, (3, 16, 16))
+    assert 0.63 < left <= 0.67
+    agreement = re.search(r"([\d.]+)% of 60 held-out images get the same class", printed)
+    assert agreement
+    assert float(agreement[1]) > 80
+    report = RunReport.read(ExportFolder(export).report)
+    plain = AutoModelForImageClassification.from_pretrained(export)
+    assert count_parameters(plain) == report.pruned.parameters < report.base.parameters
+
+
+def test_labels_are_not_read(tmp_path, capsys):
+    """A data source of a run is a source of images, too."""
+    export = tmp_path / "small"
+    options = ["--images", "digits", "--output", str(export), "--parameters", "0.3", *FEW]
+    main(["shrink", "digits", *options])
+    assert count_parameters(load_pruned(export)) <= 0.7 * count_parameters(load_net("digits"))
+    assert str(export) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--flops", "0.5", "--parameters", "0.5"], "set either --flops or --parameters"),
+        (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
+        (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),
+        (["--flops", "0.5", "--calibration_images", "170"], "Set --calibration_images to 136"),
+        (["--flops", "0.99", *FEW], r"99.00% of the FLOPs cannot be removed. At most [\d.]+% can"),
+    ],
+)
+def test_what_is_refused(unlabelled, tmp_path, capsys, options, message):
+    folders = ["--images", str(unlabelled), "--output", str(tmp_path / "small")]
+    with pytest.raises(SystemExit):
+        main(["shrink", "digits", *folders, *options])
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "small").exists()
