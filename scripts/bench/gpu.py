@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import sys
 import time
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
 ROOT = str(Path(__file__).parents[2])
@@ -100,18 +101,26 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def processes() -> multiprocessing.context.ForkServerContext:
+def processes() -> ForkServerContext | SpawnContext:
     """Return how parts are started: forked from a server that has imported everything.
 
-    CUDA must not run in a process that forks; there it has only been imported.
+    If something has started CUDA in that server, so that no fork of it can use the GPU, parts
+    import everything themselves, which takes longer.
     """
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # which the server does not inherit
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # looks for a GPU without starting CUDA
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["scripts.bench.gpu"])
-    first = context.Process(target=print)  # the time of the imports is no part's
+    first = context.Process(target=use_device)  # the time of the imports is no part's
     first.start()
     first.join()
-    return context
+    return multiprocessing.get_context("spawn") if first.exitcode else context
+
+
+def use_device() -> None:
+    """Fail if the GPU cannot be used in this process."""
+    if torch.cuda.is_available():
+        torch.zeros(1, device="cuda")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -223,7 +224,7 @@ def main() -> None:
     masked = step_of(net, masks_of(net))
     print(count(dense).line("step, dense"))
     print(count(masked).line("step, masked"))
-    few, many = (count(lambda steps=steps: fit(steps)) for steps in (2, 4))
+    few, many = (count(partial(fit, steps)) for steps in (2, 4))
     print(many.per(2, few).line("step of fit, masked"))
     for name, build_method in METHODS.items():
         net = build().eval()
@@ -231,7 +232,7 @@ def main() -> None:
         statistics = statistics_of(net, method.criterion)
         masks = Masks(LayerSelection().select(net))
         update_masks(masks, Method(), SPARSITY / 2)  # with weights that are pruned already
-        counts = count(lambda: update_masks(masks, method, SPARSITY, statistics=statistics))  # noqa: B023
+        counts = count(partial(update_masks, masks, method, SPARSITY, statistics=statistics))
         print(counts.line(f"update, {name}"))
 
 

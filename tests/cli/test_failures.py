@@ -7,10 +7,10 @@ from vitprune.cli.main import main
 from vitprune.model.names import EMBEDDED
 
 BAD = {
-    "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean --data.source?"),
+    "unknown key": ([*ITERATIVE, "--data.sorce=x"], "Did you mean data.source?"),
     "unknown section": (
         ["fit", "--config", "{tmp}/section.yaml"],
-        "unknown key foo. Valid are ckpt_path, weights_only, checkpoint, config, data, model, ",
+        "unknown key foo. Valid are ckpt_path, weights_only, checkpoint, config, data, ",
     ),
     "no abbreviations": (
         [*ITERATIVE, "--trainer.max_epoch=3"],

@@ -133,7 +133,9 @@ def test_a_hub_name_without_network_is_one_line(monkeypatch):
 
 def test_archives_are_to_be_extracted(tmp_path):
     with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
-        archive.writestr("cat/1.txt", "no image")
+        for label in ("cat", "dog"):
+            with archive.open(f"{label}/1.png", "w") as file:
+                picture().save(file, "PNG")
     with pytest.raises(UsageError, match="train.zip' is a file. Use the folder .* extract archive"):
         load_source(str(tmp_path / "train.zip"))
     with pytest.raises(UsageError, match=r"it holds archives, .* Extract them"):

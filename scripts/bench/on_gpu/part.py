@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkContext, ForkServerContext
+from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
 
 from scripts.bench.on_gpu.figures import Figure, describe
 from scripts.bench.on_gpu.scale import Scale
@@ -47,7 +47,9 @@ class Result:
     error: str | None
 
 
-def run_part(part: Part, scale: Scale, processes: ForkContext | ForkServerContext) -> Result:
+def run_part(
+    part: Part, scale: Scale, processes: ForkContext | ForkServerContext | SpawnContext
+) -> Result:
     """Run a part in a new process.
 
     Args:
