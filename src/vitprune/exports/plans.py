@@ -173,13 +173,15 @@ def _smallest_ratio(
     ]
     needs = [max(1, part.survivors.width.groups) for part in parts]
     ratio = max(need / size for need, size in zip(needs, channels, strict=True))
-    for _ in range(RATIO_TRIES):
+    # a configuration that keeps the number of channels counts neurons per channel that it names
+    is_relative = bool(names.channels) or is_plain(net)
+    for attempt in range(RATIO_TRIES):
         if names.ratio_is_integer:
             ratio = math.ceil(ratio)
         widths = _widths_of(net, {**settings, names.ratio: ratio}, kept)
         have = [widths[name].groups for name in outputs]
         missing = max(need / size for need, size in zip(needs, have, strict=True))
-        if missing <= 1:
+        if missing <= 1 and (is_relative or attempt):
             full = [part.width.groups for part in parts]
             return ratio if sum(have) < sum(full) or names.channels else None
         ratio = math.nextafter(ratio * missing, math.inf)

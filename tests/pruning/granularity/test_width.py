@@ -5,11 +5,13 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from tests.conftest import tiny_net, tiny_swin
 from tests.families.families import FAMILIES, logits
 from vitprune import prune
 from vitprune.errors import UsageError
+from vitprune.exports.stream import without_pruned_channels
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.pruning import Global, LayerSelection, Method, Movement, Uniform, Width
 from vitprune.pruning.update import update_masks
@@ -110,8 +112,6 @@ def test_removing_the_hooks_changes_no_logit():
 
 
 def test_training_is_that_of_the_smaller_model():
-    from vitprune.exports.stream import without_pruned_channels
-
     net = tiny_net("vit").double().train()
     masks = masks_of(net, 0.25)
     small = without_pruned_channels(net)
@@ -211,6 +211,21 @@ def test_a_sequence_of_tokens_of_every_family_is_pruned():
 def test_refused(act, message):
     with pytest.raises(UsageError, match=message):
         act()
+
+
+def test_a_model_is_compiled_once_whatever_its_channels():
+    torch._dynamo.reset()
+    net = tiny_net("vit")
+    method = Method(granularity=Width())
+    masks = method.masks(select(net))
+    graphs = CompileCounterWithBackend("eager")
+    compiled = torch.compile(net.forward, backend=graphs, fullgraph=True)
+    for sparsity in (0.0, 0.25, 0.5):
+        update_masks(masks, method, sparsity)
+        with torch.no_grad():
+            found = compiled(pixel_values=IMAGES).logits
+        torch.testing.assert_close(found, logits(net, IMAGES))
+    assert graphs.frame_count == 1
 
 
 def test_its_default_allocation_is_one_ranking():
