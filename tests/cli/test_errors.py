@@ -142,7 +142,7 @@ class TestSaying:
 def test_every_subcommand_has_its_own_options(name):
     options = options_of_subcommand(name)
     assert not {"self", "datamodule", "folders"} & set(options)
-    of_a_folder = name in ("benchmark", "compare", "report")
+    of_a_folder = name in ("benchmark", "compare", "report", "shrink")
     assert ("data" in options) is not of_a_folder
     assert "output" in options or name in ("fit", "validate", "test", "predict")
 
@@ -175,7 +175,7 @@ def test_the_new_key_exists_and_the_old_one_does_not(old):
         (
             ["exprot"],
             "unknown subcommand exprot. Did you mean export? Valid are fit, validate, test, "
-            "predict, export, sensitivity, sweep, histograms, benchmark, compare, report.",
+            "predict, export, sensitivity, sweep, histograms, benchmark, compare, report, shrink.",
         ),
         ([], "a subcommand is required. Valid are fit, "),
         (["--foo", "fit"], "unknown option --foo. Valid are "),

@@ -31,6 +31,8 @@ STATE = {
             "step": 0,
             "target": 0.5,
             "sparsity": 0.5,
+            "removed": 0.5,
+            "left": {},
             "pruned": 0.6,
             "finetuned": None,
         }

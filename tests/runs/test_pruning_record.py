@@ -15,6 +15,8 @@ STATE = {
             "step": 30,
             "target": 0.5,
             "sparsity": 0.49,
+            "removed": 0.49,
+            "left": {},
             "pruned": 0.6,
             "finetuned": 0.8,
         }

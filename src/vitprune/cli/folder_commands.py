@@ -91,7 +91,8 @@ def shrink(  # each is an option
 ) -> None:
     """Make a model smaller without labels and without training, in minutes on a CPU.
 
-    Heads and neurons are removed and the remaining ones compensate for them, by ridge regression.
+    Dimensions of heads and neurons are removed and the remaining ones compensate for them, by ridge
+    regression.
 
     Args:
         model: Image classifier: a hub name or folder, or digits.

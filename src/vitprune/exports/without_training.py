@@ -26,7 +26,9 @@ from vitprune.pruning import (
     Combined,
     Granularity,
     Head,
+    HeadDim,
     Isomorphic,
+    LayerSelection,
     Method,
     Neuron,
     Ridge,
@@ -68,7 +70,7 @@ def shrink_without_training(
     test_images: int,
     seed: int = 42,
 ) -> Shrinking:
-    """Remove heads and neurons from an image classifier, without labels and without training.
+    """Make an image classifier smaller without labels and without training.
 
     Args:
         model: Hub name or folder of the classifier, or `digits`.
@@ -128,21 +130,37 @@ def _divide(
 
 
 def _removable(net: PreTrainedModel, image: Tensor) -> Granularity:
-    """Return the structure of a model that can be removed: heads and neurons, or one of them.
+    """Return the structure of a model that can be removed.
+
+    Dimensions of heads rather than heads, as there are more of them, and the same share in every
+    layer, so that plain loading builds the smaller model where the configuration can express it.
 
     Raises:
-        UsageError: If neither can be removed.
+        UsageError: If neither heads nor neurons can be removed.
 
     """
-    kinds = {
-        Head: find_prospects(net, image, neurons=False).stays,
-        Neuron: find_prospects(net, image, heads=False).stays,
-    }
-    found: Sequence[Granularity] = [kind() for kind, stays in kinds.items() if stays is None]
+    heads = find_prospects(net, image, neurons=False).stays
+    neurons = find_prospects(net, image, heads=False).stays
+    found: list[Granularity] = []
+    if heads is None:
+        dims = HeadDim(loadable=True)
+        found.append(dims if _shrinks(dims, net) else Head())
+    if neurons is None:
+        found.append(Neuron(loadable=True))
     if not found:
-        reasons = " ".join(dict.fromkeys(filter(None, kinds.values())))
-        raise UsageError(f"neither heads nor neurons of this model can be removed: {reasons}")
-    return Combined(list(found))
+        raise UsageError(
+            f"neither heads nor neurons of this model can be removed: {heads} {neurons}"
+        )
+    return Combined(found)
+
+
+def _shrinks(granularity: Granularity, net: PreTrainedModel) -> bool:
+    """Return whether pruning by a granularity makes a model smaller."""
+    try:
+        groupings = granularity.groupings(LayerSelection().select(net, granularity.roles))
+    except UsageError:
+        return False
+    return all(grouping.dimension for grouping in groupings)
 
 
 def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Batch]:
