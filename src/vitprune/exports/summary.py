@@ -2,6 +2,7 @@
 
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.report import RunReport
+from vitprune.runs.rounds import in_units
 
 
 def summarize(report: RunReport) -> str:
@@ -11,6 +12,7 @@ def summarize(report: RunReport) -> str:
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters stored, "
         f"{report.pruned.nonzero_parameters:,} of them nonzero",
         *_smaller(report),
+        *flops_line(report),
         _describe_difference(report.verification.largest_logit_difference),
     ]
     lines += [f"{name}: {_describe_format(result)}" for name, result in report.formats.items()]
@@ -26,6 +28,15 @@ def _smaller(report: RunReport) -> list[str]:
     if not further:
         return []
     return [f"{report.pruned.parameters - further:,} parameters with load_pruned, pt2 and onnx"]
+
+
+def flops_line(report: RunReport) -> list[str]:
+    """Return the FLOPs before and after, if there are fewer; nothing if they were not counted."""
+    left, before = report.pruned.flops, report.base.flops
+    if not left or not before or left == before:
+        return []
+    saved = f"{1 - left / before:.1%} less"
+    return [f"{in_units(left)} of {in_units(before)} FLOPs an image, {saved}"]
 
 
 def _accuracies(report: RunReport) -> str:

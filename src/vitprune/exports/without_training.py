@@ -19,6 +19,7 @@ from vitprune.exports.folder import check_target
 from vitprune.exports.model import export
 from vitprune.exports.nets import copy_net
 from vitprune.exports.prospects import find_prospects
+from vitprune.exports.summary import flops_line
 from vitprune.exports.verify import logits
 from vitprune.model.loading import load_net
 from vitprune.pruning import (
@@ -37,7 +38,6 @@ from vitprune.pruning import (
 )
 from vitprune.pruning.criteria.calibration import BATCH_SIZE, sample
 from vitprune.runs.report import RunReport
-from vitprune.runs.rounds import in_units
 
 Batch = dict[str, Tensor]
 VERIFIED = 8  # images on which logits are compared
@@ -174,14 +174,8 @@ def describe(shrinking: Shrinking, output: str | Path) -> str:
     lines = [
         f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
         "before",
-        *_flops(report.pruned.flops, report.base.flops),
+        *flops_line(report),
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters",
         f"Exported to {output}",
     ]
     return "\n".join(lines)
-
-
-def _flops(left: int | None, before: int | None) -> list[str]:
-    if left is None or before is None:
-        return []
-    return [f"{in_units(left)} of {in_units(before)} FLOPs an image, {1 - left / before:.1%} less"]
