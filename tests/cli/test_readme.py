@@ -11,7 +11,7 @@ from vitprune.cli.pruning_cli import PruningCLI
 from vitprune.cli.trainer import SCANS
 
 COMMANDS = documented_commands()
-HUGE = ["imagenet", "article"]  # in the names of configurations of data that are not here
+HUGE = ["imagenet", "article", "smaller.yaml"]  # in the names of configurations of data that are not here
 FEW = {
     "fit": ["--trainer.limit_train_batches=2", "--data.max_images={train: 128, validation: 32}"],
     "sensitivity": ["--sparsities=[0.5]", "--by=role", "--data.max_images={validation: 32}"],
@@ -19,8 +19,9 @@ FEW = {
     "histograms": ["--data.max_images={validation: 32}"],
     "report": ["--images=8"],
     "benchmark": ["--repeats=1"],
+    "shrink": ["--calibration_images=64", "--test_images=32"],
 }
-FOLDER_COMMANDS = ("compare", "report", "benchmark")
+FOLDER_COMMANDS = ("compare", "report", "benchmark", "shrink")
 NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/")
 
 
