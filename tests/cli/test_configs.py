@@ -61,7 +61,8 @@ def test_several_configurations_merge_and_the_command_line_wins(tmp_path):
     settings = yaml.safe_load(
         (tmp_path / "lightning_logs" / "version_0" / "config.yaml").read_text()
     )
-    assert (settings["model"]["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
+    model = settings["model"]["init_args"]
+    assert (model["learning_rate"], settings["trainer"]["max_epochs"]) == (0.5, 1)
 
 
 def test_a_schedule_in_epochs_becomes_one_in_steps_on_the_command_line(capsys):

@@ -70,14 +70,15 @@ def test_the_csv_has_the_same_scalars(finished_run):
 def test_the_configuration_repeats_the_run(finished_run):
     settings = yaml.safe_load((finished_run / "config.yaml").read_text())
     assert settings["pruning"]["schedule"]["init_args"]["end"] == 1
-    assert settings["data"]["max_images"] == {"train": 256, "validation": 64}
+    assert settings["data"]["init_args"]["max_images"] == {"train": 256, "validation": 64}
     assert settings["seed_everything"] == 42
 
 
 def test_the_configuration_of_a_run_says_what_was_said(finished_run):
     """And not what follows from it: with another model, another processor is right."""
     settings = yaml.safe_load((finished_run / "config.yaml").read_text())
-    assert (settings["data"]["processor"], settings["model"]["image_size"]) == (None, None)
+    data, model = (settings[section]["init_args"] for section in ("data", "model"))
+    assert (data["processor"], model["image_size"]) == (None, None)
 
 
 def test_the_card_has_the_command_that_repeats_the_run(finished_run):

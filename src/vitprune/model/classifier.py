@@ -77,7 +77,8 @@ class ViTClassifier(LightningModule):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.optimization = Optimization(learning_rate, weight_decay, layer_decay, warmup_fraction)
+        rates = plain([learning_rate, weight_decay, layer_decay, warmup_fraction])
+        self.optimization = Optimization(*rates)
         if not 0 <= label_smoothing < 1:
             raise UsageError(f"model.label_smoothing must lie in [0, 1), not {label_smoothing}.")
         self.save_hyperparameters(ignore=["distillation"])

@@ -58,6 +58,7 @@ from vitprune.pruning import (
     Variance,
     Wanda,
     Weights,
+    Width,
 )
 from vitprune.pruning.settings import describe, first_difference
 
@@ -87,6 +88,7 @@ NOT_THE_DEFAULTS = [
     NofM(1, 8),
     Row(),
     Tile(4, 8),
+    Width(round_to=8),
     ERK(min_density=0.1),
     Global(min_density=0.1, normalize=True),
     Isomorphic(min_density=0.1),
