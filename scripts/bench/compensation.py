@@ -47,7 +47,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Structure:
-    """What is pruned.
+    """One structure to prune.
 
     Attributes:
         name: In the table.

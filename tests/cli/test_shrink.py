@@ -39,6 +39,7 @@ def test_a_third_fewer_flops(unlabelled, tmp_path, capsys):
     report = RunReport.read(ExportFolder(export).report)
     plain = AutoModelForImageClassification.from_pretrained(export)
     assert count_parameters(plain) == report.pruned.parameters < report.base.parameters
+    assert count_flops(plain, (3, 16, 16)) == count_flops(small, (3, 16, 16))  # nothing is padded
 
 
 def test_labels_are_not_read(tmp_path, capsys):

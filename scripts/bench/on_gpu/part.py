@@ -1,4 +1,4 @@
-"""Parts: each runs in a process of its own, under a time limit, and fails alone."""
+"""Parts: each runs in a separate process with a time limit; a failure stops only that part."""
 
 import os
 import signal

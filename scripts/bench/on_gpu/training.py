@@ -111,7 +111,7 @@ def loader(scale: Scale, images: int = 8) -> DataLoader:
         {"pixel_values": x, "labels": y}
         for x, y in zip(pixels.split(images), labels.split(images), strict=True)
     ]
-    # with a generator of its own, from which it draws a number for every epoch
+    # with its own generator, from which it draws a number for every epoch
     return DataLoader(cast(Dataset, batches), batch_size=None, generator=torch.Generator())
 
 

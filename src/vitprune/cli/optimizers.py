@@ -18,7 +18,7 @@ def choose_optimization(
     """Let a model train by the classes of a configuration, as far as they are set.
 
     Raises:
-        UsageError: If the class of the model has optimizers of its own.
+        UsageError: If the class of the model configures its optimizers itself.
 
     """
     if not optimizer and not scheduler:

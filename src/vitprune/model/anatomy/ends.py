@@ -1,6 +1,7 @@
 """The two ends of a model: its stem, which reads the image, and its classifier."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
+from operator import methodcaller
 
 from torch import Tensor, nn
 
@@ -133,7 +134,7 @@ def named_classifiers(names: Iterable[str], blocks: Set[str]) -> set[str]:
 
 
 def _of_timm(module: nn.Module, names: Iterable[str], weights: Mapping[str, Tensor]) -> set[str]:
-    heads: object = module.get_classifier()  # type: ignore[operator]
+    heads: object = methodcaller("get_classifier")(module)
     parameters = {
         id(parameter)
         for head in (heads if isinstance(heads, tuple | list) else (heads,))
