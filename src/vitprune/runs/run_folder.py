@@ -122,6 +122,10 @@ class RunFolder:
         """Page that `vitprune report` writes."""
         return self.path / "report.html"
 
+    def search(self, number: int) -> Path:
+        """Return the file with the trials of `Search`, by number of the pruning callback."""
+        return self.path / ("search.json" if number == 1 else f"search_{number}.json")
+
     def results(self, subcommand: str) -> Path:
         """Return the folder of the results of a subcommand such as `sensitivity` on this run."""
         return self.path / subcommand

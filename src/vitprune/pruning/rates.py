@@ -1,0 +1,79 @@
+"""A search for the exchange rates between kinds of structure; see `Search`."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from vitprune.pruning.allocation.isomorphic import DEPTH
+from vitprune.pruning.masks import Masks
+from vitprune.pruning.masks.restoring import restored
+from vitprune.pruning.method import Method
+from vitprune.runs.trials import Trial
+from vitprune.seeding import seed_for
+
+FIRST_STEP = 0.7  # standard deviation of the logarithm of a rate
+SMALLEST_STEP = 0.05
+GROWTH = 1.5  # of the step with a success; four failures undo it
+
+
+def try_rates(
+    masks: Masks,
+    method: Method,
+    update: Callable[[Masks, Method], None],
+    loss: Callable[[], float],
+    seed: int,
+    known: Sequence[Trial] = (),
+) -> Iterator[Trial]:
+    """Yield trials without end; masks and weights are restored after each.
+
+    Args:
+        masks: Masks of the layers to prune.
+        method: A method with a `Search`.
+        update: Prunes masks by a method to the final target; see `update_masks`.
+        loss: Returns the loss of the model as it is, the same on every rank.
+        seed: Seed of the candidates.
+        known: Trials of an interrupted search. They are not repeated if the first one has the same
+            loss now: it was a search on the same model and images.
+
+    """
+    names = [*dict.fromkeys(method.granularity.dimensions), DEPTH]
+    trials: list[Trial] = []
+    while True:
+        number = len(trials)
+        rates = next_rates(trials, names, seed)
+        if 0 < number < len(known) and known[0] == trials[0] and known[number].rates == rates:
+            trials.append(known[number])
+        else:
+            with restored(masks):
+                update(masks, method.trial(rates))
+                found = loss()
+            trials.append(Trial(rates, math.inf if math.isnan(found) else found))
+        yield trials[-1]
+
+
+def next_rates(trials: Sequence[Trial], names: Sequence[str], seed: int) -> dict[str, float]:
+    """Return the rates of the next trial, a function of the earlier trials and the seed alone.
+
+    Only ratios between kinds matter, so that the first of them keeps its rate.
+
+    Args:
+        trials: The trials so far.
+        names: Names of the rates.
+        seed: Seed of the random steps.
+
+    """
+    if not trials:
+        return dict.fromkeys(names, 1.0)
+    best = trials[0]
+    step = FIRST_STEP
+    for trial in trials[1:]:
+        if trial.loss < best.loss:
+            best = trial
+            step *= GROWTH
+        else:
+            step = max(step / GROWTH**0.25, SMALLEST_STEP)
+    generator = random.Random(seed_for(seed, "search", len(trials)))
+    first, *others = names
+    return {first: 1.0} | {
+        name: best.rates[name] * math.exp(step * generator.gauss(0, 1)) for name in others
+    }
