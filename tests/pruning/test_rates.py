@@ -158,7 +158,7 @@ def search(known=(), losses=None):
     rates = []
 
     def loss():
-        return sum((math.log(rate) - 1) ** 2 for rate in rates[-1].values())
+        return sum((rate - 3) ** 2 for rate in rates[-1].values())
 
     def update(_, method):
         rates.append(method.allocation.rates)
@@ -186,15 +186,25 @@ def test_a_trial_whose_loss_is_nan_is_not_chosen():
 
 
 def test_the_steps_find_the_lowest_loss():
-    names = ["heads", "neurons", "width", "depth"]
-    best = {"heads": 1.0, "neurons": 3.0, "width": 0.2, "depth": 1.5}
+    kinds = ["heads", "neurons", "width"]
+    best = {"heads": 1.0, "neurons": 3.0, "width": 0.2, "depth": 1.5, "evenness": 0.4}
     trials = []
     while len(trials) < 100:
-        rates = next_rates(trials, names, seed=7)
-        off = [math.log(rates[name] / best[name]) for name in names]
-        trials.append(Trial(rates, sum(each**2 for each in off)))
-    assert trials[0].rates == dict.fromkeys(names, 1.0)
+        rates = next_rates(trials, kinds, seed=7)
+        trials.append(Trial(rates, sum((rates[name] - best[name]) ** 2 for name in best)))
+    assert trials[0].rates == {**dict.fromkeys([*kinds, "depth"], 1.0), "evenness": 0.0}
+    assert trials[1].rates == {**dict.fromkeys([*kinds, "depth"], 1.0), "evenness": 1.0}
     assert min(trial.loss for trial in trials) < 0.01 * trials[0].loss
+
+
+def test_with_evenness_layers_of_a_kind_are_pruned_alike():
+    net = tiny_net()
+    net.vit.layers[0].mlp.fc1.weight.data *= 3
+    method = Method(Magnitude(), Neuron(), Isomorphic(rates={"evenness": 1.0}), FLOPs())
+    masks = method.masks(LayerSelection().select(net, Neuron.roles))
+    prune(net, method, 0.2, BATCHES, masks=masks)
+    first, second = shares_in(masks, Neuron()).values()
+    assert first == pytest.approx(second, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from vitprune.pruning.allocation.isomorphic import DEPTH
+from vitprune.pruning.allocation.isomorphic import DEPTH, EVENNESS
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.restoring import restored
 from vitprune.pruning.method import Method
@@ -36,11 +36,11 @@ def try_rates(
             loss now: it was a search on the same model and images.
 
     """
-    names = [*dict.fromkeys(method.granularity.dimensions), DEPTH]
+    kinds = list(dict.fromkeys(method.granularity.dimensions))
     trials: list[Trial] = []
     while True:
         number = len(trials)
-        rates = next_rates(trials, names, seed)
+        rates = next_rates(trials, kinds, seed)
         if 0 < number < len(known) and known[0] == trials[0] and known[number].rates == rates:
             trials.append(known[number])
         else:
@@ -51,29 +51,31 @@ def try_rates(
         yield trials[-1]
 
 
-def next_rates(trials: Sequence[Trial], names: Sequence[str], seed: int) -> dict[str, float]:
+def next_rates(trials: Sequence[Trial], kinds: Sequence[str], seed: int) -> dict[str, float]:
     """Return the rates of the next trial, a function of the earlier trials and the seed alone.
 
     Only ratios between kinds matter, so that the first of them keeps its rate.
 
     Args:
-        trials: The trials so far.
-        names: Names of the rates.
+        trials: The trials so far. The first one has the rates of `Isomorphic`, the second one those
+            with which layers of a kind are pruned evenly.
+        kinds: Kinds of structure.
         seed: Seed of the random steps.
 
     """
-    if not trials:
-        return dict.fromkeys(names, 1.0)
+    if len(trials) < 2:
+        return dict.fromkeys([*kinds, DEPTH], 1.0) | {EVENNESS: float(len(trials))}
     best = trials[0]
     step = FIRST_STEP
-    for trial in trials[1:]:
+    for number, trial in enumerate(trials[1:], start=1):
         if trial.loss < best.loss:
             best = trial
-            step *= GROWTH
-        else:
-            step = max(step / GROWTH**0.25, SMALLEST_STEP)
+        if number > 1:
+            step = step * GROWTH if best is trial else max(step / GROWTH**0.25, SMALLEST_STEP)
     generator = random.Random(seed_for(seed, "search", len(trials)))
-    first, *others = names
-    return {first: 1.0} | {
-        name: best.rates[name] * math.exp(step * generator.gauss(0, 1)) for name in others
+    first, *others = kinds
+    factors = {
+        name: best.rates[name] * math.exp(step * generator.gauss(0, 1)) for name in (*others, DEPTH)
     }
+    evenness = best.rates[EVENNESS] + step / 2 * generator.gauss(0, 1)
+    return {first: 1.0, **factors, EVENNESS: max(0.0, evenness)}

@@ -12,7 +12,7 @@ class Trial:
     """A candidate of a search.
 
     Attributes:
-        rates: Factors of importance scores, by kind of structure; see `Isomorphic`.
+        rates: Rates by name; see `Isomorphic`.
         loss: Loss on held-out images after pruning with these rates.
 
     """

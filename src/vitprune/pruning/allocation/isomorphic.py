@@ -13,6 +13,7 @@ from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.runs.plain_values import plain
 
 DEPTH = "depth"
+EVENNESS = "evenness"
 
 
 class Isomorphic(Global):
@@ -27,7 +28,10 @@ class Isomorphic(Global):
         min_density: See `Allocation`.
         rates: Factors of the scores by kind of structure (heads, query_key, value, neurons, branch,
             width), as `Search` finds them: a kind with a higher rate than another is pruned less.
-            `depth` is the rate of the last block relative to the first. All are 1 by default.
+            `depth` is the rate of the last block relative to the first. All of these are 1 by
+            default. With `evenness` e, the scores of a layer are also divided by its mean score to
+            the power of e, where the mean over its kind is 1: with 0, the default, layers compete,
+            and with 1 each is pruned about as much as others of its kind.
 
     """
 
@@ -35,12 +39,12 @@ class Isomorphic(Global):
         super().__init__(min_density)
         self.rates: dict[str, float] | None = plain(rates)
         for name, rate in (self.rates or {}).items():
-            if not rate > 0:
+            if not (rate >= 0 if name == EVENNESS else rate > 0):
                 raise UsageError(f"the rate of {name} must be positive, not {rate}.")
 
     def check(self, layers: Sequence[Layer], granularity: Granularity) -> None:
         """Raise `UsageError` if there is a rate for a kind of structure that is not pruned."""
-        known = [*granularity.dimensions, DEPTH]
+        known = [*granularity.dimensions, DEPTH, EVENNESS]
         if unknown := [name for name in self.rates or {} if name not in known]:
             raise UsageError(
                 f"pruning.allocation has a rate for {unknown[0]!r}, which {granularity} does not "
@@ -57,10 +61,11 @@ class Isomorphic(Global):
             )
             for kind in set(kinds)
         }
-        factors = _factors(candidates, self.rates or {})
+        rates = self.rates or {}
+        relative = [score / means[kind] for score, kind in zip(scores, kinds, strict=True)]
         return [
-            score * (factor / means[kind])
-            for score, kind, factor in zip(scores, kinds, factors, strict=True)
+            score * (factor / _mean([score]) ** rates.get(EVENNESS, 0.0))
+            for score, factor in zip(relative, _factors(candidates, rates), strict=True)
         ]
 
 
