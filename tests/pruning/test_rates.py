@@ -33,7 +33,7 @@ from vitprune.pruning.budget.shares import shares_in
 from vitprune.pruning.masks.restoring import restored
 from vitprune.pruning.rates import next_rates, try_rates
 from vitprune.pruning.update import update_masks
-from vitprune.runs.trials import Trial
+from vitprune.runs.trials import Trial, Trials
 
 GENERATOR = torch.Generator().manual_seed(0)
 BATCHES = [
@@ -181,8 +181,10 @@ def test_trials_of_another_model_are_not_used():
 
 
 def test_a_trial_whose_loss_is_nan_is_not_chosen():
-    trials, _ = search(losses=lambda: math.nan)
-    assert [trial.loss for trial in trials] == [math.inf] * 8
+    losses = iter([1.0, math.nan, 2.0, math.inf, 0.5, 3.0, 4.0, 5.0])
+    trials, _ = search(losses=lambda: next(losses))
+    assert [trials[number].loss for number in (1, 3)] == [None, None]
+    assert Trials(trials).best is trials[4]
 
 
 def test_the_steps_find_the_lowest_loss():

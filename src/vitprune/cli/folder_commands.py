@@ -79,7 +79,7 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
     run_report.run(folders, output, images)
 
 
-def shrink(  # each is an option
+def shrink(  # noqa: PLR0913  # each is an option
     model: str,
     images: str,
     output: str,
@@ -87,6 +87,7 @@ def shrink(  # each is an option
     parameters: float | None = None,
     calibration_images: int = 1024,
     test_images: int = 512,
+    search: int = 0,
     seed: int = 42,
 ) -> None:
     """Make a model smaller without labels and without training, in minutes on a CPU.
@@ -103,6 +104,8 @@ def shrink(  # each is an option
         parameters: Instead, fraction of the parameters to remove, in (0, 1).
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what heads and neurons each give, such as 50; it
+            needs as many passes over 128 images. None by default.
         seed: Seed that chooses the images.
 
     """
@@ -116,6 +119,8 @@ def shrink(  # each is an option
             f"the fraction to remove must lie in (0, 1), not {fraction}; 0.5 removes half."
         )
     _check_positive(calibration_images=calibration_images, test_images=test_images)
+    if search < 0:
+        raise UsageError(f"--search must be 0 or more trials, not {search}.")
     done = shrink_without_training(
         model,
         images,
@@ -124,6 +129,7 @@ def shrink(  # each is an option
         fraction,
         calibration_images=calibration_images,
         test_images=test_images,
+        search=search,
         seed=seed,
     )
     print(describe(done, output))

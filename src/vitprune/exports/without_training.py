@@ -33,6 +33,7 @@ from vitprune.pruning import (
     Method,
     Neuron,
     Ridge,
+    Search,
     Variance,
     prune,
 )
@@ -41,6 +42,7 @@ from vitprune.runs.report import RunReport
 
 Batch = dict[str, Tensor]
 VERIFIED = 8  # images on which logits are compared
+SEARCHED = 128  # images on which the trials of a search are compared, at most
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def shrink_without_training(
     *,
     calibration_images: int,
     test_images: int,
+    search: int = 0,
     seed: int = 42,
 ) -> Shrinking:
     """Make an image classifier smaller without labels and without training.
@@ -81,6 +84,8 @@ def shrink_without_training(
         fraction: Fraction of the budget to remove, in (0, 1).
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what each kind of structure gives of the budget, on
+            some of the calibration images; 0 for none.
         seed: Seed that chooses the images.
 
     Raises:
@@ -94,7 +99,9 @@ def shrink_without_training(
     net = load_net(model, option="MODEL").eval()
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
-    method = Method(Variance(), granularity, Isomorphic(), budget, Ridge())
+    compared = min(SEARCHED, calibration_images // 4)
+    allocation = Search(search, compared) if search else Isomorphic()
+    method = Method(Variance(), granularity, allocation, budget, Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
     same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]

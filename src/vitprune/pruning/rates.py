@@ -47,7 +47,7 @@ def try_rates(
             with restored(masks):
                 update(masks, method.trial(rates))
                 found = loss()
-            trials.append(Trial(rates, math.inf if math.isnan(found) else found))
+            trials.append(Trial(rates, found if math.isfinite(found) else None))
         yield trials[-1]
 
 
@@ -68,7 +68,7 @@ def next_rates(trials: Sequence[Trial], kinds: Sequence[str], seed: int) -> dict
     best = trials[0]
     step = FIRST_STEP
     for number, trial in enumerate(trials[1:], start=1):
-        if trial.loss < best.loss:
+        if trial.rank < best.rank:
             best = trial
         if number > 1:
             step = step * GROWTH if best is trial else max(step / GROWTH**0.25, SMALLEST_STEP)

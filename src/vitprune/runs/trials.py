@@ -1,5 +1,6 @@
 """The trials of a search, on disk, so that an interrupted search can be resumed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,17 @@ class Trial:
 
     Attributes:
         rates: Rates by name; see `Isomorphic`.
-        loss: Loss on held-out images after pruning with these rates.
+        loss: Loss on held-out images after pruning with these rates; None if it is not finite.
 
     """
 
     rates: dict[str, float]
-    loss: float
+    loss: float | None
+
+    @property
+    def rank(self) -> float:
+        """What trials are compared by: the loss, lower = better."""
+        return math.inf if self.loss is None else self.loss
 
 
 @dataclass(frozen=True)
@@ -49,4 +55,4 @@ class Trials:
     @property
     def best(self) -> Trial:
         """The trial with the lowest loss, the first of several."""
-        return min(self.trials, key=lambda trial: trial.loss)
+        return min(self.trials, key=lambda trial: trial.rank)

@@ -76,7 +76,7 @@ def test_all_rounds_use_the_rates_that_were_found(tmp_path, capsys):
     run(tmp_path, searching)
     trials = trials_in(tmp_path)
     assert len(trials) == TRIALS
-    assert searching.state.rates == min(trials, key=lambda trial: trial.loss).rates
+    assert searching.state.rates == Trials(trials).best.rates
     assert [done.removed >= done.target for done in searching.state.rounds] == [True, True]
     assert searching.state.rounds[-1].removed < 0.42
     output = capsys.readouterr().out

@@ -124,8 +124,8 @@ def _loss(trainer: Trainer, module: LightningModule, batches: Batches) -> float:
 
 
 def _describe(found: Trials) -> str:
-    first = found.trials[0].loss
-    return f"calibration loss {found.best.loss:.4f}, with Isomorphic {first:.4f}"
+    first = found.trials[0].rank
+    return f"calibration loss {found.best.rank:.4f}, with Isomorphic {first:.4f}"
 
 
 def _path(trainer: Trainer, number: int) -> Path | None:
