@@ -61,7 +61,7 @@ class Shrinking:
     images: int
 
 
-def shrink_without_training(
+def shrink_without_training(  # noqa: PLR0913  # each is an option
     model: str,
     images: str,
     output: str,

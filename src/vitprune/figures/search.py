@@ -19,15 +19,14 @@ def plot_search(trials: Sequence[Trial]) -> Figure:
     losses = [trial.rank for trial in trials]
     varied = [name for name in trials[0].rates if len({each.rates[name] for each in trials}) > 1]
     figure, (order, *others) = grid_of(1 + len(varied), 3, (2.8, 2.4))
-    dots = {"linestyle": "", "marker": "o", "markersize": 3, "color": "0.6"}
-    order.plot(range(1, len(trials) + 1), losses, label="trial", **dots)
+    order.plot(range(1, len(trials) + 1), losses, "o", markersize=3, color="0.6", label="trial")
     best = list(accumulate(losses, min))
     order.plot(range(1, len(trials) + 1), best, color="black", label="best so far")
     order.set_xlabel("trial", fontsize="medium")
     lowest = losses.index(min(losses))
     for axes, name in zip(others, varied, strict=True):
         values = [trial.rates[name] for trial in trials]
-        axes.plot(values, losses, **dots)
+        axes.plot(values, losses, "o", markersize=3, color="0.6")
         axes.plot(values[0], losses[0], "s", color="black", fillstyle="none", label="Isomorphic")
         axes.plot(values[lowest], losses[lowest], "D", color="black", label="best")
         if min(values) > 0:
