@@ -62,10 +62,16 @@ class Isomorphic(Global):
             for kind in set(kinds)
         }
         rates = self.rates or {}
-        relative = [score / means[kind] for score, kind in zip(scores, kinds, strict=True)]
+        ranked = [
+            score * (factor / means[kind])
+            for score, kind, factor in zip(scores, kinds, _factors(candidates, rates), strict=True)
+        ]
+        evenness = rates.get(EVENNESS, 0.0)
+        if not evenness:
+            return ranked
         return [
-            score * (factor / _mean([score]) ** rates.get(EVENNESS, 0.0))
-            for score, factor in zip(relative, _factors(candidates, rates), strict=True)
+            score * (means[kind] / _mean([before])) ** evenness
+            for score, kind, before in zip(ranked, kinds, scores, strict=True)
         ]
 
 
