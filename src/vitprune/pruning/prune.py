@@ -207,11 +207,16 @@ def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationB
         yield CalibrationBatch(loss, images=len(labels))
 
 
+@torch.no_grad()
 def _mean_loss(model: nn.Module, batches: Sequence[Batch]) -> float:
     """Return the mean loss over the images of some batches."""
-    with torch.no_grad():
-        losses = [(float(batch.loss()), batch.images) for batch in _losses(model, batches)]
-    return sum(loss * images for loss, images in losses) / sum(images for _, images in losses)
+    total = 0.0
+    images = 0
+    for batch in batches:
+        inputs, labels = _inputs_and_labels(batch, next(model.parameters()).device)
+        total += float(F.cross_entropy(_logits(model, inputs), labels, reduction="sum"))
+        images += len(labels)
+    return total / images
 
 
 def _inputs_and_labels(

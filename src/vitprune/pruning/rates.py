@@ -11,7 +11,7 @@ from vitprune.pruning.method import Method
 from vitprune.runs.trials import Trial
 from vitprune.seeding import seed_for
 
-FIRST_STEP = 0.7  # standard deviation of the logarithm of a rate
+FIRST_STEP = 0.4  # standard deviation of the logarithm of a rate
 SMALLEST_STEP = 0.05
 GROWTH = 1.5  # of the step with a success; four failures undo it
 

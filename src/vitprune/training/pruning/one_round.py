@@ -18,6 +18,7 @@ from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.pruning.regrow import Exchange, resetting_optimizers
+from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.lightning_internals import is_a
@@ -179,6 +180,7 @@ def _update_masks(
     )
     if isinstance(method.allocation, Search):
         if not state.rates:
+            assert isinstance(state.plan, Schedule)  # `PruningSettings` refuses others
             final = partial(update, sparsity=state.plan.last_sparsity)
             state.rates = find_rates(trainer, module, masks, settings, final, state.number)
         method = method.with_rates(state.rates)
