@@ -82,6 +82,8 @@ class _Runs:
 
     def stream(self, batch: int) -> Tensor:
         """Return the residual stream before the next stage."""
+        if self.done == 0:
+            return _first(self.call(batch, self.stages[0]).inputs)
         return _first(self.outputs[batch])
 
     def call(self, batch: int, module: nn.Module) -> "_Call":
