@@ -1,11 +1,13 @@
 """An ONNX model, compared by ONNX Runtime on real images. Needs the extra `onnx`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.exports.attention import eager_attention
@@ -33,21 +35,33 @@ def write(exported: Exported) -> FormatReport:
             "--formats onnx: ONNX Runtime does not support bfloat16 on a CPU. Use --dtype float16 "
             "or float32."
         )
-    images = torch.zeros(2, *exported.images.shape[1:])  # a batch of one would become a constant
     with converting("onnx", file):
-        with eager_attention(net):  # a third fewer nodes, without guards against fully masked rows
-            program: Any = torch.onnx.export(
-                Logits(net).eval(),
-                (images,),
-                dynamo=True,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
-                verbose=False,
-            )
-        program.save(file)
+        convert(net, file, exported.images.shape[1:])
         logits = Runtime(file)(exported.images)
     return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
+
+
+def convert(net: PreTrainedModel, file: Path, image_shape: Sequence[int]) -> None:
+    """Write a model as an ONNX file for any batch size.
+
+    Args:
+        net: Model on the CPU, in evaluation mode.
+        file: File to write.
+        image_shape: (channels, height, width).
+
+    """
+    images = torch.zeros(2, *image_shape)  # a batch of one would become a constant
+    with eager_attention(net):  # a third fewer nodes, without guards against fully masked rows
+        program: Any = torch.onnx.export(
+            Logits(net).eval(),
+            (images,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+            verbose=False,
+        )
+    program.save(file)
 
 
 class Runtime:
