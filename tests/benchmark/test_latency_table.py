@@ -6,7 +6,6 @@ from tests.conftest import tiny_net
 from vitprune.benchmark.backends import conditions_here
 from vitprune.benchmark.latency_table import measure_table
 
-
 SLOW = [pytest.param(backend, marks=pytest.mark.slow) for backend in ("compiled", "onnx")]
 
 

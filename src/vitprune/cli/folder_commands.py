@@ -17,6 +17,7 @@ from vitprune.cli.options import parameters as options_in
 from vitprune.cli.shrink import run as run_shrink
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
+from vitprune.exports.without_training import Effort
 from vitprune.model.loading import load_net
 from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
@@ -95,6 +96,7 @@ def shrink(  # noqa: PLR0913  # each is an option
     speedup: float | None = None,
     calibration_images: int = 1024,
     test_images: int = 512,
+    search: int = 0,
     seed: int = 42,
 ) -> None:
     """Make a model smaller without labels and without training, in minutes on a CPU.
@@ -113,18 +115,20 @@ def shrink(  # noqa: PLR0913  # each is an option
             1. Measures a latency table, which takes a minute or more.
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what heads and neurons each give, such as 50; it
+            needs as many passes over 128 images. None by default.
         seed: Seed that chooses the images.
 
     """
     _check_positive(calibration_images=calibration_images, test_images=test_images)
+    if search < 0:
+        raise UsageError(f"--search must be 0 or more trials, not {search}.")
     run_shrink(
         model,
         images,
         output,
         {"flops": flops, "parameters": parameters, "speedup": speedup},
-        calibration_images=calibration_images,
-        test_images=test_images,
-        seed=seed,
+        Effort(calibration_images, test_images, search, seed),
     )
 
 
