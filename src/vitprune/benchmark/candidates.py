@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.benchmark.setting import Setting
-from vitprune.exports import onnx, pt2, semi_structured
+from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops, count_parameters
+from vitprune.exports.formats.available import programs_in
 from vitprune.exports.load import load_pruned, load_stock
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import with_settings
@@ -72,9 +71,9 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
     yield candidate(name, stock, setting, size)
     if count_parameters(smallest) < count_parameters(stock):
         yield candidate(f"{name}, load_pruned", smallest, setting, size)
-    for program in _programs(folder) if setting.runs_programs else ():
-        facts = candidate(f"{name}, {program.name}", smallest, setting, program.file.stat().st_size)
-        yield replace(facts, run=program.load(program.file))
+    for program in programs_in(folder) if setting.runs_programs else ():
+        facts = candidate(f"{name}, {program.title}", smallest, setting, program.bytes(folder))
+        yield replace(facts, run=program.load_from(folder))
     sparse = load_stock(folder.path)
     if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
         yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
@@ -82,30 +81,6 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
 
 def _size(folder: ExportFolder) -> int | None:
     return folder.weights.stat().st_size if folder.weights.is_file() else None
-
-
-@dataclass(frozen=True)
-class Program:
-    """An exported program, made from the smallest model.
-
-    Attributes:
-        name: Name in tables.
-        file: The program.
-        load: Makes a function from images to logits of the file.
-
-    """
-
-    name: str
-    file: Path
-    load: Callable[[Path], Callable[[Tensor], Tensor]]
-
-
-def _programs(folder: ExportFolder) -> list[Program]:
-    """Return the programs of an export that can run here."""
-    programs = [Program(folder.pt2.name, folder.pt2, pt2.load)]
-    if find_spec("onnxruntime"):
-        programs.append(Program("ONNX Runtime", folder.onnx, onnx.Runtime))
-    return [program for program in programs if program.file.is_file()]
 
 
 def dense_of(folder: ExportFolder) -> PreTrainedModel:

@@ -26,7 +26,8 @@ from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import check_max_drop
+from vitprune.exports.formats.available import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.trial import why_refused
@@ -139,7 +140,8 @@ class PruningCLI(LightningCLI):
         if config.trainer.barebones and config.pruning:
             config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
-            parse_formats(config.formats)
+            parse_formats(config.formats, config.dtype)
+            check_max_drop(config.max_drop)
         self._given = (config.data.clone(), config.model.clone())
         data = arguments_of(config.data)
         model = arguments_of(config.model)

@@ -7,8 +7,8 @@ from vitprune.evaluation import histograms, sensitivity, sweep
 from vitprune.evaluation.grouping import By
 from vitprune.evaluation.scan import ScanOptions
 from vitprune.exports import run as export_run
-from vitprune.exports.choices import Choices, DType, ShrinkMode
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import Choices, DType, Precision, ShrinkMode
+from vitprune.exports.formats.available import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Method
 from vitprune.runs.report import RunReport
@@ -138,7 +138,8 @@ class PruningTrainer(Trainer):
         output: str | None = None,
         formats: str = "hf",
         shrink: ShrinkMode = "auto",
-        dtype: DType = "float32",
+        dtype: Precision = "float32",
+        max_drop: float = 0.01,
     ) -> RunReport:
         """Export the model of a checkpoint to a folder that plain `transformers` loads.
 
@@ -151,8 +152,11 @@ class PruningTrainer(Trainer):
                 hf is always written.
             shrink: auto physically removes all structure that can be removed exactly, required
                 raises an error if zeroed structure stays, off removes nothing.
-            dtype: Type of the stored weights.
+            dtype: Type of the stored weights. int8 stores them in float32, and beside onnx the same
+                program in int8, if that is faster on this machine.
+            max_drop: Largest accepted drop of validation accuracy in int8, in [0, 1].
 
         """
-        choices = Choices(parse_formats(formats), shrink, dtype)
+        stored: DType = "float32" if dtype == "int8" else dtype
+        choices = Choices(parse_formats(formats, dtype), shrink, stored, max_drop)
         return export_run.run(self, model, datamodule, ckpt_path, output, choices)

@@ -103,11 +103,13 @@ def _numbers(report: RunReport) -> str:
         _row(title, _cell(report.base, *how), _cell(report.pruned, *how))
         for title, how in ROWS.items()
     ]
-    rows += [
-        _row(f"bytes as {name}", "-", f"{written.bytes:,}")
-        for name, written in report.formats.items()
-        if written.bytes is not None
-    ]
+    for name, written in report.formats.items():
+        if written.bytes is not None:
+            rows.append(_row(f"bytes as {name}", "-", f"{written.bytes:,}"))
+        if written.accuracy is not None:
+            rows.append(_row(f"validation accuracy as {name}", "-", f"{written.accuracy:.2%}"))
+            difference = f"{written.largest_logit_difference:.2g}"
+            rows.append(_row(f"largest change of a logit as {name}", "-", difference))
     return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])
 
 

@@ -50,6 +50,11 @@ class ExportFolder:
         return self.path / "model.onnx"
 
     @property
+    def onnx_int8(self) -> Path:
+        """ONNX model in int8."""
+        return self.path / "model.int8.onnx"
+
+    @property
     def report(self) -> Path:
         """Numbers about the run and the export; see `RunReport`."""
         return self.path / "report.json"
