@@ -148,12 +148,12 @@ class PruningTrainer(Trainer):
             datamodule: Provides validation images and the image processor.
             ckpt_path: Training checkpoint, or the folder of a run.
             output: Folder of the export; by default `export` in the folder of the run.
-            formats: Further formats, separated by commas: pt2, onnx, compressed, semi_structured.
-                hf is always written.
+            formats: Further formats, separated by commas: pt2, onnx, openvino, compressed,
+                semi_structured. hf is always written.
             shrink: auto physically removes all structure that can be removed exactly, required
                 raises an error if zeroed structure stays, off removes nothing.
-            dtype: Type of the stored weights. int8 stores them in float32, and beside onnx the same
-                program in int8, if that is faster on this machine.
+            dtype: Type of the stored weights. int8 stores them in float32, and beside onnx and
+                openvino the same program in int8, if that is faster on this machine.
             max_drop: Largest accepted drop of validation accuracy in int8, in [0, 1].
 
         """

@@ -11,10 +11,10 @@ from vitprune.exports.formats.available import CHOICES, parse_formats, write_for
 def test_formats_by_name(monkeypatch):
     assert parse_formats("hf") == []
     assert parse_formats("onnx, hf,pt2,onnx") == ["onnx", "pt2"]
-    assert set(CHOICES) == {"pt2", "onnx", "compressed", "semi_structured"}
+    assert set(CHOICES) == {"pt2", "onnx", "openvino", "compressed", "semi_structured"}
     with pytest.raises(
         UsageError,
-        match="unknown format 'onxx'. Valid are hf, pt2, onnx, compressed, semi_structured",
+        match="unknown format 'onxx'. Valid are hf, pt2, onnx, openvino, compressed, semi_",
     ):
         parse_formats("hf,onxx")
     assert parse_formats("onnx,pt2", "int8") == ["onnx", "onnx_int8", "pt2"]

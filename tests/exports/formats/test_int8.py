@@ -5,12 +5,9 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
-from transformers import ViTImageProcessor
 
-from tests.conftest import tiny_net
-from tests.exports.runs import digits
+from tests.exports.formats.quantizable import quantizable
 from tests.exports.small_nets import linear
 from vitprune.exports.conversion import ConversionError
 from vitprune.exports.exported import Exported
@@ -25,16 +22,7 @@ from vitprune.runs.run_folder import ExportFolder
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory) -> Exported:
-    """A model with zeros, as an ONNX model too; with digits to calibrate and evaluate on."""
-    net, folder = tiny_net(), ExportFolder(tmp_path_factory.mktemp("export"))
-    weight = linear(net, 0, "mlp_in").weight.data
-    weight[weight.abs() < weight.abs().median()] = 0
-    net.save_pretrained(folder.path)
-    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder.path)
-    data = digits(folder.path, max_images={"train": 40, "validation": 50})
-    images = next(data.validation_batches(torch.device("cpu")))["pixel_values"]
-    limit = Quantization(data, None, accuracy=0.1, max_drop=1.0)
-    exported = Exported(net, net, images, logits(net, images), folder, limit)
+    exported = quantizable(tmp_path_factory.mktemp("export"))
     ONNX().write(exported)
     return exported
 
@@ -47,7 +35,7 @@ def exported(converted) -> Exported:
 
 def timed_as(monkeypatch, **speedups):
     """Let the timing of tiny models, which is noise, come out like this."""
-    seconds = [1.0, *(1 / speedups[method] for method in ONNXInt8.methods)]
+    seconds = [1.0, *(1 / speedup for speedup in speedups.values())]
     monkeypatch.setattr(int8, "time_in_turns", lambda calls, repeats: [[s] for s in seconds])
 
 

@@ -12,6 +12,8 @@ from vitprune.exports.formats.format import Format, Program
 from vitprune.exports.formats.int8 import Int8
 from vitprune.exports.formats.onnx import ONNX
 from vitprune.exports.formats.onnx_int8 import ONNXInt8
+from vitprune.exports.formats.openvino import OpenVINO
+from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
 from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.formats.semi_structured import SemiStructured
 from vitprune.runs.format_report import FormatReport
@@ -22,6 +24,8 @@ ALL: tuple[Format, ...] = (
     Pt2(),
     ONNX(),
     ONNXInt8(),
+    OpenVINO(),
+    OpenVINOInt8(),
     Compressed(),
     SemiStructured(),
 )
