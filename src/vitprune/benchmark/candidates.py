@@ -31,6 +31,7 @@ class Candidate:
         flops: FLOPs of one image.
         parameters: Number of parameters.
         bytes: Size of the weights on disk; None if they are not on disk.
+        accuracy: On the validation images, in [0, 1]; None if it is not known.
 
     """
 
@@ -40,6 +41,7 @@ class Candidate:
     flops: int
     parameters: int
     bytes: int | None
+    accuracy: float | None = None
 
 
 def candidate(
@@ -65,22 +67,52 @@ def candidate(
 
 
 def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator[Candidate]:
-    """Yield the model of an export, and each further format that can differ from it in speed."""
+    """Yield the model of an export, and each further format that can differ from it in speed.
+
+    Their accuracies are those in the report of the export.
+    """
+    report = RunReport.read(folder.report) if folder.report.is_file() else None
+    for found, format in _candidates_of(folder, name, setting):
+        yield replace(found, accuracy=_accuracy(report, format))
+
+
+def _accuracy(report: RunReport | None, format: str | None) -> float | None:
+    """Return the accuracy of a format; where none was measured, it has the logits of the export."""
+    if report is None:
+        return None
+    written = report.formats.get(format) if format else None
+    measured = written.accuracy if written else None
+    return report.pruned.accuracy if measured is None else measured
+
+
+def _candidates_of(
+    folder: ExportFolder, name: str, setting: Setting
+) -> Iterator[tuple[Candidate, str | None]]:
+    """Yield the candidates of an export, and their names among its formats."""
     stock, smallest = load_stock(folder.path), load_pruned(folder.path)
     size = _size(folder)
-    yield candidate(name, stock, setting, size)
+    yield candidate(name, stock, setting, size), None
     if count_parameters(smallest) < count_parameters(stock):
-        yield candidate(f"{name}, load_pruned", smallest, setting, size)
+        yield candidate(f"{name}, load_pruned", smallest, setting, size), None
     for program in programs_in(folder) if setting.runs_programs else ():
         facts = candidate(f"{name}, {program.title}", smallest, setting, program.bytes(folder))
-        yield replace(facts, run=program.load_from(folder))
+        yield replace(facts, run=program.load_from(folder)), program.name
     sparse = load_stock(folder.path)
     if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
-        yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
+        yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True), None
 
 
 def _size(folder: ExportFolder) -> int | None:
     return folder.weights.stat().st_size if folder.weights.is_file() else None
+
+
+def dense_candidate(folder: ExportFolder, setting: Setting) -> Candidate:
+    """Return the dense model of an export: the time of its architecture, its size and accuracy."""
+    dense = candidate("dense", dense_of(folder), setting, None)
+    if not folder.report.is_file():
+        return dense
+    base = RunReport.read(folder.report).base
+    return replace(dense, bytes=base.bytes, accuracy=base.accuracy)
 
 
 def dense_of(folder: ExportFolder) -> PreTrainedModel:

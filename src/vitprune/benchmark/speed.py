@@ -93,6 +93,7 @@ def _summarize(
         flops=own.flops,
         parameters=own.parameters,
         bytes=own.bytes,
+        accuracy=own.accuracy,
     )
 
 
