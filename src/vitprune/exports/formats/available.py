@@ -8,7 +8,7 @@ from vitprune.exports.choices import Precision
 from vitprune.exports.conversion import ConversionError
 from vitprune.exports.exported import Exported
 from vitprune.exports.formats.compressed import Compressed
-from vitprune.exports.formats.format import Format, Program
+from vitprune.exports.formats.format import Format, Program, Runtime
 from vitprune.exports.formats.int8 import Int8
 from vitprune.exports.formats.onnx import ONNX
 from vitprune.exports.formats.onnx_int8 import ONNXInt8
@@ -30,6 +30,7 @@ ALL: tuple[Format, ...] = (
     SemiStructured(),
 )
 FORMATS = {format.name: format for format in ALL}
+PROGRAMS = [format for format in ALL if isinstance(format, Program)]
 INT8 = {format.source.name: format.name for format in ALL if isinstance(format, Int8)}
 CHOICES = tuple(name for name in FORMATS if name not in INT8.values())
 
@@ -82,8 +83,12 @@ def write_formats(
 
 def programs_in(folder: ExportFolder) -> list[Program]:
     """Return the formats in an export that can run here."""
-    programs = [format for format in ALL if isinstance(format, Program)]
-    return [program for program in programs if program.is_in(folder) and program.runs_here()]
+    return [program for program in PROGRAMS if program.is_in(folder) and program.runs_here()]
+
+
+def programs_of(runtime: Runtime) -> list[Program]:
+    """Return the formats that a runtime runs, the quantized one last."""
+    return [program for program in PROGRAMS if program.runtime == runtime]
 
 
 def _check(name: str) -> None:
