@@ -13,6 +13,7 @@ from vitprune.cli.options import Options
 from vitprune.cli.options import parameters as options_in
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
+from vitprune.exports.hub import push as push_export
 from vitprune.exports.without_training import describe, shrink_without_training
 from vitprune.pruning import FLOPs, Parameters
 from vitprune.reports import compare as compare_runs
@@ -42,7 +43,8 @@ def benchmark(  # noqa: PLR0913  # each is an option
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
         compile: Whether to use torch.compile.
-        output: Folder for benchmark.csv and benchmark.png; by default the first export of vitprune.
+        output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
+            the first export of vitprune.
 
     """
     run_benchmark(
@@ -77,6 +79,19 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
 
     """
     run_report.run(folders, output, images)
+
+
+def push(folder: str, repo: str, license: str | None = None) -> None:
+    """Push an export to the Hugging Face hub.
+
+    Args:
+        folder: Export.
+        repo: Name of the new model on the hub, OWNER/NAME or NAME.
+        license: License in the model card, such as apache-2.0; by default that of the base model,
+            if it is on the hub.
+
+    """
+    print(f"Pushed {folder} to {push_export(folder, repo, license)}")
 
 
 def shrink(  # each is an option
@@ -138,11 +153,13 @@ def _check_positive(**numbers: int) -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
+    "push": push,
     "report": report,
     "shrink": shrink,
 }
 
 POSITIONAL: dict[str, dict[str, Any]] = {
+    "folder": {"help": "Folder of an export."},
     "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
     "model": {"help": "Image classifier: a hub name or folder, or digits."},
 }

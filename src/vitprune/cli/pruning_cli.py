@@ -42,7 +42,7 @@ from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.launchers import check_launcher
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.predictions import Predictions
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
 
@@ -59,7 +59,7 @@ PURPOSES = {
     "fit": "Prune and fine-tune a model, then export the best checkpoint.",
     "validate": "Evaluate a model on the validation images.",
     "test": "Evaluate a model on the test images.",
-    "predict": "Classify the images of a folder; the result is a CSV file.",
+    "predict": "Classify images; the result is a CSV file or JSON lines.",
 }
 ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
 
@@ -107,7 +107,7 @@ class PruningCLI(LightningCLI):
             help="Pruning callback; null trains the dense model.",
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
-        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.add_lightning_class_args(Predictions, "predictions")
         parser.add_optimizer_args((Optimizer,))
         parser.add_lr_scheduler_args()
         parser.link_arguments("data.class_names", "model.init_args.labels", apply_on="instantiate")

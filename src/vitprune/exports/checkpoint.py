@@ -108,7 +108,13 @@ def export_checkpoint(
             "write the model card",
             lambda: write_text(
                 scratch.card,
-                model_card(report, checkpoint.pretrained, plots or [], loading_of(written.loaded)),
+                model_card(
+                    report,
+                    checkpoint.pretrained,
+                    plots or [],
+                    loading_of(written.loaded),
+                    data.labelled.source,
+                ),
             ),
         )
     return report
