@@ -12,10 +12,16 @@ def test_the_front_has_no_model_that_another_one_beats():
     assert pareto_front([FAST]) == [FAST]
 
 
-def test_every_model_is_named_and_larger_ones_have_larger_bubbles():
-    [axes] = plot_pareto([SLOW, FAST, INT8, WORSE]).axes
-    texts = [text.get_text() for text in axes.texts]
-    assert texts == ["int8, 3 MB", "fast, 11 MB", "worse, 5 MB", "slow, 22 MB"]
+def test_every_model_is_numbered_and_larger_ones_have_larger_bubbles():
+    figure = plot_pareto([SLOW, FAST, INT8, WORSE])
+    [axes] = figure.axes
+    assert figure.get_suptitle().splitlines() == [
+        "1  int8, 3 MB",
+        "2  fast, 11 MB",
+        "3  worse, 5 MB",
+        "4  slow, 22 MB",
+    ]
+    assert [text.get_text() for text in axes.texts] == ["1", "2", "3", "4"]
     sizes = [bubbles.get_sizes()[0] for bubbles in axes.collections]
     assert sizes == sorted(sizes, key=lambda size: [3, 11, 5, 22].index(round(size / 900 * 22)))
     assert axes.get_xlabel() == "latency of one image (ms)"

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 LARGEST_BUBBLE = 900.0  # square points
-PLACES = ((0, 12), (0, -18))  # of names, above and below in turn, in points
+FIRST_ROW = 17.0  # points of a number above its bubble
+ROW_HEIGHT = 9.0
+ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -39,38 +41,48 @@ def pareto_front(models: Sequence[Tradeoff]) -> list[Tradeoff]:
 def plot_pareto(models: Sequence[Tradeoff]) -> Figure:
     """Draw accuracy against latency; the area of a bubble is the size on disk.
 
+    Bubbles are numbered by latency, and dark if no other model is both faster and more accurate.
+
     Args:
         models: At least one model.
 
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4 + 0.2 * len(models)), layout="constrained")
     axes = figure.add_subplot()
     front = pareto_front(models)
-    axes.plot(
+    axes.step(
         [model.latency_ms for model in front],
         [100 * model.accuracy for model in front],
-        color="0.25",
+        where="post",
+        color="0.5",
         linewidth=0.8,
-        zorder=1,
+        zorder=0,
     )
     largest = max(model.megabytes for model in models) or 1.0
-    for number, model in enumerate(sorted(models, key=lambda one: one.latency_ms)):
+    names = []
+    for number, model in enumerate(sorted(models, key=lambda one: one.latency_ms), start=1):
         place = (model.latency_ms, 100 * model.accuracy)
         axes.scatter(
             *place,
             s=LARGEST_BUBBLE * model.megabytes / largest,
-            color="0.25" if model in front else "0.75",
+            color="0.25" if model in front else "0.7",
             alpha=0.6,
             linewidths=0,
         )
+        above = (
+            FIRST_ROW + (number - 1) % ROWS * ROW_HEIGHT
+        )  # where bubbles overlap, numbers do not
         axes.annotate(
-            f"{model.name}, {model.megabytes:.3g} MB",
+            str(number),
             place,
-            xytext=PLACES[number % len(PLACES)],
+            xytext=(0, above),
             textcoords="offset points",
             ha="center",
             fontsize="small",
         )
-    axes.margins(0.2)
+        names.append(f"{number}  {model.name}, {model.megabytes:.3g} MB")
+    axes.margins(0.15)
+    axes.set_xlim(left=0)
     axes.set(xlabel="latency of one image (ms)", ylabel="validation accuracy (%)")
+    figure.suptitle("\n".join(names), x=0.02, ha="left", fontsize="small")
     return figure
