@@ -54,7 +54,10 @@ def test_labels_are_not_read(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--flops", "0.5", "--parameters", "0.5"], "set either --flops or --parameters"),
+        (
+            ["--flops", "0.5", "--parameters", "0.5"],
+            "set one of --flops, --parameters and --speedup",
+        ),
         (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
         (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),
         (["--flops", "0.5", "--calibration_images", "170"], "Set --calibration_images to 136"),

@@ -1,12 +1,11 @@
 """The models that a benchmark compares: the dense one, and exports in each of their formats."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.benchmark.backends import Timed
 from vitprune.benchmark.setting import Setting
 from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops, count_parameters
@@ -21,13 +20,11 @@ from vitprune.runs.run_folder import ExportFolder
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Timed):
     """A model to measure.
 
     Attributes:
         name: Name in tables.
-        run: Images on the device, (B, channels, height, width), to logits.
-        image_shape: (channels, height, width).
         flops: FLOPs of one image.
         parameters: Number of parameters.
         bytes: Size of the weights on disk; None if they are not on disk.
@@ -36,8 +33,6 @@ class Candidate:
     """
 
     name: str
-    run: Callable[[Tensor], Any]
-    image_shape: tuple[int, int, int]
     flops: int
     parameters: int
     bytes: int | None
@@ -63,7 +58,7 @@ def candidate(
     model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:
         model.compile(dynamic=False)  # kernels for any batch size would be slower
-    return Candidate(name, model, shape, flops, count_parameters(net), size)
+    return Candidate(model, shape, name, flops, count_parameters(net), size)
 
 
 def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator[Candidate]:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vitprune.benchmark.backends import Timed
 from vitprune.benchmark.candidates import Candidate
 from vitprune.exports.turns import time_in_turns
 from vitprune.runs.benchmark_report import Speed
@@ -25,7 +26,7 @@ def measure_speeds(
         device: `cpu` or `cuda`.
 
     """
-    with _compiling(len(candidates)):
+    with compiling(len(candidates)):
         single = time_rounds(candidates, 1, repeats, device)
         batch = time_rounds(candidates, batch_size, repeats, device)
     return [
@@ -35,7 +36,7 @@ def measure_speeds(
 
 
 @contextmanager
-def _compiling(models: int) -> Iterator[None]:
+def compiling(models: int) -> Iterator[None]:
     """Let torch compile this many models for two batch sizes; above its limit, it runs eagerly."""
     config = torch._dynamo.config  # noqa: SLF001  # has no public name
     with config.patch(recompile_limit=2 * models):
@@ -44,7 +45,7 @@ def _compiling(models: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def time_rounds(
-    candidates: Sequence[Candidate], batch_size: int, repeats: int, device: str
+    candidates: Sequence[Timed], batch_size: int, repeats: int, device: str
 ) -> list[list[float]]:
     """Return the seconds of a batch: for each model, those of all rounds.
 
@@ -55,7 +56,7 @@ def time_rounds(
     return time_in_turns(calls, repeats)
 
 
-def _run(candidate: Candidate, images: Tensor) -> None:
+def _run(candidate: Timed, images: Tensor) -> None:
     candidate.run(images)
     if images.is_cuda:
         torch.cuda.synchronize()

@@ -6,18 +6,25 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from vitprune.benchmark.backends import conditions_here
+from vitprune.benchmark.latency import REPEATS, table_of
+from vitprune.benchmark.latency import describe as describe_table
 from vitprune.benchmark.run import Device, choose_setting
 from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
 from vitprune.cli.options import Options
 from vitprune.cli.options import parameters as options_in
+from vitprune.cli.shrink import run as run_shrink
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
 from vitprune.exports.hub import push as push_export
-from vitprune.exports.without_training import describe, shrink_without_training
-from vitprune.pruning import FLOPs, Parameters
+from vitprune.model.loading import load_net
+from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
+from vitprune.runs.latency_report import Backend, TimedType
+
+STRUCTURE: list[Structure] = ["heads", "neurons"]
 
 
 def benchmark(  # noqa: PLR0913  # each is an option
@@ -94,12 +101,13 @@ def push(folder: str, repo: str, license: str | None = None) -> None:
     print(f"Pushed {folder} to {push_export(folder, repo, license)}")
 
 
-def shrink(  # each is an option
+def shrink(  # noqa: PLR0913  # each is an option
     model: str,
     images: str,
     output: str,
     flops: float | None = None,
     parameters: float | None = None,
+    speedup: float | None = None,
     calibration_images: int = 1024,
     test_images: int = 512,
     seed: int = 42,
@@ -116,32 +124,58 @@ def shrink(  # each is an option
         output: Folder of the export.
         flops: Fraction of the FLOPs to remove, in (0, 1).
         parameters: Instead, fraction of the parameters to remove, in (0, 1).
+        speedup: Instead, how many times as fast it becomes on this CPU, one image at a time; above
+            1. Measures a latency table, which takes a minute or more.
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
         seed: Seed that chooses the images.
 
     """
-    fractions = {FLOPs: flops, Parameters: parameters}
-    given = [(kind(), value) for kind, value in fractions.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError("set either --flops or --parameters to the fraction to remove.")
-    [(budget, fraction)] = given
-    if not 0 < fraction < 1:
-        raise UsageError(
-            f"the fraction to remove must lie in (0, 1), not {fraction}; 0.5 removes half."
-        )
     _check_positive(calibration_images=calibration_images, test_images=test_images)
-    done = shrink_without_training(
+    run_shrink(
         model,
         images,
         output,
-        budget,
-        fraction,
+        {"flops": flops, "parameters": parameters, "speedup": speedup},
         calibration_images=calibration_images,
         test_images=test_images,
         seed=seed,
     )
-    print(describe(done, output))
+
+
+def latency_table(  # noqa: PLR0913  # each is an option
+    model: str,
+    output: str,
+    structure: list[Structure] = STRUCTURE,
+    batch_size: int = 1,
+    backend: Backend = "eager",
+    dtype: TimedType = "float32",
+    device: Device = "auto",
+    threads: int | None = None,
+    repeats: int = REPEATS,
+) -> None:
+    """Measure how fast a model is with fewer heads, neurons and so on, for pruning.budget Latency.
+
+    Run it on the device that the pruned model is for, and set pruning.budget.table to the file.
+
+    Args:
+        model: Image classifier: a hub name or folder, or digits.
+        output: File of the table, such as latency.json.
+        structure: What is removed, one or more of heads, head_dims, neurons and width.
+        batch_size: Images in a batch.
+        backend: What runs the model: PyTorch, PyTorch with torch.compile, or ONNX Runtime.
+        dtype: Type to compute in.
+        device: Device to measure on; auto is a GPU if there is one.
+        threads: Number of threads of torch and ONNX Runtime; by default that of torch.
+        repeats: Number of rounds of each width after the warm-up.
+
+    """
+    _check_positive(batch_size=batch_size, repeats=repeats)
+    chosen = choose_setting(device, dtype, compile=False, threads=threads).device
+    conditions = conditions_here(chosen, backend, dtype, batch_size)
+    table = table_of(load_net(model, option="MODEL").eval(), structure, chosen, conditions, repeats)
+    table.write(output)
+    print(f"{describe_table(table)} ({conditions})\nSaved {output}")
 
 
 def _check_positive(**numbers: int) -> None:
@@ -153,6 +187,7 @@ def _check_positive(**numbers: int) -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
+    "latency-table": latency_table,
     "push": push,
     "report": report,
     "shrink": shrink,

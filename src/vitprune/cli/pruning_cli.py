@@ -17,6 +17,7 @@ from vitprune.cli import folder_commands
 from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
+from vitprune.cli.latency import prepare_table
 from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
@@ -237,9 +238,11 @@ class PruningCLI(LightningCLI):
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
         check_launcher(self.trainer)
+        table = None
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
+            table = prepare_table(self.trainer, self.model, pruning, self.resumed.ckpt_path)
             check_structure(self.model, pruning, *self.datamodule.image_shape)
         if self.trainer.fast_dev_run:
             return
@@ -247,6 +250,8 @@ class PruningCLI(LightningCLI):
         self.reservation = Reservation(root, self.resumed.run)
         if self.trainer.is_global_zero and self.trainer.checkpoint_callbacks:
             self.reservation.make()
+            if table:
+                table.write(self.reservation.folder.latency)
         self.trainer.run_folder = self.reservation.folder
         if self.trainer.loggers:
             self.trainer.loggers = self._loggers(self.reservation.folder)

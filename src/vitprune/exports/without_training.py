@@ -3,9 +3,8 @@
 The calibration images need no labels: those that the dense model predicts stand in for them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -63,7 +62,7 @@ def shrink_without_training(
     model: str,
     images: str,
     output: str,
-    budget: Budget,
+    budget_for: Callable[[PreTrainedModel, Granularity], Budget],
     fraction: float,
     *,
     calibration_images: int,
@@ -77,7 +76,7 @@ def shrink_without_training(
         images: Images such as the model will see: a folder of images, also in subfolders, or
             another `data.source`, whose training images are used without their labels.
         output: Folder of the export.
-        budget: What is counted.
+        budget_for: Returns what is counted, of the model and of what is removed from it.
         fraction: Fraction of the budget to remove, in (0, 1).
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
@@ -94,7 +93,7 @@ def shrink_without_training(
     net = load_net(model, option="MODEL").eval()
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
-    method = Method(Variance(), granularity, Isomorphic(), budget, Ridge())
+    method = Method(Variance(), granularity, Isomorphic(), budget_for(net, granularity), Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
     same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]
@@ -168,14 +167,13 @@ def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Bat
         yield {"pixel_values": images, "labels": logits(dense, images).argmax(1)}
 
 
-def describe(shrinking: Shrinking, output: str | Path) -> str:
-    """Return what was removed, what it costs now, and how much it changed, for the terminal."""
+def describe(shrinking: Shrinking) -> str:
+    """Return how much the model changed and what it costs now, for the terminal."""
     report = shrinking.report
     lines = [
         f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
         "before",
         *flops_line(report),
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters",
-        f"Exported to {output}",
     ]
     return "\n".join(lines)

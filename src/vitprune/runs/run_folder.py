@@ -133,6 +133,11 @@ class RunFolder:
         return ExportFolder(self.path / "export")
 
     @property
+    def latency(self) -> Path:
+        """Latency table that was measured before training."""
+        return self.path / "latency.json"
+
+    @property
     def html_report(self) -> Path:
         """Page that `vitprune report` writes."""
         return self.path / "report.html"
