@@ -202,6 +202,14 @@ def test_formats_that_are_not_read_are_named(tmp_path, caplog):
     assert "Ignoring 4 images" in caplog.text
 
 
+def test_images_to_predict_are_files_patterns_and_folders(tmp_path, processor):
+    root = write(tmp_path / "images", "a", "b")
+    places = [str(root / "b" / "3.png"), str(root / "**" / "[12].png"), str(root / "a")]
+    files = module(None, processor, predict_images=places).predict_files
+    names = [str(file.relative_to(root)) for file in files]
+    assert names == ["b/3.png", "a/1.png", "a/2.png", "b/1.png", "b/2.png", "a/0.png", "a/3.png"]
+
+
 def test_images_to_predict_may_lie_in_linked_folders(tmp_path, processor):
     write(tmp_path / "real", "a")
     (tmp_path / "images").mkdir()

@@ -1,18 +1,17 @@
 """Latency and throughput of models relative to each other, on this machine."""
 
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from vitprune.benchmark.backends import Timed
 from vitprune.benchmark.candidates import Candidate
+from vitprune.exports.turns import time_in_turns
 from vitprune.runs.benchmark_report import Speed
-
-WARM_UP = 2  # rounds
 
 
 def measure_speeds(
@@ -50,25 +49,17 @@ def time_rounds(
 ) -> list[list[float]]:
     """Return the seconds of a batch: for each model, those of all rounds.
 
-    Each round starts with another model.
+    See `time_in_turns`.
     """
     images = [torch.randn(batch_size, *own.image_shape, device=device) for own in candidates]
-    seconds: list[list[float]] = [[] for _ in candidates]
-    for turn in range(WARM_UP + repeats):
-        for place in range(len(candidates)):
-            i = (turn + place) % len(candidates)
-            elapsed = _time(candidates[i], images[i])
-            if turn >= WARM_UP:
-                seconds[i].append(elapsed)
-    return seconds
+    calls = [partial(_run, own, batch) for own, batch in zip(candidates, images, strict=True)]
+    return time_in_turns(calls, repeats)
 
 
-def _time(candidate: Timed, images: Tensor) -> float:
-    start = time.perf_counter()
+def _run(candidate: Timed, images: Tensor) -> None:
     candidate.run(images)
     if images.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _summarize(
@@ -103,6 +94,7 @@ def _summarize(
         flops=own.flops,
         parameters=own.parameters,
         bytes=own.bytes,
+        accuracy=own.accuracy,
     )
 
 

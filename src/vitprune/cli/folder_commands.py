@@ -17,6 +17,7 @@ from vitprune.cli.options import parameters as options_in
 from vitprune.cli.shrink import run as run_shrink
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
+from vitprune.exports.hub import push as push_export
 from vitprune.exports.without_training import Effort
 from vitprune.model.loading import load_net
 from vitprune.pruning.budget.latency_table import Structure
@@ -50,7 +51,8 @@ def benchmark(  # noqa: PLR0913  # each is an option
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
         compile: Whether to use torch.compile.
-        output: Folder for benchmark.csv and benchmark.png; by default the first export of vitprune.
+        output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
+            the first export of vitprune.
 
     """
     run_benchmark(
@@ -85,6 +87,19 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
 
     """
     run_report.run(folders, output, images)
+
+
+def push(folder: str, repo: str, license: str | None = None) -> None:
+    """Push an export to the Hugging Face hub.
+
+    Args:
+        folder: Export.
+        repo: Name of the new model on the hub, OWNER/NAME or NAME.
+        license: License in the model card, such as apache-2.0; by default that of the base model,
+            if it is on the hub.
+
+    """
+    print(f"Pushed {folder} to {push_export(folder, repo, license)}")
 
 
 def shrink(  # noqa: PLR0913  # each is an option
@@ -177,11 +192,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
     "latency-table": latency_table,
+    "push": push,
     "report": report,
     "shrink": shrink,
 }
 
 POSITIONAL: dict[str, dict[str, Any]] = {
+    "folder": {"help": "Folder of an export."},
     "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
     "model": {"help": "Image classifier: a hub name or folder, or digits."},
 }

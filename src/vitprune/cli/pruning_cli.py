@@ -27,7 +27,8 @@ from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import check_max_drop
+from vitprune.exports.formats.available import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.trial import why_refused
@@ -42,7 +43,7 @@ from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.launchers import check_launcher
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.predictions import Predictions
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
 
@@ -59,7 +60,7 @@ PURPOSES = {
     "fit": "Prune and fine-tune a model, then export the best checkpoint.",
     "validate": "Evaluate a model on the validation images.",
     "test": "Evaluate a model on the test images.",
-    "predict": "Classify the images of a folder; the result is a CSV file.",
+    "predict": "Classify images; the result is a CSV file or JSON lines.",
 }
 ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
 
@@ -107,7 +108,7 @@ class PruningCLI(LightningCLI):
             help="Pruning callback; null trains the dense model.",
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
-        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.add_lightning_class_args(Predictions, "predictions")
         parser.add_optimizer_args((Optimizer,))
         parser.add_lr_scheduler_args()
         parser.link_arguments("data.class_names", "model.init_args.labels", apply_on="instantiate")
@@ -140,7 +141,8 @@ class PruningCLI(LightningCLI):
         if config.trainer.barebones and config.pruning:
             config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
-            parse_formats(config.formats)
+            parse_formats(config.formats, config.dtype)
+            check_max_drop(config.max_drop)
         self._given = (config.data.clone(), config.model.clone())
         data = arguments_of(config.data)
         model = arguments_of(config.model)

@@ -1,7 +1,6 @@
-"""An ONNX model, compared by ONNX Runtime on real images. Needs the extra `onnx`."""
+"""ONNX models: conversion, and ONNX Runtime on a CPU. Needs the extra `onnx`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +8,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from vitprune.errors import UsageError
 from vitprune.exports.attention import eager_attention
-from vitprune.exports.conversion import converting
-from vitprune.exports.exported import Exported
-from vitprune.exports.verify import compare
 from vitprune.model.logits import Logits
-from vitprune.runs.format_report import FormatReport
 
 INPUT = "pixel_values"
 OUTPUT = "logits"
-
-
-def write(exported: Exported) -> FormatReport:
-    """Write an ONNX model for any batch size, and compare its logits.
-
-    Raises:
-        UsageError: If the weights are bfloat16, which ONNX Runtime does not support on a CPU.
-        ConversionError: If the model cannot be converted.
-
-    """
-    file, net = exported.folder.onnx, exported.smallest
-    if net.dtype == torch.bfloat16:
-        raise UsageError(
-            "--formats onnx: ONNX Runtime does not support bfloat16 on a CPU. Use --dtype float16 "
-            "or float32."
-        )
-    with converting("onnx", file):
-        convert(net, file, exported.images.shape[1:])
-        logits = Runtime(file)(exported.images)
-    return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
 
 
 def convert(net: PreTrainedModel, file: Path, image_shape: Sequence[int]) -> None:

@@ -50,6 +50,21 @@ class ExportFolder:
         return self.path / "model.onnx"
 
     @property
+    def onnx_int8(self) -> Path:
+        """ONNX model in int8."""
+        return self.path / "model.int8.onnx"
+
+    @property
+    def openvino(self) -> Path:
+        """OpenVINO model."""
+        return self.path / "model.xml"
+
+    @property
+    def openvino_int8(self) -> Path:
+        """OpenVINO model in int8."""
+        return self.path / "model.int8.xml"
+
+    @property
     def report(self) -> Path:
         """Numbers about the run and the export; see `RunReport`."""
         return self.path / "report.json"

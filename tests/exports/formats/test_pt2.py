@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vitprune.exports import pt2
+from vitprune.exports.formats.pt2 import Pt2
 
 pytestmark = pytest.mark.parametrize("exported", ["vit"], indirect=True)
 
 
 def test_a_program_for_torch_alone(exported):
-    report = pt2.write(exported)
+    report = Pt2().write(exported)
     program = torch.export.load(exported.folder.pt2).module()
     for batch in (1, 3, 5):
         torch.testing.assert_close(
@@ -25,7 +25,7 @@ def test_a_program_for_torch_alone(exported):
 
 
 def test_any_batch_size_where_one_image_is_compared(exported):
-    report = pt2.write(replace(exported, images=exported.images[:1], logits=exported.logits[:1]))
+    report = Pt2().write(replace(exported, images=exported.images[:1], logits=exported.logits[:1]))
     assert report.largest_logit_difference < 1e-5
-    program = pt2.load(exported.folder.pt2)
+    program = Pt2().load(exported.folder.pt2)
     torch.testing.assert_close(program(exported.images), exported.logits, rtol=0, atol=1e-5)
