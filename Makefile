@@ -50,7 +50,7 @@ test-wheel: $(VENV)/installed-test  ## build the wheel and run the smoke tests w
 	cd .venv-wheel/tests && PATH=$$PWD/../bin:$$PATH PYTHONPATH= ../bin/python -m pytest -q --rootdir . --import-mode importlib test_smoke.py
 
 docs: $(VENV)/installed-test  ## build the documentation in build/site; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict  # finds scripts in this folder
 
 audit:  ## look for known vulnerabilities of the pinned dependencies
 	test -x .venv-audit/bin/pip-audit || ($(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet pip-audit)
