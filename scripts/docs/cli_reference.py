@@ -34,11 +34,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def page() -> str:
     """Return the page: the options that subcommands share, and then each with its own."""
     parts = [HEAD, "## vitprune", _block(_help())]
-    shared = _groups(_help("fit"))[1:-1]
+    _, _, *shared = _groups(_help("fit"))
     for name in TRAINER_SUBCOMMANDS:
-        first, *_, own = _groups(_help(name))
-        purpose = first.strip().rsplit("\n\n", 1)[-1]
-        parts += [f"## vitprune {name}", purpose, _block(own)]
+        purpose, own, *_ = _groups(_help(name))
+        parts += [f"## vitprune {name}", _block(purpose + own)]
     for name in COMMANDS:
         parts += [f"## vitprune {name}", _block(_help(name))]
     note = "Options of `fit` and of all subcommands that take a configuration."
@@ -46,7 +45,7 @@ def page() -> str:
 
 
 def _groups(text: str) -> list[str]:
-    """Return the head of a help text, and each of its groups of options."""
+    """Return usage and purpose, and each group of options."""
     return GROUP.split(text)
 
 

@@ -1,4 +1,4 @@
-"""The site builds, with every public name, and refuses what would leave a reader without an answer."""
+"""The site builds, and refuses public names that the reference lacks."""
 
 import os
 import subprocess
