@@ -220,7 +220,7 @@ def run(name: str, arguments: list[str]) -> None:
     command = COMMANDS[name]
     parser = ArgumentParser(
         prog=f"vitprune {name}",
-        description=_purpose(command),
+        description=purpose(name),
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -234,5 +234,6 @@ def run(name: str, arguments: list[str]) -> None:
     command(**settings.as_dict())
 
 
-def _purpose(command: Callable[..., None]) -> str:
-    return (inspect.getdoc(command) or "").splitlines()[0]
+def purpose(name: str) -> str:
+    """Return what one of `COMMANDS` does, in a sentence."""
+    return (inspect.getdoc(COMMANDS[name]) or "").splitlines()[0]

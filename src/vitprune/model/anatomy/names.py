@@ -138,7 +138,7 @@ def declare(module: type[nn.Module], names: AttentionNames | MlpNames) -> None:
     Raises:
         UsageError: If `module` is not a class.
 
-    Example:
+    Examples:
         >>> class Mixer(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
