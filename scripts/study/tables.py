@@ -118,8 +118,9 @@ TABLES: dict[str, tuple[Part, ...]] = {
         recipe(Rounds(Cubic, 4)),
     ),
     "recipe": (
-        Part((WARMED_UP_RECIPE, BEST_RECIPE, replace(BEST_RECIPE, rounds=None)), (0.9, 0.95)),
-        Part((WARMED_UP_RECIPE, BEST_RECIPE), (0.8,)),
+        Part((BEST_RECIPE,), (0.9, 0.8, 0.95)),
+        Part((replace(BEST_RECIPE, rounds=None), WARMED_UP_RECIPE), (0.9, 0.8, 0.95)),
+        Part((BEST_RECIPE,), (0.9, 0.8), seeds=3),
     ),
     "recipe, one change": (
         Part(
