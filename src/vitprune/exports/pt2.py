@@ -1,5 +1,6 @@
 """A `torch.export` program: `torch.export.load(file).module()(images)` needs only torch."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,9 @@ def write(exported: Exported) -> FormatReport:
     with converting("pt2", file), torch.no_grad():
         program = torch.export.export(Logits(exported.smallest), (images,), dynamic_shapes=batch)
         program.example_inputs = None  # would be pickled into the file
-        torch.export.save(program, file)
+        content = io.BytesIO()  # writing to a full disk itself, torch would end the process
+        torch.export.save(program, content)
+        file.write_bytes(content.getbuffer())
         logits = load(file)(exported.images)
     return replace(compare(exported.logits, logits), bytes=file.stat().st_size)
 
