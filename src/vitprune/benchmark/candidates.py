@@ -17,6 +17,7 @@ from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import with_settings
 from vitprune.model.loading import net_from_config
 from vitprune.model.logits import Logits
+from vitprune.model.token_merging import merge_tokens
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
 
@@ -72,6 +73,10 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
     yield candidate(name, stock, setting, size)
     if count_parameters(smallest) < count_parameters(stock):
         yield candidate(f"{name}, load_pruned", smallest, setting, size)
+    if setting.token_merging:
+        merging = load_pruned(folder.path)
+        merge_tokens(merging, setting.token_merging)
+        yield candidate(f"{name}, {setting.token_merging} tokens merged", merging, setting, size)
     for program in _programs(folder) if setting.runs_programs else ():
         facts = candidate(f"{name}, {program.name}", smallest, setting, program.file.stat().st_size)
         yield replace(facts, run=program.load(program.file))

@@ -154,5 +154,5 @@ class PruningTrainer(Trainer):
             dtype: Type of the stored weights.
 
         """
-        choices = Choices(parse_formats(formats), shrink, dtype)
+        choices = Choices(parse_formats(formats), shrink, dtype, model.token_merging)
         return export_run.run(self, model, datamodule, ckpt_path, output, choices)

@@ -82,7 +82,7 @@ def export_checkpoint(
     with writing(target) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
         save_processor(data.image_processor, net, scratch)
-        formats, failed = write_formats(choices.formats, written.exported)
+        formats, failed = write_formats(choices, written.exported)
 
         costs = measure_stored(written.loaded, scratch, images.shape[1:])
         found = _evaluate(written.loaded, data, validation_batches, device)

@@ -24,12 +24,14 @@ class Choices:
         shrink: `auto` removes all structure that can be removed exactly, `required` raises an error
             if zeroed structure stays, `off` removes nothing.
         dtype: Type of the stored weights.
+        token_merging: Tokens that each block merges in the formats that are programs; 0 for none.
 
     """
 
     formats: Sequence[str] = ()
     shrink: ShrinkMode = "auto"
     dtype: DType = "float32"
+    token_merging: int = 0
 
 
 DEFAULT = Choices()
