@@ -37,6 +37,7 @@ def benchmark(  # noqa: PLR0913  # each is an option
     device: Device = "auto",
     dtype: DType = "float32",
     compile: bool = False,  # noqa: FBT001, FBT002  # an option
+    token_merging: int = 0,
     output: str | None = None,
 ) -> None:
     """Measure latency and throughput of exports against the dense model.
@@ -51,13 +52,16 @@ def benchmark(  # noqa: PLR0913  # each is an option
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
         compile: Whether to use torch.compile.
+        token_merging: Also measure each export with this number of tokens merged in each block.
         output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
             the first export of vitprune.
 
     """
     run_benchmark(
         folders,
-        choose_setting(device, dtype, compile=compile, threads=threads),
+        choose_setting(
+            device, dtype, compile=compile, threads=threads, token_merging=token_merging
+        ),
         base=base,
         batch_size=batch_size,
         repeats=repeats,
