@@ -67,7 +67,10 @@ def test_a_search_finds_what_heads_and_neurons_give(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--flops", "0.5", "--parameters", "0.5"], "set either --flops or --parameters"),
+        (
+            ["--flops", "0.5", "--parameters", "0.5"],
+            "set one of --flops, --parameters and --speedup",
+        ),
         (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
         (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),
         (["--flops", "0.5", "--search", "-1"], "--search must be 0 or more trials, not -1"),

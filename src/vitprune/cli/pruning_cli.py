@@ -17,6 +17,8 @@ from vitprune.cli import folder_commands
 from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
+from vitprune.cli.help_texts import PROGRAM, PURPOSES, improve, set_texts
+from vitprune.cli.latency import prepare_table
 from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
@@ -26,7 +28,8 @@ from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import check_max_drop
+from vitprune.exports.formats.available import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.trial import why_refused
@@ -41,7 +44,7 @@ from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.launchers import check_launcher
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.predictions import Predictions
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
 
@@ -53,12 +56,6 @@ DEFAULTS = {
     "use_distributed_sampler": False,  # the data module shards
     "enable_model_summary": False,
     "num_sanity_val_steps": 0,  # the dense model is validated before the first step
-}
-PURPOSES = {
-    "fit": "Prune and fine-tune a model, then export the best checkpoint.",
-    "validate": "Evaluate a model on the validation images.",
-    "test": "Evaluate a model on the test images.",
-    "predict": "Classify the images of a folder; the result is a CSV file.",
 }
 ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
 
@@ -75,7 +72,6 @@ class PruningCLI(LightningCLI):
         self.command = command
         self.resumed = Resumed()
         self.reservation: Reservation | None = None
-        others = "|".join(folder_commands.COMMANDS)
         super().__init__(
             ViTClassifier,
             ImageData,
@@ -87,9 +83,7 @@ class PruningCLI(LightningCLI):
             parser_class=Parser,
             auto_configure_optimizers=False,
             save_config_callback=SaveConfig,
-            parser_kwargs={
-                "description": f"Prune Vision Transformers. Also: vitprune {others} FOLDER ..."
-            },
+            parser_kwargs={"description": PROGRAM, "usage": "vitprune SUBCOMMAND [--OPTION VALUE]"},
         )
 
     @staticmethod
@@ -106,16 +100,22 @@ class PruningCLI(LightningCLI):
             help="Pruning callback; null trains the dense model.",
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
-        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.add_lightning_class_args(Predictions, "predictions")
         parser.add_optimizer_args((Optimizer,))
         parser.add_lr_scheduler_args()
         parser.link_arguments("data.class_names", "model.init_args.labels", apply_on="instantiate")
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
+        set_texts(parser)
+        subcommands = parser._subcommands_action  # noqa: SLF001
+        listed = subcommands._choices_actions  # noqa: SLF001
         # Lightning's help is the first line of a docstring, often half of a sentence
-        for listed in parser._subcommands_action._choices_actions:  # noqa: SLF001
-            listed.help = PURPOSES.get(listed.dest, listed.help)
+        for entry in listed:
+            entry.help = PURPOSES.get(entry.dest, entry.help)
+        for name in folder_commands.COMMANDS:  # dispatched before this parser
+            purpose = folder_commands.purpose(name)
+            listed.append(subcommands._ChoicesPseudoAction(name, (), purpose))  # noqa: SLF001
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -125,6 +125,7 @@ class PruningCLI(LightningCLI):
             parser.set_defaults(weights_only=True)  # never execute code from a checkpoint
         if subcommand in SCANS:  # one-shot, to sparsities given as options
             parser.set_defaults({"pruning": {"schedule": ONE_SHOT}})
+        improve(parser, subcommand)
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -139,7 +140,8 @@ class PruningCLI(LightningCLI):
         if config.trainer.barebones and config.pruning:
             config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
-            parse_formats(config.formats)
+            parse_formats(config.formats, config.dtype)
+            check_max_drop(config.max_drop)
         self._given = (config.data.clone(), config.model.clone())
         data = arguments_of(config.data)
         model = arguments_of(config.model)
@@ -235,9 +237,11 @@ class PruningCLI(LightningCLI):
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
         check_launcher(self.trainer)
+        table = None
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
+            table = prepare_table(self.trainer, self.model, pruning, self.resumed.ckpt_path)
             check_structure(self.model, pruning, *self.datamodule.image_shape)
         if self.trainer.fast_dev_run:
             return
@@ -245,6 +249,8 @@ class PruningCLI(LightningCLI):
         self.reservation = Reservation(root, self.resumed.run)
         if self.trainer.is_global_zero and self.trainer.checkpoint_callbacks:
             self.reservation.make()
+            if table:
+                table.write(self.reservation.folder.latency)
         self.trainer.run_folder = self.reservation.folder
         if self.trainer.loggers:
             self.trainer.loggers = self._loggers(self.reservation.folder)

@@ -20,7 +20,7 @@ from vitprune.pruning.allocation import (
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
-from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
+from vitprune.pruning.budget import Budget, FLOPs, Latency, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
@@ -97,6 +97,7 @@ __all__ = [
     "HeadDim",
     "Isomorphic",
     "IterativePruning",
+    "Latency",
     "LayerSelection",
     "LearningRate",
     "Levels",

@@ -14,6 +14,8 @@ from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.selection import rank_in_row
 from vitprune.pruning.scores import score_groups
 
+TRILLION = 10**12
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -108,16 +110,16 @@ def candidate_of(
 
 
 def _saved(tied: TiedGroupings, costs: Costs) -> int:
-    """Return what an increment saves on average, at least 1."""
+    """Return what an increment saves on average, as a whole number of trillionths of the budget."""
     dimensions = {grouping.dimension for grouping in tied.groupings}
     saved = sum(costs.saved_by(dimension) for dimension in dimensions if dimension)
-    return max(1, round(saved / tied.increments))
+    return max(1, round(TRILLION * saved / costs.dense / tied.increments))
 
 
 def keep_pattern(scores: Tensor, pattern: tuple[int, int]) -> None:
     """Set the n highest of every m consecutive scores, (G,), to inf, in place.
 
-    Example:
+    Examples:
         >>> scores = torch.tensor([3.0, 1.0, 2.0, 4.0])
         >>> keep_pattern(scores, (2, 4))
         >>> scores

@@ -23,6 +23,7 @@ from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.settings import describe
+from vitprune.runs.rounds import in_units
 
 TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
@@ -162,10 +163,11 @@ class Method:
                 f"{highest:.4f} {floors}."
             )
         unit = self.budget.unit
+        left = f"{in_units((1 - highest) * costs.dense)} of {in_units(costs.dense)} {unit}"
         raise UsageError(
-            f"{sparsity:.2%} of the {unit} cannot be removed. At most {highest:.2%} can be, which "
-            f"leaves {(1 - highest) * costs.dense:,.0f} of {costs.dense:,.0f} {unit} {floors}. Set "
-            "a smaller final_sparsity or a larger target, or prune more kinds of structure."
+            f"{sparsity:.2%} of the {self.budget.quantity or unit} cannot be removed. At most "
+            f"{highest:.2%} can be, which leaves {left} {floors}. {self.budget.remedy}, or prune "
+            "more kinds of structure."
         )
 
     def highest_sparsity(self, layers: Sequence[Layer], costs: Costs | None = None) -> float:
@@ -191,7 +193,7 @@ class Method:
 
     def check_target(self, sparsity: float | None) -> None:
         """Raise `UsageError` unless either a sparsity is given or the budget has a target."""
-        if (sparsity is None) == (self.budget.target is None):
+        if (sparsity is None) == (not self.budget.has_target):
             name = type(self.budget).__name__
             has = "both" if sparsity is not None else "neither"
             raise UsageError(

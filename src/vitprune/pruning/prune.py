@@ -69,7 +69,7 @@ def prune(
         UsageError: If the method does not fit the model or the sparsity, or lacks calibration data,
             or the weights of a group are not coupled (see `check_coupling`).
 
-    Example:
+    Examples:
         >>> from vitprune.pruning import Magnitude, Method
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
         >>> prune(model, Method(Magnitude()), sparsity=0.75).layers

@@ -50,6 +50,21 @@ class ExportFolder:
         return self.path / "model.onnx"
 
     @property
+    def onnx_int8(self) -> Path:
+        """ONNX model in int8."""
+        return self.path / "model.int8.onnx"
+
+    @property
+    def openvino(self) -> Path:
+        """OpenVINO model."""
+        return self.path / "model.xml"
+
+    @property
+    def openvino_int8(self) -> Path:
+        """OpenVINO model in int8."""
+        return self.path / "model.int8.xml"
+
+    @property
     def report(self) -> Path:
         """Numbers about the run and the export; see `RunReport`."""
         return self.path / "report.json"
@@ -116,6 +131,11 @@ class RunFolder:
     def export(self) -> ExportFolder:
         """Exported model."""
         return ExportFolder(self.path / "export")
+
+    @property
+    def latency(self) -> Path:
+        """Latency table that was measured before training."""
+        return self.path / "latency.json"
 
     @property
     def html_report(self) -> Path:
