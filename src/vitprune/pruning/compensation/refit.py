@@ -38,7 +38,7 @@ def refit(
     Nothing happens in models without one residual stream, and to layers outside of blocks or with
     single pruned weights inside kept inputs.
 
-    Cost: about five forward passes, and the outputs of a block of both models for all images.
+    Cost: about five forward passes, and memory for four streams of all images.
 
     Args:
         model: The pruned model, in evaluation mode.
