@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from vitprune.figures.panels import add_legend, grid_of
 from vitprune.runs.trials import Trial
@@ -31,6 +32,8 @@ def plot_search(trials: Sequence[Trial]) -> Figure:
         axes.plot(values[lowest], losses[lowest], "D", color="black", label="best")
         if min(values) > 0:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(name, fontsize="medium")
     figure.supylabel("loss on held-out images", fontsize="medium")
     add_legend(figure, [order, *others], columns=4)

@@ -78,4 +78,4 @@ def next_rates(trials: Sequence[Trial], kinds: Sequence[str], seed: int) -> dict
         name: best.rates[name] * math.exp(step * generator.gauss(0, 1)) for name in (*others, DEPTH)
     }
     evenness = best.rates[EVENNESS] + step / 2 * generator.gauss(0, 1)
-    return {first: 1.0, **factors, EVENNESS: max(0.0, evenness)}
+    return {first: 1.0, **factors, EVENNESS: abs(evenness)}
