@@ -114,3 +114,16 @@ def test_the_last_layer_has_the_weights_of_least_squares():
     rest = (x @ best - wanted[0]).square().sum()
     ours = (inputs[0].double() @ last.weight.T.double() + last.bias - wanted[0]).square().sum()
     assert rest <= ours <= 1.001 * rest
+
+
+def test_a_model_whose_blocks_run_twice_stays_as_it_is():
+    dense = tiny_net()
+    net, masks = compensated(dense)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+
+    def twice(model):
+        model(pixel_values=IMAGES[:2])
+        return model(pixel_values=IMAGES[:2])
+
+    refit(net, dense, masks, [twice], DAMPING)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

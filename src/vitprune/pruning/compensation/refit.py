@@ -35,8 +35,9 @@ def refit(
     earlier errors are corrected. If a block does not add the plain outputs of its layers, as with
     LayerScale, s - s' is left out.
 
-    Nothing happens in models without one residual stream, and to layers outside of blocks or with
-    single pruned weights inside kept inputs.
+    Nothing happens in models without one residual stream, or whose blocks or layers do not run once
+    each, in their order, and to layers outside of blocks or with single pruned weights inside kept
+    inputs.
 
     Cost: about five forward passes, and memory for four streams of all images.
 
@@ -53,6 +54,10 @@ def refit(
         return
     names = [name.removesuffix(".") for name in find_stages(model)]
     writers = [layer for layer in find_layers(model) if layer.role in OUTPUT_ROLES]
+    if not _run_once(model, [model.get_submodule(name) for name in names], runs[0]):
+        return
+    if not _run_once(model, [layer.module for layer in writers], runs[0]):
+        return
     pruned_runs = _Runs(model, names, runs)
     dense_runs = _Runs(dense, names, runs)
     for name in names:
@@ -61,6 +66,21 @@ def refit(
             _refit_block(layers, masks, pruned_runs, dense_runs, damping)
         pruned_runs.advance()
         dense_runs.advance()
+
+
+def _run_once(model: nn.Module, modules: Sequence[nn.Module], run: Run) -> bool:
+    """Return whether each of these modules is called once, in their order."""
+    called: list[nn.Module] = []
+    handles = [
+        module.register_forward_hook(lambda module, *_: called.append(module)) for module in modules
+    ]
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            run(model)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called == list(modules)
 
 
 class _Runs:
