@@ -124,7 +124,7 @@ def shrink(  # noqa: PLR0913  # each is an option
     regression.
 
     Args:
-        model: Image classifier: a hub name or folder, or digits.
+        model: Image classifier or backbone: a hub name or folder, or digits.
         images: Images such as the model will see: a folder of images, also in subfolders, or
             another data.source, whose training images are used without their labels.
         output: Folder of the export.
