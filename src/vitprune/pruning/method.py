@@ -93,7 +93,7 @@ class Method:
             raise UsageError(
                 "Search finds what each kind of structure should give of a budget that counts the "
                 f"smaller model, and {type(self.budget).__name__} counts zeros. Set pruning.budget "
-                "to FLOPs or Parameters."
+                "to FLOPs, Parameters or Latency."
             )
         if len(self.granularity.dimensions) < 2:
             raise UsageError(

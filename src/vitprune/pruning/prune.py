@@ -1,6 +1,7 @@
 """One-shot pruning of any model with torch alone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -14,7 +15,9 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.budget.costs import Costs
+from vitprune.pruning.compensation import Ridge
 from vitprune.pruning.compensation.moments import InputMoments
+from vitprune.pruning.compensation.refit import refit
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.pruning.granularity.proof import check_coupling
@@ -115,7 +118,12 @@ def prune(
             trials = try_rates(masks, method, update, partial(_mean_loss, model, held_out), SEED)
             tried = Trials(list(islice(trials, method.allocation.trials)))
         method = method.with_rates(tried.best.rates)
+    refits = isinstance(method.compensation, Ridge) and not granularity.prunes_channels
+    dense = copy.deepcopy(model) if refits else None
     update(masks, method)
+    if dense is not None and isinstance(method.compensation, Ridge):
+        with _evaluating(model), _evaluating(dense):
+            refit(model, dense, masks, _runs(data), method.compensation.damping)
     return measure(model, selected)
 
 
@@ -205,6 +213,16 @@ def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationB
             return F.cross_entropy(_logits(model, inputs), labels)
 
         yield CalibrationBatch(loss, images=len(labels))
+
+
+def _runs(batches: Iterable[Batch]) -> list[Callable[[nn.Module], object]]:
+    """Return what runs a model on each of some batches."""
+
+    def run(model: nn.Module, batch: Batch) -> Tensor:
+        inputs, _ = _inputs_and_labels(batch, next(model.parameters()).device)
+        return _logits(model, inputs)
+
+    return [partial(run, batch=batch) for batch in batches]
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tests.conftest import TINY, Regression, quiet_trainer, regression_loader, tiny_net
 from tests.training.pruning.runs import fit
+from tests.training.pruning.test_costs import Classifier, images
 from vitprune.errors import UsageError
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -24,6 +25,7 @@ from vitprune.pruning import (
     RigL,
     Row,
     Uniform,
+    Width,
 )
 
 
@@ -152,3 +154,13 @@ def test_groups_of_several_layers_cannot_regrow(tmp_path):
     )
     with pytest.raises(UsageError, match="groups of a single layer"):
         pruning.check(quiet_trainer(tmp_path, max_epochs=3), model)
+
+
+def test_two_callbacks_do_not_prune_the_same_channels(tmp_path):
+    """The embeddings follow the channels, without being selected."""
+    channels = IterativePruning(OneShot(0.25), granularity=Width(), monitor=None)
+    embeddings = LayerSelection(roles=["patch_embed"])
+    other = IterativePruning(OneShot(0.5), layers=embeddings, monitor=None)
+    trainer = quiet_trainer(tmp_path, callbacks=[channels, other], max_epochs=1)
+    with pytest.raises(UsageError, match=r"two pruning callbacks prune .*patch_embeddings"):
+        trainer.fit(Classifier(), images(), images())

@@ -24,8 +24,8 @@ class Compensation(ABC):
     B then is the prediction without c. Single weights that are pruned inside kept inputs stay
     pruned. Queries and keys with rotary embeddings are not compensated.
 
-    Moments are those of the model before the round, which needs a single pass. For neurons this is
-    better than one block after the other in the pruned model (see docs/methods.md).
+    Moments are those of the model before the round, which needs a single pass. After `Ridge`,
+    `prune` fits attn_out and mlp_out again, block after block (see `refit`).
 
     Cost: A forward pass over the calibration images, and n^2 float64 numbers for each layer of n
     inputs.

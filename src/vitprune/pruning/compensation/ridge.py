@@ -15,7 +15,8 @@ class Ridge(Compensation):
 
     Source: CORP, arXiv 2602.05243.
 
-    Cost: see `Compensation`, and O(n^3) operations for a layer of n inputs.
+    Cost: see `Compensation`, and O(n^3) operations for a layer of n inputs; in `prune` also that of
+    `refit`.
 
     Args:
         damping: Added to the diagonal of C_KK, relative to its mean.

@@ -37,6 +37,7 @@ from vitprune.training.pruning.checks import (
     check_layers,
     check_steps,
     check_training,
+    pruned_parameters,
 )
 from vitprune.training.pruning.costs import costs_on, within_budget
 from vitprune.training.pruning.dense import evaluate_dense
@@ -175,8 +176,9 @@ class IterativePruning(Callback):
         check_layers(self.settings, self.layers, pl_module)
         check_training(self.settings, self.layers, trainer, pl_module)
         callbacks = pruning_callbacks(trainer)
+        ours = pruned_parameters(self.settings.method, self.layers)
         for other in callbacks[: self.state.number - 1]:
-            check_disjoint(self.layers, other.layers)
+            check_disjoint(ours, pruned_parameters(other.settings.method, other.layers))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the settings before anything runs; do not train on after the end of a search."""

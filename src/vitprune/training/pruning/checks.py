@@ -1,7 +1,7 @@
 """Checks that refuse impossible settings before training starts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lightning import LightningModule, Trainer
 from torch import nn
@@ -10,6 +10,7 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.pruning.criteria.recording import check_observable
 from vitprune.pruning.granularity.grouping import Grouping
+from vitprune.pruning.layer_listing import shortened
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
 from vitprune.pruning.schedules.schedule import Schedule
@@ -57,13 +58,26 @@ def check_training(
         _check_validation_interval(trainer)
 
 
-def check_disjoint(layers: Sequence[Layer], others: Sequence[Layer]) -> None:
-    """Raise `UsageError` if two pruning callbacks prune the same weight."""
-    pruned = {id(layer.weight) for layer in others}
-    shared = [layer.name for layer in layers if id(layer.weight) in pruned]
+def pruned_parameters(method: Method, layers: Sequence[Layer]) -> dict[int, str]:
+    """Return the names of the parameters that get masks, by identity."""
+    found = {id(layer.weight): layer.name for layer in layers}
+    for grouping in method.granularity.groupings(layers):
+        found |= {id(entries.parameter): entries.name for entries in grouping.companions}
+    return found
+
+
+def check_disjoint(ours: Mapping[int, str], theirs: Mapping[int, str]) -> None:
+    """Raise `UsageError` if two pruning callbacks prune the same parameter.
+
+    Args:
+        ours: `pruned_parameters` of one callback.
+        theirs: Those of the other.
+
+    """
+    shared = [name for parameter, name in ours.items() if parameter in theirs]
     if shared:
         raise UsageError(
-            f"two pruning callbacks prune {', '.join(shared)}. Give each its own layers by "
+            f"two pruning callbacks prune {shortened(shared)}. Give each its own layers by "
             "LayerSelection(names=...) or LayerSelection(exclude=...)."
         )
 

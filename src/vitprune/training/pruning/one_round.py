@@ -157,6 +157,8 @@ def _update_masks(
         )
 
     method = settings.method
+    if state.rates:
+        method = method.with_rates(state.rates)
     statistics = state.statistics
     if method.criterion.calibrated:
         statistics = calibrated(method.criterion, masks.layers)
@@ -179,10 +181,9 @@ def _update_masks(
         moments=moments,
     )
     if isinstance(method.allocation, Search):
-        if not state.rates:
-            assert isinstance(state.plan, Schedule)  # `PruningSettings` refuses others
-            final = partial(update, sparsity=state.plan.last_sparsity)
-            state.rates = find_rates(trainer, module, masks, settings, final, state.number)
+        assert isinstance(state.plan, Schedule)  # `PruningSettings` refuses others
+        final = partial(update, sparsity=state.plan.last_sparsity)
+        state.rates = find_rates(trainer, module, masks, settings, final, state.number)
         method = method.with_rates(state.rates)
     with resetting:
         update(masks, method, state.plan.sparsity(round), exchange=exchange)
