@@ -6,7 +6,7 @@ import random
 def seed_for(*key: object) -> int:
     """Return a 63-bit seed for a key: the same on every rank, worker, platform and resume.
 
-    Example:
+    Examples:
         >>> seed_for(42, "augment", 3, 17) == seed_for(42, "augment", 3, 17)
         True
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from vitprune.cli.subcommands import SUBCOMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\w+ .*)?(?:vitprune|scripts/train\.py) +\w", re.MULTILINE)
 PROGRAMS = ("vitprune", "python", "torchrun", "srun", "pip", "tensorboard", "make")

@@ -8,7 +8,7 @@ import pytest
 
 from vitprune import __main__ as start
 from vitprune.cli.main import main
-from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS
+from vitprune.cli.subcommands import SUBCOMMANDS
 from vitprune.runs.commands import command_line, command_to_repeat
 
 
@@ -62,5 +62,5 @@ def test_help_is_made_of_whole_sentences(capsys):
         main(["--help"])
     listed = capsys.readouterr().out.partition("(required)")[2]
     entries = re.split(r"\n    (?=[a-z])", listed)[1:]
-    assert [entry.split()[0] for entry in entries] == list(TRAINER_SUBCOMMANDS)
+    assert [entry.split()[0] for entry in entries] == list(SUBCOMMANDS)
     assert all(entry.strip().endswith(".") for entry in entries)

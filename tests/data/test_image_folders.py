@@ -172,6 +172,20 @@ def test_linked_folders_count(tmp_path):
     assert splits["train"]["label"] == [0] * 4 + [1] * 4
 
 
+@pytest.mark.parametrize("link", ["train/emu", "train/cat/9.png"])
+def test_a_link_without_a_target_is_named(tmp_path, link):
+    root = write(tmp_path / "data", *classes("train", "val"))
+    (root / link).symlink_to("/nowhere/target")
+    with pytest.raises(UsageError, match=f"{link} is a link to '/nowhere/target', which does not"):
+        load_source(str(root))
+
+
+def test_classes_in_several_folders_are_reported(tmp_path, caplog):
+    root = write(tmp_path / "data", "train/zoo/cat", "train/zoo/dog", "train/home/cat")
+    assert load_source(str(root))["train"].features["label"].names == ["cat", "dog"]
+    assert "'cat' has the images of ['train/home/cat', 'train/zoo/cat']" in caplog.text
+
+
 def test_paths_with_brackets(tmp_path):
     root = write(tmp_path / "pets [1] *?", *classes("train {a}", "val [b]"))
     splits = load_source(str(root))

@@ -15,6 +15,7 @@ from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import with_settings
 from vitprune.model.loading import net_from_config
 from vitprune.model.logits import Logits
+from vitprune.model.token_merging import merge_tokens
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
 
@@ -67,34 +68,27 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
     Their accuracies are those in the report of the export.
     """
     report = RunReport.read(folder.report) if folder.report.is_file() else None
-    for found, format in _candidates_of(folder, name, setting):
-        yield replace(found, accuracy=_accuracy(report, format))
-
-
-def _accuracy(report: RunReport | None, format: str | None) -> float | None:
-    """Return the accuracy of a format; where none was measured, it has the logits of the export."""
-    if report is None:
-        return None
-    written = report.formats.get(format) if format else None
-    measured = written.accuracy if written else None
-    return report.pruned.accuracy if measured is None else measured
-
-
-def _candidates_of(
-    folder: ExportFolder, name: str, setting: Setting
-) -> Iterator[tuple[Candidate, str | None]]:
-    """Yield the candidates of an export, and their names among its formats."""
+    accuracy = report.pruned.accuracy if report else None
     stock, smallest = load_stock(folder.path), load_pruned(folder.path)
     size = _size(folder)
-    yield candidate(name, stock, setting, size), None
+    yield replace(candidate(name, stock, setting, size), accuracy=accuracy)
     if count_parameters(smallest) < count_parameters(stock):
-        yield candidate(f"{name}, load_pruned", smallest, setting, size), None
+        found = candidate(f"{name}, load_pruned", smallest, setting, size)
+        yield replace(found, accuracy=accuracy)
+    if setting.token_merging:  # whose accuracy is not known
+        merging = load_pruned(folder.path)
+        merge_tokens(merging, setting.token_merging)
+        yield candidate(f"{name}, {setting.token_merging} tokens merged", merging, setting, size)
     for program in programs_in(folder) if setting.runs_programs else ():
         facts = candidate(f"{name}, {program.title}", smallest, setting, program.bytes(folder))
-        yield replace(facts, run=program.load_from(folder)), program.name
+        written = report.formats.get(program.name) if report else None
+        measured = written.accuracy if written else None
+        known = accuracy if measured is None else measured  # otherwise it has the same logits
+        yield replace(facts, run=program.load_from(folder), accuracy=known)
     sparse = load_stock(folder.path)
     if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
-        yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True), None
+        found = candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
+        yield replace(found, accuracy=accuracy)
 
 
 def _size(folder: ExportFolder) -> int | None:

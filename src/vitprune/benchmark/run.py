@@ -66,7 +66,9 @@ def run(
         print(f"Saved {', '.join(files)} to {target}")
 
 
-def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int | None) -> Setting:
+def choose_setting(
+    device: Device, dtype: DType, *, compile: bool, threads: int | None, token_merging: int = 0
+) -> Setting:
     """Return how models run on this machine, and set the number of threads of torch.
 
     Args:
@@ -74,6 +76,7 @@ def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int 
         dtype: Type to compute in.
         compile: Whether to use `torch.compile`.
         threads: Number of threads of torch and ONNX Runtime; None keeps that of torch.
+        token_merging: Tokens that each block merges in an additional candidate; 0 for none.
 
     Raises:
         UsageError: If there is no such device, or the number is not positive.
@@ -86,7 +89,7 @@ def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int 
         _check_positive(threads=threads)
         torch.set_num_threads(threads)
     chosen = ("cuda" if has_gpu else "cpu") if device == "auto" else device
-    return Setting(chosen, DTYPES[dtype], compile)
+    return Setting(chosen, DTYPES[dtype], compile, token_merging)
 
 
 def _check_positive(**numbers: int) -> None:

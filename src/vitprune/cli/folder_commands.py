@@ -18,6 +18,7 @@ from vitprune.cli.shrink import run as run_shrink
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
 from vitprune.exports.hub import push as push_export
+from vitprune.exports.without_training import Effort
 from vitprune.model.loading import load_net
 from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
@@ -36,6 +37,7 @@ def benchmark(  # noqa: PLR0913  # each is an option
     device: Device = "auto",
     dtype: DType = "float32",
     compile: bool = False,  # noqa: FBT001, FBT002  # an option
+    token_merging: int = 0,
     output: str | None = None,
 ) -> None:
     """Measure latency and throughput of exports against the dense model.
@@ -50,13 +52,16 @@ def benchmark(  # noqa: PLR0913  # each is an option
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
         compile: Whether to use torch.compile.
+        token_merging: Also measure each export with this number of tokens merged in each block.
         output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
             the first export of vitprune.
 
     """
     run_benchmark(
         folders,
-        choose_setting(device, dtype, compile=compile, threads=threads),
+        choose_setting(
+            device, dtype, compile=compile, threads=threads, token_merging=token_merging
+        ),
         base=base,
         batch_size=batch_size,
         repeats=repeats,
@@ -110,6 +115,7 @@ def shrink(  # noqa: PLR0913  # each is an option
     speedup: float | None = None,
     calibration_images: int = 1024,
     test_images: int = 512,
+    search: int = 0,
     seed: int = 42,
 ) -> None:
     """Make a model smaller without labels and without training, in minutes on a CPU.
@@ -128,18 +134,20 @@ def shrink(  # noqa: PLR0913  # each is an option
             1. Measures a latency table, which takes a minute or more.
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what heads and neurons each give, such as 50; it
+            needs as many passes over 128 images. None by default.
         seed: Seed that chooses the images.
 
     """
     _check_positive(calibration_images=calibration_images, test_images=test_images)
+    if search < 0:
+        raise UsageError(f"--search must be 0 or more trials, not {search}.")
     run_shrink(
         model,
         images,
         output,
         {"flops": flops, "parameters": parameters, "speedup": speedup},
-        calibration_images=calibration_images,
-        test_images=test_images,
-        seed=seed,
+        Effort(calibration_images, test_images, search, seed),
     )
 
 
@@ -216,7 +224,7 @@ def run(name: str, arguments: list[str]) -> None:
     command = COMMANDS[name]
     parser = ArgumentParser(
         prog=f"vitprune {name}",
-        description=_purpose(command),
+        description=purpose(name),
         exit_on_error=False,
         allow_abbrev=False,
     )
@@ -230,5 +238,6 @@ def run(name: str, arguments: list[str]) -> None:
     command(**settings.as_dict())
 
 
-def _purpose(command: Callable[..., None]) -> str:
-    return (inspect.getdoc(command) or "").splitlines()[0]
+def purpose(name: str) -> str:
+    """Return what one of `COMMANDS` does, in a sentence."""
+    return (inspect.getdoc(COMMANDS[name]) or "").splitlines()[0]

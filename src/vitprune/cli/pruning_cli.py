@@ -17,6 +17,7 @@ from vitprune.cli import folder_commands
 from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
+from vitprune.cli.help_texts import PROGRAM, PURPOSES, improve, set_texts
 from vitprune.cli.latency import prepare_table
 from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
@@ -56,12 +57,6 @@ DEFAULTS = {
     "enable_model_summary": False,
     "num_sanity_val_steps": 0,  # the dense model is validated before the first step
 }
-PURPOSES = {
-    "fit": "Prune and fine-tune a model, then export the best checkpoint.",
-    "validate": "Evaluate a model on the validation images.",
-    "test": "Evaluate a model on the test images.",
-    "predict": "Classify images; the result is a CSV file or JSON lines.",
-}
 ONE_SHOT = {"class_path": "vitprune.pruning.OneShot", "init_args": {"final_sparsity": 0.5}}
 
 
@@ -77,7 +72,6 @@ class PruningCLI(LightningCLI):
         self.command = command
         self.resumed = Resumed()
         self.reservation: Reservation | None = None
-        others = "|".join(folder_commands.COMMANDS)
         super().__init__(
             ViTClassifier,
             ImageData,
@@ -89,9 +83,7 @@ class PruningCLI(LightningCLI):
             parser_class=Parser,
             auto_configure_optimizers=False,
             save_config_callback=SaveConfig,
-            parser_kwargs={
-                "description": f"Prune Vision Transformers. Also: vitprune {others} FOLDER ..."
-            },
+            parser_kwargs={"description": PROGRAM, "usage": "vitprune SUBCOMMAND [--OPTION VALUE]"},
         )
 
     @staticmethod
@@ -115,9 +107,15 @@ class PruningCLI(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
+        set_texts(parser)
+        subcommands = parser._subcommands_action  # noqa: SLF001
+        listed = subcommands._choices_actions  # noqa: SLF001
         # Lightning's help is the first line of a docstring, often half of a sentence
-        for listed in parser._subcommands_action._choices_actions:  # noqa: SLF001
-            listed.help = PURPOSES.get(listed.dest, listed.help)
+        for entry in listed:
+            entry.help = PURPOSES.get(entry.dest, entry.help)
+        for name in folder_commands.COMMANDS:  # dispatched before this parser
+            purpose = folder_commands.purpose(name)
+            listed.append(subcommands._ChoicesPseudoAction(name, (), purpose))  # noqa: SLF001
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -127,6 +125,7 @@ class PruningCLI(LightningCLI):
             parser.set_defaults(weights_only=True)  # never execute code from a checkpoint
         if subcommand in SCANS:  # one-shot, to sparsities given as options
             parser.set_defaults({"pruning": {"schedule": ONE_SHOT}})
+        improve(parser, subcommand)
         return parser
 
     def _parse_ckpt_path(self) -> None:

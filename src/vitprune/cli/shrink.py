@@ -10,7 +10,7 @@ from vitprune.benchmark.candidates import dense_of
 from vitprune.benchmark.latency import compare_latency, describe_latency, table_of
 from vitprune.errors import UsageError
 from vitprune.exports.load import load_pruned
-from vitprune.exports.without_training import describe, shrink_without_training
+from vitprune.exports.without_training import Effort, describe, shrink_without_training
 from vitprune.pruning import Budget, FLOPs, Granularity, Latency, Parameters
 from vitprune.pruning.budget.latency import structures_of
 from vitprune.runs.run_folder import ExportFolder
@@ -23,10 +23,7 @@ def run(
     images: str,
     output: str,
     wanted: Mapping[str, float | None],
-    *,
-    calibration_images: int,
-    test_images: int,
-    seed: int,
+    effort: Effort,
 ) -> None:
     """Make a model smaller without training; print what it costs now and how fast it is.
 
@@ -36,9 +33,7 @@ def run(
         output: Folder of the export.
         wanted: Fraction of the `flops` or of the `parameters` to remove, or the `speedup`; the
             others are None.
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        seed: Seed that chooses the images.
+        effort: Numbers of images and of trials.
 
     Raises:
         UsageError: If not exactly one is wanted, or it is out of range.
@@ -60,9 +55,7 @@ def run(
         output,
         BUDGETS[counted],
         1 - 1 / value if counted == "speedup" else value,
-        calibration_images=calibration_images,
-        test_images=test_images,
-        seed=seed,
+        effort,
     )
     print(describe(done))
     latency = compare_latency(

@@ -195,7 +195,9 @@ class PruningTrainer(Trainer):
 
         """
         stored: DType = "float32" if dtype == "int8" else dtype
-        choices = Choices(parse_formats(formats, dtype), shrink, stored, max_drop)
+        choices = Choices(
+            parse_formats(formats, dtype), shrink, stored, max_drop, model.token_merging
+        )
         if push_to_hub is not None:
             check_token()
         report = export_run.run(self, model, datamodule, ckpt_path, output, choices)

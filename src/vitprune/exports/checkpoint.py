@@ -87,7 +87,7 @@ def export_checkpoint(
         found = _evaluate(written.loaded, data, validation_batches, device)
         quantization = Quantization(data, validation_batches, found.accuracy, choices.max_drop)
         exported = replace(written.exported, quantization=quantization)
-        formats, failed = write_formats(choices.formats, exported)
+        formats, failed = write_formats(choices, exported)
         pruned = replace(costs, accuracy=found.accuracy, loss=found.loss, images=found.images)
         report = RunReport(
             finished=record.finished,

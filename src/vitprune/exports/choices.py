@@ -28,6 +28,7 @@ class Choices:
             if zeroed structure stays, `off` removes nothing.
         dtype: Type of the stored weights.
         max_drop: Largest accepted drop of accuracy in int8, in [0, 1].
+        token_merging: Tokens that each block merges in the formats that are programs; 0 for none.
 
     """
 
@@ -35,6 +36,7 @@ class Choices:
     shrink: ShrinkMode = "auto"
     dtype: DType = "float32"
     max_drop: float = 0.01
+    token_merging: int = 0
 
 
 DEFAULT = Choices()

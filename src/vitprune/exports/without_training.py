@@ -32,6 +32,7 @@ from vitprune.pruning import (
     Method,
     Neuron,
     Ridge,
+    Search,
     Variance,
     prune,
 )
@@ -40,6 +41,26 @@ from vitprune.runs.report import RunReport
 
 Batch = dict[str, Tensor]
 VERIFIED = 8  # images on which logits are compared
+SEARCHED = 128  # images on which the trials of a search are compared, at most
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on making a model smaller.
+
+    Attributes:
+        calibration_images: Number of images that decide what is removed.
+        test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what each kind of structure gives of the budget, on
+            some of the calibration images; 0 for none.
+        seed: Seed that chooses the images.
+
+    """
+
+    calibration_images: int = 1024
+    test_images: int = 512
+    search: int = 0
+    seed: int = 42
 
 
 @dataclass(frozen=True)
@@ -64,10 +85,7 @@ def shrink_without_training(
     output: str,
     budget_for: Callable[[PreTrainedModel, Granularity], Budget],
     fraction: float,
-    *,
-    calibration_images: int,
-    test_images: int,
-    seed: int = 42,
+    effort: Effort,
 ) -> Shrinking:
     """Make an image classifier smaller without labels and without training.
 
@@ -78,9 +96,7 @@ def shrink_without_training(
         output: Folder of the export.
         budget_for: Returns what is counted, of the model and of what is removed from it.
         fraction: Fraction of the budget to remove, in (0, 1).
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        seed: Seed that chooses the images.
+        effort: Numbers of images and of trials.
 
     Raises:
         UsageError: If the model has no structure that can be removed, too little for the budget, or
@@ -88,12 +104,14 @@ def shrink_without_training(
 
     """
     check_target(output)
-    batches = _batches(model, images, calibration_images + test_images, seed)
-    calibration, held_out = _divide(batches, calibration_images, images)
+    batches = _batches(model, images, effort.calibration_images + effort.test_images, effort.seed)
+    calibration, held_out = _divide(batches, effort.calibration_images, images)
     net = load_net(model, option="MODEL").eval()
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
-    method = Method(Variance(), granularity, Isomorphic(), budget_for(net, granularity), Ridge())
+    compared = min(SEARCHED, effort.calibration_images // 4)
+    allocation = Search(effort.search, compared) if effort.search else Isomorphic()
+    method = Method(Variance(), granularity, allocation, budget_for(net, granularity), Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
     same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]

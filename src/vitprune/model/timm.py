@@ -46,7 +46,7 @@ def timm_settings(source: str) -> dict[str, Any] | None:
 def name_on_hub(name: str) -> str | None:
     """Return the hub name of a pretrained model of timm; None if timm knows no such name.
 
-    Example:
+    Examples:
         >>> name_on_hub("deit_tiny_patch16_224")
         'timm/deit_tiny_patch16_224.fb_in1k'
 

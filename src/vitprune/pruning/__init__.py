@@ -16,6 +16,7 @@ from vitprune.pruning.allocation import (
     Global,
     Isomorphic,
     PerLayer,
+    Search,
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
@@ -121,6 +122,7 @@ __all__ = [
     "Row",
     "Schedule",
     "Scoring",
+    "Search",
     "SparseGPT",
     "Taylor",
     "Tile",

@@ -119,7 +119,7 @@ def _saved(tied: TiedGroupings, costs: Costs) -> int:
 def keep_pattern(scores: Tensor, pattern: tuple[int, int]) -> None:
     """Set the n highest of every m consecutive scores, (G,), to inf, in place.
 
-    Example:
+    Examples:
         >>> scores = torch.tensor([3.0, 1.0, 2.0, 4.0])
         >>> keep_pattern(scores, (2, 4))
         >>> scores

@@ -48,7 +48,7 @@ def describe_coverage(
         layers: Layers of this model that are to be pruned.
         trained: The parameters that optimizers train; None if they are not known.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 15, bias=False))
         >>> describe_coverage(model, find_layers(model))
         'pruning 1 layer, 60.0% of the parameters; not pruned: 0 (Embedding) 40.0%'

@@ -9,7 +9,7 @@ def plain(value: Any) -> Any:
     Scalars become numbers; arrays, tensors, tuples and ranges become lists; lists and dicts are
     converted with all that is in them. Other objects are returned as they are.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> plain({"end": np.int64(4), "levels": np.array([0.25, 0.5])})
         {'end': 4, 'levels': [0.25, 0.5]}

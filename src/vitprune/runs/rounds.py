@@ -64,7 +64,7 @@ def _percent(value: float | None) -> str:
 def in_units(number: float) -> str:
     """Return a large number for people.
 
-    Example:
+    Examples:
         >>> in_units(1.2345e9), in_units(86_567_656), in_units(512), in_units(8.256)
         ('1.23 G', '86.57 M', '512', '8.26')
 

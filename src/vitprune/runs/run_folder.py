@@ -142,6 +142,14 @@ class RunFolder:
         """Page that `vitprune report` writes."""
         return self.path / "report.html"
 
+    def search(self, number: int) -> Path:
+        """Return the file with the trials of `Search`, by number of the pruning callback."""
+        return self.path / ("search.json" if number == 1 else f"search_{number}.json")
+
+    def searches(self) -> list[Path]:
+        """Return the files of all searches."""
+        return sorted(self.path.glob("search*.json"))
+
     def results(self, subcommand: str) -> Path:
         """Return the folder of the results of a subcommand such as `sensitivity` on this run."""
         return self.path / subcommand

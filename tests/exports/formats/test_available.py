@@ -4,6 +4,7 @@ import pytest
 from torch import nn
 
 from vitprune.errors import UsageError
+from vitprune.exports.choices import Choices
 from vitprune.exports.formats import available
 from vitprune.exports.formats.available import CHOICES, parse_formats, write_formats
 
@@ -43,7 +44,7 @@ class Sized(nn.Module):
 @pytest.mark.parametrize("exported", ["vit"], indirect=True)
 def test_a_model_that_cannot_be_converted_costs_only_that_format(exported):
     exported.smallest.vit.layernorm = Sized()
-    written, failed = write_formats(["onnx", "pt2", "compressed"], exported)
+    written, failed = write_formats(Choices(["onnx", "pt2", "compressed"]), exported)
     assert written.keys() == {"compressed"}
     assert failed.keys() == {"onnx", "pt2"}
     for name, message in failed.items():

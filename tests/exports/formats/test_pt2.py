@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.runs.test_write_errors import no_large_files
 from vitprune.exports.formats.pt2 import Pt2
 
 pytestmark = pytest.mark.parametrize("exported", ["vit"], indirect=True)
@@ -29,3 +30,8 @@ def test_any_batch_size_where_one_image_is_compared(exported):
     assert report.largest_logit_difference < 1e-5
     program = Pt2().load(exported.folder.pt2)
     torch.testing.assert_close(program(exported.images), exported.logits, rtol=0, atol=1e-5)
+
+
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(exported):
+    with no_large_files(), pytest.raises(OSError, match="File too large"):
+        Pt2().write(exported)

@@ -1,10 +1,9 @@
 """The formats by name, and how an export writes them."""
 
-from collections.abc import Iterable
 from importlib.util import find_spec
 
 from vitprune.errors import UsageError
-from vitprune.exports.choices import Precision
+from vitprune.exports.choices import Choices, Precision
 from vitprune.exports.conversion import ConversionError
 from vitprune.exports.exported import Exported
 from vitprune.exports.formats.compressed import Compressed
@@ -16,6 +15,7 @@ from vitprune.exports.formats.openvino import OpenVINO
 from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
 from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.formats.semi_structured import SemiStructured
+from vitprune.exports.merging import merging_tokens
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.run_folder import ExportFolder
 
@@ -60,9 +60,9 @@ def parse_formats(text: str, dtype: Precision = "float32") -> list[str]:
 
 
 def write_formats(
-    names: Iterable[str], exported: Exported
+    choices: Choices, exported: Exported
 ) -> tuple[dict[str, FormatReport], dict[str, str]]:
-    """Write a model in further formats.
+    """Write a model in further formats; programs merge tokens if the user chose that.
 
     Returns:
         The formats that were written, and for the others why the conversion failed, both by name.
@@ -73,11 +73,14 @@ def write_formats(
     """
     written: dict[str, FormatReport] = {}
     failed: dict[str, str] = {}
-    for name in names:
+    formats = [FORMATS[name] for name in choices.formats]
+    if choices.token_merging:
+        exported = merging_tokens(exported, choices.token_merging, formats)
+    for each in formats:
         try:
-            written[name] = FORMATS[name].write(exported)
+            written[each.name] = each.write(exported)
         except ConversionError as error:
-            failed[name] = str(error)
+            failed[each.name] = str(error)
     return written, failed
 
 

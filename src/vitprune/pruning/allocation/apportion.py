@@ -25,7 +25,7 @@ def apportion(
         The increments of each candidate. They sum to the demand, or come as near as the bounds and
         sizes allow.
 
-    Example:
+    Examples:
         >>> demand = Demand(size=5, lower=[0, 0, 0], upper=[4, 4, 1])
         >>> apportion(lambda x: [1.4 * x, 1.6 * x, 2.0 * x], [1, 1, 1], demand)
         [2, 2, 1]

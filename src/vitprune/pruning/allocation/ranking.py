@@ -16,7 +16,7 @@ def rank_increments(scores: Sequence[Tensor], sizes: Sequence[int], target: int)
         sizes: Size of an increment of each candidate.
         target: Size to prune together; with increments of several sizes, the nearest sum.
 
-    Example:
+    Examples:
         >>> rank_increments([torch.tensor([1.0, 4.0]), torch.tensor([2.0, 3.0])], [5, 5], 15)
         [1, 2]
 

@@ -45,7 +45,7 @@ class Masks:
         channels: The kept channels of the residual stream, as its norms see them; None without
             `stream`.
 
-    Example:
+    Examples:
         >>> from vitprune.pruning import LayerSelection
         >>> net = nn.Linear(2, 1)
         >>> net.weight = nn.Parameter(torch.tensor([[0.0, 3.0]]))

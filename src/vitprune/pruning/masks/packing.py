@@ -12,7 +12,7 @@ from vitprune.model.channels import restore_channels
 def pack(keep: Tensor) -> Tensor:
     """Return the n entries of a boolean tensor as bits, (ceil(n / 8),), uint8, on the CPU.
 
-    Example:
+    Examples:
         >>> pack(torch.tensor([True, False, True]))
         tensor([160], dtype=torch.uint8)
 

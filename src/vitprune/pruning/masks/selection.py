@@ -21,7 +21,7 @@ def kth_smallest(scores: Sequence[Tensor], k: int) -> float:
         scores: Tensors of any shape; -inf is allowed.
         k: Rank, from 1.
 
-    Example:
+    Examples:
         >>> kth_smallest([torch.tensor([5.0, 1.0]), torch.tensor([3.0])], k=2)
         3.0
 
@@ -52,7 +52,7 @@ def count_lowest(scores: Sequence[Tensor], k: int) -> list[int]:
 
     Ties go to the first tensors.
 
-    Example:
+    Examples:
         >>> count_lowest([torch.tensor([5.0, 1.0]), torch.tensor([1.0, 1.0])], k=2)
         [1, 1]
 
@@ -79,7 +79,7 @@ def keep_highest(score: Tensor, pruned: int) -> Tensor:
         score: Scores, (G,); -inf and inf are allowed.
         pruned: Number of scores to prune, in [0, G].
 
-    Example:
+    Examples:
         >>> keep_highest(torch.tensor([2.0, 1.0, 1.0, 3.0]), pruned=1)
         tensor([ True, False,  True,  True])
 
@@ -110,7 +110,7 @@ def rank_in_row(scores: Tensor) -> Tensor:
     Args:
         scores: (rows, n).
 
-    Example:
+    Examples:
         >>> rank_in_row(torch.tensor([[5.0, -torch.inf, 7.0], [2.0, 2.0, 1.0]]))
         tensor([[1., -inf, 2.],
                 [1., 2., 0.]])

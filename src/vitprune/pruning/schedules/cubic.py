@@ -10,7 +10,7 @@ class Cubic(Schedule):
 
     Source: Zhu and Gupta 2017.
 
-    Example:
+    Examples:
         >>> [round(Cubic(0.8, end=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
         [0.463, 0.7, 0.788, 0.8]
 

@@ -10,7 +10,7 @@ class Geometric(Schedule):
 
     Source: Frankle and Carbin 2019.
 
-    Example:
+    Examples:
         >>> [round(Geometric(0.9375, end=3).sparsity(r), 4) for r in (1, 2, 3, 4)]
         [0.5, 0.75, 0.875, 0.9375]
 

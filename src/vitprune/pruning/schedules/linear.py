@@ -8,7 +8,7 @@ class Linear(Schedule):
 
     Here s0 is the initial and s1 the final sparsity.
 
-    Example:
+    Examples:
         >>> [round(Linear(0.8, end=3).sparsity(r), 3) for r in (1, 2, 3, 4)]
         [0.2, 0.4, 0.6, 0.8]
 

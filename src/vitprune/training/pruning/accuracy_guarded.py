@@ -24,7 +24,7 @@ class AccuracyGuarded:
 
     Cost: a copy of the model in memory and in checkpoints, and the epochs of the rounds given up.
 
-    Example:
+    Examples:
         `AccuracyGuarded(step=0.1, max_drop=0.01)` on a dense accuracy of 0.987 prunes further
         while the accuracy is at least 0.977.
 
