@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.documented_commands import documented_commands
+from vitprune.cli.folder_commands import COMMANDS as FOLDER_COMMANDS
 from vitprune.cli.main import main
 from vitprune.cli.pruning_cli import PruningCLI
 from vitprune.cli.trainer import SCANS
@@ -21,8 +22,7 @@ FEW = {
     "benchmark": ["--repeats=1"],
     "shrink": ["--calibration_images=64", "--test_images=32"],
 }
-FOLDER_COMMANDS = ("compare", "report", "benchmark", "shrink")
-NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/")
+NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/", "OWNER/NAME", "facebook/")
 
 
 class ParsedError(Exception):
