@@ -5,7 +5,7 @@ REVISION's slashes as `%2F`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ class Hub(BaseHTTPRequestHandler):
     """Answers about `folder`, which a subclass has."""
 
     folder: Path
+    card: Mapping[str, str] = {}  # metadata of the cards
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path.strip("/").split("/")
@@ -53,7 +54,8 @@ class Hub(BaseHTTPRequestHandler):
         if found is None:
             self.refuse("RevisionNotFound")
         elif question == "revision":
-            self.send_json({"id": f"{owner}/{name}", "sha": digest(found), "siblings": []})
+            about = {"id": f"{owner}/{name}", "sha": digest(found), "siblings": []}
+            self.send_json(about | {"cardData": self.card})
         elif question == "paths-info":
             asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
             self.send_json(
@@ -108,9 +110,9 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[dict[str, str]]:
+def serving(folder: Path, hub: type[Hub] = Hub) -> Iterator[dict[str, str]]:
     """Serve a folder; the block gets the environment variables of a process that is to use it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubOfFolder", (Hub,), {"folder": folder}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubOfFolder", (hub,), {"folder": folder}))
     Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -27,9 +27,7 @@ from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
 from vitprune.exports import onnx, semi_structured
 from vitprune.exports.choices import DTYPES
-from vitprune.exports.exported import Exported
 from vitprune.exports.shrink import shrink
-from vitprune.exports.verify import logits
 from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder
 
@@ -61,8 +59,7 @@ def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Candidate]
     yield candidate(f"{name}, dense", build(name, CLASSES), setting, None)
     small = halve(build(name, CLASSES))
     if setting.device == "cpu":
-        images = torch.randn(2, *IMAGE_SHAPE)
-        onnx.write(Exported(small, small, images, logits(small, images), ExportFolder(folder)))
+        onnx.convert(small, ExportFolder(folder).onnx, IMAGE_SHAPE)
     shrunk = candidate(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":

@@ -56,7 +56,13 @@ def search_table(journal: Journal) -> str:
     return markdown_table(["method", "sparsity", *(f"{rate:g}" for rate in LEARNING_RATES)], lines)
 
 
-def tables_of(folder: Path) -> dict[str, str]:
+def budgets_of(results: Path) -> dict[str, Path]:
+    """Return the folders of all budgets with results, by their paths below this folder."""
+    folders = sorted(path.parent for path in results.glob("**/trained.csv"))
+    return {folder.relative_to(results).as_posix(): folder for folder in folders}
+
+
+def tables_of(budget: str, folder: Path) -> dict[str, str]:
     """Return all tables of a budget that have results, by their names and the budget's."""
     journal = Journal(folder)
     results = Results.of(journal)
@@ -66,19 +72,20 @@ def tables_of(folder: Path) -> dict[str, str]:
         if results.cells(parts)
     }
     found["learning rates"] = search_table(journal)
-    return {f"{name} {folder.name}": text for name, text in found.items()}
+    return {f"{name} {budget}": text for name, text in found.items()}
 
 
-def draw_all(folder: Path, figures: Path) -> None:
+def draw_all(budget: str, folder: Path, figures: Path) -> None:
     """Draw the figures of a budget that have enough results."""
+    suffix = budget.replace("/", "_")
     results = Results.of(Journal(folder))
     for name, rows in FIGURES.items():
         present = [row for row in rows if results.sparsities([row])]
         if len(present) >= ENOUGH:
-            draw_rows(results, present, figures / f"{name}_{folder.name}.png")
+            draw_rows(results, present, figures / f"{name}_{suffix}.png")
     for name, rows in CURVES.items():
         if len(results.sparsities(rows)) >= ENOUGH:
-            draw_curves(results, rows, figures / f"{name}_{folder.name}.png")
+            draw_curves(results, rows, figures / f"{name}_{suffix}.png")
 
 
 def main() -> None:
@@ -95,12 +102,12 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, help="folder of the figures (default: --results)")
     parser.add_argument("--page", type=Path, help="markdown file whose tables are replaced")
     options = parser.parse_args()
-    folders = sorted(path.parent for path in options.results.glob("*/scored.csv"))
-    tables = {name: text for folder in folders for name, text in tables_of(folder).items()}
+    budgets = budgets_of(options.results)
+    tables = {name: text for budget in budgets.items() for name, text in tables_of(*budget).items()}
     for name, text in tables.items():
         print(f"\n{name}\n\n{text}")
-    for folder in folders:
-        draw_all(folder, options.figures or options.results)
+    for budget in budgets.items():
+        draw_all(*budget, options.figures or options.results)
     if options.page:
         options.page.write_text(fill(options.page.read_text(), tables))
 

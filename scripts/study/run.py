@@ -2,11 +2,15 @@
 
     python -m scripts.study.run TABLE ... [--model FOLDER] [--source FOLDER]
 
+    python -m scripts.study.run TABLE ... --learning_rate 1e-3
+
 TABLE is one of those in scripts/study/tables.py. The learning rate of every row is searched on one
 half of the validation images, and its accuracy is reported on the other half. Every training sees
 the same number of images. Trainings that the results have are not repeated, and several processes
-may work on the same tables. The results of a budget are in a folder of --results, such as
-lightning_logs/study/2000x4, and the weights (22 MB each) in its `weights/`.
+may work on the same tables. With --learning_rate nothing is searched and no accuracy is reported:
+every row is trained once at this rate, and the half that chooses compares them. The results of a
+budget are in a folder of --results, such as lightning_logs/study/2000x4, and the weights (22 MB
+each) in its `weights/`.
 """
 
 import argparse
@@ -16,6 +20,8 @@ from pathlib import Path
 from scripts.study.arguments import add_budget, budget_of
 from scripts.study.budget import Budget
 from scripts.study.journal import RESULTS, Journal
+from scripts.study.lines import Key
+from scripts.study.rows.row import Row
 from scripts.study.study import Study
 from scripts.study.tables import TABLES
 
@@ -36,6 +42,9 @@ def main() -> None:
         default=RESULTS,
         help="folder of the results (default: %(default)s)",
     )
+    parser.add_argument(
+        "--learning_rate", type=float, help="train at this rate alone, without a search"
+    )
     add_budget(parser, Budget.images)
     options = parser.parse_args()
     budget = budget_of(options)
@@ -50,7 +59,7 @@ def main() -> None:
         row.check(budget)
     study = Study(budget, Journal(options.results / f"{options.images}x{options.epochs}"))
     while left:
-        done = next((entry for entry in left if study.complete(*entry)), None)
+        done = next((entry for entry in left if finish(study, options.learning_rate, *entry)), None)
         if done:
             left.remove(done)
         else:
@@ -59,6 +68,13 @@ def main() -> None:
         f"Complete: {', '.join(options.tables)} in {study.journal.folder}. Print the tables with "
         "python -m scripts.study.report."
     )
+
+
+def finish(study: Study, rate: float | None, row: Row, sparsity: float, seeds: int) -> bool:
+    """Do what is left of a row; return whether all of it is done."""
+    if rate is None:
+        return study.complete(row, sparsity, seeds)
+    return study.train(row, Key(row.name, sparsity, rate, seed=0))
 
 
 if __name__ == "__main__":

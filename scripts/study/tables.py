@@ -1,6 +1,6 @@
 """Which rows at which sparsities make a table, and which rows a figure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.study.budget import CALIBRATION_IMAGES
 from scripts.study.fine_tuning import WARMUP_FRACTION
@@ -12,7 +12,7 @@ from scripts.study.rows.ours import Ours
 from scripts.study.rows.rounds import Rounds
 from scripts.study.rows.row import Row
 from scripts.study.rows.torch_pruning import TorchPruning
-from scripts.study.teacher import HIDDEN_STATES, LOGITS
+from scripts.study.teacher import HIDDEN_STATES, LOGITS, NORMALIZED
 from vitprune.pruning import (
     ERK,
     LAMP,
@@ -70,6 +70,8 @@ DISTILLATION = Ours(teacher=HIDDEN_STATES)
 RECIPE = (recipe(None), recipe(EIGHT_IN_FIRST_HALF))
 QUICK_RECIPE = recipe(EIGHT_IN_FIRST_HALF, images=64)  # as accurate, in less time
 WARMED_UP_RECIPE = recipe(EIGHT_IN_FIRST_HALF, warmup=LONG_WARMUP, images=64)
+NORMALIZED_RECIPE = replace(WARMED_UP_RECIPE, teacher=NORMALIZED)
+BEST_RECIPE = replace(NORMALIZED_RECIPE, batch_size=8)
 
 HEADLINE = (*OTHERS, *RECIPE)
 SHORT = (*OTHERS, recipe(None), QUICK_RECIPE)
@@ -114,6 +116,22 @@ TABLES: dict[str, tuple[Part, ...]] = {
         recipe(EIGHT_IN_FIRST_HALF, warmup=LONG_WARMUP),
         WARMED_UP_RECIPE,
         recipe(Rounds(Cubic, 4)),
+    ),
+    "recipe": (
+        Part((BEST_RECIPE,), (0.9, 0.8, 0.95)),
+        Part((replace(BEST_RECIPE, rounds=None), WARMED_UP_RECIPE), (0.9, 0.8, 0.95)),
+        Part((BEST_RECIPE,), (0.9, 0.8), seeds=3),
+    ),
+    "recipe, one change": (
+        Part(
+            (
+                WARMED_UP_RECIPE,
+                NORMALIZED_RECIPE,
+                replace(WARMED_UP_RECIPE, batch_size=8),
+                BEST_RECIPE,
+            ),
+            (0.9,),
+        ),
     ),
     "scores": at_90_then_80(
         ONE_SHOT, *(Ours(criterion=kind) for kind in (Taylor, Wanda, SparseGPT))

@@ -8,8 +8,8 @@ import torch
 from tests.conftest import tiny_net
 from tests.exports.reports import run_report
 from tests.exports.small_nets import linear
-from vitprune.exports import pt2
 from vitprune.exports.exported import Exported
+from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.load import load_pruned
 from vitprune.exports.shrink import shrink
 from vitprune.exports.shrinkage import shrink_and_describe
@@ -34,7 +34,7 @@ def export(tmp_path) -> ExportFolder:
 def program(export) -> ExportFolder:
     """The same export, with a program for torch alone."""
     net, images = load_pruned(export.path), torch.zeros(2, 3, 16, 16)
-    pt2.write(Exported(net, net, images, logits(net, images), export))
+    Pt2().write(Exported(net, net, images, logits(net, images), export))
     return export
 
 

@@ -1,6 +1,7 @@
 """The table of a benchmark and its files."""
 
 import csv
+import json
 from dataclasses import asdict, replace
 
 from PIL import Image
@@ -22,12 +23,28 @@ def test_the_table_has_medians_spreads_and_conditions(capsys):
 
 
 def test_files(tmp_path):
-    save([DENSE, PRUNED], tmp_path / "out")
+    out = tmp_path / "out"
+    assert save([DENSE, PRUNED], CONDITIONS, out) == [
+        "benchmark.csv",
+        "benchmark.json",
+        "benchmark.png",
+    ]
     rows = list(csv.DictReader((tmp_path / "out" / "benchmark.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == ["dense", "export"]
     assert rows[1]["measured_speedup"] == "1.9"
     picture = Image.open(tmp_path / "out" / "benchmark.png").convert("L")
     assert len(picture.getcolors(1 << 20)) > 10  # not blank
+    result = json.loads((out / "benchmark.json").read_text())
+    assert result["models"] == [asdict(DENSE), asdict(PRUNED)]
+    assert result.items() >= asdict(CONDITIONS).items()
+
+
+def test_accuracy_is_drawn_against_latency_where_it_is_known(tmp_path, capsys):
+    speeds = [DENSE, replace(PRUNED, accuracy=0.912)]
+    assert "pareto.png" in save(speeds, CONDITIONS, tmp_path)
+    assert (tmp_path / "pareto.png").is_file()
+    print_speeds(speeds, CONDITIONS)
+    assert "91.20" in capsys.readouterr().out
 
 
 def test_the_report_of_an_export_gets_the_result(export):

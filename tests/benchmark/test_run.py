@@ -40,7 +40,9 @@ def test_table_files_and_report(program, capsys):
     assert models[0].flops > models[1].flops > models[2].flops == models[3].flops
     assert models[2].theoretical_speedup == models[0].flops / models[2].flops
     assert all(model.images_per_s > 0 and model.latency_ms > 0 for model in models)
-    assert (program.path / "benchmark.png").is_file()
+    assert {model.accuracy for model in models[1:]} == {report.pruned.accuracy}
+    assert (models[0].accuracy, models[0].bytes) == (report.base.accuracy, report.base.bytes)
+    assert all((program.path / name).is_file() for name in ("benchmark.png", "pareto.png"))
 
 
 def test_each_of_several_exports_is_told_which_of_the_models_it_is(export, tmp_path):
@@ -64,6 +66,7 @@ def test_folders_of_others_get_no_files_unless_asked(tmp_path):
     main([*arguments, "--output", str(tmp_path / "out"), "--dtype=bfloat16"])
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
         "benchmark.csv",
+        "benchmark.json",
         "benchmark.png",
     }
 

@@ -20,7 +20,7 @@ def test_speeds_are_ratios_of_the_first_model(monkeypatch):
         def run(images):
             now[0] += seconds * len(images)
 
-        return Candidate(name, run, (1, 1, 1), flops, parameters=1, bytes=None)
+        return Candidate(run, (1, 1, 1), name, flops, parameters=1, bytes=None)
 
     dense, fast = measure_speeds(
         [sleeper("dense", 0.006, 300), sleeper("fast", 0.002, 60)],
@@ -39,7 +39,7 @@ def test_speeds_are_ratios_of_the_first_model(monkeypatch):
 def test_every_round_has_every_model_and_starts_with_another():
     order = []
     models = [
-        Candidate(n, lambda images, n=n: order.append(n), (1, 1, 1), 1, 1, None) for n in "abc"
+        Candidate(lambda images, n=n: order.append(n), (1, 1, 1), n, 1, 1, None) for n in "abc"
     ]
     measure_speeds(models, batch_size=2, repeats=2, device="cpu")
     assert "".join(order) == 2 * "abcbcacababc"

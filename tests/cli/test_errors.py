@@ -175,7 +175,8 @@ def test_the_new_key_exists_and_the_old_one_does_not(old):
         (
             ["exprot"],
             "unknown subcommand exprot. Did you mean export? Valid are fit, validate, test, "
-            "predict, export, sensitivity, sweep, histograms, benchmark, compare, report, shrink.",
+            "predict, export, sensitivity, sweep, histograms, benchmark, compare, latency-table, "
+            "report, shrink.",
         ),
         ([], "a subcommand is required. Valid are fit, "),
         (["--foo", "fit"], "unknown option --foo. Valid are "),

@@ -51,12 +51,29 @@ def test_labels_are_not_read(tmp_path, capsys):
     assert str(export) in capsys.readouterr().out
 
 
+def test_a_search_finds_what_heads_and_neurons_give(tmp_path):
+    left = []
+    for trials in ("0", "6"):
+        export = tmp_path / trials
+        options = ["--images", "digits", "--output", str(export), "--flops", "0.6", *FEW]
+        main(["shrink", "digits", *options, "--search", trials])
+        small, dense = load_pruned(export), load_net("digits")
+        left.append(count_flops(small, (3, 16, 16)) / count_flops(dense, (3, 16, 16)))
+    assert all(0.36 < share <= 0.4 for share in left)
+    widths = [RunReport.read(ExportFolder(tmp_path / t).report).shrunk.after for t in ("0", "6")]
+    assert widths[0] != widths[1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--flops", "0.5", "--parameters", "0.5"], "set either --flops or --parameters"),
+        (
+            ["--flops", "0.5", "--parameters", "0.5"],
+            "set one of --flops, --parameters and --speedup",
+        ),
         (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
         (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),
+        (["--flops", "0.5", "--search", "-1"], "--search must be 0 or more trials, not -1"),
         (["--flops", "0.5", "--calibration_images", "170"], "Set --calibration_images to 136"),
         (["--flops", "0.99", *FEW], r"99.00% of the FLOPs cannot be removed. At most [\d.]+% can"),
     ],

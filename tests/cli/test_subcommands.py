@@ -100,7 +100,7 @@ def test_export_of_the_folder_of_a_run(finished_run, tmp_path, capsys):
     assert "restore" in (tmp_path / "mine" / "README.md").read_text()
     assert 0 < report["verification"]["largest_logit_difference"] < 0.5
     for choice, message in {
-        "--formats=hf,tflite": "unknown format 'tflite'. Valid are hf, pt2, onnx, compressed, ",
+        "--formats=hf,tflite": "unknown format 'tflite'. Valid are hf, pt2, onnx, openvino, ",
         "--formats=semi_structured": "no layer is 2:4 sparse",
         "--shrink=required": "no whole head, dimension of a head, neuron or branch",
         "--shrink=always": "shrink",

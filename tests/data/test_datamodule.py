@@ -1,5 +1,7 @@
 """The settings of the data module."""
 
+import re
+
 import pytest
 import torch
 
@@ -43,9 +45,22 @@ def test_impossible_groups_of_settings(settings, message):
         settings()
 
 
-def test_predict_needs_a_folder(tmp_path, processor):
-    with pytest.raises(UsageError, match="predict_images must be a folder"):
-        _ = module(None, processor, predict_images=str(tmp_path / "none")).predict_files
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (None, "predict_images must be a folder of images, an image file, a pattern such as"),
+        ("none", "'none' is no folder and matches no images. Use a folder"),
+        (["0.png", "*.txt"], "'*.txt' is no folder and matches no images"),
+        (".", "'.' holds no image files"),
+    ],
+)
+def test_predict_needs_images(tmp_path, processor, monkeypatch, places, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("no image")
+    if isinstance(places, list):
+        (tmp_path / places[0]).write_bytes(b"")
+    with pytest.raises(UsageError, match=re.escape(message)):
+        _ = module(None, processor, predict_images=places).predict_files
 
 
 @needs_shared

@@ -145,6 +145,19 @@ def test_a_missing_file_is_refused(tmp_path):
         EncodedImage({"bytes": None, "path": str(tmp_path / "none.jpg")})
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "`git lfs pull`"),
+    ],
+)
+def test_files_without_an_image_say_what_they_are(tmp_path, content, message):
+    (tmp_path / "1.jpg").write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=message):
+        EncodedImage({"bytes": None, "path": str(tmp_path / "1.jpg")})
+
+
 @pytest.mark.parametrize("cell", [None, {"bytes": None, "path": None}])
 def test_an_empty_cell_is_refused(cell):
     with pytest.raises(UnreadableImageError, match="empty image cell"):

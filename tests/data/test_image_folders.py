@@ -172,6 +172,20 @@ def test_linked_folders_count(tmp_path):
     assert splits["train"]["label"] == [0] * 4 + [1] * 4
 
 
+@pytest.mark.parametrize("link", ["train/emu", "train/cat/9.png"])
+def test_a_link_without_a_target_is_named(tmp_path, link):
+    root = write(tmp_path / "data", *classes("train", "val"))
+    (root / link).symlink_to("/nowhere/target")
+    with pytest.raises(UsageError, match=f"{link} is a link to '/nowhere/target', which does not"):
+        load_source(str(root))
+
+
+def test_classes_in_several_folders_are_reported(tmp_path, caplog):
+    root = write(tmp_path / "data", "train/zoo/cat", "train/zoo/dog", "train/home/cat")
+    assert load_source(str(root))["train"].features["label"].names == ["cat", "dog"]
+    assert "'cat' has the images of ['train/home/cat', 'train/zoo/cat']" in caplog.text
+
+
 def test_paths_with_brackets(tmp_path):
     root = write(tmp_path / "pets [1] *?", *classes("train {a}", "val [b]"))
     splits = load_source(str(root))
@@ -200,6 +214,14 @@ def test_formats_that_are_not_read_are_named(tmp_path, caplog):
         image.rename(image.with_suffix(".HEIC"))
     assert load_source(str(root))["train"].features["label"].names == ["cat", "dog"]
     assert "Ignoring 4 images" in caplog.text
+
+
+def test_images_to_predict_are_files_patterns_and_folders(tmp_path, processor):
+    root = write(tmp_path / "images", "a", "b")
+    places = [str(root / "b" / "3.png"), str(root / "**" / "[12].png"), str(root / "a")]
+    files = module(None, processor, predict_images=places).predict_files
+    names = [str(file.relative_to(root)) for file in files]
+    assert names == ["b/3.png", "a/1.png", "a/2.png", "b/1.png", "b/2.png", "a/0.png", "a/3.png"]
 
 
 def test_images_to_predict_may_lie_in_linked_folders(tmp_path, processor):

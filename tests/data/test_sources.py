@@ -121,7 +121,14 @@ def test_one_of_several_configurations(tmp_path, processor, streaming):
 def test_a_missing_folder_and_an_empty_one(tmp_path):
     with pytest.raises(UsageError, match="is not a folder"):
         load_source(str(tmp_path / "none"))
-    with pytest.raises(UsageError, match="no readable images"):
+    with pytest.raises(UsageError, match="no readable images; it holds no files. Valid are"):
+        load_source(str(tmp_path))
+
+
+def test_files_that_cannot_hold_images_are_counted(tmp_path):
+    for name in ("a.txt", "b.TXT", "labels.csv", "c.heic", "LICENSE"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match="2 .txt, 1 without suffix, 1 .heic, 1 .csv. Valid are"):
         load_source(str(tmp_path))
 
 

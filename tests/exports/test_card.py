@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from huggingface_hub import ModelCard
 from PIL import Image
 from transformers import AutoConfig, TimmWrapperConfig
 
@@ -60,6 +61,17 @@ def test_a_base_model_that_others_can_find_is_named(tmp_path, monkeypatch):
     assert "base_model: somebody/vit\n" in model_card(run_report(), "somebody/vit", [])
     for name in ("models/mine", "./models/mine", "digits", None):
         assert "base_model" not in model_card(run_report(), name, [])
+
+
+def test_the_hub_can_show_the_accuracy():
+    data = ModelCard(model_card(run_report(), "somebody/vit", [], source="someone/pictures")).data
+    [result] = data.eval_results
+    assert (result.dataset_type, result.dataset_name) == ("someone/pictures", "pictures")
+    assert (result.metric_type, result.metric_value) == ("accuracy", 0.9)
+    assert data.model_name == "vit, 50% sparse"
+    local = ModelCard(model_card(run_report(), None, [], source="../data/mine")).data
+    assert local.eval_results[0].dataset_type == "mine"
+    assert ModelCard(model_card(run_report(), None, [])).data.eval_results is None
 
 
 def test_titles():

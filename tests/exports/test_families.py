@@ -8,9 +8,10 @@ from transformers import AutoModelForImageClassification
 from tests.families.expectations import is_plain, refusal
 from tests.families.families import BLOCK_FAMILIES, FAMILIES, logits
 from vitprune import export, load_pruned, prune
-from vitprune.exports import onnx, pt2
 from vitprune.exports.costs import count_parameters
 from vitprune.exports.exported import Exported
+from vitprune.exports.formats.onnx import ONNX
+from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.parts import output_of
 from vitprune.exports.prospects import find_prospects
 from vitprune.exports.shrink import shrink
@@ -121,7 +122,7 @@ def test_ratios_and_scales_that_round(name):
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter
-@pytest.mark.parametrize("write", [onnx.write, pt2.write], ids=["onnx", "pt2"])
+@pytest.mark.parametrize("write", [ONNX().write, Pt2().write], ids=["onnx", "pt2"])
 def test_programs_of_a_ragged_model_of_timm(write, tmp_path):
     family = FAMILIES["timm_vit"]
     net, images = family.build(), family.images()

@@ -8,7 +8,7 @@ import torch
 from tests.exports.small_nets import tiny_resnet
 from vitprune import load_pruned
 from vitprune.errors import UsageError
-from vitprune.exports import compressed
+from vitprune.exports.formats.compressed import Compressed
 from vitprune.exports.shrinkage import widths_of_blocks
 from vitprune.exports.verify import logits
 
@@ -18,7 +18,7 @@ def close(actual, expected):
 
 
 def test_the_smallest_model_from_either_file(exported):
-    report = compressed.write(exported)
+    report = Compressed().write(exported)
     from_dense = load_pruned(exported.folder.path)
     exported.folder.weights.unlink()
     from_compressed = load_pruned(exported.folder.path)

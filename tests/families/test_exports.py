@@ -16,8 +16,8 @@ from tests.families.parts import attention_outputs, mlp_outputs
 from tests.families.runs import net_of_run
 from vitprune import export, load_pruned, prune
 from vitprune.errors import UsageError
-from vitprune.exports import onnx
 from vitprune.exports.exported import Exported
+from vitprune.exports.formats.onnx import ONNX
 from vitprune.pruning import Head, Method, Neuron, Width
 from vitprune.runs.run_folder import ExportFolder
 
@@ -131,7 +131,7 @@ def test_onnx(family, tmp_path):
         net = net_of_run(family, tmp_path / "model")
         prune(net, Method(), 0.5)
         before, folder = logits(net, images), ExportFolder(tmp_path)
-        report = onnx.write(Exported(net, net, images, before, folder))
+        report = ONNX().write(Exported(net, net, images, before, folder))
         session = onnxruntime.InferenceSession(folder.onnx, providers=["CPUExecutionProvider"])
         for number in (1, 3):
             (found,) = session.run(["logits"], {"pixel_values": images[:number].numpy()})

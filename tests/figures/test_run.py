@@ -13,6 +13,7 @@ from vitprune.runs.report import (
 )
 from vitprune.runs.rounds import RoundReport
 from vitprune.runs.run_folder import RunFolder
+from vitprune.runs.trials import Trial, Trials
 
 
 @pytest.mark.parametrize("accuracy", [0.5, None])
@@ -34,6 +35,20 @@ def test_rounds_with_another_metric_are_not_drawn_as_accuracy(tmp_path, accuracy
 def test_without_epochs_and_pruned_layers_there_is_nothing_to_draw(tmp_path):
     assert figures_of(report_of([]), RunFolder(tmp_path)) == {}
     assert figures_of(report_of([]), None) == {}
+
+
+def test_a_search_is_drawn_over_its_trials_and_rates(tmp_path):
+    run = RunFolder(tmp_path)
+    even = {"heads": 1.0, "neurons": 1.0, "evenness": 0.0}
+    tried = [Trial(even, 2.0), Trial(even | {"neurons": 3.0}, 1.5), Trial(even, None)]
+    for number in (1, 2):
+        Trials(tried).write(run.search(number))
+    figures = figures_of(report_of([]), run)
+    assert list(figures) == ["search", "search_2"]
+    order, rate = figures["search"].axes[:2]
+    assert [list(line.get_ydata()) for line in order.get_lines()][1] == [2.0, 1.5, 1.5]
+    assert rate.get_xlabel() == "neurons"
+    figures["search"].savefig(tmp_path / "search.png")
 
 
 def one_round(accuracy: float | None) -> RoundReport:

@@ -27,10 +27,19 @@ def fit(tmp_path, distillation, pretrained="digits", **options):
     return model, trainer
 
 
-@pytest.mark.parametrize("hidden_weight", [0.0, 0.5])
+def normalised(states):
+    """Return tokens, (B, tokens, channels), or feature maps of mean 0 and variance 1."""
+    dim = 1 if states.ndim == 4 else -1
+    centred = states.float() - states.float().mean(dim, keepdim=True)
+    return centred / (centred.square().mean(dim, keepdim=True) + 1e-5).sqrt()
+
+
+@pytest.mark.parametrize(("hidden_weight", "normalize"), [(0.0, True), (0.5, True), (0.5, False)])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
-def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
-    distillation = Distillation(weight=0.3, temperature=4.0, hidden_weight=hidden_weight)
+def test_the_loss_is_its_formula(tmp_path, hidden_weight, normalize, precision):
+    distillation = Distillation(
+        weight=0.3, temperature=4.0, hidden_weight=hidden_weight, normalize_hidden=normalize
+    )
     model, trainer = fit(tmp_path, distillation, precision=precision)
     pixels, labels = torch.rand(4, 3, 16, 16), torch.tensor([1, 2, 3, 4])
     with trainer.precision_plugin.forward_context(), silenced(model):
@@ -44,10 +53,10 @@ def test_the_loss_is_its_formula(tmp_path, hidden_weight, precision):
             0.7 * F.cross_entropy(ours.logits, labels)
             + 0.3 * 16 * (p * (p / q).log()).sum(1).mean()
         )
-        errors = [
-            (a - b).square().mean() / b.square().mean()
-            for a, b in zip(ours.hidden_states, theirs.hidden_states, strict=True)
-        ]
+        states = [ours.hidden_states, theirs.hidden_states]
+        if normalize:
+            states = [[normalised(state) for state in of_model] for of_model in states]
+        errors = [(a - b).square().mean() / b.square().mean() for a, b in zip(*states, strict=True)]
         expected = expected + hidden_weight * sum(errors[1:]) / 6
         alone = F.cross_entropy(ours.logits, labels)
     assert float(loss.detach()) == pytest.approx(
@@ -140,7 +149,7 @@ def test_hidden_states_after_every_block_or_stage_are_compared(tmp_path, family,
     teacher.begin(small_net(family), model.net, quiet_trainer(tmp_path))
     with torch.no_grad():
         for parameter in model.net.parameters():
-            parameter += 0.01
+            parameter += 0.05 * torch.randn_like(parameter)
     images = torch.randn(2, *shape)
     model.net.eval()
     ours = model.net(pixel_values=images, output_hidden_states=True)
@@ -148,7 +157,7 @@ def test_hidden_states_after_every_block_or_stage_are_compared(tmp_path, family,
     total = teacher.loss(images, ours, torch.tensor(0.0))
     p, q = ((x.logits / 2).softmax(1) for x in (theirs, ours))
     errors = [
-        (a - b).square().mean() / b.square().mean()
+        (normalised(a) - normalised(b)).square().mean() / normalised(b).square().mean()
         for a, b in zip(ours.hidden_states[first:], theirs.hidden_states[first:], strict=True)
     ]
     assert len(errors) == count
@@ -214,4 +223,16 @@ def test_hidden_states_are_compared_on_the_kept_channels(tmp_path):
     assert distillation._error(ours, theirs) == 0
     maps = [state.movedim(-1, 1).unsqueeze(-1) for state in (ours, theirs)]  # as of timm
     assert distillation._error(*maps) == 0
-    assert distillation._error(ours + keep, theirs) > 0
+    assert distillation._error(ours.square() * keep, theirs) > 0
+
+
+def test_a_token_with_enormous_channels_counts_as_any_other(tmp_path):
+    distillation = Distillation()
+    theirs = torch.randn(1, 8, 32)
+    theirs[0, 0] *= 1000
+    errors = []
+    for token in (0, 1):
+        ours = theirs.clone()
+        ours[0, token] = theirs[0, token].flip(0)
+        errors.append(float(distillation._error(ours, theirs)))
+    assert errors[0] == pytest.approx(errors[1], rel=1.0)

@@ -63,6 +63,7 @@ GRANULARITIES = [
 ALLOCATIONS = [
     Uniform(),
     Isomorphic(),
+    Isomorphic(rates={"depth": 2.0, "evenness": 0.5}),
     Uniform(min_density=0.05),
     ERK(),
     Global(),

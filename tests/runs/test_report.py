@@ -56,7 +56,7 @@ def test_a_missing_report_is_named(tmp_path):
 
 
 def test_the_speed_of_the_export_itself():
-    report = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", "dense", [SPEED])
+    report = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", [SPEED], "dense")
     assert report.of_export() == SPEED
     assert replace(report, export="gone").of_export() is None
 
@@ -72,7 +72,7 @@ def test_of_many_rounds_the_table_has_some_and_the_last():
 
 
 def test_the_conditions_of_a_benchmark_are_beside_its_result(tmp_path):
-    benchmark = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", "dense", [SPEED])
+    benchmark = BenchmarkReport(1, 1, "cpu", 1, "float32", False, "2", [SPEED], "dense")
     replace(REPORT, benchmark=benchmark).write(tmp_path / "report.json")
     written = json.loads((tmp_path / "report.json").read_text())["benchmark"]
     assert written.keys() == {

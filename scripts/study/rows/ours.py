@@ -1,6 +1,6 @@
 """Rows that prune with `IterativePruning`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -39,6 +39,7 @@ class Ours(Row):
         warmup_fraction: Fraction of the steps in which the learning rate rises.
         calibration_images: Training images that a data-driven criterion sees in each round.
         random_crops: Whether training images are cropped at random.
+        batch_size: Images in an optimizer step.
 
     """
 
@@ -51,6 +52,7 @@ class Ours(Row):
     warmup_fraction: float = WARMUP_FRACTION
     calibration_images: int = CALIBRATION_IMAGES
     random_crops: bool = False
+    batch_size: int = Budget.batch_size
 
     @property
     def name(self) -> str:
@@ -67,17 +69,25 @@ class Ours(Row):
             warmup if self.warmup_fraction != WARMUP_FRACTION else None,
             images if self.calibration_images != CALIBRATION_IMAGES else None,
             "random crops" if self.random_crops else None,
+            f"batches of {self.batch_size}" if self.batch_size != Budget.batch_size else None,
         )
         return differences or "one-shot magnitude"
 
     def check(self, budget: Budget) -> None:
-        """Refuse a budget with too few steps for the rounds.
+        """Refuse a budget with too few steps for the rounds, or that the batches do not divide.
 
         Raises:
-            SystemExit: If there are fewer steps than rounds.
+            SystemExit: If there are fewer steps than rounds, or batches of this size see another
+                number of images.
 
         """
-        self.schedule(0.5, budget.steps)
+        batches = replace(budget, batch_size=self.batch_size)
+        if batches.images_seen != budget.images_seen:
+            raise SystemExit(
+                f"{self.name}: batches of {self.batch_size} see {batches.images_seen} images, and "
+                f"the budget is {budget.images_seen}. Set --images to a multiple of both batches."
+            )
+        self.schedule(0.5, batches.steps)
 
     def schedule(self, sparsity: float, steps: int) -> Schedule:
         """Return the schedule of a training of so many steps."""
@@ -85,9 +95,10 @@ class Ours(Row):
 
     def train(self, tuning: FineTuning) -> nn.Module:
         """See the base class."""
+        budget = replace(tuning.budget, batch_size=self.batch_size)
         model = tuning.classifier(self.teacher, warmup_fraction=self.warmup_fraction)
         pruning = IterativePruning(
-            self.schedule(tuning.sparsity, tuning.budget.steps),
+            self.schedule(tuning.sparsity, budget.steps),
             self.criterion(),
             self.groups.granularity() if self.groups else Element(),
             self.allocation(),
@@ -95,6 +106,6 @@ class Ours(Row):
             calibration_images=self.calibration_images,
             monitor=None,
         )
-        data = tuning.budget.data(crop_scale=(0.5, 1.0) if self.random_crops else None)
+        data = budget.data(crop_scale=(0.5, 1.0) if self.random_crops else None)
         tuning.fit(model, data, [pruning])
         return model.net

@@ -1,46 +1,43 @@
 """The models that a benchmark compares: the dense one, and exports in each of their formats."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.benchmark.backends import Timed
 from vitprune.benchmark.setting import Setting
-from vitprune.exports import onnx, pt2, semi_structured
+from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops, count_parameters
+from vitprune.exports.formats.available import programs_in
 from vitprune.exports.load import load_pruned, load_stock
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import with_settings
 from vitprune.model.loading import net_from_config
 from vitprune.model.logits import Logits
+from vitprune.model.token_merging import merge_tokens
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Timed):
     """A model to measure.
 
     Attributes:
         name: Name in tables.
-        run: Images on the device, (B, channels, height, width), to logits.
-        image_shape: (channels, height, width).
         flops: FLOPs of one image.
         parameters: Number of parameters.
         bytes: Size of the weights on disk; None if they are not on disk.
+        accuracy: On the validation images, in [0, 1]; None if it is not known.
 
     """
 
     name: str
-    run: Callable[[Tensor], Any]
-    image_shape: tuple[int, int, int]
     flops: int
     parameters: int
     bytes: int | None
+    accuracy: float | None = None
 
 
 def candidate(
@@ -62,50 +59,49 @@ def candidate(
     model = Logits(semi_structured.convert(net) if sparse else net).eval()
     if setting.compile:
         model.compile(dynamic=False)  # kernels for any batch size would be slower
-    return Candidate(name, model, shape, flops, count_parameters(net), size)
+    return Candidate(model, shape, name, flops, count_parameters(net), size)
 
 
 def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator[Candidate]:
-    """Yield the model of an export, and each further format that can differ from it in speed."""
+    """Yield the model of an export, and each further format that can differ from it in speed.
+
+    Their accuracies are those in the report of the export.
+    """
+    report = RunReport.read(folder.report) if folder.report.is_file() else None
+    accuracy = report.pruned.accuracy if report else None
     stock, smallest = load_stock(folder.path), load_pruned(folder.path)
     size = _size(folder)
-    yield candidate(name, stock, setting, size)
+    yield replace(candidate(name, stock, setting, size), accuracy=accuracy)
     if count_parameters(smallest) < count_parameters(stock):
-        yield candidate(f"{name}, load_pruned", smallest, setting, size)
-    for program in _programs(folder) if setting.runs_programs else ():
-        facts = candidate(f"{name}, {program.name}", smallest, setting, program.file.stat().st_size)
-        yield replace(facts, run=program.load(program.file))
+        found = candidate(f"{name}, load_pruned", smallest, setting, size)
+        yield replace(found, accuracy=accuracy)
+    if setting.token_merging:  # whose accuracy is not known
+        merging = load_pruned(folder.path)
+        merge_tokens(merging, setting.token_merging)
+        yield candidate(f"{name}, {setting.token_merging} tokens merged", merging, setting, size)
+    for program in programs_in(folder) if setting.runs_programs else ():
+        facts = candidate(f"{name}, {program.title}", smallest, setting, program.bytes(folder))
+        written = report.formats.get(program.name) if report else None
+        measured = written.accuracy if written else None
+        known = accuracy if measured is None else measured  # otherwise it has the same logits
+        yield replace(facts, run=program.load_from(folder), accuracy=known)
     sparse = load_stock(folder.path)
     if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
-        yield candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
+        found = candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
+        yield replace(found, accuracy=accuracy)
 
 
 def _size(folder: ExportFolder) -> int | None:
     return folder.weights.stat().st_size if folder.weights.is_file() else None
 
 
-@dataclass(frozen=True)
-class Program:
-    """An exported program, made from the smallest model.
-
-    Attributes:
-        name: Name in tables.
-        file: The program.
-        load: Makes a function from images to logits of the file.
-
-    """
-
-    name: str
-    file: Path
-    load: Callable[[Path], Callable[[Tensor], Tensor]]
-
-
-def _programs(folder: ExportFolder) -> list[Program]:
-    """Return the programs of an export that can run here."""
-    programs = [Program(folder.pt2.name, folder.pt2, pt2.load)]
-    if find_spec("onnxruntime"):
-        programs.append(Program("ONNX Runtime", folder.onnx, onnx.Runtime))
-    return [program for program in programs if program.file.is_file()]
+def dense_candidate(folder: ExportFolder, setting: Setting) -> Candidate:
+    """Return the dense model of an export: the time of its architecture, its size and accuracy."""
+    dense = candidate("dense", dense_of(folder), setting, None)
+    if not folder.report.is_file():
+        return dense
+    base = RunReport.read(folder.report).base
+    return replace(dense, bytes=base.bytes, accuracy=base.accuracy)
 
 
 def dense_of(folder: ExportFolder) -> PreTrainedModel:

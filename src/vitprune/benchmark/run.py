@@ -6,8 +6,8 @@ from typing import Literal
 
 import torch
 
-from vitprune.benchmark.candidates import candidate, candidates_of, dense_of
-from vitprune.benchmark.results import CSV, FIGURE, add_to_reports, print_speeds, save
+from vitprune.benchmark.candidates import candidate, candidates_of, dense_candidate
+from vitprune.benchmark.results import add_to_reports, print_speeds, save
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
 from vitprune.errors import UsageError
@@ -39,8 +39,8 @@ def run(
             pruning, with random weights.
         batch_size: Batch size for throughput; latency is measured at batch size 1.
         repeats: Number of rounds after the warm-up.
-        output: Folder for `benchmark.csv` and `benchmark.png`; by default the first export of
-            vitprune. Without either, no files are written.
+        output: Folder for the files of `save`; by default the first export of vitprune. Without
+            either, no files are written.
 
     Raises:
         UsageError: If a folder holds no model, or a number is not positive.
@@ -49,8 +49,10 @@ def run(
     _check_positive(batch_size=batch_size, repeats=repeats)
     names = {ExportFolder(path): name for path, name in short_names(resolve(folders)).items()}
     exports = _exports(names)
-    dense = load_stock(base) if base else dense_of(next(iter(names)))
-    candidates = [candidate("dense", dense, setting, None)]
+    if base:
+        candidates = [candidate("dense", load_stock(base), setting, None)]
+    else:
+        candidates = [dense_candidate(next(iter(names)), setting)]
     for folder, name in names.items():
         candidates += candidates_of(folder, name, setting)
 
@@ -60,11 +62,13 @@ def run(
     add_to_reports(speeds, conditions, exports)
     target = Path(output) if output else next((folder.path for folder in exports), None)
     if target is not None:
-        save(speeds, target)
-        print(f"Saved {CSV} and {FIGURE} to {target}")
+        files = save(speeds, conditions, target)
+        print(f"Saved {', '.join(files)} to {target}")
 
 
-def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int | None) -> Setting:
+def choose_setting(
+    device: Device, dtype: DType, *, compile: bool, threads: int | None, token_merging: int = 0
+) -> Setting:
     """Return how models run on this machine, and set the number of threads of torch.
 
     Args:
@@ -72,6 +76,7 @@ def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int 
         dtype: Type to compute in.
         compile: Whether to use `torch.compile`.
         threads: Number of threads of torch and ONNX Runtime; None keeps that of torch.
+        token_merging: Tokens that each block merges in an additional candidate; 0 for none.
 
     Raises:
         UsageError: If there is no such device, or the number is not positive.
@@ -84,7 +89,7 @@ def choose_setting(device: Device, dtype: DType, *, compile: bool, threads: int 
         _check_positive(threads=threads)
         torch.set_num_threads(threads)
     chosen = ("cuda" if has_gpu else "cpu") if device == "auto" else device
-    return Setting(chosen, DTYPES[dtype], compile)
+    return Setting(chosen, DTYPES[dtype], compile, token_merging)
 
 
 def _check_positive(**numbers: int) -> None:

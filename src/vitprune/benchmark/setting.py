@@ -17,12 +17,14 @@ class Setting:
         device: `cpu` or `cuda`.
         dtype: float32, float16 or bfloat16.
         compile: Whether models are compiled by `torch.compile`.
+        token_merging: Tokens that each block merges in an additional candidate; 0 for none.
 
     """
 
     device: str
     dtype: torch.dtype
     compile: bool
+    token_merging: int = 0
 
     @property
     def runs_programs(self) -> bool:

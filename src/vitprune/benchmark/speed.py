@@ -1,17 +1,17 @@
 """Latency and throughput of models relative to each other, on this machine."""
 
 import statistics
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from vitprune.benchmark.backends import Timed
 from vitprune.benchmark.candidates import Candidate
+from vitprune.exports.turns import time_in_turns
 from vitprune.runs.benchmark_report import Speed
-
-WARM_UP = 2  # rounds
 
 
 def measure_speeds(
@@ -26,7 +26,7 @@ def measure_speeds(
         device: `cpu` or `cuda`.
 
     """
-    with _compiling(len(candidates)):
+    with compiling(len(candidates)):
         single = time_rounds(candidates, 1, repeats, device)
         batch = time_rounds(candidates, batch_size, repeats, device)
     return [
@@ -36,7 +36,7 @@ def measure_speeds(
 
 
 @contextmanager
-def _compiling(models: int) -> Iterator[None]:
+def compiling(models: int) -> Iterator[None]:
     """Let torch compile this many models for two batch sizes; above its limit, it runs eagerly."""
     config = torch._dynamo.config  # noqa: SLF001  # has no public name
     with config.patch(recompile_limit=2 * models):
@@ -45,29 +45,21 @@ def _compiling(models: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def time_rounds(
-    candidates: Sequence[Candidate], batch_size: int, repeats: int, device: str
+    candidates: Sequence[Timed], batch_size: int, repeats: int, device: str
 ) -> list[list[float]]:
     """Return the seconds of a batch: for each model, those of all rounds.
 
-    Each round starts with another model.
+    See `time_in_turns`.
     """
     images = [torch.randn(batch_size, *own.image_shape, device=device) for own in candidates]
-    seconds: list[list[float]] = [[] for _ in candidates]
-    for turn in range(WARM_UP + repeats):
-        for place in range(len(candidates)):
-            i = (turn + place) % len(candidates)
-            elapsed = _time(candidates[i], images[i])
-            if turn >= WARM_UP:
-                seconds[i].append(elapsed)
-    return seconds
+    calls = [partial(_run, own, batch) for own, batch in zip(candidates, images, strict=True)]
+    return time_in_turns(calls, repeats)
 
 
-def _time(candidate: Candidate, images: Tensor) -> float:
-    start = time.perf_counter()
+def _run(candidate: Timed, images: Tensor) -> None:
     candidate.run(images)
     if images.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _summarize(
@@ -102,6 +94,7 @@ def _summarize(
         flops=own.flops,
         parameters=own.parameters,
         bytes=own.bytes,
+        accuracy=own.accuracy,
     )
 
 

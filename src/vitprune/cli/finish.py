@@ -3,6 +3,7 @@
 from lightning import Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from vitprune.cli.latency import compare_to_table
 from vitprune.cli.trainer import PruningTrainer
 from vitprune.data import ImageData
 from vitprune.exports.statistics import try_to
@@ -41,6 +42,8 @@ def finish(
     try:
         if trainer.is_global_zero and has_best and run.best.exists():
             report = trainer.export(model, datamodule, str(run.best), output=str(run.export.path))
+            if pruning:
+                try_to("measure latencies", lambda: compare_to_table(run, pruning))
             try_to("add figures to TensorBoard", lambda: _add_figures(trainer, run, report))
         elif trainer.is_global_zero:
             _say_why_not(run, pruning)

@@ -6,17 +6,26 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from vitprune.benchmark.backends import conditions_here
+from vitprune.benchmark.latency import REPEATS, table_of
+from vitprune.benchmark.latency import describe as describe_table
 from vitprune.benchmark.run import Device, choose_setting
 from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
 from vitprune.cli.options import Options
 from vitprune.cli.options import parameters as options_in
+from vitprune.cli.shrink import run as run_shrink
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DType
-from vitprune.exports.without_training import describe, shrink_without_training
-from vitprune.pruning import FLOPs, Parameters
+from vitprune.exports.hub import push as push_export
+from vitprune.exports.without_training import Effort
+from vitprune.model.loading import load_net
+from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
+from vitprune.runs.latency_report import Backend, TimedType
+
+STRUCTURE: list[Structure] = ["heads", "neurons"]
 
 
 def benchmark(  # noqa: PLR0913  # each is an option
@@ -28,6 +37,7 @@ def benchmark(  # noqa: PLR0913  # each is an option
     device: Device = "auto",
     dtype: DType = "float32",
     compile: bool = False,  # noqa: FBT001, FBT002  # an option
+    token_merging: int = 0,
     output: str | None = None,
 ) -> None:
     """Measure latency and throughput of exports against the dense model.
@@ -42,12 +52,16 @@ def benchmark(  # noqa: PLR0913  # each is an option
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
         compile: Whether to use torch.compile.
-        output: Folder for benchmark.csv and benchmark.png; by default the first export of vitprune.
+        token_merging: Also measure each export with this number of tokens merged in each block.
+        output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
+            the first export of vitprune.
 
     """
     run_benchmark(
         folders,
-        choose_setting(device, dtype, compile=compile, threads=threads),
+        choose_setting(
+            device, dtype, compile=compile, threads=threads, token_merging=token_merging
+        ),
         base=base,
         batch_size=batch_size,
         repeats=repeats,
@@ -79,14 +93,29 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
     run_report.run(folders, output, images)
 
 
-def shrink(  # each is an option
+def push(folder: str, repo: str, license: str | None = None) -> None:
+    """Push an export to the Hugging Face hub.
+
+    Args:
+        folder: Export.
+        repo: Name of the new model on the hub, OWNER/NAME or NAME.
+        license: License in the model card, such as apache-2.0; by default that of the base model,
+            if it is on the hub.
+
+    """
+    print(f"Pushed {folder} to {push_export(folder, repo, license)}")
+
+
+def shrink(  # noqa: PLR0913  # each is an option
     model: str,
     images: str,
     output: str,
     flops: float | None = None,
     parameters: float | None = None,
+    speedup: float | None = None,
     calibration_images: int = 1024,
     test_images: int = 512,
+    search: int = 0,
     seed: int = 42,
 ) -> None:
     """Make a model smaller without labels and without training, in minutes on a CPU.
@@ -101,32 +130,60 @@ def shrink(  # each is an option
         output: Folder of the export.
         flops: Fraction of the FLOPs to remove, in (0, 1).
         parameters: Instead, fraction of the parameters to remove, in (0, 1).
+        speedup: Instead, how many times as fast it becomes on this CPU, one image at a time; above
+            1. Measures a latency table, which takes a minute or more.
         calibration_images: Number of images that decide what is removed.
         test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what heads and neurons each give, such as 50; it
+            needs as many passes over 128 images. None by default.
         seed: Seed that chooses the images.
 
     """
-    fractions = {FLOPs: flops, Parameters: parameters}
-    given = [(kind(), value) for kind, value in fractions.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError("set either --flops or --parameters to the fraction to remove.")
-    [(budget, fraction)] = given
-    if not 0 < fraction < 1:
-        raise UsageError(
-            f"the fraction to remove must lie in (0, 1), not {fraction}; 0.5 removes half."
-        )
     _check_positive(calibration_images=calibration_images, test_images=test_images)
-    done = shrink_without_training(
+    if search < 0:
+        raise UsageError(f"--search must be 0 or more trials, not {search}.")
+    run_shrink(
         model,
         images,
         output,
-        budget,
-        fraction,
-        calibration_images=calibration_images,
-        test_images=test_images,
-        seed=seed,
+        {"flops": flops, "parameters": parameters, "speedup": speedup},
+        Effort(calibration_images, test_images, search, seed),
     )
-    print(describe(done, output))
+
+
+def latency_table(  # noqa: PLR0913  # each is an option
+    model: str,
+    output: str,
+    structure: list[Structure] = STRUCTURE,
+    batch_size: int = 1,
+    backend: Backend = "eager",
+    dtype: TimedType = "float32",
+    device: Device = "auto",
+    threads: int | None = None,
+    repeats: int = REPEATS,
+) -> None:
+    """Measure how fast a model is with fewer heads, neurons and so on, for pruning.budget Latency.
+
+    Run it on the device that the pruned model is for, and set pruning.budget.table to the file.
+
+    Args:
+        model: Image classifier: a hub name or folder, or digits.
+        output: File of the table, such as latency.json.
+        structure: What is removed, one or more of heads, head_dims, neurons and width.
+        batch_size: Images in a batch.
+        backend: What runs the model: PyTorch, PyTorch with torch.compile, or ONNX Runtime.
+        dtype: Type to compute in.
+        device: Device to measure on; auto is a GPU if there is one.
+        threads: Number of threads of torch and ONNX Runtime; by default that of torch.
+        repeats: Number of rounds of each width after the warm-up.
+
+    """
+    _check_positive(batch_size=batch_size, repeats=repeats)
+    chosen = choose_setting(device, dtype, compile=False, threads=threads).device
+    conditions = conditions_here(chosen, backend, dtype, batch_size)
+    table = table_of(load_net(model, option="MODEL").eval(), structure, chosen, conditions, repeats)
+    table.write(output)
+    print(f"{describe_table(table)} ({conditions})\nSaved {output}")
 
 
 def _check_positive(**numbers: int) -> None:
@@ -138,11 +195,14 @@ def _check_positive(**numbers: int) -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "benchmark": benchmark,
     "compare": compare,
+    "latency-table": latency_table,
+    "push": push,
     "report": report,
     "shrink": shrink,
 }
 
 POSITIONAL: dict[str, dict[str, Any]] = {
+    "folder": {"help": "Folder of an export."},
     "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
     "model": {"help": "Image classifier: a hub name or folder, or digits."},
 }

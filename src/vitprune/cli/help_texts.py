@@ -11,7 +11,7 @@ PURPOSES = {
     "fit": "Prune and fine-tune a model, then export the best checkpoint.",
     "validate": "Evaluate a model on the validation images.",
     "test": "Evaluate a model on the test images.",
-    "predict": "Classify the images of a folder; the result is a CSV file.",
+    "predict": "Classify images; the result is a CSV file or JSON lines.",
 }
 USAGE = """vitprune {} [--config FILE] [--OPTION VALUE] [--model.KEY VALUE]
        [--data.KEY VALUE] [--pruning.KEY VALUE] [--trainer.KEY VALUE]"""

@@ -18,6 +18,7 @@ from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
 from vitprune.cli.help_texts import PROGRAM, PURPOSES, improve, set_texts
+from vitprune.cli.latency import prepare_table
 from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
@@ -27,7 +28,8 @@ from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import check_max_drop
+from vitprune.exports.formats.available import parse_formats
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.trial import why_refused
@@ -42,7 +44,7 @@ from vitprune.training.commands import RunCommands
 from vitprune.training.exact_resume import ExactResume
 from vitprune.training.guards import StopOnNaN
 from vitprune.training.launchers import check_launcher
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.predictions import Predictions
 from vitprune.training.saved_config import SaveConfig
 from vitprune.training.throughput import Throughput
 
@@ -98,7 +100,7 @@ class PruningCLI(LightningCLI):
             help="Pruning callback; null trains the dense model.",
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
-        parser.add_lightning_class_args(PredictionsCSV, "predictions")
+        parser.add_lightning_class_args(Predictions, "predictions")
         parser.add_optimizer_args((Optimizer,))
         parser.add_lr_scheduler_args()
         parser.link_arguments("data.class_names", "model.init_args.labels", apply_on="instantiate")
@@ -138,7 +140,8 @@ class PruningCLI(LightningCLI):
         if config.trainer.barebones and config.pruning:
             config.pruning.monitor = None  # no metrics are logged
         if self.subcommand == "export":
-            parse_formats(config.formats)
+            parse_formats(config.formats, config.dtype)
+            check_max_drop(config.max_drop)
         self._given = (config.data.clone(), config.model.clone())
         data = arguments_of(config.data)
         model = arguments_of(config.model)
@@ -234,9 +237,11 @@ class PruningCLI(LightningCLI):
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
         check_launcher(self.trainer)
+        table = None
         self.datamodule.setup("fit")
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
+            table = prepare_table(self.trainer, self.model, pruning, self.resumed.ckpt_path)
             check_structure(self.model, pruning, *self.datamodule.image_shape)
         if self.trainer.fast_dev_run:
             return
@@ -244,6 +249,8 @@ class PruningCLI(LightningCLI):
         self.reservation = Reservation(root, self.resumed.run)
         if self.trainer.is_global_zero and self.trainer.checkpoint_callbacks:
             self.reservation.make()
+            if table:
+                table.write(self.reservation.folder.latency)
         self.trainer.run_folder = self.reservation.folder
         if self.trainer.loggers:
             self.trainer.loggers = self._loggers(self.reservation.folder)

@@ -15,7 +15,7 @@ from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning
 from vitprune.training.checkpoints import RunCheckpoints
-from vitprune.training.predictions import PredictionsCSV
+from vitprune.training.predictions import Predictions
 
 SECTIONS = {
     "data": ImageData,
@@ -23,7 +23,7 @@ SECTIONS = {
     "pruning": IterativePruning | None,
     "trainer": Trainer,
     "checkpoint": RunCheckpoints,
-    "predictions": PredictionsCSV,
+    "predictions": Predictions,
     "optimizer": Optimizer,
     "lr_scheduler": LRScheduler,
 }

@@ -1,16 +1,22 @@
 """Lightning's Trainer with the further subcommands of the command line."""
 
-from lightning import Trainer
+from typing import Any
+
+from lightning import LightningDataModule, LightningModule, Trainer
 
 from vitprune.data import ImageData
 from vitprune.evaluation import histograms, sensitivity, sweep
 from vitprune.evaluation.grouping import By
 from vitprune.evaluation.scan import ScanOptions
 from vitprune.exports import run as export_run
-from vitprune.exports.choices import Choices, DType, ShrinkMode
-from vitprune.exports.formats import parse_formats
+from vitprune.exports.choices import Choices, DType, Precision, ShrinkMode
+from vitprune.exports.formats.available import parse_formats
+from vitprune.exports.formats.format import Runtime
+from vitprune.exports.hub import check_token, push
+from vitprune.exports.prediction import with_runtime
 from vitprune.model import ViTClassifier
 from vitprune.pruning import Method
+from vitprune.runs.checkpoint import TrainingCheckpoint
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
 
@@ -130,7 +136,36 @@ class PruningTrainer(Trainer):
         options = ScanOptions(output, ckpt_path)
         histograms.run(self, model, datamodule, names, sparsity, methods, finetuned, options)
 
-    def export(
+    def predict(  # those of Lightning, and one more
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        return_predictions: bool | None = None,  # noqa: FBT001
+        ckpt_path: str | None = None,
+        weights_only: bool | None = None,  # noqa: FBT001
+        runtime: Runtime = "torch",
+    ) -> Any:
+        """Classify images; the result is a CSV file or JSON lines.
+
+        Args:
+            model: The model.
+            dataloaders: Images, instead of those of the data module.
+            datamodule: Images, in `data.predict_images`.
+            return_predictions: Whether to return the predictions.
+            ckpt_path: Checkpoint whose weights are used.
+            weights_only: Whether to refuse checkpoints that hold code.
+            runtime: What runs the export in `model.pretrained`: torch, onnx or openvino. The int8
+                program of the export is used if there is one.
+
+        """
+        if isinstance(model, ViTClassifier):
+            model = with_runtime(model, runtime, ckpt_path)
+        return super().predict(
+            model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only
+        )
+
+    def export(  # noqa: PLR0913  # each is an option
         self,
         model: ViTClassifier,
         datamodule: ImageData,
@@ -138,7 +173,9 @@ class PruningTrainer(Trainer):
         output: str | None = None,
         formats: str = "hf",
         shrink: ShrinkMode = "auto",
-        dtype: DType = "float32",
+        dtype: Precision = "float32",
+        max_drop: float = 0.01,
+        push_to_hub: str | None = None,
     ) -> RunReport:
         """Export the model of a checkpoint to a folder that plain `transformers` loads.
 
@@ -147,12 +184,24 @@ class PruningTrainer(Trainer):
             datamodule: Provides validation images and the image processor.
             ckpt_path: Training checkpoint, or the folder of a run.
             output: Folder of the export; by default `export` in the folder of the run.
-            formats: Further formats, separated by commas: pt2, onnx, compressed, semi_structured.
-                hf is always written.
+            formats: Further formats, separated by commas: pt2, onnx, openvino, compressed,
+                semi_structured. hf is always written.
             shrink: auto physically removes all structure that can be removed exactly, required
                 raises an error if zeroed structure stays, off removes nothing.
-            dtype: Type of the stored weights.
+            dtype: Type of the stored weights. int8 stores them in float32, and beside onnx and
+                openvino the same program in int8, if that is faster on this machine.
+            push_to_hub: Name of a new model on the hub, to which the export is pushed.
+            max_drop: Largest accepted drop of validation accuracy in int8, in [0, 1].
 
         """
-        choices = Choices(parse_formats(formats), shrink, dtype)
-        return export_run.run(self, model, datamodule, ckpt_path, output, choices)
+        stored: DType = "float32" if dtype == "int8" else dtype
+        choices = Choices(
+            parse_formats(formats, dtype), shrink, stored, max_drop, model.token_merging
+        )
+        if push_to_hub is not None:
+            check_token()
+        report = export_run.run(self, model, datamodule, ckpt_path, output, choices)
+        if push_to_hub is not None:
+            folder = export_run.folder_of(TrainingCheckpoint.read(ckpt_path), output)
+            print(f"Pushed {folder} to {push(folder, push_to_hub)}")
+        return report

@@ -41,14 +41,16 @@ def normalise_columns(split: Dataset, source: str, columns: Columns) -> Dataset:
                 f"{split.column_names}."
             )
     split = split.select_columns([image, label])
-    renamed = {column: name for name, column in (("image", image), ("label", label))}
-    split = split.rename_columns({old: new for old, new in renamed.items() if old != new})
-    if not _holds_images(split.features["image"]):
+    if not _holds_images(split.features[image]):
         raise UsageError(
-            f"column {image!r} of {source!r} holds {split.features['image']}, not images."
+            f"column {image!r} of {source!r} holds {split.features[image]}, not images."
         )
-    _refuse_several_labels(split.features["label"], label, source)
-    return split.cast_column("image", Image(decode=False))
+    _refuse_several_labels(split.features[label], label, source)
+    # before the names change: a stream would decode the images to rename their column
+    split = split.cast_column(image, Image(decode=False))
+    renamed = {column: name for name, column in (("image", image), ("label", label))}
+    changed = {old: new for old, new in renamed.items() if old != new}
+    return split.rename_columns(changed) if changed else split
 
 
 def _refuse_several_labels(feature: object, label: str, source: str) -> None:
@@ -82,9 +84,9 @@ def _find_image_column(split: Dataset, source: str) -> str:
 def _find_label_column(split: Dataset, source: str) -> str:
     if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
         raise UsageError(
-            f"the image folder {source!r} has one class only, or none: at least two folders, one "
-            "per class, must hold images, all at the same depth, for example train/cat/1.jpg and "
-            "train/dog/2.jpg."
+            f"the image folder {source!r} has one class only, or none: at least two folders of "
+            "different names must hold images, one per class, all at the same depth, for example "
+            "train/cat/1.jpg and train/dog/2.jpg."
         )
     typed = [name for name, feature in split.features.items() if isinstance(feature, ClassLabel)]
     named = [name for name in LABEL_COLUMNS if name in split.features]

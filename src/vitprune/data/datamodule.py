@@ -60,7 +60,8 @@ class ImageData(LightningDataModule):
             600}`, a random choice. While streaming, the first images of validation and test, and
             the images per epoch of train; the next epoch continues after them. Required while
             streaming if the source does not state the size of a split.
-        predict_images: Folder of the images to predict.
+        predict_images: Images to predict: a folder with its subfolders, an image file, a pattern
+            such as `photos/*.jpg`, or a list of these.
         on_bad_image: Reaction to an unreadable image: `error` stops, `skip` leaves it out and
             reports the number.
         augmentation: Random changes to training images.
@@ -86,7 +87,7 @@ class ImageData(LightningDataModule):
         num_workers: int | None = None,
         image_size: int | None = None,
         max_images: dict[str, int] | None = None,
-        predict_images: str | None = None,
+        predict_images: str | list[str] | None = None,
         on_bad_image: Reaction = "error",
         augmentation: Augmentation = Augmentation(),
         columns: Columns = Columns(),
@@ -130,7 +131,7 @@ class ImageData(LightningDataModule):
 
     @cached_property
     def predict_files(self) -> list[Path]:
-        """The image files in the folder `predict_images` and its subfolders, sorted."""
+        """The image files of `predict_images`; those of each folder or pattern are sorted."""
         return find_images(self.predict_images)
 
     @cached_property

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as vf
 
 ORIENTATION = 0x0112  # EXIF: from 5 on, width and height are exchanged
 TORCHVISION = {(form, mode) for form in ("JPEG", "MPO", "PNG") for mode in ("RGB", "L")}
+LFS_POINTER = b"version https://git-lfs"
 SCALES = (8, 4, 2)  # factors by which JPEG decoders shrink in the frequency domain
 
 
@@ -29,7 +30,7 @@ def _readable() -> Iterator[None]:
     except UnidentifiedImageError as error:  # its text names a different object each time
         raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(str(error).splitlines()[0]) from error
+        raise UnreadableImageError(str(error).splitlines()[0].rstrip(".")) from error
 
 
 class EncodedImage:
@@ -54,6 +55,10 @@ class EncodedImage:
         self.data = image["bytes"]
         if self.data is None:
             self.data = Path(image["path"]).read_bytes()
+        if not self.data:
+            raise ValueError("the file is empty")
+        if self.data.startswith(LFS_POINTER):
+            raise ValueError("it is a pointer of Git LFS; fetch the images with `git lfs pull`")
         self.file = Image.open(io.BytesIO(self.data))
         self.width, self.height = self.file.size
         if self.file.getexif().get(ORIENTATION, 1) >= 5:

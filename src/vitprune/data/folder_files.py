@@ -15,6 +15,10 @@ def files_by_folder(root: Path) -> Folders:
 
     Symbolic links to folders are followed. Hidden folders, `__MACOSX` and the like are ignored, as
     by `datasets`.
+
+    Raises:
+        UsageError: If the target of a link does not exist.
+
     """
     found: Folders = {}
     _walk(str(root), (), frozenset(), found)
@@ -35,12 +39,22 @@ def _walk(path: str, parts: tuple[str, ...], above: frozenset[str], found: Folde
                 _walk(entry.path, (*parts, entry.name), above | {real}, found)
             elif entry.is_file() and not entry.name.startswith("."):
                 files.append(entry.name)
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                raise UsageError(
+                    f"{entry.path} is a link to {os.readlink(entry.path)!r}, which does not exist. "
+                    "Remove the link, or put its target there."
+                )
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file's name in lower case, empty if it has none."""
+    return os.path.splitext(name)[1].lower()
 
 
 def with_suffix(folders: Folders, suffixes: Container[str]) -> Folders:
     """Return the files that end in one of the suffixes; every folder stays."""
     return {
-        parts: [name for name in names if os.path.splitext(name)[1].lower() in suffixes]
+        parts: [name for name in names if suffix_of(name) in suffixes]
         for parts, names in folders.items()
     }
 

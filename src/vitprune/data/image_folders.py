@@ -66,6 +66,7 @@ def images_by_split(folders: Folders, source: str) -> FolderSplits:
         for top, split in splits.items()
     } or {"train": filled}
     _refuse_stray_images(kept, where)
+    notes += _merged_classes(kept, where)
     by_split = {
         split: {(*wrapper, *parts): names for parts, names in kept[split].items()}
         for split in SPLIT_NAMES
@@ -223,6 +224,21 @@ def _refuse_unclear_splits(classes: dict[str, set[str]], where: str) -> None:
             f"the folders {tops[:5]} of {where!r} hold the same classes ({shared[:3]}), as splits "
             f"do. {RENAME}; to train on all of them, move them into one folder 'train'."
         )
+
+
+def _merged_classes(kept: dict[str, Folders], where: str) -> list[str]:
+    """Return a log line if a class has several folders, as in x/cat and y/cat."""
+    for folders in kept.values():
+        homes = defaultdict(list)
+        for parts in sorted(filter(None, folders)):
+            homes[parts[-1]].append("/".join(parts))
+        for name, paths in homes.items():
+            if len(paths) > 1:
+                return [
+                    f"The innermost folders of {where} are its classes: {name!r} has the images of "
+                    f"{paths[:5]}."
+                ]
+    return []
 
 
 def _refuse_stray_images(kept: dict[str, Folders], where: str) -> None:

@@ -10,8 +10,9 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from vitprune.data.folder_files import Folders, files_by_folder, paths, with_suffix
+from vitprune.data.folder_files import Folders, files_by_folder, paths, suffix_of, with_suffix
 from vitprune.data.image_folders import images_by_split
+from vitprune.data.shards import missing_shards, refuse_damaged_shards
 from vitprune.data.table_folders import (
     CONTAINERS,
     METADATA,
@@ -19,6 +20,7 @@ from vitprune.data.table_folders import (
     metadata_by_split,
     tables_by_split,
 )
+from vitprune.errors import UsageError
 
 UNREAD = (".avif", ".heic", ".heif", ".jxl")  # images that `datasets` does not read
 
@@ -34,7 +36,8 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
         quiet: Do not report what was inferred.
 
     Raises:
-        UsageError: If a folder or file looks like a split and its name does not say which.
+        UsageError: If the folder holds neither images nor tables of images, a folder or file looks
+            like a split and its name does not say which, or a shard is damaged.
 
     """
     found = {
@@ -43,8 +46,13 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
     }
     images = with_suffix(found, ImageFolder.EXTENSIONS)
     metadata = {parts: [n for n in names if n in METADATA] for parts, names in found.items()}
+    containers = with_suffix(found, CONTAINERS)
+    if not _size(images) + _size(containers) and not _configured(folder):
+        _refuse_other_files(found, folder)
     notes: list[str] = []
-    if _size(images) <= _size(with_suffix(found, CONTAINERS)):
+    if _size(images) <= _size(containers):
+        refuse_damaged_shards(folder, containers)
+        notes = missing_shards(folder, containers)
         tables = _usual(with_suffix(found, (*CONTAINERS, *TEXTS)))
         splits = None if _configured(folder) else tables_by_split(tables, str(folder))
     elif any(metadata.values()):
@@ -58,6 +66,18 @@ def files_by_split(folder: Path, *, quiet: bool = False) -> dict[str, DataFilesL
     for note in [] if quiet else notes:
         rank_zero_info(note)
     return listed
+
+
+def _refuse_other_files(found: Folders, folder: Path) -> None:
+    """Refuse a folder in which nothing can contain images."""
+    kinds = Counter(suffix_of(name) for names in found.values() for name in names)
+    files = [f"{count} {kind or 'without suffix'}" for kind, count in kinds.most_common(5)]
+    holds = f"its files are: {', '.join(files)}" if files else "it holds no files"
+    raise UsageError(
+        f"data.source {str(folder)!r} has no readable images; {holds}. Valid are images (PNG, "
+        "JPEG, ...) in one folder per class, for example train/cat/1.jpg, images with a "
+        "metadata.csv, and parquet files with a column of images."
+    )
 
 
 def _unread(found: Folders, folder: Path) -> list[str]:
@@ -76,9 +96,7 @@ def _size(folders: Folders) -> int:
 
 def _usual(tables: Folders) -> Folders:
     """Return the tables of the most frequent suffix; of equally many, parquet."""
-    suffixes = Counter(
-        os.path.splitext(name)[1].lower() for names in tables.values() for name in names
-    )
+    suffixes = Counter(suffix_of(name) for names in tables.values() for name in names)
     usual = max(suffixes, key=lambda suffix: (suffixes[suffix], suffix == ".parquet"), default="")
     return with_suffix(tables, {usual})
 

@@ -9,7 +9,10 @@ import datasets
 from datasets import DatasetDict, IterableDatasetDict
 from huggingface_hub import HfApi
 
+from vitprune.data.folder_files import files_by_folder
 from vitprune.data.local_files import files_by_split
+from vitprune.data.shards import other_columns
+from vitprune.data.table_folders import METADATA
 from vitprune.errors import UsageError
 from vitprune.model.names import local_folder
 from vitprune.runs.write_errors import FULL
@@ -51,12 +54,26 @@ def open_source(
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         hint = "the hub has no such data set, or cannot be reached"
         if folder := local_folder(source, "data.source"):
-            hint = "the folder holds no readable images or parquet files"
-            if any(folder.rglob("*.zip")):
-                hint = "it holds archives, whose content cannot be read. Extract them"
+            hint = _problem_in(folder)
         raise UsageError(
             f"data.source {source!r} could not be loaded: {hint} ({reason})"
         ) from error
+
+
+def _problem_in(folder: Path) -> str:
+    """Return what is wrong with the files of a folder that `datasets` does not load."""
+    files = files_by_folder(folder)
+    if problem := other_columns(folder, files):
+        return problem
+    names = {name for names in files.values() for name in names}
+    if metadata := sorted(names & set(METADATA)):
+        return (
+            f"{metadata[0]} cannot be read. It must be UTF-8 and have the columns file_name and "
+            "label"
+        )
+    if any(name.lower().endswith(".zip") for name in names):
+        return "it holds archives, whose content cannot be read. Extract them"
+    return "its files cannot be read"
 
 
 def open_with(

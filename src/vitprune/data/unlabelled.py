@@ -1,5 +1,7 @@
 """Folders of images to predict."""
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset, Features, Value
@@ -10,19 +12,40 @@ from vitprune.data.folder_files import files_by_folder, paths, with_suffix
 from vitprune.errors import UsageError
 
 
-def find_images(folder: str | None) -> list[Path]:
-    """Return the image files in a folder and its subfolders, sorted.
+def find_images(places: str | Sequence[str] | None) -> list[Path]:
+    """Return the image files of folders with their subfolders, of paths and of glob patterns.
+
+    Files of a folder or a pattern are sorted; none comes twice.
 
     Raises:
-        UsageError: If there is no such folder, or no image in it.
+        UsageError: If a place does not exist, or holds no image.
 
     """
-    root = Path(folder or "").expanduser()
-    if not folder or not root.is_dir():
-        raise UsageError(f"data.predict_images must be a folder of images, not {folder!r}.")
-    files = _image_files(root)
+    listed = [places] if isinstance(places, str) else places
+    if not listed:
+        raise UsageError(
+            "data.predict_images must be a folder of images, an image file, a pattern such as "
+            f"'photos/*.jpg', or a list of these, not {places!r}."
+        )
+    return list(dict.fromkeys(file for place in listed for file in _images_of(place)))
+
+
+def _images_of(place: str) -> list[Path]:
+    path = Path(place).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = _image_files(path)
+    else:
+        found = sorted(map(Path, glob.glob(str(path), recursive=True)))
+        images = Image.registered_extensions()
+        files = [file for file in found if file.is_file() and file.suffix.lower() in images]
     if not files:
-        raise UsageError(f"data.predict_images {folder!r} holds no image files.")
+        problem = "holds no image files" if path.is_dir() else "is no folder and matches no images"
+        raise UsageError(
+            f"data.predict_images: {place!r} {problem}. Use a folder of images, an image file, or "
+            "a pattern such as 'photos/*.jpg'."
+        )
     return files
 
 

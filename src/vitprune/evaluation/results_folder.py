@@ -11,6 +11,7 @@ from vitprune.errors import UsageError
 from vitprune.evaluation.journal import read_settings
 from vitprune.evaluation.settings import Settings
 from vitprune.runs.run_folder import RunFolder, new_run_folder, run_folders
+from vitprune.runs.write_errors import naming
 
 
 def find_folder(
@@ -55,8 +56,18 @@ def _find_unfinished(subcommand: str, root: Path, settings: Settings) -> Path | 
 
 
 def publish(folder: Path, subcommand: str, figures: Mapping[str, Figure]) -> None:
-    """Add figures to TensorBoard, and print where the results are."""
+    """Add figures to TensorBoard, and print where the results are.
+
+    Raises:
+        OSError: If the events cannot be written, as on a full disk; the error names the folder.
+
+    """
+    with naming(folder, "the results are complete, except for TensorBoard"):
+        _add_to_tensorboard(folder, subcommand, figures)
+    print(f"Results: {folder}")
+
+
+def _add_to_tensorboard(folder: Path, subcommand: str, figures: Mapping[str, Figure]) -> None:
     with SummaryWriter(str(folder)) as writer:
         for name, figure in figures.items():
             writer.add_figure(f"{subcommand}/{name}", figure)
-    print(f"Results: {folder}")

@@ -9,6 +9,7 @@ from lightning import Fabric, Trainer
 from matplotlib.figure import Figure
 
 from vitprune.data import ImageData
+from vitprune.errors import UsageError
 from vitprune.evaluation.fingerprint import fingerprint
 from vitprune.evaluation.images import ValidationImages
 from vitprune.evaluation.journal import Journal
@@ -64,6 +65,11 @@ class Scan:
         settings: Settings,
         options: ScanOptions,
     ) -> None:
+        if model.token_merging:
+            raise UsageError(
+                f"{subcommand} cannot merge tokens: it computes blocks from recorded inputs. Set "
+                "model.token_merging to 0."
+            )
         self.fabric = launch(trainer)
         if options.ckpt_path:
             load_weights(model, options.ckpt_path)

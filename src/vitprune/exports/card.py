@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from vitprune.exports.removed import describe_removed
 from vitprune.exports.usage import Loading, describe_usage
 from vitprune.runs.report import ModelReport, RunReport
@@ -10,10 +12,8 @@ from vitprune.runs.rounds import RoundReport, round_table
 
 CARD = """\
 ---
-library_name: transformers
-pipeline_tag: image-classification
-tags: [vit, pruning, sparse, vitprune]
-{base_line}---
+{metadata}
+---
 
 # {title}
 
@@ -50,7 +50,11 @@ ROWS = {  # title: attribute of `ModelReport` and format
 
 
 def model_card(
-    report: RunReport, base_name: str | None, plots: Sequence[str], loading: Loading = Loading()
+    report: RunReport,
+    base_name: str | None,
+    plots: Sequence[str],
+    loading: Loading = Loading(),
+    source: str | None = None,
 ) -> str:
     """Return the model card of an export, in Markdown.
 
@@ -59,12 +63,14 @@ def model_card(
         base_name: Pretrained model that the run started from; None if there was none.
         plots: Paths of the figures, relative to the export.
         loading: How the folder is loaded.
+        source: Data set of the validation images; None if it is not known.
 
     """
     name = base_name or "a Vision Transformer"
+    title = _title(Path(name).name, report.sparsity.prunable)
     return CARD.format(
-        base_line=f"base_model: {base_name}\n" if base_name and _is_hub_name(base_name) else "",
-        title=_title(Path(name).name, report.sparsity.prunable),
+        metadata=_metadata(report, base_name, title, source).to_yaml(),
+        title=title,
         sentence=_sentence(name, report),
         command=report.environment.command,
         numbers=_numbers(report),
@@ -75,6 +81,35 @@ def model_card(
         bias=_selection_bias(report),
         removed=describe_removed(report.shrunk),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
+    )
+
+
+def _metadata(
+    report: RunReport, base_name: str | None, title: str, source: str | None
+) -> ModelCardData:
+    """Return what the hub reads from a card; it shows the accuracy with the data set."""
+    accuracy = report.pruned.accuracy
+    results = [_result(source, accuracy)] if source and accuracy is not None else None
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-classification",
+        tags=["vit", "pruning", "sparse", "vitprune"],
+        base_model=base_name if base_name and _is_hub_name(base_name) else None,
+        model_name=title if results else None,
+        eval_results=results,
+    )
+
+
+def _result(source: str, accuracy: float) -> EvalResult:
+    name = Path(source).name
+    return EvalResult(
+        task_type="image-classification",
+        dataset_type=source if _is_hub_name(source) else name,
+        dataset_name=name,
+        dataset_split="validation",
+        metric_type="accuracy",
+        metric_name="validation accuracy",
+        metric_value=round(accuracy, 4),
     )
 
 
@@ -103,11 +138,13 @@ def _numbers(report: RunReport) -> str:
         _row(title, _cell(report.base, *how), _cell(report.pruned, *how))
         for title, how in ROWS.items()
     ]
-    rows += [
-        _row(f"bytes as {name}", "-", f"{written.bytes:,}")
-        for name, written in report.formats.items()
-        if written.bytes is not None
-    ]
+    for name, written in report.formats.items():
+        if written.bytes is not None:
+            rows.append(_row(f"bytes as {name}", "-", f"{written.bytes:,}"))
+        if written.accuracy is not None:
+            rows.append(_row(f"validation accuracy as {name}", "-", f"{written.accuracy:.2%}"))
+            difference = f"{written.largest_logit_difference:.2g}"
+            rows.append(_row(f"largest change of a logit as {name}", "-", difference))
     return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])
 
 

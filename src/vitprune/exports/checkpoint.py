@@ -11,9 +11,10 @@ from vitprune.exports.card import model_card
 from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
-from vitprune.exports.formats import write_formats
+from vitprune.exports.formats.available import write_formats
 from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
+from vitprune.exports.quantization import Quantization
 from vitprune.exports.report import (
     describe_dense,
     describe_environment,
@@ -82,10 +83,11 @@ def export_checkpoint(
     with writing(target) as scratch:
         written = write_weights(net, sparsity.zeros, scratch, images, choices)
         save_processor(data.image_processor, net, scratch)
-        formats, failed = write_formats(choices.formats, written.exported)
-
         costs = measure_stored(written.loaded, scratch, images.shape[1:])
         found = _evaluate(written.loaded, data, validation_batches, device)
+        quantization = Quantization(data, validation_batches, found.accuracy, choices.max_drop)
+        exported = replace(written.exported, quantization=quantization)
+        formats, failed = write_formats(choices, exported)
         pruned = replace(costs, accuracy=found.accuracy, loss=found.loss, images=found.images)
         report = RunReport(
             finished=record.finished,
@@ -106,7 +108,13 @@ def export_checkpoint(
             "write the model card",
             lambda: write_text(
                 scratch.card,
-                model_card(report, checkpoint.pretrained, plots or [], loading_of(written.loaded)),
+                model_card(
+                    report,
+                    checkpoint.pretrained,
+                    plots or [],
+                    loading_of(written.loaded),
+                    data.labelled.source,
+                ),
             ),
         )
     return report

@@ -6,8 +6,11 @@ from typing import Literal
 
 import torch
 
+from vitprune.errors import UsageError
+
 ShrinkMode = Literal["auto", "required", "off"]
 DType = Literal["float32", "float16", "bfloat16"]
+Precision = Literal["float32", "float16", "bfloat16", "int8"]
 DTYPES: dict[DType, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
@@ -20,16 +23,28 @@ class Choices:
     """What a user can choose about an export.
 
     Attributes:
-        formats: Further formats, names in `FORMATS`.
+        formats: Further formats, names in `FORMATS`, a quantized one after its source.
         shrink: `auto` removes all structure that can be removed exactly, `required` raises an error
             if zeroed structure stays, `off` removes nothing.
         dtype: Type of the stored weights.
+        max_drop: Largest accepted drop of accuracy in int8, in [0, 1].
+        token_merging: Tokens that each block merges in the formats that are programs; 0 for none.
 
     """
 
     formats: Sequence[str] = ()
     shrink: ShrinkMode = "auto"
     dtype: DType = "float32"
+    max_drop: float = 0.01
+    token_merging: int = 0
 
 
 DEFAULT = Choices()
+
+
+def check_max_drop(max_drop: float) -> None:
+    """Raise `UsageError` if a drop of accuracy is not a fraction."""
+    if not 0 <= max_drop <= 1:
+        raise UsageError(
+            f"--max_drop must lie in [0, 1], not {max_drop:g}; 0.01 is one point of accuracy."
+        )

@@ -15,30 +15,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from vitprune.exports.exported import Exported
-from vitprune.runs.format_report import FormatReport
-
 SHAPES = "shapes"
-
-
-def write(exported: Exported) -> FormatReport:
-    """Write the compressed weights, and verify that every bit is restored."""
-    file = exported.folder.compressed
-    state = exported.net.state_dict()
-    compress(state, file)
-    restored = restore(file)
-    if restored.keys() != state.keys() or any(
-        not _same_bits(restored[name], state[name]) for name in state
-    ):
-        raise RuntimeError(f"{file.name} does not restore the weights. Nothing was exported.")
-    return FormatReport(bytes=file.stat().st_size, lossless=True)
 
 
 def compress(state: dict[str, Tensor], file: Path) -> None:
     """Write tensors to a compressed file."""
     stored, shapes = dict[str, Tensor](), dict[str, list[int]]()
     for name, value in state.items():
-        keep = _bits(value) != 0  # -0.0 is kept
+        keep = bits_of(value) != 0  # -0.0 is kept
         if keep.numel() / 8 + int(keep.sum()) * value.element_size() < value.nbytes:
             packed = np.packbits(keep.flatten().numpy(), bitorder="little")
             stored[f"{name}.compressed"] = value[keep]
@@ -64,11 +48,7 @@ def restore(file: str | Path) -> dict[str, Tensor]:
     return stored
 
 
-def _bits(value: Tensor) -> Tensor:
+def bits_of(value: Tensor) -> Tensor:
     """Return the same memory as integers."""
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}
     return value.contiguous().view(integers[value.element_size()])
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))

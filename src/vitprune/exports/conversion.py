@@ -17,7 +17,7 @@ def converting(name: str, file: Path) -> Iterator[None]:
     """Convert a model within the context; if that fails, no file is left.
 
     Args:
-        name: Name of the format.
+        name: Name of the format, with an option that it was chosen by.
         file: File that is written.
 
     Raises:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.exports.quantization import Quantization
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -19,6 +20,7 @@ class Exported:
         images: Images to compare on, (B, channels, height, width), float32.
         logits: Logits of the pruned model on these images, (B, classes), float32.
         folder: Folder to write to.
+        quantization: Images and the limit of int8 programs; None where there is no data.
 
     """
 
@@ -27,3 +29,10 @@ class Exported:
     images: Tensor
     logits: Tensor
     folder: ExportFolder
+    quantization: Quantization | None = None
+
+    def needed_quantization(self) -> Quantization:
+        """Return `quantization`, which int8 programs need."""
+        if self.quantization is None:
+            raise ValueError("int8 programs need data to calibrate and evaluate on")
+        return self.quantization

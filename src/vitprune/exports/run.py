@@ -38,7 +38,7 @@ def run(
 
     """
     checkpoint = TrainingCheckpoint.read(ckpt_path)
-    folder = Path(output) if output else checkpoint.run.export.path
+    folder = folder_of(checkpoint, output)
     report = export_checkpoint(
         checkpoint,
         model.net.config,
@@ -57,3 +57,8 @@ def run(
             f"{' '.join(report.failed_formats.values())} All other files are in {folder}."
         )
     return report
+
+
+def folder_of(checkpoint: TrainingCheckpoint, output: str | None) -> Path:
+    """Return the folder of the export of a checkpoint: as given, or in the folder of its run."""
+    return Path(output) if output else checkpoint.run.export.path

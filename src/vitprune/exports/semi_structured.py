@@ -1,18 +1,13 @@
 """2:4 sparsity on GPUs: at most 2 of 4 consecutive inputs, for the sparse tensor cores."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.sparse import to_sparse_semi_structured
 from transformers import PreTrainedModel
 
-from vitprune.errors import UsageError
-from vitprune.exports.exported import Exported
-from vitprune.exports.load import load_stock
-from vitprune.exports.verify import compare, logits
 from vitprune.model.anatomy.layers import find_layers
-from vitprune.runs.format_report import FormatReport
 
 GROUP = 4
 KEPT = 2
@@ -33,40 +28,6 @@ class Convertible:
 
     layers: list[str]
     refused: dict[str, str]
-
-
-def write(exported: Exported) -> FormatReport:
-    """Convert the model if there is a GPU for it, and compare its logits; no file is written.
-
-    The zeros are in `model.safetensors`; `convert` changes the loaded model for the GPU.
-
-    Raises:
-        UsageError: If no layer is 2:4 sparse.
-
-    """
-    found = find_convertible(exported.net)
-    if not found.layers:
-        name, why = next(iter(found.refused.items()))
-        raise UsageError(
-            f"--formats semi_structured: no layer is 2:4 sparse; {name} {why}. Prune with the "
-            "granularity NofM(2, 4); --shrink off keeps groups of four together."
-        )
-    missing = missing_gpu()
-    report = FormatReport() if missing else _compare_on_gpu(exported)
-    return replace(
-        report,
-        layers=found.layers,
-        dense_layers=found.refused,
-        converted=missing is None,
-        note=missing and f"{missing}: the layers stay dense, which run on any device",
-    )
-
-
-def _compare_on_gpu(exported: Exported) -> FormatReport:
-    net = load_stock(exported.folder.path).to("cuda", torch.bfloat16)
-    images = exported.images.to("cuda", torch.bfloat16)
-    dense = logits(net, images).float()
-    return compare(dense, logits(convert(net), images).float())
 
 
 def convert(net: PreTrainedModel) -> PreTrainedModel:

@@ -49,6 +49,10 @@ def _describe_format(result: FormatReport) -> str:
     if result.note:
         return result.note
     parts = [] if result.bytes is None else [f"{result.bytes:,} bytes"]
+    if result.accuracy is not None:
+        parts.append(f"validation accuracy {result.accuracy:.2%}")
+    if result.speedup is not None:
+        parts.append(f"{result.speedup:.2f} times the throughput of float32 ({result.method})")
     if result.lossless:
         parts.append("restores every bit of the weights")
     if result.largest_logit_difference is not None:

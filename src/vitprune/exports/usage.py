@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from vitprune.exports.formats.available import FORMATS
+from vitprune.exports.formats.int8 import Int8
 from vitprune.model.backbones import BackboneForImageClassification
 from vitprune.model.timm import is_timm
+from vitprune.runs.format_report import FormatReport
 from vitprune.runs.report import RunReport
 
 BY_TIMM = """\
@@ -37,52 +40,6 @@ model = vitprune.load_pruned("path/to/this/folder")
 
 """
 
-FORMATS = {
-    "pt2": """\
-With torch alone:
-
-```python
-import torch
-
-logits = torch.export.load("path/to/this/folder/model.pt2").module()(pixel_values)
-```
-
-""",
-    "onnx": """\
-With ONNX Runtime:
-
-```python
-import onnxruntime
-
-session = onnxruntime.InferenceSession("path/to/this/folder/model.onnx")
-(logits,) = session.run(["logits"], {"pixel_values": pixel_values.numpy()})
-```
-
-""",
-    "compressed": """\
-`model.compressed.safetensors` stores the same weights, bit for bit, without their zeros.
-`vitprune.load_pruned` loads a folder that has it instead of `model.safetensors`. The tensors alone:
-
-```python
-from vitprune.exports.compressed import restore
-
-state_dict = restore("path/to/this/folder/model.compressed.safetensors")
-```
-
-""",
-    "semi_structured": """\
-At most 2 of 4 consecutive inputs have a nonzero weight. On a GPU of compute capability 8.0 or
-above:
-
-```python
-from vitprune.exports.semi_structured import convert
-
-model = convert(model.to("cuda", torch.bfloat16))
-```
-
-""",
-}
-
 
 @dataclass(frozen=True)
 class Loading:
@@ -110,4 +67,9 @@ def loading_of(net: PreTrainedModel) -> Loading:
 def describe_usage(report: RunReport) -> str:
     """Return a paragraph for `load_pruned`, if it saves something, and one for each format."""
     smaller = LOAD_PRUNED if report.shrunk.dropped_by_load_pruned else ""
-    return smaller + "".join(FORMATS[name] for name in report.formats)
+    return smaller + "".join(_describe(*written) for written in report.formats.items())
+
+
+def _describe(name: str, written: FormatReport) -> str:
+    was_not_kept = isinstance(FORMATS[name], Int8) and written.note
+    return f"{written.note}.\n\n" if was_not_kept else FORMATS[name].usage

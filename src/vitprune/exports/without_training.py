@@ -3,9 +3,8 @@
 The calibration images need no labels: those that the dense model predicts stand in for them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -33,6 +32,7 @@ from vitprune.pruning import (
     Method,
     Neuron,
     Ridge,
+    Search,
     Variance,
     prune,
 )
@@ -41,6 +41,26 @@ from vitprune.runs.report import RunReport
 
 Batch = dict[str, Tensor]
 VERIFIED = 8  # images on which logits are compared
+SEARCHED = 128  # images on which the trials of a search are compared, at most
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on making a model smaller.
+
+    Attributes:
+        calibration_images: Number of images that decide what is removed.
+        test_images: Number of other images on which the smaller model is compared.
+        search: Number of trials of a search for what each kind of structure gives of the budget, on
+            some of the calibration images; 0 for none.
+        seed: Seed that chooses the images.
+
+    """
+
+    calibration_images: int = 1024
+    test_images: int = 512
+    search: int = 0
+    seed: int = 42
 
 
 @dataclass(frozen=True)
@@ -63,12 +83,9 @@ def shrink_without_training(
     model: str,
     images: str,
     output: str,
-    budget: Budget,
+    budget_for: Callable[[PreTrainedModel, Granularity], Budget],
     fraction: float,
-    *,
-    calibration_images: int,
-    test_images: int,
-    seed: int = 42,
+    effort: Effort,
 ) -> Shrinking:
     """Make an image classifier smaller without labels and without training.
 
@@ -77,11 +94,9 @@ def shrink_without_training(
         images: Images such as the model will see: a folder of images, also in subfolders, or
             another `data.source`, whose training images are used without their labels.
         output: Folder of the export.
-        budget: What is counted.
+        budget_for: Returns what is counted, of the model and of what is removed from it.
         fraction: Fraction of the budget to remove, in (0, 1).
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        seed: Seed that chooses the images.
+        effort: Numbers of images and of trials.
 
     Raises:
         UsageError: If the model has no structure that can be removed, too little for the budget, or
@@ -89,12 +104,14 @@ def shrink_without_training(
 
     """
     check_target(output)
-    batches = _batches(model, images, calibration_images + test_images, seed)
-    calibration, held_out = _divide(batches, calibration_images, images)
+    batches = _batches(model, images, effort.calibration_images + effort.test_images, effort.seed)
+    calibration, held_out = _divide(batches, effort.calibration_images, images)
     net = load_net(model, option="MODEL").eval()
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
-    method = Method(Variance(), granularity, Isomorphic(), budget, Ridge())
+    compared = min(SEARCHED, effort.calibration_images // 4)
+    allocation = Search(effort.search, compared) if effort.search else Isomorphic()
+    method = Method(Variance(), granularity, allocation, budget_for(net, granularity), Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
     same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]
@@ -168,14 +185,13 @@ def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Bat
         yield {"pixel_values": images, "labels": logits(dense, images).argmax(1)}
 
 
-def describe(shrinking: Shrinking, output: str | Path) -> str:
-    """Return what was removed, what it costs now, and how much it changed, for the terminal."""
+def describe(shrinking: Shrinking) -> str:
+    """Return how much the model changed and what it costs now, for the terminal."""
     report = shrinking.report
     lines = [
         f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
         "before",
         *flops_line(report),
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters",
-        f"Exported to {output}",
     ]
     return "\n".join(lines)

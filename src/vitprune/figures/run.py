@@ -3,22 +3,27 @@
 from matplotlib.figure import Figure
 
 from vitprune.figures.density import plot_density
+from vitprune.figures.search import plot_search
 from vitprune.figures.training import TrainingCurves, plot_training
 from vitprune.runs.metrics import read_metrics
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
+from vitprune.runs.trials import Trials
 
 
 def figures_of(report: RunReport, run: RunFolder | None) -> dict[str, Figure]:
     """Return the figures of a report by name.
 
-    They are `training`, if the run has logged an epoch, and `density`, if the model was pruned.
+    They are `training`, if the run has logged an epoch, `density`, if the model was pruned, and
+    `search` (and `search_2` and so on for further pruning callbacks), if it searched for rates.
     """
     figures = {}
     if curves := _curves(report, run) if run else None:
         figures["training"] = plot_training(curves, report.base.accuracy)
     if report.sparsity.layers:
         figures["density"] = plot_density(report.sparsity.layers)
+    for path in run.searches() if run else ():
+        figures[path.stem] = plot_search(Trials.read(path).trials)
     return figures
 
 

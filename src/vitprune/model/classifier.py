@@ -21,6 +21,7 @@ from vitprune.model.optimization import Optimization, WarmupCosine
 from vitprune.model.reference import build_reference
 from vitprune.model.resizing import for_images_of
 from vitprune.model.sameness import check_same_model
+from vitprune.model.token_merging import merge_tokens
 from vitprune.model.unused import freeze_unused
 from vitprune.runs.checkpoint import (
     DATA,
@@ -56,6 +57,8 @@ class ViTClassifier(LightningModule):
         compile: Whether to compile the transformer in place with `torch.compile`.
         distillation: Distillation from a teacher model; null for none.
         channels_last: Memory format of the patch embedding; faster on some GPUs.
+        token_merging: Tokens that each block of a ViT or DeiT merges into similar ones, in training
+            and evaluation; 0 for none. Of the exports, the formats pt2 and onnx merge as well.
 
     """
 
@@ -75,6 +78,7 @@ class ViTClassifier(LightningModule):
         compile: bool = False,
         distillation: Distillation | None = None,
         channels_last: bool = False,
+        token_merging: int = 0,
     ) -> None:
         super().__init__()
         rates = plain([learning_rate, weight_decay, layer_decay, warmup_fraction])
@@ -93,6 +97,9 @@ class ViTClassifier(LightningModule):
             getattr(self.net, "activation_checkpointing_enable", old_name)()
         if channels_last:
             self.net.to(memory_format=torch.channels_last)
+        self.token_merging = token_merging
+        if token_merging:
+            merge_tokens(self.net, token_merging)
         if compile:
             self.net.compile()
         classes = self.net.config.num_labels

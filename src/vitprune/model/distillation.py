@@ -32,6 +32,9 @@ class Distillation:
         hidden_weight: Weight of the mean squared error of the hidden states after each block,
             relative to the mean square of the teacher's; 0 disables it. Needs a teacher with
             hidden states of the same number and shapes. Channels that are pruned do not count.
+        normalize_hidden: Whether each token's channels are normalised to mean 0 and variance 1
+            before they are compared. Otherwise the few tokens with enormous channels decide the
+            error.
 
     """
 
@@ -41,6 +44,8 @@ class Distillation:
         weight: float = 0.5,
         temperature: float = 2.0,
         hidden_weight: float = 10.0,
+        *,
+        normalize_hidden: bool = True,
     ) -> None:
         if not 0 < weight <= 1:
             raise UsageError(f"model.distillation.weight must lie in (0, 1], not {weight}.")
@@ -54,6 +59,7 @@ class Distillation:
         self.weight = weight
         self.temperature = temperature
         self.hidden_weight = hidden_weight
+        self.normalize_hidden = normalize_hidden
         self._net: PreTrainedModel | None = None
         self._ours: HiddenStates | None = None
         self._theirs: HiddenStates | None = None
@@ -122,11 +128,13 @@ class Distillation:
 
     def _error(self, ours: Tensor, theirs: Tensor) -> Tensor:
         """Return the relative mean squared error of the student's kept channels."""
-        channels = self._norm and KeptChannels.of(self._norm)
-        if channels:
+        if theirs.ndim == 4:  # feature maps, (B, channels, height, width)
+            ours, theirs = ours.movedim(1, -1), theirs.movedim(1, -1)
+        if channels := self._norm and KeptChannels.of(self._norm):
             keep = channels.keep.to(theirs.device)
-            # (B, tokens, channels), or feature maps, (B, channels, height, width)
-            theirs = theirs * (keep[:, None, None] if theirs.ndim == 4 else keep)
+            ours, theirs = ours[..., keep], theirs[..., keep]
+        if self.normalize_hidden:
+            ours, theirs = (F.layer_norm(x.float(), x.shape[-1:]) for x in (ours, theirs))
         return F.mse_loss(ours, theirs) / theirs.square().mean()
 
 

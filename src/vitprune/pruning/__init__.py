@@ -16,10 +16,11 @@ from vitprune.pruning.allocation import (
     Global,
     Isomorphic,
     PerLayer,
+    Search,
     Uniform,
 )
 from vitprune.pruning.allocation.demand import Demand
-from vitprune.pruning.budget import Budget, FLOPs, Parameters, PrunableWeights
+from vitprune.pruning.budget import Budget, FLOPs, Latency, Parameters, PrunableWeights
 from vitprune.pruning.candidates import Candidate
 from vitprune.pruning.compensation import Compensation, Mean, Ridge
 from vitprune.pruning.criteria import (
@@ -96,6 +97,7 @@ __all__ = [
     "HeadDim",
     "Isomorphic",
     "IterativePruning",
+    "Latency",
     "LayerSelection",
     "LearningRate",
     "Levels",
@@ -120,6 +122,7 @@ __all__ = [
     "Row",
     "Schedule",
     "Scoring",
+    "Search",
     "SparseGPT",
     "Taylor",
     "Tile",

@@ -14,6 +14,8 @@ from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.selection import rank_in_row
 from vitprune.pruning.scores import score_groups
 
+TRILLION = 10**12
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -108,10 +110,10 @@ def candidate_of(
 
 
 def _saved(tied: TiedGroupings, costs: Costs) -> int:
-    """Return what an increment saves on average, at least 1."""
+    """Return what an increment saves on average, as a whole number of trillionths of the budget."""
     dimensions = {grouping.dimension for grouping in tied.groupings}
     saved = sum(costs.saved_by(dimension) for dimension in dimensions if dimension)
-    return max(1, round(saved / tied.increments))
+    return max(1, round(TRILLION * saved / costs.dense / tied.increments))
 
 
 def keep_pattern(scores: Tensor, pattern: tuple[int, int]) -> None:

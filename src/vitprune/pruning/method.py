@@ -1,17 +1,19 @@
 """Which, where, in what unit and currency, and what happens to the rest: five axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.global_ranking import Global
+from vitprune.pruning.allocation.isomorphic import Isomorphic
+from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.allocation.uniform import Uniform
 from vitprune.pruning.budget.budget import Budget
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.budget.prunable_weights import PrunableWeights
-from vitprune.pruning.compensation import Compensation
+from vitprune.pruning.compensation import Compensation, Ridge
 from vitprune.pruning.compensation.compensate import observed_layers
 from vitprune.pruning.criteria.criterion import Criterion
 from vitprune.pruning.criteria.magnitude import Magnitude
@@ -21,6 +23,7 @@ from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.settings import describe
+from vitprune.runs.rounds import in_units
 
 TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
@@ -82,6 +85,26 @@ class Method:
             )
         if self.compensation:
             self._check_compensation(self.compensation)
+        if isinstance(self.allocation, Search):
+            self._check_search()
+
+    def _check_search(self) -> None:
+        if not self.budget.is_physical:
+            raise UsageError(
+                "Search finds what each kind of structure should give of a budget that counts the "
+                f"smaller model, and {type(self.budget).__name__} counts zeros. Set pruning.budget "
+                "to FLOPs or Parameters."
+            )
+        if len(self.granularity.dimensions) < 2:
+            raise UsageError(
+                f"Search divides the budget between kinds of structure, and {self.granularity} "
+                "prunes one kind. Use Combined, or Isomorphic as pruning.allocation."
+            )
+        if self.criterion.updates_weights or self.criterion.straight_through:
+            raise UsageError(
+                f"Search tries out masks on one model, and {type(self.criterion).__name__} changes "
+                "or regrows weights. Use another criterion, such as Taylor."
+            )
 
     def _check_compensation(self, compensation: Compensation) -> None:
         name = type(compensation).__name__
@@ -140,10 +163,11 @@ class Method:
                 f"{highest:.4f} {floors}."
             )
         unit = self.budget.unit
+        left = f"{in_units((1 - highest) * costs.dense)} of {in_units(costs.dense)} {unit}"
         raise UsageError(
-            f"{sparsity:.2%} of the {unit} cannot be removed. At most {highest:.2%} can be, which "
-            f"leaves {(1 - highest) * costs.dense:,.0f} of {costs.dense:,.0f} {unit} {floors}. Set "
-            "a smaller final_sparsity or a larger target, or prune more kinds of structure."
+            f"{sparsity:.2%} of the {self.budget.quantity or unit} cannot be removed. At most "
+            f"{highest:.2%} can be, which leaves {left} {floors}. {self.budget.remedy}, or prune "
+            "more kinds of structure."
         )
 
     def highest_sparsity(self, layers: Sequence[Layer], costs: Costs | None = None) -> float:
@@ -169,7 +193,7 @@ class Method:
 
     def check_target(self, sparsity: float | None) -> None:
         """Raise `UsageError` unless either a sparsity is given or the budget has a target."""
-        if (sparsity is None) == (self.budget.target is None):
+        if (sparsity is None) == (not self.budget.has_target):
             name = type(self.budget).__name__
             has = "both" if sparsity is not None else "neither"
             raise UsageError(
@@ -180,11 +204,28 @@ class Method:
     @property
     def calibrated(self) -> bool:
         """Whether it needs calibration data."""
-        return self.criterion.calibrated or self.compensation is not None
+        return self.criterion.calibrated or self.compensates
+
+    @property
+    def compensates(self) -> bool:
+        """Whether what remains compensates, if only in the trials of a search."""
+        return self.compensation is not None or isinstance(self.allocation, Search)
 
     def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose input moments a compensation needs."""
         return observed_layers(self.granularity.groupings(layers))
+
+    def with_rates(self, rates: Mapping[str, float]) -> "Method":
+        """Return the method with the rates that a search has found."""
+        return self._with(rates, self.compensation)
+
+    def trial(self, rates: Mapping[str, float]) -> "Method":
+        """Return the method of a trial of a search: what remains always compensates."""
+        return self._with(rates, self.compensation or Ridge())
+
+    def _with(self, rates: Mapping[str, float], compensation: Compensation | None) -> "Method":
+        allocation = Isomorphic(self.allocation.min_density, dict(rates))
+        return Method(self.criterion, self.granularity, allocation, self.budget, compensation)
 
     def biases(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose biases are pruned with their weights.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.compensation.moments import InputMoments
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
@@ -20,10 +21,13 @@ from vitprune.pruning.granularity.proof import check_coupling
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
+from vitprune.pruning.rates import try_rates
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import update_masks
+from vitprune.runs.trials import Trials
 
 Batch = Mapping[str, Tensor] | Sequence[Tensor]
+SEED = 42
 
 
 def prune(
@@ -48,7 +52,7 @@ def prune(
             labels). The loss is the cross-entropy of the model's output, or of its `logits`. The
             model is in evaluation mode meanwhile. With any criterion, the first batch is used to
             check that heads, their dimensions and neurons are coupled in the model as vitprune
-            assumes.
+            assumes. `Search` holds out the last batches.
         layers: Layers to prune, see `LayerSelection`. By default those with the roles of the
             granularity if it has some, else all attentions and MLPs; in a model without any, all
             but the stem, the classifier and depthwise convolutions. Frozen layers are not pruned.
@@ -82,6 +86,8 @@ def prune(
         else selection.select(model, granularity.roles, only_blocks=granularity.only_blocks)
     )
     method.check(selected)
+    if isinstance(method.allocation, Search):
+        batches, held_out = _divide(list(batches or ()), method.allocation.images)
     every_batch = iter(() if batches is None else batches)
     some = list(islice(every_batch, 1))
     statistics: dict[str, Tensor] = {}
@@ -93,7 +99,7 @@ def prune(
         _check_coupling(model, granularity.groupings(selected), some)
         data: Iterable[Batch] = chain(some, every_batch)
         with torch.enable_grad():
-            if method.compensation:
+            if method.compensates:
                 data = list(data)  # for two passes
                 observed = method.compensating(selected)
                 moments = calibrate(InputMoments(), observed, _losses(model, data))
@@ -101,8 +107,34 @@ def prune(
                 statistics = calibrate(method.criterion, selected, _losses(model, data))
     if masks is None:
         masks = method.masks(selected)
-    update_masks(masks, method, fraction, statistics=statistics, costs=costs, moments=moments)
+    update = partial(
+        update_masks, sparsity=fraction, statistics=statistics, costs=costs, moments=moments
+    )
+    if isinstance(method.allocation, Search):
+        with _evaluating(model):
+            trials = try_rates(masks, method, update, partial(_mean_loss, model, held_out), SEED)
+            tried = Trials(list(islice(trials, method.allocation.trials)))
+        method = method.with_rates(tried.best.rates)
+    update(masks, method)
     return measure(model, selected)
+
+
+def _divide(batches: list[Batch], images: int) -> tuple[list[Batch], list[Batch]]:
+    """Divide batches into those for calibration, and the last ones with at least some images.
+
+    Raises:
+        UsageError: If too few batches are left for calibration.
+
+    """
+    sizes = [len(batch["labels"] if isinstance(batch, Mapping) else batch[1]) for batch in batches]
+    first = next((i for i in range(len(sizes))[::-1] if sum(sizes[i:]) >= images), 0)
+    if first == 0:
+        raise UsageError(
+            f"Search holds out the last batches with {images} images from calibration, and there "
+            f"are {sum(sizes)} images in {len(sizes)} batches. Pass more batches, or set "
+            "Search(images=...) to less."
+        )
+    return batches[:first], batches[first:]
 
 
 def _costs(
@@ -129,7 +161,8 @@ def _check_batches(method: Method, batches: Iterable[Batch] | None) -> None:
             "IterativePruning, or another criterion."
         )
     if method.calibrated and batches is None:
-        needy = method.criterion if method.criterion.calibrated else method.compensation
+        others = method.compensation or method.allocation
+        needy = method.criterion if method.criterion.calibrated else others
         raise UsageError(
             f"{type(needy).__name__} needs calibration data. Pass batches: mappings with labels, "
             "or pairs (inputs, labels)."
@@ -172,6 +205,18 @@ def _losses(model: nn.Module, batches: Iterable[Batch]) -> Iterator[CalibrationB
             return F.cross_entropy(_logits(model, inputs), labels)
 
         yield CalibrationBatch(loss, images=len(labels))
+
+
+@torch.no_grad()
+def _mean_loss(model: nn.Module, batches: Sequence[Batch]) -> float:
+    """Return the mean loss over the images of some batches."""
+    total = 0.0
+    images = 0
+    for batch in batches:
+        inputs, labels = _inputs_and_labels(batch, next(model.parameters()).device)
+        total += float(F.cross_entropy(_logits(model, inputs), labels, reduction="sum"))
+        images += len(labels)
+    return total / images
 
 
 def _inputs_and_labels(

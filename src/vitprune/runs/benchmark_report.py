@@ -19,6 +19,8 @@ class Speed:
         flops: Floating-point operations of one image.
         parameters: Number of parameters.
         bytes: Size of the weights on disk; None if they are not on disk.
+        accuracy: On the validation images, in [0, 1], as the report of its export has it; None if
+            it is not known.
 
     """
 
@@ -32,6 +34,7 @@ class Speed:
     flops: int
     parameters: int
     bytes: int | None
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,27 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class BenchmarkReport(Conditions):
-    """Conditions and result of `vitprune benchmark`, as `report.json` has them.
+class Benchmark(Conditions):
+    """Conditions and result of `vitprune benchmark`.
 
     Attributes:
-        export: Name of this export among the models.
         models: Speed of every model, the dense one first.
 
     """
 
-    export: str
     models: list[Speed]
+
+
+@dataclass(frozen=True)
+class BenchmarkReport(Benchmark):
+    """The same as `report.json` has it.
+
+    Attributes:
+        export: Name of this export among the models.
+
+    """
+
+    export: str
 
     def of_export(self) -> Speed | None:
         """Return the speed of this export; None if it is not among the models."""

@@ -16,6 +16,9 @@ class FormatReport:
         layers: Names of the converted layers.
         dense_layers: Reason why a layer was not converted, by its name.
         converted: Whether the model was converted on this machine.
+        accuracy: On the validation images, in [0, 1]; None if it was not measured.
+        speedup: Throughput on this machine relative to the same format in float32.
+        method: How the model was quantized.
         note: What was not tried, and why.
 
     """
@@ -28,6 +31,9 @@ class FormatReport:
     layers: list[str] = field(default_factory=list)
     dense_layers: dict[str, str] = field(default_factory=dict)
     converted: bool | None = None
+    accuracy: float | None = None
+    speedup: float | None = None
+    method: str | None = None
     note: str | None = None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vitprune.runs.benchmark_report import BenchmarkReport
 from vitprune.runs.format_report import FormatReport, Verification
+from vitprune.runs.latency_report import LatencyReport
 from vitprune.runs.rounds import RoundReport
 from vitprune.runs.shrink_report import ShrinkReport
 from vitprune.runs.typed_json import read_json, write_json
@@ -85,6 +86,7 @@ class RunReport:
         verification: How the export compares with the pruned model.
         environment: Versions, device, command and seed.
         failed_formats: Why the conversion to a further format failed, by name.
+        latency: Latency before and after, where pruning went by latency; else None.
         benchmark: Result of `vitprune benchmark`; None if it was not run.
 
     """
@@ -100,6 +102,7 @@ class RunReport:
     verification: Verification
     environment: Environment
     failed_formats: dict[str, str] = field(default_factory=dict)
+    latency: LatencyReport | None = None
     benchmark: BenchmarkReport | None = None
 
     @classmethod

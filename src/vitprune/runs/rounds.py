@@ -65,11 +65,11 @@ def in_units(number: float) -> str:
     """Return a large number for people.
 
     Examples:
-        >>> in_units(1.2345e9), in_units(86_567_656), in_units(512)
-        ('1.23 G', '86.57 M', '512')
+        >>> in_units(1.2345e9), in_units(86_567_656), in_units(512), in_units(8.256)
+        ('1.23 G', '86.57 M', '512', '8.26')
 
     """
     for power, prefix in ((9, "G"), (6, "M"), (3, "k")):
         if number >= 10**power:
             return f"{number / 10**power:.2f} {prefix}"
-    return f"{number:.0f}"
+    return f"{number:.3g}"

@@ -50,6 +50,21 @@ class ExportFolder:
         return self.path / "model.onnx"
 
     @property
+    def onnx_int8(self) -> Path:
+        """ONNX model in int8."""
+        return self.path / "model.int8.onnx"
+
+    @property
+    def openvino(self) -> Path:
+        """OpenVINO model."""
+        return self.path / "model.xml"
+
+    @property
+    def openvino_int8(self) -> Path:
+        """OpenVINO model in int8."""
+        return self.path / "model.int8.xml"
+
+    @property
     def report(self) -> Path:
         """Numbers about the run and the export; see `RunReport`."""
         return self.path / "report.json"
@@ -118,9 +133,22 @@ class RunFolder:
         return ExportFolder(self.path / "export")
 
     @property
+    def latency(self) -> Path:
+        """Latency table that was measured before training."""
+        return self.path / "latency.json"
+
+    @property
     def html_report(self) -> Path:
         """Page that `vitprune report` writes."""
         return self.path / "report.html"
+
+    def search(self, number: int) -> Path:
+        """Return the file with the trials of `Search`, by number of the pruning callback."""
+        return self.path / ("search.json" if number == 1 else f"search_{number}.json")
+
+    def searches(self) -> list[Path]:
+        """Return the files of all searches."""
+        return sorted(self.path.glob("search*.json"))
 
     def results(self, subcommand: str) -> Path:
         """Return the folder of the results of a subcommand such as `sensitivity` on this run."""

@@ -49,8 +49,8 @@ def test_the_report_shows_what_was_chosen(tmp_path, monkeypatch, capsys):
 def test_the_page_shows_what_was_measured():
     tables = {
         name: text
-        for folder in (ROOT / "docs" / "study").iterdir()
-        for name, text in report.tables_of(folder).items()
+        for budget in report.budgets_of(ROOT / "docs" / "study").items()
+        for name, text in report.tables_of(*budget).items()
     }
     page = (ROOT / "docs" / "study.md").read_text()
     assert "<!-- table: peers 2000x4 -->" in page
@@ -62,7 +62,7 @@ def test_the_page_shows_what_was_measured():
 
 def test_every_result_belongs_to_a_row():
     names = {row.name for row in report_rows()}
-    for folder in (ROOT / "docs" / "study").iterdir():
+    for folder in report.budgets_of(ROOT / "docs" / "study").values():
         assert {line.key.row for line in Journal(folder).trained.read()} <= names
 
 

@@ -10,7 +10,7 @@ from scripts.study.rows.ours import Ours
 from scripts.study.rows.rounds import Rounds
 from scripts.study.rows.torch_pruning import TorchPruning
 from scripts.study.tables import TABLES, rows_of
-from scripts.study.teacher import HIDDEN_STATES, LOGITS
+from scripts.study.teacher import HIDDEN_STATES, LOGITS, NORMALIZED
 from vitprune.pruning import Cubic, Geometric, Global, SparseGPT, Taylor
 
 
@@ -18,6 +18,7 @@ from vitprune.pruning import Cubic, Geometric, Global, SparseGPT, Taylor
     ("row", "name"),
     [
         (Ours(), "one-shot magnitude"),
+        (Ours(teacher=NORMALIZED, batch_size=8), "normalised distillation, batches of 8"),
         (Ours(teacher=LOGITS), "logit distillation"),
         (
             Ours(
@@ -61,6 +62,7 @@ def test_rows_of_different_settings_have_different_names():
         (Article(rounds=3), "3 rounds: 4 epochs are not a multiple of 3 rounds. Set --epochs"),
         (LightningModelPruning(4), "4 epochs leave no fine-tuning after the last of 4 rounds"),
         (Ours(rounds=Rounds(Cubic, 9, in_first_half=True)), "need at least 9 steps, .* has 8 for"),
+        (Ours(batch_size=24), "of 24 see 192 images, and the budget is 256. Set --images to"),
     ],
 )
 def test_a_budget_that_is_too_small_is_refused(row, message):

@@ -50,6 +50,14 @@ def test_the_search_chooses_and_nothing_is_done_twice(run_rows):
     assert run_rows(Ours(), seeds=2) == (trained, scored)
 
 
+def test_one_rate_is_trained_and_not_reported(run_rows):
+    row = Ours(batch_size=8)
+    trained, scored = run_rows(row, options=("--learning_rate", "1e-4"))
+    assert [(line.key.row, line.key.learning_rate) for line in trained] == [(row.name, 1e-4)]
+    assert trained[0].images_seen == 256
+    assert scored == []
+
+
 def test_a_score_whose_weights_are_gone_is_that_of_the_same_training(run_rows, tmp_path):
     trained, scored = run_rows(Ours())
     remove_weights_and_scores(tmp_path / "64x4")

@@ -21,6 +21,10 @@ BESIDE = "../"  # begins a name relative to the parent module
 POSITIONS_PATTERN = re.compile(r"(?:.*\.)?(?:position_embeddings|pos_embed)")
 Alternatives = str | tuple[str, ...]
 
+# of a block that adds attention and MLP to its input, in the order in which they compute
+PRE_NORM_PARTS = ("layernorm_before", "attention", "layernorm_after", "mlp", "dropout")
+SPECIAL_TOKENS = {"vit": 1, "deit": 2}  # in front of the patches, by type of models of these blocks
+
 
 def _with_inner(*names: str) -> tuple[str, ...]:
     """Return the names, and the same names in the inner modules of older families."""

@@ -59,6 +59,10 @@ class Attention:
     normed_scores: bool = False
     inner_norm: bool = False
 
+    def __hash__(self) -> int:
+        """Hash the name alone: dimensions of branches are looked up thousands of times a round."""
+        return hash(self.name)
+
     @cached_property
     def roles(self) -> dict[str, str]:
         """The role of each layer, by name."""
@@ -91,6 +95,10 @@ class Mlp:
     inner_norm: bool = False
     depthwise: str | None = None
     increment: int = 1
+
+    def __hash__(self) -> int:
+        """Hash the name alone: dimensions of branches are looked up thousands of times a round."""
+        return hash(self.name)
 
     @cached_property
     def roles(self) -> dict[str, str]:

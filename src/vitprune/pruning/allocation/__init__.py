@@ -7,6 +7,7 @@ from vitprune.pruning.allocation.global_ranking import Global
 from vitprune.pruning.allocation.isomorphic import Isomorphic
 from vitprune.pruning.allocation.lamp import LAMP
 from vitprune.pruning.allocation.per_layer import PerLayer
+from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.allocation.uniform import Uniform
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Global",
     "Isomorphic",
     "PerLayer",
+    "Search",
     "Uniform",
 ]

@@ -1,6 +1,7 @@
 """One ranking over all layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from vitprune.pruning.allocation.allocation import Allocation
 from vitprune.pruning.allocation.demand import Demand
 from vitprune.pruning.allocation.ranking import rank_increments
+from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.candidates import Candidate
 
 
@@ -51,9 +53,20 @@ class Global(Allocation):
         """Return the scores of all candidates, each (increments,), as they are ranked."""
         return [self.comparable(candidate) for candidate in candidates]
 
-    def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
+    def allocate(
+        self, target: float, candidates: Sequence[Candidate], costs: Costs | None = None
+    ) -> list[int]:
         """See the base class."""
-        scores = self.ranked_scores(candidates)
+        scores = self.ranked_scores(candidates)  # once, as a budget needs many divisions
+        ranked = [
+            replace(candidate, scores=score)
+            for candidate, score in zip(candidates, scores, strict=True)
+        ]
+        return super().allocate(target, ranked, costs)
+
+    def divide(self, candidates: Sequence[Candidate], demand: Demand) -> list[int]:
+        """See the base class; the candidates have the scores by which they are ranked."""
+        scores = [candidate.scores for candidate in candidates]
         sizes = [candidate.increment_size for candidate in candidates]
         counts: dict[int, int] = {}
         free = list(range(len(candidates)))

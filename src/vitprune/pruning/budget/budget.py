@@ -10,6 +10,7 @@ from vitprune.model.anatomy.records import Branch
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.granularity.grouping import Grouping
 from vitprune.runs.plain_values import plain
+from vitprune.runs.rounds import in_units
 
 Run = Callable[[], object]
 
@@ -23,11 +24,15 @@ class Budget(ABC):
 
     Attributes:
         unit: What is counted.
+        quantity: What of the model is reduced; empty if it is the unit.
+        remedy: What to do if the model cannot be pruned that far.
         is_physical: Whether it counts what a shrunk model has, rather than zeros.
 
     """
 
     unit: str
+    quantity: str = ""
+    remedy: str = "Set a smaller final_sparsity or a larger target"
     is_physical: bool = True
 
     def __init__(self, target: float | None = None) -> None:
@@ -35,6 +40,11 @@ class Budget(ABC):
         if target is not None and not target > 0:
             raise UsageError(f"the target of {type(self).__name__} must be positive, not {target}.")
         self.target = target
+
+    @property
+    def has_target(self) -> bool:
+        """Whether it says how much is left at the end."""
+        return self.target is not None
 
     @abstractmethod
     def costs(
@@ -76,7 +86,7 @@ class Budget(ABC):
         assert self.target is not None
         if self.target > costs.dense:
             raise UsageError(
-                f"pruning.budget.target is {self.target:,.0f} {self.unit}, and the model has "
-                f"{costs.dense:,.0f} before pruning. Set a smaller target."
+                f"pruning.budget.target is {in_units(self.target)} {self.unit}, and the model has "
+                f"{in_units(costs.dense)} before pruning. Set a smaller target."
             )
         return 1 - self.target / costs.dense

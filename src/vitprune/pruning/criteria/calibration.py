@@ -147,7 +147,7 @@ def _observe(
 
 
 def sample(
-    loader: DataLoader, images: int, seed: int, rank: int = 0, ranks: int = 1
+    loader: DataLoader, images: int, seed: int, rank: int = 0, ranks: int = 1, skipped: int = 0
 ) -> Iterator[tuple[Any, bool]]:
     """Yield a rank's batches of some images of a loader, and whether they count.
 
@@ -160,11 +160,12 @@ def sample(
         seed: Seed that selects the images.
         rank: This rank, from 0.
         ranks: Number of ranks that share the batches.
+        skipped: Number of images to skip: those that the seed selects without it.
 
     """
     dataset: Any = loader.dataset
     generator = torch.Generator().manual_seed(seed_for(seed, "calibration"))
-    chosen = torch.randperm(len(dataset), generator=generator)[:images]
+    chosen = torch.randperm(len(dataset), generator=generator)[skipped:][:images]
     chunks = [chunk.tolist() for chunk in chosen.split(BATCH_SIZE)]
     padded = math.ceil(len(chunks) / ranks) * ranks
     numbers = range(rank, padded, ranks)

@@ -56,7 +56,7 @@ def calibrate_on(
     ):
         begin_evaluation(module)
         losses = _losses(trainer, module, training_batches(trainer, module, images, seed))
-        return calibrate(criterion, layers, losses, lambda total: _sum_over_ranks(trainer, total))
+        return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
 
 
 def check_training_step(module: LightningModule) -> None:
@@ -75,11 +75,11 @@ def _precision(trainer: Trainer) -> AbstractContextManager[None]:
 
 
 def training_sample(
-    trainer: Trainer, module: LightningModule, images: int, seed: int
+    trainer: Trainer, module: LightningModule, images: int, seed: int, skipped: int = 0
 ) -> Iterator[tuple[Any, bool]]:
     """Yield batches of calibration images, and whether each counts, for this rank."""
     loader = calibration_loader(trainer, module)
-    return sample(loader, images, seed, trainer.global_rank, trainer.world_size)
+    return sample(loader, images, seed, trainer.global_rank, trainer.world_size, skipped)
 
 
 def calibration_loader(trainer: Trainer, module: LightningModule) -> DataLoader:
@@ -102,11 +102,11 @@ def calibration_loader(trainer: Trainer, module: LightningModule) -> DataLoader:
 
 
 def training_batches(
-    trainer: Trainer, module: LightningModule, images: int, seed: int
+    trainer: Trainer, module: LightningModule, images: int, seed: int, skipped: int = 0
 ) -> Iterator[tuple[Any, bool]]:
-    """Yield batches of calibration images on the device, and whether each counts."""
+    """Yield batches of calibration images on the device, and whether each counts; see `sample`."""
     iterating = is_param_in_hook_signature(module.training_step, "dataloader_iter", explicit=True)
-    for batch, counts in training_sample(trainer, module, images, seed):
+    for batch, counts in training_sample(trainer, module, images, seed, skipped):
         if not iterating:  # which moves its batches itself
             batch = _to_device(trainer, module, batch)
         yield batch, counts
@@ -163,7 +163,7 @@ def _loss(output: Any) -> Tensor | None:
     )
 
 
-def _sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
+def sum_over_ranks(trainer: Trainer, value: Tensor) -> Tensor:
     """Return the sum of a tensor over all ranks."""
     if trainer.world_size == 1:
         return value

@@ -41,6 +41,7 @@ from vitprune.training.pruning.checks import (
 from vitprune.training.pruning.costs import costs_on, within_budget
 from vitprune.training.pruning.dense import evaluate_dense
 from vitprune.training.pruning.one_round import prune_round, record_metric
+from vitprune.training.pruning.rate_search import check_held_out
 from vitprune.training.pruning.rewind.rewind import Rewind
 from vitprune.training.pruning.round_log import end_round, label, log_scalars, prefix
 from vitprune.training.pruning.search import start
@@ -191,6 +192,7 @@ class IterativePruning(Callback):
         check_steps(self.settings.schedule, trainer)
         if self.settings.calibrates:
             calibration_loader(trainer, pl_module)
+        check_held_out(trainer, pl_module, self.settings)
         reshard(pl_module)
         self.check(trainer, pl_module)  # modules may have been frozen since
         self._hold(trainer)

@@ -89,7 +89,7 @@ def _check_method(method: Method, plan: Plan) -> None:
     """Raise `UsageError` if a method cannot follow a plan."""
     if isinstance(plan, Schedule):
         method.check_target(plan.final_sparsity)
-    if method.budget.target is None:
+    if not method.budget.has_target:
         method.granularity.check_sparsity(plan.last_sparsity)
     if method.criterion.straight_through and plan.begin == 0:
         raise UsageError(

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.budget.costs import Costs
 from vitprune.pruning.budget.shares import shares_in
 from vitprune.pruning.compensation.moments import InputMoments
@@ -16,11 +18,13 @@ from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
 from vitprune.pruning.regrow import Exchange, resetting_optimizers
+from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce, validate_now
 from vitprune.training.pruning.calibration import calibrate_on
+from vitprune.training.pruning.rate_search import find_rates
 from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
 from vitprune.training.pruning.rounds import Round
 from vitprune.training.pruning.settings import PruningSettings
@@ -51,7 +55,7 @@ def prune_round(
     target = state.plan.sparsity(due)
     emptied = _empty(masks)
     budget = costs.get(settings.method.budget.unit)
-    _update_masks(trainer, module, masks, settings, state.statistics, target, due, budget)
+    _update_masks(trainer, module, masks, settings, state, due, budget)
     _clear_directions(trainer)
     if settings.rewind:
         with masks.changing():  # so that the dense values of pruned entries are rewound, too
@@ -141,8 +145,7 @@ def _update_masks(
     module: LightningModule,
     masks: Masks,
     settings: PruningSettings,
-    accumulated: dict[str, Tensor],
-    target: float,
+    state: PruningState,
     round: int,
     costs: Costs | None,
 ) -> None:
@@ -154,11 +157,11 @@ def _update_masks(
         )
 
     method = settings.method
-    statistics = accumulated
+    statistics = state.statistics
     if method.criterion.calibrated:
         statistics = calibrated(method.criterion, masks.layers)
     moments: dict[str, Tensor] = {}
-    if method.compensation:
+    if method.compensates:
         moments = calibrated(InputMoments(), method.compensating(masks.layers))
     exchange = None
     resetting: AbstractContextManager[None] = nullcontext()
@@ -167,7 +170,19 @@ def _update_masks(
         gradients = statistics if has_gradients else calibrated(Taylor(), masks.layers)
         exchange = Exchange(settings.regrow.share(round, settings.schedule.rounds), gradients)
         resetting = resetting_optimizers(masks, trainer.optimizers)
+    update = partial(
+        update_masks,
+        round=round,
+        seed=settings.seed,
+        statistics=statistics,
+        costs=costs,
+        moments=moments,
+    )
+    if isinstance(method.allocation, Search):
+        if not state.rates:
+            assert isinstance(state.plan, Schedule)  # `PruningSettings` refuses others
+            final = partial(update, sparsity=state.plan.last_sparsity)
+            state.rates = find_rates(trainer, module, masks, settings, final, state.number)
+        method = method.with_rates(state.rates)
     with resetting:
-        update_masks(
-            masks, method, target, round, settings.seed, statistics, exchange, costs, moments
-        )
+        update(masks, method, state.plan.sparsity(round), exchange=exchange)

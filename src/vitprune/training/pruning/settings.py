@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vitprune.errors import UsageError
+from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.method import Method
 from vitprune.pruning.regrow import RigL
@@ -55,6 +56,11 @@ class PruningSettings:
             raise UsageError(
                 f"{_name(self.schedule)} needs a metric that is better when higher. Set "
                 f"pruning.monitor to one, not {self.monitor!r}."
+            )
+        if self.searches and isinstance(self.method.allocation, Search):
+            raise UsageError(
+                "Search prunes its candidates to the final target, which "
+                f"{_name(self.schedule)} does not know. Use Cubic or Linear as pruning.schedule."
             )
         self._check_drop()
         self.describe()  # refuses settings that a checkpoint could not store

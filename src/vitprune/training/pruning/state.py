@@ -29,6 +29,7 @@ class PruningState:
         dense_sparsity: Sparsity of the prunable weights before the first round, in [0, 1].
         statistics: What a straight-through criterion accumulated over the steps, by layer name.
         early_weights: The parameters that weight rewinding restores, by name.
+        rates: The rates that `Search` has found; empty before the first round and without it.
 
     """
 
@@ -40,6 +41,7 @@ class PruningState:
     dense_sparsity: float = 0.0
     statistics: dict[str, Tensor] = field(default_factory=dict)
     early_weights: dict[str, Tensor] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
 
     @property
     def search(self) -> Search | None:
@@ -77,6 +79,7 @@ class PruningState:
             "finished": self.finished,
             "statistics": snapshot(self.statistics),
             "early_weights": self.early_weights,
+            "rates": dict(self.rates),
             "search": self.search.state_dict() if self.search else {},
         }
 
@@ -88,6 +91,7 @@ class PruningState:
         self.dense_sparsity = state_dict["dense_sparsity"]
         self.statistics = dict(state_dict["statistics"])
         self.early_weights = dict(state_dict["early_weights"])
+        self.rates = dict(state_dict.get("rates", {}))
         if self.search:
             self.search.load_state_dict(state_dict["search"])
 

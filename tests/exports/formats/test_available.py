@@ -4,21 +4,27 @@ import pytest
 from torch import nn
 
 from vitprune.errors import UsageError
-from vitprune.exports import formats
-from vitprune.exports.formats import FORMATS, parse_formats, write_formats
+from vitprune.exports.choices import Choices
+from vitprune.exports.formats import available
+from vitprune.exports.formats.available import CHOICES, parse_formats, write_formats
 
 
 def test_formats_by_name(monkeypatch):
     assert parse_formats("hf") == []
     assert parse_formats("onnx, hf,pt2,onnx") == ["onnx", "pt2"]
-    assert set(FORMATS) == {"pt2", "onnx", "compressed", "semi_structured"}
+    assert set(CHOICES) == {"pt2", "onnx", "openvino", "compressed", "semi_structured"}
     with pytest.raises(
         UsageError,
-        match="unknown format 'onxx'. Valid are hf, pt2, onnx, compressed, semi_structured",
+        match="unknown format 'onxx'. Valid are hf, pt2, onnx, openvino, compressed, semi_",
     ):
         parse_formats("hf,onxx")
+    assert parse_formats("onnx,pt2", "int8") == ["onnx", "onnx_int8", "pt2"]
+    with pytest.raises(UsageError, match="none of the formats stores int8. Add onnx"):
+        parse_formats("hf,pt2", "int8")
+    with pytest.raises(UsageError, match="unknown format 'onnx_int8'"):
+        parse_formats("onnx_int8")
     monkeypatch.setattr(
-        formats, "find_spec", lambda name: None
+        available, "find_spec", lambda name: None
     )  # as if the extra were not installed
     with pytest.raises(
         UsageError,
@@ -38,7 +44,7 @@ class Sized(nn.Module):
 @pytest.mark.parametrize("exported", ["vit"], indirect=True)
 def test_a_model_that_cannot_be_converted_costs_only_that_format(exported):
     exported.smallest.vit.layernorm = Sized()
-    written, failed = write_formats(["onnx", "pt2", "compressed"], exported)
+    written, failed = write_formats(Choices(["onnx", "pt2", "compressed"]), exported)
     assert written.keys() == {"compressed"}
     assert failed.keys() == {"onnx", "pt2"}
     for name, message in failed.items():

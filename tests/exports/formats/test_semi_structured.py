@@ -8,6 +8,7 @@ from tests.exports.small_nets import linear
 from vitprune.errors import UsageError
 from vitprune.exports import semi_structured
 from vitprune.exports.exported import Exported
+from vitprune.exports.formats.semi_structured import SemiStructured
 from vitprune.exports.verify import logits
 from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder
@@ -25,7 +26,7 @@ def two_of_four(net):
 def describe_2_to_4(net, folder):
     images = torch.randn(2, 3, 16, 16)
     net.save_pretrained(folder)
-    return semi_structured.write(
+    return SemiStructured().write(
         Exported(net, net, images, logits(net, images), ExportFolder(folder))
     )
 

@@ -1,0 +1,65 @@
+"""Models as functions, run by PyTorch, `torch.compile` or ONNX Runtime."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from vitprune.errors import UsageError
+from vitprune.exports import onnx
+from vitprune.exports.choices import DTYPES
+from vitprune.model.anatomy.config import image_shape
+from vitprune.model.logits import Logits
+from vitprune.runs.latency_report import Backend, LatencyConditions, TimedType
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A model to time.
+
+    Attributes:
+        run: Images on the device, (B, channels, height, width), to logits.
+        image_shape: (channels, height, width).
+
+    """
+
+    run: Callable[[Tensor], Tensor]
+    image_shape: tuple[int, int, int]
+
+
+def conditions_here(
+    device: str, backend: Backend = "eager", dtype: TimedType = "float32", batch_size: int = 1
+) -> LatencyConditions:
+    """Describe how models run on this machine.
+
+    Raises:
+        UsageError: If ONNX Runtime is asked for on a GPU or in another type than float32.
+
+    """
+    if backend == "onnx" and (device != "cpu" or dtype != "float32"):
+        raise UsageError(
+            "--backend onnx is measured on a CPU in float32. Use --device cpu --dtype float32, or "
+            "the backend eager or compiled."
+        )
+    cpu = f"CPU {platform.processor() or platform.machine()}"
+    name = torch.cuda.get_device_name() if device == "cuda" else cpu
+    return LatencyConditions(name, torch.get_num_threads(), backend, dtype, batch_size)
+
+
+def timed(net: PreTrainedModel, device: str, conditions: LatencyConditions) -> Timed:
+    """Return a model as it runs under these conditions; it is moved to the device."""
+    shape = image_shape(net.config)
+    if conditions.backend == "onnx":
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "model.onnx"
+            onnx.convert(net, file, shape)
+            return Timed(onnx.Runtime(file), shape)
+    model = Logits(net.to(device, DTYPES[conditions.dtype])).eval()
+    if conditions.backend == "compiled":
+        model.compile(dynamic=False)  # kernels for any batch size would be slower
+    return Timed(model, shape)

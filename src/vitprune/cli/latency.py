@@ -1,0 +1,84 @@
+"""The latency table of a run: measured before training, kept with the run, and checked afterwards.
+
+A table of the user's is left as it is.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lightning import Trainer
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from vitprune.benchmark.backends import conditions_here
+from vitprune.benchmark.candidates import dense_of
+from vitprune.benchmark.latency import compare_by_table, describe, describe_latency, table_of
+from vitprune.errors import UsageError
+from vitprune.exports.load import load_pruned
+from vitprune.model import ViTClassifier
+from vitprune.pruning import IterativePruning, Latency
+from vitprune.pruning.budget.latency import structures_of
+from vitprune.pruning.budget.latency_table import LatencyTable
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
+
+
+def prepare_table(
+    trainer: Trainer, model: ViTClassifier, pruning: IterativePruning, ckpt_path: str | None
+) -> LatencyTable | None:
+    """Give the budget `Latency` its table if the user has not; return what was measured.
+
+    Args:
+        trainer: Trainer before `fit`.
+        model: Model to prune.
+        pruning: Pruning callback.
+        ckpt_path: Checkpoint that is resumed, with the table of its run; None for a new run.
+
+    Raises:
+        UsageError: If several processes would measure, or the table of a resumed run is missing.
+
+    """
+    budget = pruning.settings.method.budget
+    if not isinstance(budget, Latency) or budget.table:
+        return None
+    if ckpt_path:
+        budget.measured = _of_run(Path(ckpt_path))
+        return budget.measured
+    if trainer.world_size > 1:
+        raise UsageError(
+            "Latency measures a table in one process, and this run has several. Measure it first, "
+            "by vitprune latency-table MODEL --output latency.json, and set pruning.budget.table."
+        )
+    device = trainer.strategy.root_device.type
+    conditions = conditions_here(device, budget.backend, budget.dtype, budget.batch_size)
+    rank_zero_info(f"Measuring latencies on this machine: {conditions}")
+    structures = structures_of(pruning.settings.method.granularity)
+    budget.measured = table_of(model.net, structures, device, conditions)
+    rank_zero_info(describe(budget.measured))
+    return budget.measured
+
+
+def compare_to_table(run: RunFolder, pruning: IterativePruning) -> None:
+    """Measure the export of a run that was pruned by latency, and add the result to its report.
+
+    On another device than that of the table nothing is measured.
+    """
+    budget = pruning.settings.method.budget
+    if not isinstance(budget, Latency) or budget.measured is None:
+        return
+    report = RunReport.read(run.export.report)
+    predicted = report.rounds[-1].left[budget.unit]
+    dense, smallest = dense_of(run.export), load_pruned(run.export.path)
+    latency = compare_by_table(dense, smallest, budget.measured, predicted)
+    if latency:
+        replace(report, latency=latency).write(run.export.report)
+        print(f"  {describe_latency(latency)}")
+
+
+def _of_run(checkpoint: Path) -> LatencyTable:
+    run = RunFolder.of_checkpoint(checkpoint)
+    if run is None or not run.latency.is_file():
+        raise UsageError(
+            f"{checkpoint} was pruned by a latency table, and latency.json of its run is missing. "
+            "Set pruning.budget.table to that file."
+        )
+    return LatencyTable.read(run.latency)

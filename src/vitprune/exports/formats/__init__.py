@@ -1,0 +1,1 @@
+"""The formats of an export besides that of `transformers`, one class each."""

@@ -1,0 +1,40 @@
+"""Token merging in the formats that are programs."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from vitprune.errors import UsageError
+from vitprune.exports.exported import Exported
+from vitprune.exports.formats.format import Format, Program
+from vitprune.exports.verify import logits
+from vitprune.model.token_merging import merge_tokens
+
+
+def merging_tokens(exported: Exported, tokens: int, formats: Sequence[Format]) -> Exported:
+    """Return a model that merges tokens, to be written as programs.
+
+    Args:
+        exported: The model.
+        tokens: Tokens that each block merges.
+        formats: The formats to write.
+
+    Raises:
+        UsageError: If one of the formats is not a program.
+
+    """
+    if others := [each.name for each in formats if not isinstance(each, Program)]:
+        raise UsageError(
+            f"--formats {others[0]} stores weights, not the merging of tokens. Set "
+            "model.token_merging to 0, or use pt2, onnx or openvino."
+        )
+    rank_zero_info(
+        "Plain transformers cannot merge tokens: the folder, its accuracy and its FLOPs are those "
+        "of the model without token merging. --formats pt2,onnx,openvino merge tokens."
+    )
+    reference, smallest = copy.deepcopy((exported.net, exported.smallest))
+    for net in (reference, smallest):
+        merge_tokens(net, tokens)
+    return replace(exported, smallest=smallest, logits=logits(reference, exported.images))

@@ -1,0 +1,93 @@
+"""Pruning by latency on the command line: a table of the user's, and one that a run measures."""
+
+import json
+
+import pytest
+
+from tests.cli.arguments import SMALL
+from vitprune.cli.main import main
+from vitprune.pruning.budget.latency_table import LatencyTable
+from vitprune.runs.report import RunReport
+from vitprune.runs.run_folder import RunFolder
+
+STRUCTURE = "--pruning.granularity.granularities=[{class_path: HeadDim}, {class_path: Neuron}]"
+FASTER = [
+    "fit",
+    "--config=faster.yaml",
+    "--model.pretrained=digits",
+    "--data.source=digits",
+    "--data.max_images={train: 64, validation: 32}",
+    "--pruning.schedule.end=1",
+    STRUCTURE,
+    *SMALL,
+]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Return a file with a table of the digits model whose latencies are as good as its FLOPs."""
+    file = tmp_path_factory.mktemp("table") / "latency.json"
+    options = ["--structure=[head_dims, neurons]", "--repeats=1", "--device=cpu", "--threads=1"]
+    main(["latency-table", "digits", f"--output={file}", *options])
+    content = json.loads(file.read_text())
+    content["attention"]["ms"] = [7.0, 8.0, 9.0, 10.0]
+    content["mlp"]["ms"] = [5.0, 6.0, 7.0, 8.0, 10.0]
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_a_table_of_the_users(table, tmp_path, capsys):
+    wanted = [f"--pruning.budget.table={table}", "--pruning.budget.speedup=1.4"]
+    main([*FASTER, *wanted, "--trainer.max_epochs=2", f"--trainer.default_root_dir={tmp_path}"])
+    run = RunFolder(tmp_path / "lightning_logs" / "version_0")
+    report = RunReport.read(run.export.report)
+    assert report.rounds[-1].left["ms"] == pytest.approx(10 / 1.4, abs=0.1)
+    assert report.rounds[-1].left["ms"] <= 10 / 1.4
+    assert report.latency
+    assert report.latency.predicted_speedup == pytest.approx(1.4, abs=0.02)
+    assert report.latency.conditions == LatencyTable.read(table).conditions
+    assert "times as fast, 1.4" in capsys.readouterr().out
+    assert not run.latency.exists()
+
+
+def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, capsys, caplog):
+    wanted = ["--pruning.budget.batch_size=32", "--pruning.budget.speedup=1.02"]
+    run = RunFolder(tmp_path / "lightning_logs" / "version_0")
+    arguments = [*FASTER, *wanted, f"--trainer.default_root_dir={tmp_path}"]
+    main([*arguments, "--trainer.max_epochs=2"])
+    assert "Measuring latencies on this machine: 32 images, eager, float32" in caplog.text
+    measured = LatencyTable.read(run.latency)
+    caplog.clear()
+    main([*arguments, "--trainer.max_epochs=3", "--ckpt_path=last"])
+    assert "Measuring latencies" not in caplog.text
+    assert LatencyTable.read(run.latency) == measured
+    left = RunReport.read(run.export.report).rounds[-1].left["ms"]
+    assert left <= measured.dense_ms / 1.02
+
+    run.latency.unlink()
+    with pytest.raises(SystemExit):
+        main([*arguments, "--trainer.max_epochs=4", "--ckpt_path=last"])
+    assert "latency.json of its run is missing. Set pruning.budget.table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pruning.budget.speedup=9"], "of the latency cannot be removed. At most"),
+        (["--pruning.budget.speedup=null"], "neither is given. Set one of"),
+        (["--pruning.granularity=Element"], "Latency counts what a smaller model costs"),
+    ],
+)
+def test_what_is_refused_before_training(options, message, table, tmp_path, capsys):
+    root = f"--trainer.default_root_dir={tmp_path}"
+    with pytest.raises(SystemExit):
+        main([*FASTER, f"--pruning.budget.table={table}", *options, root])
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "lightning_logs").exists()
+
+
+def test_onnx_runtime_is_measured_in_float32(tmp_path, capsys):
+    options = ["--backend=onnx", "--dtype=float16", f"--output={tmp_path / 'latency.json'}"]
+    with pytest.raises(SystemExit):
+        main(["latency-table", "digits", *options])
+    assert "--backend onnx is measured on a CPU in float32" in capsys.readouterr().err
