@@ -131,8 +131,8 @@ def shrink(  # noqa: PLR0913  # each is an option
         output: Folder of the export.
         flops: Fraction of the FLOPs to remove, in (0, 1).
         parameters: Fraction of the parameters to remove, in (0, 1); instead of flops.
-        speedup: Speed-up to reach on this CPU at batch size 1, above 1; instead of flops. Measures a
-            latency table, which takes a minute or more.
+        speedup: Speed-up to reach on this CPU at batch size 1, above 1; instead of flops. Measures
+            a latency table, which takes a minute or more.
         calibration_images: Number of images from which the importance scores are computed.
         test_images: Number of other images on which both models are compared.
         search: Number of trials, such as 50, of a search for the fractions of heads and neurons to
