@@ -91,9 +91,9 @@ class Method:
     def _check_search(self) -> None:
         if not self.budget.is_physical:
             raise UsageError(
-                "Search divides a budget among kinds of structure, which needs a budget that counts the "
-                f"smaller model, and {type(self.budget).__name__} counts zeros. Set pruning.budget "
-                "to FLOPs or Parameters."
+                "Search divides a budget of the smaller model among kinds of structure, and "
+                f"{type(self.budget).__name__} counts zeros. Set pruning.budget to FLOPs or "
+                "Parameters."
             )
         if len(self.granularity.dimensions) < 2:
             raise UsageError(
