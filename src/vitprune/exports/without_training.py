@@ -1,4 +1,4 @@
-"""A smaller model without training: prune once, let what remains compensate, export.
+"""A smaller model without training: prune one-shot, compensate, export.
 
 The calibration images need no labels: those that the dense model predicts stand in for them.
 """
@@ -53,9 +53,9 @@ class Effort:
     """How much is spent on making a model smaller.
 
     Attributes:
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        search: Number of trials of a search for what each kind of structure gives of the budget, on
+        calibration_images: Number of images from which the importance scores are computed.
+        test_images: Number of other images on which both models are compared.
+        search: Number of trials of a search that divides the budget among kinds of structure, on
             some of the calibration images; 0 for none.
         seed: Seed that chooses the images.
 
