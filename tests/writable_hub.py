@@ -2,9 +2,15 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from tests.hub import Hub, revision
+import pytest
+from huggingface_hub import constants
+
+from tests.hub import Hub, revision, serving
 
 LARGE = (".safetensors", ".onnx", ".png")  # are uploaded apart from the commit
 
@@ -74,3 +80,14 @@ class WritableHub(Hub):
             else:
                 target.write_bytes(base64.b64decode(value["content"]))
         self.send_json({"commitOid": "1" * 40, "commitUrl": f"{self.endpoint}/{name}/commit/1"})
+
+
+@contextmanager
+def accepting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Let this process push to a hub with its files in a folder; the block gets its address."""
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with serving(folder, WritableHub) as environment:
+        monkeypatch.setattr(constants, "ENDPOINT", environment["HF_ENDPOINT"])
+        yield environment["HF_ENDPOINT"]

@@ -6,8 +6,9 @@
 
 Half of the heads and half of the MLP neurons are removed from models with random weights, for
 images of 224 pixels. On a CPU the candidates are the dense model, the shrunk one, and the shrunk
-one in ONNX Runtime; on a GPU dense, shrunk and 2:4. They take turns. Prints medians, and the ratio
-of the measured to the predicted speed-up.
+one in ONNX Runtime and in OpenVINO, in float and in int8, as far as these are installed; on a GPU
+dense, shrunk and 2:4. They take turns. Prints medians, and the ratio of the measured to the
+predicted speed-up.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -25,9 +27,14 @@ from vitprune.benchmark.candidates import Candidate, candidate
 from vitprune.benchmark.results import print_speeds
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
-from vitprune.exports import onnx, semi_structured
+from vitprune.exports import semi_structured
 from vitprune.exports.choices import DTYPES
+from vitprune.exports.exported import Exported
+from vitprune.exports.formats.format import Run
+from vitprune.exports.formats.onnx_int8 import ONNXInt8
+from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
 from vitprune.exports.shrink import shrink
+from vitprune.exports.verify import logits
 from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder
 
@@ -54,17 +61,32 @@ def prune_two_of_four(net: PreTrainedModel) -> PreTrainedModel:
     return net
 
 
+def programs(net: PreTrainedModel, folder: Path) -> Iterator[tuple[str, Run, int]]:
+    """Yield the name, the function and the size of each program of a model."""
+    images = torch.randn(16, *IMAGE_SHAPE)
+    exported = Exported(net, net, images[:2], logits(net, images[:2]), ExportFolder(folder))
+    for int8 in (ONNXInt8(), OpenVINOInt8()):
+        source = int8.source
+        if not all(find_spec(package) for package in source.packages):
+            continue
+        source.write(exported)
+        yield source.title, source.load_from(exported.folder), source.bytes(exported.folder)
+        for method in int8.methods:
+            target = ExportFolder(folder / f"{int8.name}_{method}")
+            target.path.mkdir()
+            int8.quantize(method, source.files(exported.folder)[0], images, target)
+            yield f"{int8.title} {method}", int8.load_from(target), int8.bytes(target)
+
+
 def candidates(name: str, setting: Setting, folder: Path) -> Iterator[Candidate]:
     """Yield the dense model and what is compared with it."""
     yield candidate(f"{name}, dense", build(name, CLASSES), setting, None)
     small = halve(build(name, CLASSES))
-    if setting.device == "cpu":
-        onnx.convert(small, ExportFolder(folder).onnx, IMAGE_SHAPE)
     shrunk = candidate(f"{name}, shrunk", small, setting, None)
     yield shrunk
     if setting.device == "cpu":
-        runtime = onnx.Runtime(ExportFolder(folder).onnx)
-        yield replace(shrunk, name=f"{name}, shrunk, ONNX Runtime", run=runtime)
+        for title, run, size in programs(small, folder):
+            yield replace(shrunk, name=f"{name}, shrunk, {title}", run=run, bytes=size)
     elif setting.runs_sparse_kernels:
         sparse = prune_two_of_four(build(name, CLASSES))
         yield candidate(f"{name}, 2:4", sparse, setting, None, sparse=True)

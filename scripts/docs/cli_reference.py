@@ -59,7 +59,7 @@ def _help(*words: str) -> str:
         patch("sys.argv", ["vitprune"]),
     ):
         main([*words, "--help"])
-    return printed.getvalue()
+    return printed.getvalue().replace(" \b", "")  # how the parser joins an option to its value
 
 
 def _block(text: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from vitprune.cli.errors import explain
+from vitprune.cli.folder_commands import COMMANDS
 from vitprune.cli.main import main
 from vitprune.cli.options import describe, options_in
 from vitprune.cli.parser_messages import (
@@ -142,9 +143,9 @@ class TestSaying:
 def test_every_subcommand_has_its_own_options(name):
     options = options_of_subcommand(name)
     assert not {"self", "datamodule", "folders"} & set(options)
-    of_a_folder = name in ("benchmark", "compare", "report", "shrink")
+    of_a_folder = name in COMMANDS
     assert ("data" in options) is not of_a_folder
-    assert "output" in options or name in ("fit", "validate", "test", "predict")
+    assert "output" in options or name in ("fit", "validate", "test", "predict", "push")
 
 
 @pytest.mark.parametrize("old", RENAMED)
@@ -176,7 +177,7 @@ def test_the_new_key_exists_and_the_old_one_does_not(old):
             ["exprot"],
             "unknown subcommand exprot. Did you mean export? Valid are fit, validate, test, "
             "predict, export, sensitivity, sweep, histograms, benchmark, compare, latency-table, "
-            "report, shrink.",
+            "push, report, shrink.",
         ),
         ([], "a subcommand is required. Valid are fit, "),
         (["--foo", "fit"], "unknown option --foo. Valid are "),

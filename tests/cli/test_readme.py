@@ -1,17 +1,20 @@
 """The commands of the README and the docs, as a shell reads them."""
 
+import re
 import shutil
 
 import pytest
 from PIL import Image
 
-from tests.cli.documented_commands import documented_commands
+from tests.cli.documented_commands import ROOT, documented_commands
+from vitprune.cli.folder_commands import COMMANDS as FOLDER_COMMANDS
 from vitprune.cli.main import main
 from vitprune.cli.pruning_cli import PruningCLI
 from vitprune.cli.trainer import SCANS
 
+DOCS = ROOT / "docs"
 COMMANDS = documented_commands()
-HUGE = ["imagenet", "article", "smaller.yaml"]  # configurations of data that are not here
+HUGE = ["imagenet", "article", "smaller.yaml", "faster.yaml"]  # configurations of data that are not here
 FEW = {
     "fit": ["--trainer.limit_train_batches=2", "--data.max_images={train: 128, validation: 32}"],
     "sensitivity": ["--sparsities=[0.5]", "--by=role", "--data.max_images={validation: 32}"],
@@ -21,8 +24,7 @@ FEW = {
     "benchmark": ["--repeats=1"],
     "shrink": ["--calibration_images=64", "--test_images=32"],
 }
-FOLDER_COMMANDS = ("compare", "report", "benchmark", "shrink")
-NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/")
+NOT_HERE = ("FOLDER_OR_HUB_NAME", "FOLDER/", "OWNER/NAME", "facebook/")
 
 
 class ParsedError(Exception):
@@ -89,6 +91,15 @@ def test_a_command_runs(command, workplace):
         few += ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
         few += ["--data.num_workers=0"]
     main([subcommand, *rest, *few])
+
+
+def test_the_examples_load_an_export(workplace, capsys):
+    for page in ("index", "shrinking"):
+        [example] = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+        names = {}
+        exec(compile(example, page, "exec"), names)  # what a reader would do
+        assert names["model"].num_parameters() > 1000
+    assert capsys.readouterr().out.strip() in "0123456789"
 
 
 def test_they_are_found():

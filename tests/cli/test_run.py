@@ -112,8 +112,8 @@ def test_a_line_per_round(tmp_path, capsys):
         ]
     )
     out = capsys.readouterr().out
-    assert "before pruning  val/accuracy 1.0000" in out
-    assert "round 1/1  epoch 0  target 80.00%  reached 80.00%  val/accuracy 0." in out
+    assert "before pruning val/accuracy 1.0000" in out
+    assert "round 1/1 epoch 0 sparsity 80.00% val/accuracy 0." in out
     assert "Exported" in out
 
 
@@ -135,7 +135,7 @@ def test_a_guarded_run_that_kept_nothing_says_so(tmp_path, capsys):
         ]
     )
     out = capsys.readouterr().out
-    assert "round 1  epoch 0  target 90.00%" in out
+    assert "round 1 epoch 0 sparsity 90.00%" in out
     assert "No pruned checkpoint met the accuracy threshold of AccuracyGuarded" in out
     assert "Training stopped before the pruning schedule finished" in out
 

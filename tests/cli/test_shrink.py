@@ -3,7 +3,13 @@
 import re
 
 import pytest
-from transformers import AutoModelForImageClassification
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageClassification,
+    ViTImageProcessor,
+)
 
 from vitprune import load_pruned
 from vitprune.cli.main import main
@@ -62,6 +68,25 @@ def test_a_search_finds_what_heads_and_neurons_give(tmp_path):
     assert all(0.36 < share <= 0.4 for share in left)
     widths = [RunReport.read(ExportFolder(tmp_path / t).report).shrunk.after for t in ("0", "6")]
     assert widths[0] != widths[1]
+
+
+def test_a_backbone(tmp_path, capsys):
+    torch.manual_seed(0)
+    sizes = {"image_size": 16, "patch_size": 4, "hidden_size": 32, "num_hidden_layers": 2}
+    dense = AutoModel.from_config(AutoConfig.for_model("dinov2", num_attention_heads=4, **sizes))
+    dense.save_pretrained(tmp_path / "backbone")
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "backbone")
+    options = ["--images", "digits", "--output", str(tmp_path / "small"), "--flops", "0.3", *FEW]
+    main(["shrink", str(tmp_path / "backbone"), *options])
+    found = re.search(r"mean cosine similarity of ([\d.]+)", capsys.readouterr().out)
+    assert found
+    assert float(found[1]) > 0.9
+    small = AutoModel.from_pretrained(tmp_path / "small" / "backbone").eval()
+    assert count_parameters(small) < 0.8 * count_parameters(dense)
+    images = torch.randn(2, 3, 16, 16)
+    whole = AutoModelForImageClassification.from_pretrained(tmp_path / "small").eval()
+    states = small(pixel_values=images).last_hidden_state
+    torch.testing.assert_close(whole(pixel_values=images).logits[:, :32], states[:, 0])
 
 
 @pytest.mark.parametrize(

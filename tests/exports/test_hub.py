@@ -5,8 +5,8 @@ from huggingface_hub import ModelCard, constants
 
 from tests.conftest import tiny_net
 from tests.exports.reports import run_report
-from tests.hub import revision, serving
-from tests.writable_hub import WritableHub
+from tests.hub import revision
+from tests.writable_hub import WritableHub, accepting
 from vitprune.cli.main import main
 from vitprune.exports import hub as hub_module
 from vitprune.exports.card import model_card
@@ -31,15 +31,10 @@ def export(tmp_path) -> ExportFolder:
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Address of the hub, as which this process knows it."""
     base = revision(tmp_path / "hub", "models", "someone/base")
     (base / "README.md").write_text("a base model")
-    monkeypatch.setenv("HF_TOKEN", "secret")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    with serving(tmp_path / "hub", WritableHub) as environment:
-        monkeypatch.setattr(constants, "ENDPOINT", environment["HF_ENDPOINT"])
-        yield environment["HF_ENDPOINT"]
+    with accepting(tmp_path / "hub", monkeypatch) as address:
+        yield address
 
 
 def test_everything_is_pushed_and_the_card_has_a_license(export, hub, tmp_path, capsys):

@@ -97,5 +97,5 @@ def test_from_a_folder_to_an_export(family, tmp_path, capsys):
         net = AutoModelForImageClassification.from_pretrained(export.path)
         assert logits(net, family.images()).isfinite().all()
         told = capsys.readouterr().out
-        assert "reached 80.00%" in told
+        assert "sparsity 80.00%" in told
         assert "logits equal to those of the pruned model" in told

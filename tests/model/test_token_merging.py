@@ -12,7 +12,7 @@ from vitprune.errors import UsageError
 from vitprune.exports.shrink import shrink
 from vitprune.model import ViTClassifier
 from vitprune.model.loading import net_from_config
-from vitprune.model.token_merging import match, merge, merge_tokens
+from vitprune.model.token_merging import match, merge, merge_tokens, merging_paused
 
 
 def small(family="vit", **changes):
@@ -110,6 +110,15 @@ def test_merging_saves_flops_and_without_it_nothing_changes():
 
     assert flops(merging(net, 1)) > flops(merging(net, 3))
     assert flops(merging(net, 3)) < 0.8 * flops(net)
+
+
+@torch.no_grad()
+def test_a_pause_computes_the_model_without_merging():
+    net, pixels = small(), images()
+    merged = merging(net, 3)
+    with merging_paused(merged):
+        torch.testing.assert_close(merged(pixels).logits, net(pixels).logits)
+    assert not torch.allclose(merged(pixels).logits, net(pixels).logits)
 
 
 def test_every_token_gets_gradients():

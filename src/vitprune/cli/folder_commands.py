@@ -12,6 +12,7 @@ from vitprune.benchmark.latency import describe as describe_table
 from vitprune.benchmark.run import Device, choose_setting
 from vitprune.benchmark.run import run as run_benchmark
 from vitprune.cli.errors import explain
+from vitprune.cli.help_texts import name_own_options
 from vitprune.cli.options import Options
 from vitprune.cli.options import parameters as options_in
 from vitprune.cli.shrink import run as run_shrink
@@ -47,7 +48,7 @@ def benchmark(  # noqa: PLR0913  # each is an option
         base: Folder of the dense model; by default the architecture of the first export before
             pruning.
         batch_size: Batch size for throughput; latency is measured at batch size 1.
-        repeats: Number of rounds after the warm-up, in each of which every model runs once.
+        repeats: Number of measurements of each model after the warm-up.
         threads: Number of threads of torch and ONNX Runtime; by default that of torch.
         device: Device to measure on; auto is a GPU if there is one.
         dtype: Type to compute in.
@@ -86,8 +87,8 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
     Args:
         folders: Folders of runs (lightning_logs/version_N).
         output: File of the page of a single run; by default report.html in the folder of each run.
-        images: Number of validation images to classify with the dense and the pruned model, to find
-            what only the pruned one confuses; 0 leaves that out.
+        images: Number of validation images to classify with the dense and the pruned model, to list
+            the confusions of only the pruned one; 0 for none.
 
     """
     run_report.run(folders, output, images)
@@ -124,18 +125,18 @@ def shrink(  # noqa: PLR0913  # each is an option
     regression.
 
     Args:
-        model: Image classifier: a hub name or folder, or digits.
-        images: Images such as the model will see: a folder of images, also in subfolders, or
-            another data.source, whose training images are used without their labels.
+        model: Image classifier or backbone: a hub name or folder, or digits.
+        images: Folder of images like those the model will classify, also in subfolders; or another
+            data.source, whose training images are used without their labels.
         output: Folder of the export.
         flops: Fraction of the FLOPs to remove, in (0, 1).
-        parameters: Instead, fraction of the parameters to remove, in (0, 1).
-        speedup: Instead, how many times as fast it becomes on this CPU, one image at a time; above
-            1. Measures a latency table, which takes a minute or more.
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        search: Number of trials of a search for what heads and neurons each give, such as 50; it
-            needs as many passes over 128 images. None by default.
+        parameters: Fraction of the parameters to remove, in (0, 1); instead of flops.
+        speedup: Speed-up to reach on this CPU at batch size 1, above 1; instead of flops. Measures
+            a latency table, which takes a minute or more.
+        calibration_images: Number of images from which the importance scores are computed.
+        test_images: Number of other images on which both models are compared.
+        search: Number of trials, such as 50, of a search for the fractions of heads and neurons to
+            remove. A trial is a pass over 128 images; 0 is no search.
         seed: Seed that chooses the images.
 
     """
@@ -162,20 +163,20 @@ def latency_table(  # noqa: PLR0913  # each is an option
     threads: int | None = None,
     repeats: int = REPEATS,
 ) -> None:
-    """Measure how fast a model is with fewer heads, neurons and so on, for pruning.budget Latency.
+    """Measure a model with fewer heads, neurons or channels, for the budget Latency.
 
     Run it on the device that the pruned model is for, and set pruning.budget.table to the file.
 
     Args:
         model: Image classifier: a hub name or folder, or digits.
         output: File of the table, such as latency.json.
-        structure: What is removed, one or more of heads, head_dims, neurons and width.
-        batch_size: Images in a batch.
-        backend: What runs the model: PyTorch, PyTorch with torch.compile, or ONNX Runtime.
+        structure: Structure to remove: one or more of heads, head_dims, neurons and width.
+        batch_size: Batch size.
+        backend: Program that runs the model: PyTorch, PyTorch with torch.compile, or ONNX Runtime.
         dtype: Type to compute in.
         device: Device to measure on; auto is a GPU if there is one.
         threads: Number of threads of torch and ONNX Runtime; by default that of torch.
-        repeats: Number of rounds of each width after the warm-up.
+        repeats: Number of measurements of each width after the warm-up.
 
     """
     _check_positive(batch_size=batch_size, repeats=repeats)
@@ -231,6 +232,7 @@ def run(name: str, arguments: list[str]) -> None:
     [positional] = [name for name in POSITIONAL if name in inspect.signature(command).parameters]
     parser.add_argument(positional, type=str, **POSITIONAL[positional])
     parser.add_function_arguments(command, skip={positional})
+    name_own_options(parser, name)
     try:
         settings = parser.parse_args(arguments)
     except ArgumentError as error:

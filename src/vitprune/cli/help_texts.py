@@ -64,10 +64,16 @@ def improve(parser: ArgumentParser, subcommand: str) -> None:
     for group in groups:
         first = next((action.dest for action in group._group_actions), "")  # noqa: SLF001
         group.title = TITLES.get(first.partition(".")[0], group.title)
+    name_own_options(parser, subcommand)
+    groups.sort(key=lambda group: group.title == TITLES["trainer"])
+
+
+def name_own_options(parser: ArgumentParser, subcommand: str) -> None:
+    """Move the options that were added last, those of the subcommand itself, to the front."""
+    groups = parser._action_groups  # noqa: SLF001
     own = groups.pop()
     own.title = f"Options of {subcommand}"
     groups.insert(0, own)
-    groups.sort(key=lambda group: group.title == TITLES["trainer"])
 
 
 def set_texts(parser: ArgumentParser, texts: Mapping[str, str] = OPTIONS) -> None:

@@ -10,7 +10,7 @@ from vitprune.benchmark.candidates import dense_of
 from vitprune.benchmark.latency import compare_latency, describe_latency, table_of
 from vitprune.errors import UsageError
 from vitprune.exports.load import load_pruned
-from vitprune.exports.without_training import Effort, describe, shrink_without_training
+from vitprune.exports.without_training import BACKBONE, Effort, describe, shrink_without_training
 from vitprune.pruning import Budget, FLOPs, Granularity, Latency, Parameters
 from vitprune.pruning.budget.latency import structures_of
 from vitprune.runs.run_folder import ExportFolder
@@ -63,6 +63,8 @@ def run(
     )
     print(describe_latency(latency))
     print(f"Exported to {output}")
+    if done.is_backbone:
+        print(f"AutoModel.from_pretrained({str(Path(output) / BACKBONE)!r}) loads the backbone")
 
 
 def _flops(net: PreTrainedModel, granularity: Granularity) -> Budget:

@@ -155,8 +155,8 @@ class PruningTrainer(Trainer):
             return_predictions: Whether to return the predictions.
             ckpt_path: Checkpoint whose weights are used.
             weights_only: Whether to refuse checkpoints that hold code.
-            runtime: What runs the export in `model.pretrained`: torch, onnx or openvino. The int8
-                program of the export is used if there is one.
+            runtime: Runtime of the export in `model.pretrained`: torch, onnx or openvino. Its int8
+                program is used if there is one.
 
         """
         if isinstance(model, ViTClassifier):
@@ -188,8 +188,8 @@ class PruningTrainer(Trainer):
                 semi_structured. hf is always written.
             shrink: auto physically removes all structure that can be removed exactly, required
                 raises an error if zeroed structure stays, off removes nothing.
-            dtype: Type of the stored weights. int8 stores them in float32, and beside onnx and
-                openvino the same program in int8, if that is faster on this machine.
+            dtype: Type of the stored weights. int8 also writes quantized ONNX and OpenVINO models
+                if they are faster on this machine; all other weights stay in float32.
             push_to_hub: Name of a new model on the hub, to which the export is pushed.
             max_drop: Largest accepted drop of validation accuracy in int8, in [0, 1].
 

@@ -15,6 +15,7 @@ from vitprune.exports.survivors import width_of
 from vitprune.exports.trial import copy_modules, in_float64
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.token_merging import merging_paused
 
 LOADERS = "load_pruned, pt2 and ONNX"
 
@@ -60,7 +61,8 @@ def find_prospects(
     pruned = copy_modules(in_float64(net))
     kinds = _halve(pruned, heads=heads, neurons=neurons)
     try:
-        analysis = analyse(pruned, images)
+        with merging_paused(pruned):  # an export has no merging, and the keys of heads are alive
+            analysis = analyse(pruned, images)
     except UsageError as error:
         return Prospects(stays=str(error))
     left = {kind: why_not for kind, why_not in analysis.left.items() if kind in kinds}

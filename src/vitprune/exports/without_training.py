@@ -1,12 +1,14 @@
-"""A smaller model without training: prune once, let what remains compensate, export.
+"""A smaller model without training: prune one-shot, compensate, export.
 
 The calibration images need no labels: those that the dense model predicts stand in for them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -15,12 +17,13 @@ from vitprune.data.processor import load_processor
 from vitprune.data.unlabelled import holds_images
 from vitprune.errors import UsageError
 from vitprune.exports.folder import check_target
+from vitprune.exports.load import load_stock
 from vitprune.exports.model import export
 from vitprune.exports.nets import copy_net
 from vitprune.exports.prospects import find_prospects
 from vitprune.exports.summary import flops_line
 from vitprune.exports.verify import logits
-from vitprune.model.loading import load_net
+from vitprune.model.features import load_classifier_or_features, save_backbone
 from vitprune.pruning import (
     Budget,
     Combined,
@@ -40,6 +43,7 @@ from vitprune.pruning.criteria.calibration import BATCH_SIZE, sample
 from vitprune.runs.report import RunReport
 
 Batch = dict[str, Tensor]
+BACKBONE = "backbone"  # folder in an export
 VERIFIED = 8  # images on which logits are compared
 SEARCHED = 128  # images on which the trials of a search are compared, at most
 
@@ -49,9 +53,9 @@ class Effort:
     """How much is spent on making a model smaller.
 
     Attributes:
-        calibration_images: Number of images that decide what is removed.
-        test_images: Number of other images on which the smaller model is compared.
-        search: Number of trials of a search for what each kind of structure gives of the budget, on
+        calibration_images: Number of images from which the importance scores are computed.
+        test_images: Number of other images on which both models are compared.
+        search: Number of trials of a search that divides the budget among kinds of structure, on
             some of the calibration images; 0 for none.
         seed: Seed that chooses the images.
 
@@ -69,14 +73,17 @@ class Shrinking:
 
     Attributes:
         report: The content of `report.json`.
-        agreement: Share of held-out images that get the same class as before, in [0, 1].
+        agreement: Share of held-out images that get the same class as before, in [0, 1]; of a
+            backbone the mean cosine similarity of their features, in [-1, 1].
         images: Number of held-out images.
+        is_backbone: Whether the model has no classifier.
 
     """
 
     report: RunReport
     agreement: float
     images: int
+    is_backbone: bool
 
 
 def shrink_without_training(
@@ -87,10 +94,10 @@ def shrink_without_training(
     fraction: float,
     effort: Effort,
 ) -> Shrinking:
-    """Make an image classifier smaller without labels and without training.
+    """Make an image classifier or a backbone smaller without labels and without training.
 
     Args:
-        model: Hub name or folder of the classifier, or `digits`.
+        model: Hub name or folder of the model, or `digits`.
         images: Images such as the model will see: a folder of images, also in subfolders, or
             another `data.source`, whose training images are used without their labels.
         output: Folder of the export.
@@ -106,7 +113,8 @@ def shrink_without_training(
     check_target(output)
     batches = _batches(model, images, effort.calibration_images + effort.test_images, effort.seed)
     calibration, held_out = _divide(batches, effort.calibration_images, images)
-    net = load_net(model, option="MODEL").eval()
+    net, is_backbone = load_classifier_or_features(model, "MODEL")
+    net.eval()
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
     compared = min(SEARCHED, effort.calibration_images // 4)
@@ -114,9 +122,19 @@ def shrink_without_training(
     method = Method(Variance(), granularity, allocation, budget_for(net, granularity), Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
-    same = [logits(net, each).argmax(1) == logits(dense, each).argmax(1) for each in held_out]
-    agreement = torch.cat(same)
-    return Shrinking(report, float(agreement.float().mean()), len(agreement))
+    if is_backbone:
+        save_backbone(load_stock(output), Path(output) / BACKBONE)
+    compare = _cosine if is_backbone else _same_class
+    agreement = torch.cat([compare(logits(net, each), logits(dense, each)) for each in held_out])
+    return Shrinking(report, float(agreement.mean()), len(agreement), is_backbone)
+
+
+def _same_class(ours: Tensor, theirs: Tensor) -> Tensor:
+    return (ours.argmax(1) == theirs.argmax(1)).float()
+
+
+def _cosine(ours: Tensor, theirs: Tensor) -> Tensor:
+    return F.cosine_similarity(ours, theirs)
 
 
 def _batches(model: str, images: str, count: int, seed: int) -> Iterator[Tensor]:
@@ -185,12 +203,23 @@ def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Bat
         yield {"pixel_values": images, "labels": logits(dense, images).argmax(1)}
 
 
+def _agreement(shrinking: Shrinking) -> str:
+    if shrinking.is_backbone:
+        return (
+            f"the features of {shrinking.images} held-out images have a mean cosine similarity of "
+            f"{shrinking.agreement:.3f} to those before"
+        )
+    return (
+        f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
+        "before"
+    )
+
+
 def describe(shrinking: Shrinking) -> str:
     """Return how much the model changed and what it costs now, for the terminal."""
     report = shrinking.report
     lines = [
-        f"{shrinking.agreement:.2%} of {shrinking.images} held-out images get the same class as "
-        "before",
+        _agreement(shrinking),
         *flops_line(report),
         f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters",
     ]

@@ -32,9 +32,8 @@ class Distillation:
         hidden_weight: Weight of the mean squared error of the hidden states after each block,
             relative to the mean square of the teacher's; 0 disables it. Needs a teacher with
             hidden states of the same number and shapes. Channels that are pruned do not count.
-        normalize_hidden: Whether each token's channels are normalised to mean 0 and variance 1
-            before they are compared. Otherwise the few tokens with enormous channels decide the
-            error.
+        normalize_hidden: Whether each token is normalised to mean 0 and variance 1 over its
+            channels before it is compared, so that all tokens count alike, whatever their scale.
 
     """
 

@@ -52,9 +52,16 @@ def load_headless(source: str, config: PreTrainedConfig) -> PreTrainedModel:
     if lost:
         raise ValueError(f"missing weights, or of another shape: {len(lost)}, such as {lost[0]}")
     whole = AutoModelForImageClassification.from_config(_with_classifier(config)).float()
-    place = "vision_model" if config.model_type in TOWERS else whole.base_model_prefix
-    whole.get_submodule(place).load_state_dict(body.state_dict())
+    body_of(whole).load_state_dict(body.state_dict())
     return whole
+
+
+def body_of(net: PreTrainedModel) -> PreTrainedModel:
+    """Return the backbone of an image classifier."""
+    is_tower = net.config.model_type in TOWERS.values()
+    body = net.get_submodule("vision_model" if is_tower else net.base_model_prefix)
+    assert isinstance(body, PreTrainedModel)
+    return body
 
 
 def _with_classifier(config: PreTrainedConfig) -> PreTrainedConfig:

@@ -1,6 +1,8 @@
 """Image classifiers of `transformers`: loaded or built, with a head for the classes of the data."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,9 +120,16 @@ def load_net(
         UsageError: If there is no such model, or weights other than its head are missing.
 
     """
+    with explaining(pretrained, option) as source:
+        return _load(source, labels, pretrained)
+
+
+@contextmanager
+def explaining(pretrained: str, option: str) -> Iterator[str]:
+    """Provide the place of a pretrained model; raise `UsageError` if it cannot be loaded."""
     source = resolve_pretrained(pretrained, option)
     try:
-        return _load(source, labels, pretrained)
+        yield source
     except UsageError:
         raise
     except CANNOT_BUILD as error:
@@ -138,7 +147,7 @@ def _load(source: str, labels: list[str] | None, name: str) -> PreTrainedModel:
     config = _read_config(source)
     _check_takes_images(config.model_type, repr(name))
     known = find_classes(config.id2label, labels) if labels else None
-    read = _read(source, None if known else labels)
+    read = read_net(source, None if known else labels)
     if not labels:
         if read.head != "loaded":
             raise ValueError("its classification head has no weights")
@@ -149,7 +158,7 @@ def _load(source: str, labels: list[str] | None, name: str) -> PreTrainedModel:
     rank_zero_info(
         f"{name}: {_what_happens_to_the_head(config.num_labels, len(labels), read.head)}"
     )
-    return _read(source, labels).net if known else read.net
+    return read_net(source, labels).net if known else read.net
 
 
 def _check_takes_images(model_type: str, name: str) -> None:
@@ -171,7 +180,7 @@ def _read_config(source: str) -> PreTrainedConfig:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A loaded model.
 
     Attributes:
@@ -203,7 +212,7 @@ def _what_happens_to_the_head(had: int, has: int, head: str) -> str:
     return f"{done} head for {has} classes; there is no dense baseline to compare with."
 
 
-def _read(source: str, labels: list[str] | None) -> _Read:
+def read_net(source: str, labels: list[str] | None) -> Read:
     """Load a model in float32; a missing head, or one of another size, is re-initialised.
 
     Missing LayerNorms keep their initial values.
@@ -220,7 +229,7 @@ def _read(source: str, labels: list[str] | None) -> _Read:
     if labels:
         name_classes(config, labels)
     if is_headless(config):
-        return _Read(load_headless(source, config), "missing")
+        return Read(load_headless(source, config), "missing")
     net, found = AutoModelForImageClassification.from_pretrained(
         source,
         config=config,
@@ -240,8 +249,8 @@ def _read(source: str, labels: list[str] | None) -> _Read:
     if lost:
         raise ValueError(f"missing weights, or of another shape: {len(lost)}, such as {lost[0]}")
     if mismatched - body:
-        return _Read(net, "resized")
-    return _Read(net, "missing" if missing - body else "loaded")
+        return Read(net, "resized")
+    return Read(net, "missing" if missing - body else "loaded")
 
 
 def _heads(net: PreTrainedModel) -> tuple[str, ...]:

@@ -9,18 +9,21 @@ Here it is that of the keys of all heads without their bias, which does not chan
 and dimensions of heads are removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.names import PRE_NORM_PARTS, SPECIAL_TOKENS
 from vitprune.model.anatomy.records import Attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class TokenMerging:
@@ -42,6 +45,13 @@ class TokenMerging:
         self.special = special
         self.keys: dict[int, Tensor] = {}
         self.sizes: dict[int, Tensor] = {}
+
+    @classmethod
+    def of(cls, block: nn.Module) -> "TokenMerging | None":
+        """Return the merging of a block; None if it merges no tokens."""
+        forward = vars(block).get("forward")
+        owner = getattr(forward.func, "__self__", None) if isinstance(forward, partial) else None
+        return owner if isinstance(owner, cls) else None
 
     def keep_keys(self, index: int, layer: nn.Linear, _: Any, output: Tensor) -> None:
         """Keep the keys of a block; a hook of its key layer."""
@@ -71,7 +81,7 @@ class TokenMerging:
         return merged
 
 
-def merge_tokens(net: PreTrainedModel, merged: int) -> None:
+def merge_tokens(net: "PreTrainedModel", merged: int) -> None:
     """Let each block of a model merge tokens from now on.
 
     At most half of the tokens besides the special ones are merged by a block.
@@ -101,7 +111,20 @@ def merge_tokens(net: PreTrainedModel, merged: int) -> None:
         block.forward = partial(merging.forward, index, block)
 
 
-def _key_layers(net: PreTrainedModel) -> Sequence[nn.Module]:
+@contextmanager
+def merging_paused(model: nn.Module) -> Iterator[None]:
+    """Let the blocks of a model merge no tokens until the context ends."""
+    merging = {m: m.merged for m in map(TokenMerging.of, model.modules()) if m is not None}
+    for one in merging:
+        one.merged = 0
+    try:
+        yield
+    finally:
+        for one, merged in merging.items():
+            one.merged = merged
+
+
+def _key_layers(net: nn.Module) -> Sequence[nn.Module]:
     """Return the layer of the keys of each attention, in the order of the blocks."""
     attentions = [b for b in find_structure(net).branches if isinstance(b, Attention)]
     keys = {a.block: a.key.layer for a in attentions if a.key.parts == 1 and a.block is not None}
@@ -132,7 +155,7 @@ def match(keys: Tensor, merged: int, special: int) -> tuple[Tensor, Tensor, Tens
     if special > 1:
         similarity[:, :, :1] = -torch.inf  # the distillation token
     highest, partners = similarity.max(dim=-1)
-    order = highest.argsort(dim=-1, descending=True, stable=True)
+    order = highest.sort(dim=-1, descending=True).indices
     sources = order[:, :count]
     return order[:, count:].sort(dim=-1).values, sources, partners.gather(1, sources)
 

@@ -37,7 +37,7 @@ class Method:
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
             `Global()` for whole branches.
         budget: What sparsities are fractions of; by default `PrunableWeights()`.
-        compensation: How what remains takes over what pruned groups computed; not at all by
+        compensation: How the remaining weights compensate for pruned groups; not at all by
             default. Needs a granularity that removes structure.
 
     Raises:
@@ -91,9 +91,9 @@ class Method:
     def _check_search(self) -> None:
         if not self.budget.is_physical:
             raise UsageError(
-                "Search finds what each kind of structure should give of a budget that counts the "
-                f"smaller model, and {type(self.budget).__name__} counts zeros. Set pruning.budget "
-                "to FLOPs, Parameters or Latency."
+                "Search divides a budget of the smaller model among kinds of structure, and "
+                f"{type(self.budget).__name__} counts zeros. Set pruning.budget to FLOPs, "
+                "Parameters or Latency."
             )
         if len(self.granularity.dimensions) < 2:
             raise UsageError(
@@ -208,7 +208,7 @@ class Method:
 
     @property
     def compensates(self) -> bool:
-        """Whether what remains compensates, if only in the trials of a search."""
+        """Whether remaining weights compensate, in rounds or in the trials of a search."""
         return self.compensation is not None or isinstance(self.allocation, Search)
 
     def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
@@ -220,7 +220,7 @@ class Method:
         return self._with(rates, self.compensation)
 
     def trial(self, rates: Mapping[str, float]) -> "Method":
-        """Return the method of a trial of a search: what remains always compensates."""
+        """Return the method of a trial of a search, which always compensates."""
         return self._with(rates, self.compensation or Ridge())
 
     def _with(self, rates: Mapping[str, float], compensation: Compensation | None) -> "Method":
@@ -230,7 +230,7 @@ class Method:
     def biases(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose biases are pruned with their weights.
 
-        With compensation there are none: a bias takes over the mean of what is pruned.
+        With compensation there are none: a bias takes over the mean of pruned structure.
         """
         if self.compensation:
             return []

@@ -33,7 +33,7 @@ def test_its_page_has_text_code_results_and_figures():
     page = to_page(json.loads(TUTORIAL.read_text()), "images/tutorial")
     assert page.text.startswith("# Tutorial")
     assert "```python\nimport copy" in page.text
-    assert "\nround 5/5  epoch 8  target 80.00%" in page.text
+    assert "\nround 5/5 epoch 8 sparsity 80.00%" in page.text
     assert "Warning" not in page.text
     assert len(page.figures) == 3
     for path, content in page.figures.items():

@@ -214,4 +214,4 @@ def test_a_search_that_has_ended_trains_no_further(tmp_path, capsys):
     assert resumed.global_step == trainer.global_step
     out = capsys.readouterr().out
     assert "The pruning schedule of this checkpoint is complete; no training is left." in out
-    assert "round 2  epoch 1  target 40.00%" in out
+    assert "round 2 epoch 1 sparsity 40.00%" in out

@@ -6,16 +6,16 @@ from vitprune.runs.plain_values import plain
 
 
 class Search(Isomorphic):
-    """`Isomorphic` with the rates that prune best: how much each kind of structure gives is found.
+    """`Isomorphic` with the rates that prune best, found by trials before the first round.
 
-    Before the first round, candidates are tried: rates of the kinds of structure, of the depth and
-    of how even layers are pruned (see `Isomorphic`), each of which meets the budget. A trial prunes
-    the model to the final target, lets what remains compensate by `Ridge` (or by the compensation
+    A candidate is a set of rates: of the kinds of structure, of the depth and of how evenly layers
+    are pruned (see `Isomorphic`). Every candidate meets the budget. A trial prunes
+    the model to the final target, compensates by `Ridge` (or by the compensation
     of the method), computes the loss on training images that are held out from calibration, and
     restores the model. The first candidate is `Isomorphic` itself, so that the result is never
     worse on these images; the second one is as even as can be. The next ones are random steps from
     the best candidate so far, which grow with a success and shrink without one. All rounds use the
-    best rates. Validation data are not looked at.
+    best rates. Validation images are not used.
 
     Source: (1 + 1) evolution strategy with the one-fifth success rule, Rechenberg 1973.
 

@@ -1,4 +1,4 @@
-"""In what currency? Budget: what the schedule counts, and what is left of it at the end."""
+"""In what currency? Budget: what the schedule counts, and its value after the last round."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

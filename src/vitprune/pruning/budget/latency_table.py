@@ -55,7 +55,7 @@ class Grid:
     def at(self, shares: Mapping[Structure, float]) -> float:
         """Return the latency at these shares, linear between the measured ones.
 
-        Below the lowest level the line through the lowest two goes on.
+        Below the lowest level, the line through the lowest two is extrapolated.
         """
         values = np.reshape(self.ms, [len(levels) for levels in self.levels.values()])
         for kind, levels in self.levels.items():

@@ -1,4 +1,4 @@
-"""What happens to the rest? Compensation: what remains takes over what pruned groups computed."""
+"""What happens to the rest? Compensation: the remaining weights compensate for pruned groups."""
 
 from vitprune.pruning.compensation.compensation import Compensation
 from vitprune.pruning.compensation.mean import Mean

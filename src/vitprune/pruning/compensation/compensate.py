@@ -29,7 +29,7 @@ def observed_layers(groupings: Sequence[Grouping]) -> list[Layer]:
 
 @torch.no_grad()
 def compensate(masks: Masks, compensation: Compensation, statistics: Mapping[str, Tensor]) -> None:
-    """Let what remains take over what newly pruned groups computed; see `Compensation`.
+    """Let the remaining weights compensate for newly pruned groups; see `Compensation`.
 
     Args:
         masks: The updated masks, within `Masks.changing`: newly pruned entries still have their

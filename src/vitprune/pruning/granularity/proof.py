@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.records import Attention, Branch
+from vitprune.model.token_merging import merging_paused
 from vitprune.pruning.granularity.grouping import Grouping, Part
 from vitprune.pruning.granularity.stream_proof import check_stream
 
@@ -41,9 +42,16 @@ def check_coupling(
         UsageError: If the output of a branch or the logits depend on weights that nothing reads.
 
     """
-    for grouping in groupings:
-        if grouping.companions and (stream := grouping.layers[0].stream):
-            check_stream(stream, logits)
+    with merging_paused(model):  # it compares the keys that the proof changes
+        for grouping in groupings:
+            if grouping.companions and (stream := grouping.layers[0].stream):
+                check_stream(stream, logits)
+        _check_branches(model, groupings, logits)
+
+
+def _check_branches(
+    model: nn.Module, groupings: Sequence[Grouping], logits: Callable[[], Tensor]
+) -> None:
     coupled = [grouping for grouping in groupings if not grouping.companions]
     for branch, grouping in _representatives(model, coupled):
         *inputs, output = grouping.parts

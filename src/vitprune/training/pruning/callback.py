@@ -83,7 +83,7 @@ class IterativePruning(Callback):
             which are recognised by the names that they have in Hugging Face ViTs.
         rewind: Weight or learning-rate rewinding after each round; none by default.
         regrow: Whether pruned weights can regrow; none do by default.
-        compensation: How what remains takes over what pruned heads, neurons and branches computed;
+        compensation: How the remaining weights compensate for pruned heads, neurons and branches;
             not at all by default.
         calibration_images: Number of training images for calibration statistics, for criteria that
             need them and for compensation.

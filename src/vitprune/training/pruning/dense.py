@@ -37,7 +37,7 @@ def evaluate_dense(
         state.dense = validate_now(trainer, module)
         _check_monitor(trainer, settings, state, settings.monitor)
         if settings.monitor in state.dense:
-            announce(f"before pruning  {settings.monitor} {state.dense[settings.monitor]:.4f}")
+            announce(f"before pruning {settings.monitor} {state.dense[settings.monitor]:.4f}")
     if settings.searches:
         highest = settings.method.highest_sparsity(masks.layers, budget)
         first = dense.prunable if budget is None else 0.0

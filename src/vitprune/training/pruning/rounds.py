@@ -35,7 +35,7 @@ class Round:
     finetuned: float | None = None
 
     def line(self, rounds: int | None, monitor: str | None) -> str:
-        """Return the log line of the round.
+        """Return the log line of the round; the target only where it differs.
 
         Args:
             rounds: The number of all rounds; None if it is not known.
@@ -43,15 +43,14 @@ class Round:
 
         """
         number = f"{self.round}/{rounds}" if rounds else f"{self.round}"
-        line = (
-            f"round {number}  epoch {self.epoch}  target {self.target:.2%}  "
-            f"reached {self.removed:.2%}"
-        )
+        reached = f"{self.removed:.2%}"
+        target = f"{self.target:.2%}"
+        what = "removed" if self.left else "sparsity"
+        line = f"round {number} epoch {self.epoch} {what} {reached}"
+        if reached != target:
+            line += f" (target {target})"
         if self.left:
-            line += "  " + ", ".join(f"{in_units(cost)} {unit}" for unit, cost in self.left.items())
-        metrics = {
-            "after pruning": self.pruned,
-            "after fine-tuning (last epoch)": self.finetuned,
-        }
+            line += " " + ", ".join(f"{in_units(cost)} {unit}" for unit, cost in self.left.items())
+        metrics = {"pruned": self.pruned, "fine-tuned": self.finetuned}
         known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
-        return f"{line}  {monitor} {', '.join(known)}" if known else line
+        return f"{line} {monitor} {', '.join(known)}" if known else line

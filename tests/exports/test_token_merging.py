@@ -1,0 +1,37 @@
+"""Exports of models that merge tokens: programs merge as well."""
+
+import pytest
+import torch
+
+from vitprune.errors import UsageError
+from vitprune.exports import onnx, pt2
+from vitprune.exports.choices import Choices
+from vitprune.exports.formats import write_formats
+from vitprune.exports.prospects import find_prospects
+from vitprune.model.token_merging import merge_tokens
+
+pytestmark = pytest.mark.parametrize("exported", ["vit"], indirect=True)
+
+
+def test_programs_merge_tokens(exported):
+    written, failed = write_formats(Choices(["pt2", "onnx"], token_merging=2), exported)
+    assert not failed
+    merge_tokens(exported.net, 2)
+    with torch.no_grad():
+        expected = exported.net(pixel_values=exported.images).logits
+    assert not torch.allclose(expected, exported.logits, atol=1e-4)
+    folder = exported.folder
+    for program in (pt2.load(folder.pt2), onnx.Runtime(folder.onnx)):
+        torch.testing.assert_close(program(exported.images), expected, rtol=0, atol=1e-5)
+    assert written["onnx"].largest_logit_difference < 1e-5
+
+
+def test_formats_of_weights_are_refused(exported):
+    with pytest.raises(UsageError, match="compressed stores weights, not the merging of tokens"):
+        write_formats(Choices(["compressed"], token_merging=2), exported)
+
+
+def test_what_will_be_removed_does_not_depend_on_it(exported):
+    before = find_prospects(exported.smallest)
+    merge_tokens(exported.smallest, 2)
+    assert find_prospects(exported.smallest) == before
