@@ -32,6 +32,7 @@ from vitprune.pruning import (
     HeadDim,
     Isomorphic,
     IterativePruning,
+    Latency,
     LayerSelection,
     LearningRate,
     Levels,
@@ -120,7 +121,7 @@ def test_every_class_of_every_axis_is_in_the_list():
         for cls in family(axis)
         if cls.__module__.startswith("vitprune.") and not inspect.isabstract(cls)
     }
-    assert ours - {type(setting) for setting in NOT_THE_DEFAULTS} == {FromSensitivity}
+    assert ours - {type(setting) for setting in NOT_THE_DEFAULTS} == {FromSensitivity, Latency}
 
 
 @pytest.mark.parametrize("setting", NOT_THE_DEFAULTS, ids=lambda setting: type(setting).__name__)
@@ -164,6 +165,12 @@ def test_a_setting_is_described_by_its_arguments_alone(setting):
 )
 def test_numbers_and_arrays_of_numpy_and_torch_are_described_as_plain_values(given, plain):
     assert repr(describe(given)) == repr(describe(plain))
+
+
+def test_a_latency_is_described_without_its_measurements():
+    budget = Latency(speedup=2.0, batch_size=8, backend="compiled", dtype="bfloat16")
+    described = {"class": "Latency", "target": None, "speedup": 2.0, "table": None, "batch_size": 8}
+    assert describe(budget) == described | {"backend": "compiled", "dtype": "bfloat16"}
 
 
 def test_a_scan_is_described_by_its_path(tmp_path):
