@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
@@ -14,7 +15,7 @@ from vitprune.model.token_merging import merge_tokens
 
 
 def merging_tokens(exported: Exported, tokens: int, formats: Sequence[Format]) -> Exported:
-    """Return a model that merges tokens, to be written as programs.
+    """Return a model that merges tokens, to be written as programs, with its own accuracy.
 
     Args:
         exported: The model.
@@ -37,4 +38,13 @@ def merging_tokens(exported: Exported, tokens: int, formats: Sequence[Format]) -
     reference, smallest = copy.deepcopy((exported.net, exported.smallest))
     for net in (reference, smallest):
         merge_tokens(net, tokens)
-    return replace(exported, smallest=smallest, logits=logits(reference, exported.images))
+    quantization = exported.quantization
+    if quantization is not None:  # int8 may lose accuracy relative to this model
+        accuracy = quantization.accuracy_of(partial(logits, reference))
+        quantization = replace(quantization, accuracy=accuracy)
+    return replace(
+        exported,
+        smallest=smallest,
+        logits=logits(reference, exported.images),
+        quantization=quantization,
+    )

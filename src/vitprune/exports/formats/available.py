@@ -1,5 +1,6 @@
 """The formats by name, and how an export writes them."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 from vitprune.errors import UsageError
@@ -78,7 +79,10 @@ def write_formats(
         exported = merging_tokens(exported, choices.token_merging, formats)
     for each in formats:
         try:
-            written[each.name] = each.write(exported)
+            report = each.write(exported)
+            if choices.token_merging and exported.quantization and report.accuracy is None:
+                report = replace(report, accuracy=exported.quantization.accuracy)
+            written[each.name] = report
         except ConversionError as error:
             failed[each.name] = str(error)
     return written, failed
