@@ -14,7 +14,12 @@ from vitprune.cli.trainer import SCANS
 
 DOCS = ROOT / "docs"
 COMMANDS = documented_commands()
-HUGE = ["imagenet", "article", "smaller.yaml", "faster.yaml"]  # configurations of data that are not here
+HUGE = [
+    "imagenet",
+    "article",
+    "smaller.yaml",
+    "faster.yaml",
+]  # configurations of data that are not here
 FEW = {
     "fit": ["--trainer.limit_train_batches=2", "--data.max_images={train: 128, validation: 32}"],
     "sensitivity": ["--sparsities=[0.5]", "--by=role", "--data.max_images={validation: 32}"],

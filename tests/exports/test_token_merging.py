@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from vitprune.errors import UsageError
-from vitprune.exports import onnx, pt2
 from vitprune.exports.choices import Choices
-from vitprune.exports.formats import write_formats
+from vitprune.exports.formats.available import write_formats
+from vitprune.exports.formats.onnx import Onnx
+from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.prospects import find_prospects
 from vitprune.model.token_merging import merge_tokens
 
@@ -21,7 +22,7 @@ def test_programs_merge_tokens(exported):
         expected = exported.net(pixel_values=exported.images).logits
     assert not torch.allclose(expected, exported.logits, atol=1e-4)
     folder = exported.folder
-    for program in (pt2.load(folder.pt2), onnx.Runtime(folder.onnx)):
+    for program in (Pt2().load(folder.pt2), Onnx().load(folder.onnx)):
         torch.testing.assert_close(program(exported.images), expected, rtol=0, atol=1e-5)
     assert written["onnx"].largest_logit_difference < 1e-5
 
