@@ -33,7 +33,7 @@ from vitprune.exports.exported import Exported
 from vitprune.exports.formats.format import Run
 from vitprune.exports.formats.onnx_int8 import ONNXInt8
 from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.exports.verify import logits
 from vitprune.model.anatomy.layers import BLOCK_ROLES, find_layers
 from vitprune.runs.run_folder import ExportFolder

@@ -11,8 +11,8 @@ from tests.exports.small_nets import linear
 from vitprune.exports.exported import Exported
 from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.load import load_pruned
-from vitprune.exports.shrink import shrink
-from vitprune.exports.shrinkage import shrink_and_describe
+from vitprune.exports.shrinking.shrink import shrink
+from vitprune.exports.shrinking.shrinkage import shrink_and_describe
 from vitprune.exports.verify import logits
 from vitprune.runs.run_folder import ExportFolder
 

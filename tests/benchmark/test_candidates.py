@@ -6,7 +6,7 @@ import torch
 from tests.conftest import tiny_net
 from vitprune.benchmark.candidates import candidates_of, dense_of
 from vitprune.benchmark.setting import Setting
-from vitprune.exports.shrinkage import widest
+from vitprune.exports.shrinking.shrinkage import widest
 from vitprune.runs.run_folder import ExportFolder
 
 

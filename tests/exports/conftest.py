@@ -11,7 +11,7 @@ from tests.conftest import tiny_net
 from tests.exports.runs import PruningRun, export, train
 from tests.exports.small_nets import linear
 from vitprune.exports.exported import Exported
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.exports.verify import logits
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 

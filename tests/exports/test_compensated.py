@@ -6,7 +6,7 @@ from transformers import AutoConfig
 
 import vitprune
 from tests.families.families import CLASSES, DINOV3, FAMILIES, logits
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.model.loading import net_from_config
 from vitprune.pruning import (
     Branch,

@@ -12,9 +12,9 @@ from vitprune.exports.costs import count_parameters
 from vitprune.exports.exported import Exported
 from vitprune.exports.formats.onnx import ONNX
 from vitprune.exports.formats.pt2 import Pt2
-from vitprune.exports.parts import output_of
-from vitprune.exports.prospects import find_prospects
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.parts import output_of
+from vitprune.exports.shrinking.prospects import find_prospects
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention
 from vitprune.model.unused import freeze_unused

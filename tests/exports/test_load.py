@@ -9,7 +9,7 @@ from tests.exports.small_nets import tiny_resnet
 from vitprune import load_pruned
 from vitprune.errors import UsageError
 from vitprune.exports.formats.compressed import Compressed
-from vitprune.exports.shrinkage import widths_of_blocks
+from vitprune.exports.shrinking.shrinkage import widths_of_blocks
 from vitprune.exports.verify import logits
 
 

@@ -11,8 +11,8 @@ from vitprune.exports import onnx
 from vitprune.exports.choices import Choices
 from vitprune.exports.formats.available import write_formats
 from vitprune.exports.formats.pt2 import Pt2
-from vitprune.exports.prospects import find_prospects
 from vitprune.exports.quantization import Quantization
+from vitprune.exports.shrinking.prospects import find_prospects
 from vitprune.model.token_merging import merge_tokens
 
 pytestmark = pytest.mark.parametrize("exported", ["vit"], indirect=True)

@@ -7,7 +7,7 @@ from tests.families.families import FAMILIES, Family
 from tests.families.runs import net_of_run
 from vitprune import prune
 from vitprune.exports.costs import count_flops, count_parameters
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.pruning import (
     Budget,
     Combined,

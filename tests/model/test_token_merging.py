@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from tests.model.small_models import SWIN, VIT
 from vitprune.errors import UsageError
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.model import ViTClassifier
 from vitprune.model.loading import net_from_config
 from vitprune.model.token_merging import match, merge, merge_tokens, merging_paused

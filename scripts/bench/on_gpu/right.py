@@ -13,7 +13,7 @@ from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from scripts.bench.on_gpu.figures import Figure, attempted
 from scripts.bench.on_gpu.scale import Scale
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.exports.verify import logits
 from vitprune.pruning import (
     Combined,

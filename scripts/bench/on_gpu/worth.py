@@ -16,7 +16,7 @@ from scripts.bench.on_gpu.timing import take_turns
 from scripts.bench.shrunk_speed import halve, prune_two_of_four
 from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.model.logits import Logits
 from vitprune.pruning import Combined, FLOPs, Global, Head, Magnitude, Method, Neuron
 from vitprune.pruning.prune import prune

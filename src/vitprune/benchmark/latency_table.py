@@ -14,7 +14,7 @@ from vitprune.benchmark.backends import Timed, timed
 from vitprune.benchmark.speed import compiling, time_rounds
 from vitprune.exports.costs import count_flops
 from vitprune.exports.nets import copy_net
-from vitprune.exports.uniform import cut_uniformly, levels_of
+from vitprune.exports.shrinking.uniform import cut_uniformly, levels_of
 from vitprune.model.anatomy.config import image_shape
 from vitprune.pruning.budget.latency_table import Axes, Grid, LatencyTable, Structure
 from vitprune.runs.latency_report import LatencyConditions

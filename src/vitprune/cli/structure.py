@@ -7,9 +7,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from vitprune.errors import UsageError
-from vitprune.exports.prospects import find_prospects
-from vitprune.exports.stream import names_channels
-from vitprune.exports.survivors import keeps_whole_heads
+from vitprune.exports.shrinking.prospects import find_prospects
+from vitprune.exports.shrinking.stream import names_channels
+from vitprune.exports.shrinking.survivors import keeps_whole_heads
 from vitprune.model import ViTClassifier
 from vitprune.model.anatomy.config import channels_of
 from vitprune.model.anatomy.records import Attention

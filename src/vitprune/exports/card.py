@@ -5,7 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from vitprune.exports.removed import describe_removed
+from vitprune.exports.shrinking.removed import describe_removed
 from vitprune.exports.usage import Loading, describe_usage
 from vitprune.runs.report import ModelReport, RunReport
 from vitprune.runs.rounds import RoundReport, round_table

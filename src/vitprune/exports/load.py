@@ -6,8 +6,8 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 
 from vitprune.errors import UsageError
 from vitprune.exports import compressed
-from vitprune.exports.shrink import shrink
-from vitprune.exports.stream import fit_to_state, load_narrow
+from vitprune.exports.shrinking.shrink import shrink
+from vitprune.exports.shrinking.stream import fit_to_state, load_narrow
 from vitprune.model.loading import CANNOT_BUILD, net_from_config
 from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder

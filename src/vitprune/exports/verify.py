@@ -7,7 +7,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
-from vitprune.exports.stream import load_narrow, save
+from vitprune.exports.shrinking.stream import load_narrow, save
 from vitprune.model.trial import trial
 from vitprune.runs.format_report import FormatReport, Verification
 from vitprune.runs.run_folder import ExportFolder

@@ -20,7 +20,7 @@ from vitprune.exports.folder import check_target
 from vitprune.exports.load import load_stock
 from vitprune.exports.model import export
 from vitprune.exports.nets import copy_net
-from vitprune.exports.prospects import find_prospects
+from vitprune.exports.shrinking.prospects import find_prospects
 from vitprune.exports.summary import flops_line
 from vitprune.exports.verify import logits
 from vitprune.model.features import load_classifier_or_features, save_backbone

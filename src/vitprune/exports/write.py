@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 from vitprune.errors import UsageError
 from vitprune.exports.choices import DTYPES, Choices
 from vitprune.exports.exported import Exported
-from vitprune.exports.shrinkage import shrink_and_verify
-from vitprune.exports.stream import pruned_channels
+from vitprune.exports.shrinking.shrinkage import shrink_and_verify
+from vitprune.exports.shrinking.stream import pruned_channels
 from vitprune.exports.verify import TOLERANCE, Reference, logits, save_and_verify
 from vitprune.runs.format_report import Verification
 from vitprune.runs.run_folder import ExportFolder

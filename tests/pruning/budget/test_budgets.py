@@ -9,7 +9,7 @@ from tests.conftest import tiny_net
 from vitprune import prune
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_flops, count_parameters
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.pruning import (
     Branch,
     Combined,

@@ -10,7 +10,7 @@ from tests.conftest import tiny_net, tiny_swin
 from vitprune import prune
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_flops
-from vitprune.exports.uniform import cut_uniformly, levels_of
+from vitprune.exports.shrinking.uniform import cut_uniformly, levels_of
 from vitprune.pruning import (
     Branch,
     Combined,

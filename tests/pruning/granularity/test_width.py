@@ -11,7 +11,7 @@ from tests.conftest import tiny_net, tiny_swin
 from tests.families.families import FAMILIES, logits
 from vitprune import prune
 from vitprune.errors import UsageError
-from vitprune.exports.stream import without_pruned_channels
+from vitprune.exports.shrinking.stream import without_pruned_channels
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.pruning import Global, LayerSelection, Method, Movement, Uniform, Width
 from vitprune.pruning.update import update_masks

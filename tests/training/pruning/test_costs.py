@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tests.conftest import quiet_trainer, tiny_net
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_flops, count_parameters
-from vitprune.exports.shrink import shrink
+from vitprune.exports.shrinking.shrink import shrink
 from vitprune.pruning import (
     AccuracyGuarded,
     Combined,

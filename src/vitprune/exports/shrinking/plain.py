@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from vitprune.exports.analysis import Analysis
-from vitprune.exports.cut import cut
-from vitprune.exports.parts import Part, output_of
-from vitprune.exports.plans import (
+from vitprune.exports.shrinking.analysis import Analysis
+from vitprune.exports.shrinking.cut import cut
+from vitprune.exports.shrinking.parts import Part, output_of
+from vitprune.exports.shrinking.plans import (
     CANNOT_BUILD,
     Plan,
     Renaming,
@@ -20,8 +20,8 @@ from vitprune.exports.plans import (
     find_plans,
     read_widths,
 )
-from vitprune.exports.survivors import Width
-from vitprune.exports.trial import copy_modules
+from vitprune.exports.shrinking.survivors import Width
+from vitprune.exports.shrinking.trial import copy_modules
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.names import POSITIONS_PATTERN
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.exports.reports import WIDTHS
-from vitprune.exports.removed import describe_removed
+from vitprune.exports.shrinking.removed import describe_removed
 from vitprune.runs.shrink_report import ShrinkReport
 
 SHRUNK = {

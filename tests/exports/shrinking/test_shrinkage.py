@@ -16,7 +16,7 @@ from tests.exports.small_nets import (
 )
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.shrinkage import shrink_and_describe, shrink_and_verify
+from vitprune.exports.shrinking.shrinkage import shrink_and_describe, shrink_and_verify
 from vitprune.runs.shrink_report import ModelWidths
 
 

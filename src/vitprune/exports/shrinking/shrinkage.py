@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import TOLERANCE
 from vitprune.exports.choices import ShrinkMode
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.parts import kind_of
-from vitprune.exports.shrink import shrink_both
-from vitprune.exports.stream import is_plain, pruned_channels
-from vitprune.exports.survivors import keeps_whole_heads, width_of
+from vitprune.exports.shrinking.analysis import TOLERANCE
+from vitprune.exports.shrinking.parts import kind_of
+from vitprune.exports.shrinking.shrink import shrink_both
+from vitprune.exports.shrinking.stream import is_plain, pruned_channels
+from vitprune.exports.shrinking.survivors import keeps_whole_heads, width_of
 from vitprune.exports.verify import largest_difference, logits
 from vitprune.model.anatomy.layers import Structure, block_names, find_structure
 from vitprune.model.anatomy.records import Attention

@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import Analysis, analyse
-from vitprune.exports.cut import cut
-from vitprune.exports.plain import shrink_plainly
-from vitprune.exports.stream import without_pruned_channels
-from vitprune.exports.trial import copy_modules, restore_types
+from vitprune.exports.shrinking.analysis import Analysis, analyse
+from vitprune.exports.shrinking.cut import cut
+from vitprune.exports.shrinking.plain import shrink_plainly
+from vitprune.exports.shrinking.stream import without_pruned_channels
+from vitprune.exports.shrinking.trial import copy_modules, restore_types
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from vitprune.exports.affine import Affine
-from vitprune.exports.survivors import Width, find_survivors, fold_constants
-from vitprune.exports.trial import Range
+from vitprune.exports.shrinking.affine import Affine
+from vitprune.exports.shrinking.survivors import Width, find_survivors, fold_constants
+from vitprune.exports.shrinking.trial import Range
 from vitprune.model.anatomy.records import Attention, Mlp, Rows
 
 ATTENTION = Attention("a", 0, Rows("q"), Rows("k"), Rows("v"), "o", 2)

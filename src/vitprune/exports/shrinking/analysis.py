@@ -8,11 +8,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.cut import cut
-from vitprune.exports.parts import Part, examine, kind_of, output_of, why_fixed
-from vitprune.exports.stream import is_plain
-from vitprune.exports.survivors import is_whole
-from vitprune.exports.trial import Trial, copy_modules, in_float64
+from vitprune.exports.shrinking.cut import cut
+from vitprune.exports.shrinking.parts import Part, examine, kind_of, output_of, why_fixed
+from vitprune.exports.shrinking.stream import is_plain
+from vitprune.exports.shrinking.survivors import is_whole
+from vitprune.exports.shrinking.trial import Trial, copy_modules, in_float64
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.layers import Layer, find_structure
 from vitprune.model.anatomy.records import Attention, Branch

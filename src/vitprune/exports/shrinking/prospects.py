@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
-from vitprune.exports.analysis import analyse
-from vitprune.exports.parts import kind_of, output_of
-from vitprune.exports.plans import plain_widths
-from vitprune.exports.survivors import width_of
-from vitprune.exports.trial import copy_modules, in_float64
+from vitprune.exports.shrinking.analysis import analyse
+from vitprune.exports.shrinking.parts import kind_of, output_of
+from vitprune.exports.shrinking.plans import plain_widths
+from vitprune.exports.shrinking.survivors import width_of
+from vitprune.exports.shrinking.trial import copy_modules, in_float64
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Attention, Branch
 from vitprune.model.token_merging import merging_paused

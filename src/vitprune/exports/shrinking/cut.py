@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from vitprune.exports.parts import Part, output_of
-from vitprune.exports.surgery import Constant, narrow, write
-from vitprune.exports.survivors import Width
+from vitprune.exports.shrinking.parts import Part, output_of
+from vitprune.exports.shrinking.surgery import Constant, narrow, write
+from vitprune.exports.shrinking.survivors import Width
 
 
 @torch.no_grad()

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from vitprune.exports.affine import Affine
-from vitprune.exports.survivors import BranchWeights, Survivors, Width
-from vitprune.exports.trial import first_tensor
+from vitprune.exports.shrinking.affine import Affine
+from vitprune.exports.shrinking.survivors import BranchWeights, Survivors, Width
+from vitprune.exports.shrinking.trial import first_tensor
 from vitprune.model.anatomy.names import attention_names, owners
 from vitprune.model.anatomy.records import Attention, Branch, Rows
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from vitprune.exports.survivors import (
+from vitprune.exports.shrinking.survivors import (
     BranchWeights,
     Survivors,
     Width,
@@ -14,7 +14,7 @@ from vitprune.exports.survivors import (
     read_weights,
     width_of,
 )
-from vitprune.exports.trial import Range, Trial
+from vitprune.exports.shrinking.trial import Range, Trial
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention, Branch, output_of
 

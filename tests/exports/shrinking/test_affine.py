@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from vitprune.exports.affine import Affine
+from vitprune.exports.shrinking.affine import Affine
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Rows
 

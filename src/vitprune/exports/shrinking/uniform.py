@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.exports.nets import copy_net
-from vitprune.exports.shrink import shrink_both
+from vitprune.exports.shrinking.shrink import shrink_both
 from vitprune.model.anatomy.records import Kind
 from vitprune.pruning.budget.latency_table import Structure
 from vitprune.pruning.granularity.combined import Combined

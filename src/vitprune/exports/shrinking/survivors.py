@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vitprune.exports.affine import Affine
-from vitprune.exports.trial import Range
+from vitprune.exports.shrinking.affine import Affine
+from vitprune.exports.shrinking.trial import Range
 from vitprune.model.anatomy.layers import Layer
 from vitprune.model.anatomy.records import Attention, Branch
 

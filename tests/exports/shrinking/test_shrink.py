@@ -18,8 +18,8 @@ from tests.exports.small_nets import (
     random_net,
 )
 from vitprune.exports.costs import count_parameters
-from vitprune.exports.shrink import shrink
-from vitprune.exports.shrinkage import widest, widths_of_blocks
+from vitprune.exports.shrinking.shrink import shrink
+from vitprune.exports.shrinking.shrinkage import widest, widths_of_blocks
 from vitprune.exports.verify import logits
 from vitprune.runs.shrink_report import ModelWidths
 

@@ -19,8 +19,8 @@ from vitprune import load_pruned, prune
 from vitprune.errors import UsageError
 from vitprune.exports.costs import count_flops, count_parameters
 from vitprune.exports.nets import load_net
-from vitprune.exports.shrink import shrink
-from vitprune.exports.stream import is_plain, pruned_channels, without_pruned_channels
+from vitprune.exports.shrinking.shrink import shrink
+from vitprune.exports.shrinking.stream import is_plain, pruned_channels, without_pruned_channels
 from vitprune.model.anatomy.layers import find_structure
 from vitprune.model.anatomy.records import Dimension
 from vitprune.model.channels import KeptChannels

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from vitprune.exports.analysis import Analysis
-from vitprune.exports.parts import Part, output_of
-from vitprune.exports.stream import fit_stream, is_plain
-from vitprune.exports.survivors import Width, width_of
+from vitprune.exports.shrinking.analysis import Analysis
+from vitprune.exports.shrinking.parts import Part, output_of
+from vitprune.exports.shrinking.stream import fit_stream, is_plain
+from vitprune.exports.shrinking.survivors import Width, width_of
 from vitprune.model.anatomy.layers import block_names, find_structure
 from vitprune.model.anatomy.records import Attention
 from vitprune.model.anatomy.widths import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vitprune.exports.shrinkage import REASONS
+from vitprune.exports.shrinking.shrinkage import REASONS
 from vitprune.runs.shrink_report import ShrinkReport
 
 GROUPS = {"heads": "heads", "head_dim": "dimensions of heads", "neurons": "neurons"}
