@@ -120,5 +120,5 @@ class LatencyTable:
             if len(levels[kind]) == 1 or (to_none and levels[kind][0] > 0):
                 raise UsageError(
                     f"the latency table has no measurements with fewer {kind}. Measure it again: "
-                    f"vitprune latency-table MODEL --structure {' '.join(needed)} ..."
+                    f"vitprune latency-table MODEL --output FILE --structure '[{', '.join(needed)}]'"
                 )
