@@ -118,7 +118,8 @@ class LatencyTable:
         for kind, to_none in needed.items():
             levels = self.mlp.levels | self.attention.levels
             if len(levels[kind]) == 1 or (to_none and levels[kind][0] > 0):
+                structure = f"'[{', '.join(needed)}]'"
                 raise UsageError(
                     f"the latency table has no measurements with fewer {kind}. Measure it again: "
-                    f"vitprune latency-table MODEL --output FILE --structure '[{', '.join(needed)}]'"
+                    f"vitprune latency-table MODEL --output FILE --structure {structure}"
                 )
