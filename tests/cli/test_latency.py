@@ -90,4 +90,4 @@ def test_onnx_runtime_is_measured_in_float32(tmp_path, capsys):
     options = ["--backend=onnx", "--dtype=float16", f"--output={tmp_path / 'latency.json'}"]
     with pytest.raises(SystemExit):
         main(["latency-table", "digits", *options])
-    assert "--backend onnx is measured on a CPU in float32" in capsys.readouterr().err
+    assert "the backend onnx is measured on a CPU in float32" in capsys.readouterr().err

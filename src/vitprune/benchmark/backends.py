@@ -1,8 +1,8 @@
 """Models as functions, run by PyTorch, `torch.compile` or ONNX Runtime."""
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from vitprune.benchmark.cpu import cpu_name
 from vitprune.errors import UsageError
 from vitprune.exports import onnx
 from vitprune.exports.choices import DTYPES
+from vitprune.exports.formats.onnx import ONNX
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.logits import Logits
 from vitprune.runs.latency_report import Backend, LatencyConditions, TimedType
@@ -43,11 +45,14 @@ def conditions_here(
     """
     if backend == "onnx" and (device != "cpu" or dtype != "float32"):
         raise UsageError(
-            "--backend onnx is measured on a CPU in float32. Use --device cpu --dtype float32, or "
-            "the backend eager or compiled."
+            "the backend onnx is measured on a CPU in float32. Use eager or compiled on a GPU and "
+            "for other types."
         )
-    cpu = f"CPU {platform.processor() or platform.machine()}"
-    name = torch.cuda.get_device_name() if device == "cuda" else cpu
+    if backend == "onnx" and (missing := [p for p in ONNX.packages if find_spec(p) is None]):
+        raise UsageError(
+            f"the backend onnx needs {', '.join(missing)}. Run pip install {' '.join(missing)}."
+        )
+    name = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
     return LatencyConditions(name, torch.get_num_threads(), backend, dtype, batch_size)
 
 

@@ -16,15 +16,20 @@ from vitprune.exports.costs import count_flops
 from vitprune.exports.nets import copy_net
 from vitprune.exports.shrinking.uniform import cut_uniformly, levels_of
 from vitprune.model.anatomy.config import image_shape
-from vitprune.pruning.budget.latency_table import Axes, Grid, LatencyTable, Structure
+from vitprune.pruning.budget.latency_table import (
+    OF_ATTENTION,
+    OF_MLP,
+    Axes,
+    Grid,
+    LatencyTable,
+    Structure,
+)
 from vitprune.runs.latency_report import LatencyConditions
 
 KEPT = (0.0, 0.25, 0.5, 0.75, 1.0)  # measured shares, as near as whole groups allow
 NEVER_NONE: tuple[Structure, ...] = ("head_dims", "width")  # without heads there are no dimensions
-OF_ATTENTION: tuple[Structure, ...] = ("heads", "head_dims", "width")
-OF_MLP: tuple[Structure, ...] = ("neurons", "width")
 
-Shares = tuple[tuple[Structure, float], ...]
+Widths = tuple[tuple[Structure, float], ...]
 Tell = Callable[[int, int], None]  # models timed, of how many
 
 
@@ -55,7 +60,7 @@ def measure_table(
     mlp: Axes = {kind: axes[kind] for kind in OF_MLP}
     widths = list(dict.fromkeys([*_combinations(attention), *_combinations(mlp)]))
     clock = Clock(net, device, conditions, repeats)
-    relative: dict[Shares, float] = {}
+    relative: dict[Widths, float] = {}
     with compiling(models=len(widths)):
         for done, shares in enumerate(widths, start=1):
             relative[shares] = clock.relative(dict(shares)) if shares else 1.0
@@ -75,7 +80,7 @@ def _levels(net: PreTrainedModel, kind: Structure, is_varied: bool) -> list[floa
     return levels_of(net, kind, KEPT[1:] if kind in NEVER_NONE else KEPT)
 
 
-def _combinations(axes: Axes) -> Iterator[Shares]:
+def _combinations(axes: Axes) -> Iterator[Widths]:
     """Yield what is left out at each point of a grid; the same for the same model."""
     for levels in product(*axes.values()):
         shares = dict(zip(axes, levels, strict=True))

@@ -1,10 +1,10 @@
 """How benchmarked models run."""
 
-import platform
 from dataclasses import dataclass
 
 import torch
 
+from vitprune.benchmark.cpu import cpu_name
 from vitprune.exports import semi_structured
 from vitprune.runs.benchmark_report import Conditions
 
@@ -41,11 +41,10 @@ class Setting:
 def describe_conditions(setting: Setting, batch_size: int, repeats: int) -> Conditions:
     """Describe the settings and the device of a measurement."""
     on_gpu = setting.device == "cuda"
-    cpu = f"CPU {platform.processor() or platform.machine()}"
     return Conditions(
         batch_size=batch_size,
         repeats=repeats,
-        device=torch.cuda.get_device_name() if on_gpu else cpu,
+        device=torch.cuda.get_device_name() if on_gpu else cpu_name(),
         threads=torch.get_num_threads(),
         dtype=str(setting.dtype).removeprefix("torch."),
         compile=setting.compile,

@@ -180,6 +180,8 @@ def latency_table(  # noqa: PLR0913  # each is an option
 
     """
     _check_positive(batch_size=batch_size, repeats=repeats)
+    if not structure:
+        raise UsageError("--structure is empty. Valid are heads, head_dims, neurons and width.")
     chosen = choose_setting(device, dtype, compile=False, threads=threads).device
     conditions = conditions_here(chosen, backend, dtype, batch_size)
     table = table_of(load_net(model, option="MODEL").eval(), structure, chosen, conditions, repeats)
@@ -205,7 +207,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 POSITIONAL: dict[str, dict[str, Any]] = {
     "folder": {"help": "Folder of an export."},
     "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
-    "model": {"help": "Image classifier: a hub name or folder, or digits."},
+    "model": {"help": "Model: a hub name or folder, or digits."},
 }
 
 

@@ -43,12 +43,21 @@ def prepare_table(
     if ckpt_path:
         budget.measured = _of_run(Path(ckpt_path))
         return budget.measured
+    if model.token_merging:
+        raise UsageError(
+            "Latency measures models without token merging. Set model.token_merging to 0, or use "
+            "FLOPs as pruning.budget."
+        )
+    device = trainer.strategy.root_device.type
+    if device not in ("cpu", "cuda"):
+        raise UsageError(
+            f"Latency cannot be measured on the device {device}. Set trainer.accelerator to cpu."
+        )
     if trainer.world_size > 1:
         raise UsageError(
             "Latency measures a table in one process, and this run has several. Measure it first, "
             "by vitprune latency-table MODEL --output latency.json, and set pruning.budget.table."
         )
-    device = trainer.strategy.root_device.type
     conditions = conditions_here(device, budget.backend, budget.dtype, budget.batch_size)
     rank_zero_info(f"Measuring latencies on this machine: {conditions}")
     structures = structures_of(pruning.settings.method.granularity)
@@ -69,7 +78,9 @@ def compare_to_table(run: RunFolder, pruning: IterativePruning) -> None:
     predicted = report.rounds[-1].left[budget.unit]
     dense, smallest = dense_of(run.export), load_pruned(run.export.path)
     latency = compare_by_table(dense, smallest, budget.measured, predicted)
-    if latency:
+    if latency is None:
+        print(f"  Latencies are not compared: the table is of {budget.measured.conditions}.")
+    else:
         replace(report, latency=latency).write(run.export.report)
         print(f"  {describe_latency(latency)}")
 

@@ -64,7 +64,8 @@ def run(
     print(describe_latency(latency))
     print(f"Exported to {output}")
     if done.is_backbone:
-        print(f"AutoModel.from_pretrained({str(Path(output) / BACKBONE)!r}) loads the backbone")
+        folder = str(Path(output) / BACKBONE)
+        print(f"AutoModel.from_pretrained({folder!r}) loads it, for its last hidden state")
 
 
 def _flops(net: PreTrainedModel, granularity: Granularity) -> Budget:

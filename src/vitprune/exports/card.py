@@ -143,6 +143,7 @@ def _numbers(report: RunReport) -> str:
             rows.append(_row(f"bytes as {name}", "-", f"{written.bytes:,}"))
         if written.accuracy is not None:
             rows.append(_row(f"validation accuracy as {name}", "-", f"{written.accuracy:.2%}"))
+        if written.accuracy is not None and written.largest_logit_difference is not None:
             difference = f"{written.largest_logit_difference:.2g}"
             rows.append(_row(f"largest change of a logit as {name}", "-", difference))
     return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])

@@ -5,12 +5,13 @@ from pathlib import Path
 from lightning import LightningModule
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.exports.formats.available import programs_of
 from vitprune.exports.formats.format import PACKAGES, Run, Runtime
 from vitprune.model import ViTClassifier
+from vitprune.model.anatomy.config import image_shape
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -67,5 +68,20 @@ def with_runtime(model: ViTClassifier, runtime: Runtime, ckpt_path: str | None) 
     if not program.runs_here():
         package = PACKAGES[runtime]
         raise UsageError(f"--runtime {runtime} needs {package}. Run pip install {package}.")
+    _check_same(model.net.config, AutoConfig.from_pretrained(folder.path), runtime)
     rank_zero_info(f"Running {program.files(folder)[0]} by {program.title}")
     return ProgramClassifier(model.net, program.load_from(folder))
+
+
+def _check_same(model: PreTrainedConfig, exported: PreTrainedConfig, runtime: Runtime) -> None:
+    """Raise `UsageError` if a model was adapted to other classes or images than its program."""
+    if model.id2label != exported.id2label:
+        raise UsageError(
+            f"--runtime {runtime}: the program predicts the {len(exported.id2label)} classes of "
+            "the export in their order, and data.source has others. Leave out data.source."
+        )
+    if image_shape(model) != image_shape(exported):
+        raise UsageError(
+            f"--runtime {runtime}: the program takes images of the shape {image_shape(exported)}, "
+            f"not {image_shape(model)}. Leave out data.image_size."
+        )

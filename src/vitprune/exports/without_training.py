@@ -115,9 +115,11 @@ def shrink_without_training(
     calibration, held_out = _divide(batches, effort.calibration_images, images)
     net, is_backbone = load_classifier_or_features(model, "MODEL")
     net.eval()
+    if is_backbone and effort.search:
+        raise UsageError("--search compares classes, and this model has none. Leave it out.")
     granularity = _removable(net, calibration[0][:1])
     dense = copy_net(net)
-    compared = min(SEARCHED, effort.calibration_images // 4)
+    compared = max(1, min(SEARCHED, effort.calibration_images // 4))
     allocation = Search(effort.search, compared) if effort.search else Isomorphic()
     method = Method(Variance(), granularity, allocation, budget_for(net, granularity), Ridge())
     prune(net, method, fraction, list(_labelled(dense, calibration)))

@@ -23,7 +23,6 @@ from vitprune.pruning.granularity.granularity import Granularity
 from vitprune.pruning.granularity.tied import tie
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.settings import describe
-from vitprune.runs.rounds import in_units
 
 TOLERANCE = 0.005  # accepts a sparsity that was rounded to two decimals
 
@@ -162,12 +161,11 @@ class Method:
                 f"sparsity {sparsity:g} cannot be reached. The highest reachable sparsity is "
                 f"{highest:.4f} {floors}."
             )
-        unit = self.budget.unit
-        left = f"{in_units((1 - highest) * costs.dense)} of {in_units(costs.dense)} {unit}"
+        left = self.budget.describe_left(highest, costs)
+        quantity = self.budget.quantity or self.budget.unit
         raise UsageError(
-            f"{sparsity:.2%} of the {self.budget.quantity or unit} cannot be removed. At most "
-            f"{highest:.2%} can be, which leaves {left} {floors}. {self.budget.remedy}, or prune "
-            "more kinds of structure."
+            f"{sparsity:.2%} of the {quantity} cannot be removed. At most {highest:.2%} can be, "
+            f"which leaves {left} {floors}. {self.budget.remedy}, or prune more kinds of structure."
         )
 
     def highest_sparsity(self, layers: Sequence[Layer], costs: Costs | None = None) -> float:

@@ -75,12 +75,13 @@ def write_formats(
     written: dict[str, FormatReport] = {}
     failed: dict[str, str] = {}
     formats = [FORMATS[name] for name in choices.formats]
-    if choices.token_merging:
+    if choices.token_merging and formats:
         exported = merging_tokens(exported, choices.token_merging, formats)
     for each in formats:
         try:
             report = each.write(exported)
-            if choices.token_merging and exported.quantization and report.accuracy is None:
+            is_measured = report.accuracy is not None or report.bytes is None
+            if choices.token_merging and exported.quantization and not is_measured:
                 report = replace(report, accuracy=exported.quantization.accuracy)
             written[each.name] = report
         except ConversionError as error:

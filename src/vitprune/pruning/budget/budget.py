@@ -76,6 +76,10 @@ class Budget(ABC):
                 "as pruning.granularity, or PrunableWeights as pruning.budget."
             )
 
+    def describe_left(self, removed: float, costs: Costs) -> str:
+        """Return what is left of a model if a fraction is removed, in words."""
+        return f"{in_units((1 - removed) * costs.dense)} of {in_units(costs.dense)} {self.unit}"
+
     def fraction(self, costs: Costs) -> float:
         """Return the fraction to remove so that the target is left, in [0, 1).
 

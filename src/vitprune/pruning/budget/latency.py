@@ -100,6 +100,10 @@ class Latency(Budget):
         """See the base class."""
         return super().fraction(costs) if self.speedup is None else 1 - 1 / self.speedup
 
+    def describe_left(self, removed: float, costs: Costs) -> str:
+        """See the base class."""
+        return f"{super().describe_left(removed, costs)}, {1 / (1 - removed):.2f} times as fast"
+
     def costs(
         self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs:

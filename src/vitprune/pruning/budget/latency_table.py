@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,8 @@ from vitprune.runs.latency_report import LatencyConditions
 from vitprune.runs.typed_json import read_json, write_json
 
 Structure = Literal["heads", "head_dims", "neurons", "width"]
+OF_ATTENTION: tuple[Structure, ...] = ("heads", "head_dims", "width")
+OF_MLP: tuple[Structure, ...] = ("neurons", "width")
 Axes = dict[Structure, list[float]]
 
 
@@ -39,6 +42,10 @@ class Grid:
             if not levels or sorted(set(levels)) != levels or levels[-1] != 1:
                 raise ValueError(f"the levels of {kind} must ascend to 1")
 
+    @cached_property
+    def _values(self) -> np.ndarray:
+        return np.reshape(self.ms, [len(levels) for levels in self.levels.values()])
+
     @classmethod
     def of(cls, levels: Axes, ms: Sequence[float]) -> "Grid":
         """Return the grid of measurements, in which noise makes no smaller model slower.
@@ -57,7 +64,7 @@ class Grid:
 
         Below the lowest level, the line through the lowest two is extrapolated.
         """
-        values = np.reshape(self.ms, [len(levels) for levels in self.levels.values()])
+        values = self._values
         for kind, levels in self.levels.items():
             values = _along_first(values, levels, shares.get(kind, 1.0))
         return float(values)
@@ -88,6 +95,12 @@ class LatencyTable:
     flops: float
     attention: Grid
     mlp: Grid
+
+    def __post_init__(self) -> None:
+        """Check the order of the kinds, by which the latencies are read."""
+        for grid, kinds in ((self.attention, OF_ATTENTION), (self.mlp, OF_MLP)):
+            if tuple(grid.levels) != kinds:
+                raise ValueError(f"a grid must have levels of {', '.join(kinds)}, in this order")
 
     @classmethod
     def read(cls, path: str | Path) -> "LatencyTable":
