@@ -68,7 +68,7 @@ BAD = {
     ),
     "missing configuration": (
         ["fit", "--config", "nope.yaml"],
-        "dense.yaml, imagenet_vit_base.yaml",
+        "dense.yaml, faster.yaml, imagenet_vit_base.yaml",
     ),
     "broken YAML": (["fit", "--config", "{tmp}/broken.yaml"], "broken.yaml is not valid YAML"),
     "missing model": ([*ITERATIVE, "--model.pretrained=./none"], "'./none' is not a folder"),

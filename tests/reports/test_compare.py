@@ -52,7 +52,7 @@ class TestCompare:
         path = run / "export" / "report.json"
         speeds = [speed("export", 9.0), speed("run/export", 4.5)]
         benchmark = BenchmarkReport(
-            16, 10, "cpu", 1, "float32", False, "2.13", "run/export", speeds
+            16, 10, "cpu", 1, "float32", False, "2.13", models=speeds, export="run/export"
         )
         replace(RunReport.read(path), benchmark=benchmark).write(path)
         main(["compare", str(run), str(logs / "version_1"), f"--output={tmp_path}"])

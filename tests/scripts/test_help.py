@@ -30,4 +30,4 @@ def test_all_commands_are_found():
     assert {"scripts.study.run", "scripts.bench.methods", "scripts.faults.kill_loop"} < set(
         COMMANDS
     )
-    assert len(COMMANDS) == 16
+    assert len(COMMANDS) == 17

@@ -1,12 +1,15 @@
 """What every further format of an export is made from."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from vitprune.exports.quantization import Quantization
 from vitprune.runs.run_folder import ExportFolder
+
+if TYPE_CHECKING:  # needs the packages of the data module, which benchmarks do without
+    from vitprune.exports.quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Exported:
     images: Tensor
     logits: Tensor
     folder: ExportFolder
-    quantization: Quantization | None = None
+    quantization: "Quantization | None" = None
 
-    def needed_quantization(self) -> Quantization:
+    def needed_quantization(self) -> "Quantization":
         """Return `quantization`, which int8 programs need."""
         if self.quantization is None:
             raise ValueError("int8 programs need data to calibrate and evaluate on")
