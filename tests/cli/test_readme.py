@@ -88,6 +88,8 @@ def test_a_command_runs(command, workplace):
     if "--ckpt_path" in rest:
         # the run of the fixture is finished, and a resume must keep its data
         few = ["--trainer.max_epochs=4"] if subcommand == "fit" else []
+    if "int8" in rest:  # of 64 images one is more than a point
+        few += ["--max_drop=0.5"]
     if subcommand not in FOLDER_COMMANDS:
         few += ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
         few += ["--data.num_workers=0"]
