@@ -70,6 +70,21 @@ def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, ca
     assert "latency.json of its run is missing. Set pruning.budget.table" in capsys.readouterr().err
 
 
+def test_a_measured_table_outlives_a_speedup_out_of_reach(tmp_path, capsys):
+    root = f"--trainer.default_root_dir={tmp_path}"
+    with pytest.raises(SystemExit):
+        main([*FASTER, "--pruning.budget.speedup=500", root])
+    kept = tmp_path / "latency-1.json"
+    assert f"The table is kept: --pruning.budget.table {kept}" in capsys.readouterr().err
+    assert LatencyTable.read(kept).conditions.batch_size == 1
+
+
+def test_merged_tokens_are_not_measured(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([*FASTER, "--model.token_merging=2", f"--trainer.default_root_dir={tmp_path}"])
+    assert "Set model.token_merging to 0, or use FLOPs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,7 +9,7 @@ from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.exports import onnx
 from vitprune.exports.choices import Choices
-from vitprune.exports.formats.available import write_formats
+from vitprune.exports.formats.available import check_choices, write_formats
 from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.quantization import Quantization
 from vitprune.exports.shrinking.prospects import find_prospects
@@ -44,7 +44,7 @@ def test_accuracy_is_that_with_merged_tokens(exported, monkeypatch):
 
 def test_formats_of_weights_are_refused(exported):
     with pytest.raises(UsageError, match="compressed stores weights, not the merging of tokens"):
-        write_formats(Choices(["compressed"], token_merging=2), exported)
+        check_choices(Choices(["compressed"], token_merging=2))
 
 
 def test_what_will_be_removed_does_not_depend_on_it(exported):

@@ -29,9 +29,11 @@ def test_the_logits_of_a_backbone_are_what_its_classifier_would_read(model_type,
     }
     logits = net.eval()(pixel_values=IMAGES).logits
     torch.testing.assert_close(logits, expected[model_type], rtol=0, atol=1e-6)
-    save_backbone(net, tmp_path / "again")
+    save_backbone(net, str(tmp_path / "backbone"), tmp_path / "again")
     again = AutoModel.from_pretrained(tmp_path / "again").eval()
-    torch.testing.assert_close(again(pixel_values=IMAGES).last_hidden_state, states)
+    found, wanted = again(pixel_values=IMAGES), backbone(pixel_values=IMAGES)
+    torch.testing.assert_close(found.last_hidden_state, states)
+    torch.testing.assert_close(found.pooler_output, wanted.pooler_output)  # of ViT a part of it
 
 
 def test_a_classifier_stays_one():

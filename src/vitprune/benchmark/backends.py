@@ -64,7 +64,13 @@ def timed(net: PreTrainedModel, device: str, conditions: LatencyConditions) -> T
             file = Path(folder) / "model.onnx"
             onnx.convert(net, file, shape)
             return Timed(onnx.Runtime(file), shape)
-    model = Logits(net.to(device, DTYPES[conditions.dtype])).eval()
-    if conditions.backend == "compiled":
+    net.to(device, DTYPES[conditions.dtype])
+    return Timed(as_function(net, compiled=conditions.backend == "compiled"), shape)
+
+
+def as_function(net: PreTrainedModel, *, compiled: bool) -> Logits:
+    """Return a model as a function from images to logits."""
+    model = Logits(net).eval()
+    if compiled:
         model.compile(dynamic=False)  # kernels for any batch size would be slower
-    return Timed(model, shape)
+    return model

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
-from vitprune.benchmark.backends import Timed
+from vitprune.benchmark.backends import Timed, as_function
 from vitprune.benchmark.setting import Setting
 from vitprune.exports import semi_structured
 from vitprune.exports.costs import count_flops, count_parameters
@@ -14,7 +14,6 @@ from vitprune.exports.load import load_pruned, load_stock
 from vitprune.model.anatomy.config import image_shape
 from vitprune.model.anatomy.widths import with_settings
 from vitprune.model.loading import net_from_config
-from vitprune.model.logits import Logits
 from vitprune.model.token_merging import merge_tokens
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
@@ -56,9 +55,8 @@ def candidate(
     shape = image_shape(net.config)
     flops = count_flops(net.float().cpu(), shape)
     net.to(setting.device, setting.dtype)
-    model = Logits(semi_structured.convert(net) if sparse else net).eval()
-    if setting.compile:
-        model.compile(dynamic=False)  # kernels for any batch size would be slower
+    converted = semi_structured.convert(net) if sparse else net
+    model = as_function(converted, compiled=setting.compile)
     return Candidate(model, shape, name, flops, count_parameters(net), size)
 
 
@@ -76,12 +74,12 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
         found = candidate(f"{name}, load_pruned", smallest, setting, size)
         yield replace(found, accuracy=accuracy)
     if setting.token_merging:  # whose accuracy is not known
-        merging = load_pruned(folder.path)
-        merge_tokens(merging, setting.token_merging)
+        merging = _merging(folder, setting.token_merging)
         yield candidate(f"{name}, {setting.token_merging} tokens merged", merging, setting, size)
     for program in programs_in(folder) if setting.runs_programs else ():
-        facts = candidate(f"{name}, {program.title}", smallest, setting, program.bytes(folder))
         written = report.formats.get(program.name) if report else None
+        net = _merging(folder, written.token_merging) if written else smallest
+        facts = candidate(f"{name}, {program.title}", net, setting, program.bytes(folder))
         measured = written.accuracy if written else None
         known = accuracy if measured is None else measured  # otherwise it has the same logits
         yield replace(facts, run=program.load_from(folder), accuracy=known)
@@ -89,6 +87,14 @@ def candidates_of(folder: ExportFolder, name: str, setting: Setting) -> Iterator
     if setting.runs_sparse_kernels and semi_structured.find_convertible(sparse).layers:
         found = candidate(f"{name}, 2:4", sparse, setting, size, sparse=True)
         yield replace(found, accuracy=accuracy)
+
+
+def _merging(folder: ExportFolder, tokens: int) -> PreTrainedModel:
+    """Return the smallest model of an export, whose blocks merge tokens; 0 for none."""
+    net = load_pruned(folder.path)
+    if tokens:
+        merge_tokens(net, tokens)
+    return net
 
 
 def _size(folder: ExportFolder) -> int | None:

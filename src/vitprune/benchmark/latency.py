@@ -75,7 +75,7 @@ def compare_by_table(
 
 
 def describe(table: LatencyTable) -> str:
-    """Return what the model takes, and what at least, for the terminal."""
+    """Return the latency of the dense model and the lowest one of the table, for the terminal."""
     least = min(*table.attention.ms, *table.mlp.ms)
     return f"{in_units(table.dense_ms)} ms before pruning, at least {in_units(least)} ms"
 

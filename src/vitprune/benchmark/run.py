@@ -10,7 +10,7 @@ from vitprune.benchmark.candidates import candidate, candidates_of, dense_candid
 from vitprune.benchmark.results import add_to_reports, print_speeds, save
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
-from vitprune.errors import UsageError
+from vitprune.errors import UsageError, check_positive
 from vitprune.exports.choices import DTYPES, DType
 from vitprune.exports.load import load_stock
 from vitprune.runs.names import resolve, short_names
@@ -46,7 +46,7 @@ def run(
         UsageError: If a folder holds no model, or a number is not positive.
 
     """
-    _check_positive(batch_size=batch_size, repeats=repeats)
+    check_positive(batch_size=batch_size, repeats=repeats)
     names = {ExportFolder(path): name for path, name in short_names(resolve(folders)).items()}
     exports = _exports(names)
     if base:
@@ -86,16 +86,10 @@ def choose_setting(
     if device == "cuda" and not has_gpu:
         raise UsageError("--device cuda: there is no CUDA GPU. Use --device cpu.")
     if threads is not None:
-        _check_positive(threads=threads)
+        check_positive(threads=threads)
         torch.set_num_threads(threads)
     chosen = ("cuda" if has_gpu else "cpu") if device == "auto" else device
     return Setting(chosen, DTYPES[dtype], compile, token_merging)
-
-
-def _check_positive(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}.")
 
 
 def _exports(names: Mapping[ExportFolder, str]) -> dict[ExportFolder, str]:

@@ -15,8 +15,9 @@ from vitprune.cli.errors import explain
 from vitprune.cli.help_texts import name_own_options
 from vitprune.cli.options import Options
 from vitprune.cli.options import parameters as options_in
+from vitprune.cli.shrink import Goal
 from vitprune.cli.shrink import run as run_shrink
-from vitprune.errors import UsageError
+from vitprune.errors import UsageError, check_positive
 from vitprune.exports.choices import DType
 from vitprune.exports.hub import push as push_export
 from vitprune.exports.without_training import Effort
@@ -140,14 +141,14 @@ def shrink(  # noqa: PLR0913  # each is an option
         seed: Seed that chooses the images.
 
     """
-    _check_positive(calibration_images=calibration_images, test_images=test_images)
+    check_positive(calibration_images=calibration_images, test_images=test_images)
     if search < 0:
         raise UsageError(f"--search must be 0 or more trials, not {search}.")
     run_shrink(
         model,
         images,
         output,
-        {"flops": flops, "parameters": parameters, "speedup": speedup},
+        Goal(flops, parameters, speedup),
         Effort(calibration_images, test_images, search, seed),
     )
 
@@ -179,7 +180,7 @@ def latency_table(  # noqa: PLR0913  # each is an option
         repeats: Number of measurements of each width after the warm-up.
 
     """
-    _check_positive(batch_size=batch_size, repeats=repeats)
+    check_positive(batch_size=batch_size, repeats=repeats)
     if not structure:
         raise UsageError("--structure is empty. Valid are heads, head_dims, neurons and width.")
     chosen = choose_setting(device, dtype, compile=False, threads=threads).device
@@ -187,12 +188,6 @@ def latency_table(  # noqa: PLR0913  # each is an option
     table = table_of(load_net(model, option="MODEL").eval(), structure, chosen, conditions, repeats)
     table.write(output)
     print(f"{describe_table(table)} ({conditions})\nSaved {output}")
-
-
-def _check_positive(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}.")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

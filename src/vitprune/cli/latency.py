@@ -3,7 +3,10 @@
 A table of the user's is left as it is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from lightning import Trainer
@@ -25,7 +28,7 @@ from vitprune.runs.run_folder import RunFolder
 def prepare_table(
     trainer: Trainer, model: ViTClassifier, pruning: IterativePruning, ckpt_path: str | None
 ) -> LatencyTable | None:
-    """Give the budget `Latency` its table if the user has not; return what was measured.
+    """Measure the table of the budget `Latency` if the user has set none, and return it.
 
     Args:
         trainer: Trainer before `fit`.
@@ -64,6 +67,21 @@ def prepare_table(
     budget.measured = table_of(model.net, structures, device, conditions)
     rank_zero_info(describe(budget.measured))
     return budget.measured
+
+
+@contextmanager
+def table_kept(table: LatencyTable | None, folder: Path) -> Iterator[None]:
+    """Write a measured table to a new file if the run is refused, and name it in the error."""
+    try:
+        yield
+    except UsageError as error:
+        if table is None:
+            raise
+        folder.mkdir(parents=True, exist_ok=True)
+        names = (f"latency-{number}.json" for number in count(1))
+        file = next(path for path in map(folder.joinpath, names) if not path.exists())
+        table.write(file)
+        raise UsageError(f"{error} The table is kept: --pruning.budget.table {file}") from error
 
 
 def compare_to_table(run: RunFolder, pruning: IterativePruning) -> None:

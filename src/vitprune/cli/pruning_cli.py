@@ -18,7 +18,7 @@ from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
 from vitprune.cli.help_texts import PROGRAM, PURPOSES, improve, set_texts
-from vitprune.cli.latency import prepare_table
+from vitprune.cli.latency import prepare_table, table_kept
 from vitprune.cli.optimizers import choose_optimization
 from vitprune.cli.parser import Parser
 from vitprune.cli.progress import Progress
@@ -234,6 +234,11 @@ class PruningCLI(LightningCLI):
         ]
         return [*loggers, MetricsCSV(run)]
 
+    @property
+    def _root(self) -> Path:
+        """Folder that holds `lightning_logs`."""
+        return Path(self._get(self.config, "trainer")["default_root_dir"] or ".")
+
     def before_fit(self) -> None:
         """Refuse impossible settings before processes are started and a folder is made."""
         check_launcher(self.trainer)
@@ -242,11 +247,11 @@ class PruningCLI(LightningCLI):
         if pruning := self._get(self.config_init, "pruning"):
             pruning.check(self.trainer, self.model)
             table = prepare_table(self.trainer, self.model, pruning, self.resumed.ckpt_path)
-            check_structure(self.model, pruning, *self.datamodule.image_shape)
+            with table_kept(table, self._root):
+                check_structure(self.model, pruning, *self.datamodule.image_shape)
         if self.trainer.fast_dev_run:
             return
-        root = Path(self._get(self.config, "trainer")["default_root_dir"] or ".")
-        self.reservation = Reservation(root, self.resumed.run)
+        self.reservation = Reservation(self._root, self.resumed.run)
         if self.trainer.is_global_zero and self.trainer.checkpoint_callbacks:
             self.reservation.make()
             if table:

@@ -1,6 +1,6 @@
-"""`vitprune shrink`: what is counted, and how fast the result is."""
+"""`vitprune shrink`: its budget, and the latency before and after."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -18,68 +18,69 @@ from vitprune.runs.run_folder import ExportFolder
 DEVICE = "cpu"
 
 
-def run(
-    model: str,
-    images: str,
-    output: str,
-    wanted: Mapping[str, float | None],
-    effort: Effort,
-) -> None:
-    """Make a model smaller without training; print what it costs now and how fast it is.
+@dataclass(frozen=True)
+class Goal:
+    """What a smaller model should have; one of these, the others are None.
 
-    Args:
-        model: Hub name or folder of an image classifier, or `digits`.
-        images: Folder of images, or another `data.source`.
-        output: Folder of the export.
-        wanted: Fraction of the `flops` or of the `parameters` to remove, or the `speedup`; the
-            others are None.
-        effort: Numbers of images and of trials.
+    Attributes:
+        flops: Fraction of the FLOPs to remove, in (0, 1).
+        parameters: Fraction of the parameters to remove, in (0, 1).
+        speedup: Speed-up to reach, above 1.
 
     Raises:
-        UsageError: If not exactly one is wanted, or it is out of range.
+        UsageError: If not exactly one is given, or it is out of range.
 
     """
-    given = [(name, value) for name, value in wanted.items() if value is not None]
-    if len(given) != 1:
-        raise UsageError("set one of --flops, --parameters and --speedup.")
-    [(counted, value)] = given
-    if counted == "speedup" and value <= 1:
-        raise UsageError(f"--speedup must be above 1, not {value}; 1.5 is half as fast again.")
-    if counted != "speedup" and not 0 < value < 1:
-        raise UsageError(
-            f"the fraction to remove must lie in (0, 1), not {value}; 0.5 removes half."
-        )
-    done = shrink_without_training(
-        model,
-        images,
-        output,
-        BUDGETS[counted],
-        1 - 1 / value if counted == "speedup" else value,
-        effort,
-    )
+
+    flops: float | None
+    parameters: float | None
+    speedup: float | None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        given = [each for each in (self.flops, self.parameters, self.speedup) if each is not None]
+        if len(given) != 1:
+            raise UsageError("set one of --flops, --parameters and --speedup.")
+        if self.speedup is not None and self.speedup <= 1:
+            raise UsageError(
+                f"--speedup must be above 1, not {self.speedup}; 1.5 is half as fast again."
+            )
+        if self.speedup is None and not 0 < given[0] < 1:
+            raise UsageError(
+                f"the fraction to remove must lie in (0, 1), not {given[0]}; 0.5 removes half."
+            )
+
+    @property
+    def fraction(self) -> float:
+        """Fraction of the budget to remove, in (0, 1)."""
+        return self.flops or self.parameters or 1 - 1 / (self.speedup or 1)
+
+    def budget(self, net: PreTrainedModel, granularity: Granularity) -> Budget:
+        """Return what is counted; for a speed-up, a latency table of the model is measured."""
+        if self.speedup is None:
+            return FLOPs() if self.flops else Parameters()
+        latency = Latency()
+        conditions = conditions_here(DEVICE)
+        latency.measured = table_of(net, structures_of(granularity), DEVICE, conditions)
+        return latency
+
+
+def run(model: str, images: str, output: str, goal: Goal, effort: Effort) -> None:
+    """Make a model smaller without training; print its size and its latency.
+
+    Args:
+        model: Hub name or folder of a model, or `digits`.
+        images: Folder of images, or another `data.source`.
+        output: Folder of the export.
+        goal: What the smaller model should have.
+        effort: Numbers of images and of trials.
+
+    """
+    done = shrink_without_training(model, images, output, goal.budget, goal.fraction, effort)
+    dense, small = dense_of(ExportFolder(Path(output))), load_pruned(output)
     print(describe(done))
-    latency = compare_latency(
-        dense_of(ExportFolder(Path(output))), load_pruned(output), DEVICE, conditions_here(DEVICE)
-    )
-    print(describe_latency(latency))
+    print(describe_latency(compare_latency(dense, small, DEVICE, conditions_here(DEVICE))))
     print(f"Exported to {output}")
     if done.is_backbone:
         folder = str(Path(output) / BACKBONE)
-        print(f"AutoModel.from_pretrained({folder!r}) loads it, for its last hidden state")
-
-
-def _flops(net: PreTrainedModel, granularity: Granularity) -> Budget:
-    return FLOPs()
-
-
-def _parameters(net: PreTrainedModel, granularity: Granularity) -> Budget:
-    return Parameters()
-
-
-def _latency(net: PreTrainedModel, granularity: Granularity) -> Budget:
-    budget = Latency()
-    budget.measured = table_of(net, structures_of(granularity), DEVICE, conditions_here(DEVICE))
-    return budget
-
-
-BUDGETS = {"flops": _flops, "parameters": _parameters, "speedup": _latency}
+        print(f"AutoModel.from_pretrained({folder!r}) loads the backbone")

@@ -11,7 +11,7 @@ from vitprune.exports.card import model_card
 from vitprune.exports.choices import DEFAULT, Choices
 from vitprune.exports.costs import try_to_count_flops
 from vitprune.exports.folder import check_target, writing
-from vitprune.exports.formats.available import write_formats
+from vitprune.exports.formats.available import check_choices, write_formats
 from vitprune.exports.image_processor import as_exported, describe_images, save_processor
 from vitprune.exports.nets import load_net, pruned_layers
 from vitprune.exports.quantization import Quantization
@@ -72,6 +72,7 @@ def export_checkpoint(
 
     """
     target = check_target(folder)
+    check_choices(choices)
     record = checkpoint.record
     net = load_net(checkpoint, config)
     sparsity = measure(net, pruned_layers(net, checkpoint))

@@ -14,23 +14,23 @@ from vitprune.exports.verify import logits
 from vitprune.model.token_merging import merge_tokens
 
 
-def merging_tokens(exported: Exported, tokens: int, formats: Sequence[Format]) -> Exported:
-    """Return a model that merges tokens, to be written as programs, with its own accuracy.
-
-    Args:
-        exported: The model.
-        tokens: Tokens that each block merges.
-        formats: The formats to write.
-
-    Raises:
-        UsageError: If one of the formats is not a program.
-
-    """
+def check_programs(formats: Sequence[Format]) -> None:
+    """Raise `UsageError` if a format cannot hold the merging of tokens."""
     if others := [each.name for each in formats if not isinstance(each, Program)]:
         raise UsageError(
             f"--formats {others[0]} stores weights, not the merging of tokens. Set "
             "model.token_merging to 0, or use pt2, onnx or openvino."
         )
+
+
+def merging_tokens(exported: Exported, tokens: int) -> Exported:
+    """Return a model that merges tokens, to be written as programs, with its own accuracy.
+
+    Args:
+        exported: The model.
+        tokens: Tokens that each block merges.
+
+    """
     rank_zero_info(
         "Plain transformers cannot merge tokens: the folder, its accuracy and its FLOPs are those "
         "of the model without token merging. --formats pt2,onnx,openvino merge tokens."

@@ -125,7 +125,7 @@ def shrink_without_training(
     prune(net, method, fraction, list(_labelled(dense, calibration)))
     report = export(net, output, load_processor(model), held_out[0][:VERIFIED])
     if is_backbone:
-        save_backbone(load_stock(output), Path(output) / BACKBONE)
+        save_backbone(load_stock(output), model, Path(output) / BACKBONE)
     compare = _cosine if is_backbone else _same_class
     agreement = torch.cat([compare(logits(net, each), logits(dense, each)) for each in held_out])
     return Shrinking(report, float(agreement.mean()), len(agreement), is_backbone)

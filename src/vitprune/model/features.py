@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 
 from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer, find_layers
@@ -53,9 +53,24 @@ def _check_used(net: PreTrainedModel, pretrained: str, option: str) -> None:
         )
 
 
-def save_backbone(net: PreTrainedModel, folder: Path) -> None:
-    """Save the backbone of an image classifier to a folder that `AutoModel` loads."""
-    body_of(net).save_pretrained(folder)
+def save_backbone(net: PreTrainedModel, source: str, folder: Path) -> None:
+    """Save the backbone of an image classifier to a folder that `AutoModel` loads.
+
+    Parts that the classifier does not have, such as the pooler of ViT, are those of the original.
+
+    Args:
+        net: Image classifier with the backbone.
+        source: Hub name or folder of the original backbone.
+        folder: Folder to write.
+
+    """
+    body = body_of(net)
+    original = AutoModel.from_pretrained(source)
+    backbone = type(original)(body.config)
+    missing, _ = backbone.load_state_dict(body.state_dict(), strict=False)
+    parts = original.state_dict()
+    backbone.load_state_dict({name: parts[name] for name in missing}, strict=False)
+    backbone.save_pretrained(folder)
 
 
 def _head_of(net: PreTrainedModel) -> Layer:

@@ -209,6 +209,13 @@ class Method:
         """Whether remaining weights compensate, in rounds or in the trials of a search."""
         return self.compensation is not None or isinstance(self.allocation, Search)
 
+    @property
+    def refit_damping(self) -> float | None:
+        """Damping of the fit after one-shot pruning; None if nothing is fitted again."""
+        if self.compensation is None or self.granularity.prunes_channels:
+            return None
+        return self.compensation.refit_damping
+
     def compensating(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers whose input moments a compensation needs."""
         return observed_layers(self.granularity.groupings(layers))

@@ -15,7 +15,6 @@ from vitprune.errors import UsageError
 from vitprune.model.anatomy.layers import Layer
 from vitprune.pruning.allocation.search import Search
 from vitprune.pruning.budget.costs import Costs
-from vitprune.pruning.compensation import Ridge
 from vitprune.pruning.compensation.moments import InputMoments
 from vitprune.pruning.compensation.refit import refit
 from vitprune.pruning.criteria.calibration import CalibrationBatch, calibrate
@@ -89,45 +88,78 @@ def prune(
         else selection.select(model, granularity.roles, only_blocks=granularity.only_blocks)
     )
     method.check(selected)
-    if isinstance(method.allocation, Search):
-        batches, held_out = _divide(list(batches or ()), method.allocation.images)
-    every_batch = iter(() if batches is None else batches)
-    some = list(islice(every_batch, 1))
-    statistics: dict[str, Tensor] = {}
-    moments: dict[str, Tensor] = {}
+    some, data, held_out = _divide(method, batches)
     with _evaluating(model):
         costs = _costs(model, method, selected, some)
         fraction = method.fraction(sparsity, costs)
         method.check_sparsity(selected, fraction, costs)
         _check_coupling(model, granularity.groupings(selected), some)
-        data: Iterable[Batch] = chain(some, every_batch)
-        with torch.enable_grad():
-            if method.compensates:
-                data = list(data)  # for two passes
-                observed = method.compensating(selected)
-                moments = calibrate(InputMoments(), observed, _losses(model, data))
-            if method.criterion.calibrated:
-                statistics = calibrate(method.criterion, selected, _losses(model, data))
-    if masks is None:
-        masks = method.masks(selected)
+        statistics, moments = _calibrate(model, method, selected, data)
+    masks = masks or method.masks(selected)
     update = partial(
         update_masks, sparsity=fraction, statistics=statistics, costs=costs, moments=moments
     )
-    if isinstance(method.allocation, Search):
-        with _evaluating(model):
-            trials = try_rates(masks, method, update, partial(_mean_loss, model, held_out), SEED)
-            tried = Trials(list(islice(trials, method.allocation.trials)))
-        method = method.with_rates(tried.best.rates)
-    refits = isinstance(method.compensation, Ridge) and not granularity.prunes_channels
-    dense = copy.deepcopy(model) if refits else None
+    with _evaluating(model):
+        method = _with_found_rates(model, method, masks, update, held_out)
+    dense = copy.deepcopy(model) if method.refit_damping else None
     update(masks, method)
-    if dense is not None and isinstance(method.compensation, Ridge):
+    if dense is not None and method.refit_damping:
         with _evaluating(model), _evaluating(dense):
-            refit(model, dense, masks, _runs(data), method.compensation.damping)
+            refit(model, dense, masks, _runs(data), method.refit_damping)
     return measure(model, selected)
 
 
-def _divide(batches: list[Batch], images: int) -> tuple[list[Batch], list[Batch]]:
+def _calibrate(
+    model: nn.Module, method: Method, layers: Sequence[Layer], data: Iterable[Batch]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the statistics of the criterion and the input moments for compensation, by layer."""
+    statistics: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
+    with torch.enable_grad():
+        if method.compensates:
+            observed = method.compensating(layers)
+            moments = calibrate(InputMoments(), observed, _losses(model, data))
+        if method.criterion.calibrated:
+            statistics = calibrate(method.criterion, layers, _losses(model, data))
+    return statistics, moments
+
+
+def _with_found_rates(
+    model: nn.Module,
+    method: Method,
+    masks: Masks,
+    update: Callable[[Masks, Method], None],
+    held_out: Sequence[Batch],
+) -> Method:
+    """Return the method with the rates that its `Search` finds; the method itself without one."""
+    if not isinstance(method.allocation, Search):
+        return method
+    trials = try_rates(masks, method, update, partial(_mean_loss, model, held_out), SEED)
+    tried = Trials(list(islice(trials, method.allocation.trials)))
+    return method.with_rates(tried.best.rates)
+
+
+def _divide(
+    method: Method, batches: Iterable[Batch] | None
+) -> tuple[list[Batch], Iterable[Batch], list[Batch]]:
+    """Return the first batch, all batches for calibration, and those held out for a search.
+
+    Batches that are read once are not kept in memory.
+
+    Raises:
+        UsageError: If too few batches are left for calibration.
+
+    """
+    if isinstance(method.allocation, Search):
+        data, held_out = _hold_out(list(batches or ()), method.allocation.images)
+        return data[:1], data, held_out
+    every = iter(() if batches is None else batches)
+    some = list(islice(every, 1))
+    read = chain(some, every)
+    return some, list(read) if method.compensates else read, []
+
+
+def _hold_out(batches: list[Batch], images: int) -> tuple[list[Batch], list[Batch]]:
     """Divide batches into those for calibration, and the last ones with at least some images.
 
     Raises:

@@ -19,6 +19,7 @@ class FormatReport:
         accuracy: On the validation images, in [0, 1]; None if it was not measured.
         speedup: Throughput on this machine relative to the same format in float32.
         method: How the model was quantized.
+        token_merging: Tokens that each block merges; 0 for none.
         note: What was not tried, and why.
 
     """
@@ -34,6 +35,7 @@ class FormatReport:
     accuracy: float | None = None
     speedup: float | None = None
     method: str | None = None
+    token_merging: int = 0
     note: str | None = None
 
 

@@ -16,7 +16,7 @@ from vitprune.exports.formats.openvino import OpenVINO
 from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
 from vitprune.exports.formats.pt2 import Pt2
 from vitprune.exports.formats.semi_structured import SemiStructured
-from vitprune.exports.merging import merging_tokens
+from vitprune.exports.merging import check_programs, merging_tokens
 from vitprune.runs.format_report import FormatReport
 from vitprune.runs.run_folder import ExportFolder
 
@@ -60,6 +60,12 @@ def parse_formats(text: str, dtype: Precision = "float32") -> list[str]:
     return [each for name in chosen for each in (name, *([INT8[name]] if name in INT8 else []))]
 
 
+def check_choices(choices: Choices) -> None:
+    """Raise `UsageError` if a format does not go with the other choices."""
+    if choices.token_merging:
+        check_programs([FORMATS[name] for name in choices.formats])
+
+
 def write_formats(
     choices: Choices, exported: Exported
 ) -> tuple[dict[str, FormatReport], dict[str, str]]:
@@ -76,10 +82,10 @@ def write_formats(
     failed: dict[str, str] = {}
     formats = [FORMATS[name] for name in choices.formats]
     if choices.token_merging and formats:
-        exported = merging_tokens(exported, choices.token_merging, formats)
+        exported = merging_tokens(exported, choices.token_merging)
     for each in formats:
         try:
-            report = each.write(exported)
+            report = replace(each.write(exported), token_merging=choices.token_merging)
             is_measured = report.accuracy is not None or report.bytes is None
             if choices.token_merging and exported.quantization and not is_measured:
                 report = replace(report, accuracy=exported.quantization.accuracy)

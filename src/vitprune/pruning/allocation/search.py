@@ -12,10 +12,11 @@ class Search(Isomorphic):
     are pruned (see `Isomorphic`). Every candidate meets the budget. A trial prunes
     the model to the final target, compensates by `Ridge` (or by the compensation
     of the method), computes the loss on training images that are held out from calibration, and
-    restores the model. The first candidate is `Isomorphic` itself, so that the result is never
-    worse on these images; the second one is as even as can be. The next ones are random steps from
-    the best candidate so far, which grow with a success and shrink without one. All rounds use the
-    best rates. Validation images are not used.
+    restores the model. The first candidate is `Isomorphic` itself, so that no loss of the trials
+    is below that of the result; the second one prunes all layers of a kind equally. The next ones
+    are random steps from the best candidate so far, which grow with a success and shrink without
+    one. All rounds use the best rates. Validation images are not used. Without compensation in the
+    method, the rounds are not compensated although the trials are.
 
     Source: (1 + 1) evolution strategy with the one-fifth success rule, Rechenberg 1973.
 

@@ -77,7 +77,7 @@ class Budget(ABC):
             )
 
     def describe_left(self, removed: float, costs: Costs) -> str:
-        """Return what is left of a model if a fraction is removed, in words."""
+        """Return the remaining and the dense cost if a fraction is removed, for an error."""
         return f"{in_units((1 - removed) * costs.dense)} of {in_units(costs.dense)} {self.unit}"
 
     def fraction(self, costs: Costs) -> float:

@@ -31,7 +31,7 @@ STRUCTURES: dict[Kind, tuple[Structure, ...]] = {
 
 
 def structures_of(granularity: Granularity) -> list[Structure]:
-    """Return what a table must vary for a granularity."""
+    """Return the kinds of structure that a granularity prunes."""
     found = [name for kind in granularity.dimensions for name in STRUCTURES[kind]]
     return list(dict.fromkeys(found))
 
@@ -107,10 +107,11 @@ class Latency(Budget):
     def costs(
         self, model: nn.Module, groupings: Sequence[Grouping], run: Run, part: str = ""
     ) -> Costs:
-        """Return the latency by what is kept of each attention and MLP.
+        """Return the latency as a function of the kept share of each attention and MLP.
 
         Raises:
-            UsageError: If there is no table, or it is of another model or lacks what is pruned.
+            UsageError: If there is no table, or it is one of another model or without the structure
+                to prune.
 
         """
         if self.measured is None:

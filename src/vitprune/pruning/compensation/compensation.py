@@ -29,7 +29,13 @@ class Compensation(ABC):
 
     Cost: A forward pass over the calibration images, and n^2 float64 numbers for each layer of n
     inputs.
+
+    Attributes:
+        refit_damping: Damping of `refit` after one-shot pruning; None if nothing is fitted again.
+
     """
+
+    refit_damping: float | None = None
 
     @abstractmethod
     def coefficients(self, moments: Tensor, kept: Tensor) -> Tensor:

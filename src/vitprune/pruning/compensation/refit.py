@@ -216,10 +216,10 @@ def _fit(
     """Fit the kept columns of a weight, and the bias, to pairs of inputs and wanted outputs."""
     products: Tensor | float = 0.0
     for inputs, wanted in pairs:
-        x = inputs.reshape(-1, inputs.shape[-1])[:, kept].float()
-        y = wanted.reshape(-1, wanted.shape[-1]).float()
+        x = inputs.reshape(-1, inputs.shape[-1])[:, kept].double()
+        y = wanted.reshape(-1, wanted.shape[-1]).double()
         both = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
-        products = products + (both.T @ torch.cat([both, y], dim=1)).double()
+        products = products + both.T @ torch.cat([both, y], dim=1)
     assert isinstance(products, Tensor)
     n = int(kept.sum())
     moments = products / products[n, n]

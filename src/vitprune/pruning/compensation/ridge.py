@@ -27,6 +27,7 @@ class Ridge(Compensation):
         if not damping > 0:
             raise UsageError(f"Ridge needs a positive damping, such as 0.001, not {damping}.")
         self.damping = damping
+        self.refit_damping = damping
 
     def coefficients(self, moments: Tensor, kept: Tensor) -> Tensor:
         """Return the coefficients of the regression."""

@@ -80,6 +80,8 @@ def find_rates(
     )
     path = _path(trainer, number)
     known = trainer.strategy.broadcast(_read(path))
+    if isinstance(known, UsageError):  # on all ranks, or the others would wait for the first
+        raise known
     trials = try_rates(
         masks,
         settings.method,
@@ -139,5 +141,9 @@ def _write(path: Path | None, found: Trials) -> None:
         found.write(path)
 
 
-def _read(path: Path | None) -> Trials:
-    return Trials.read(path) if path else Trials()
+def _read(path: Path | None) -> Trials | UsageError:
+    """Return the trials of an interrupted search, or why they cannot be read."""
+    try:
+        return Trials.read(path) if path else Trials()
+    except UsageError as error:
+        return error
