@@ -10,7 +10,10 @@ from transformers import ViTImageProcessor
 from tests.cli.arguments import SMALL
 from tests.conftest import tiny_net
 from vitprune.cli.main import main
+from vitprune.data.processor import load_processor
 from vitprune.exports import onnx
+from vitprune.model.classes import name_classes
+from vitprune.model.loading import load_net
 from vitprune.runs.run_folder import ExportFolder
 
 
@@ -46,6 +49,23 @@ def test_onnx_runtime_predicts_what_the_model_does(export, tmp_path, caplog):
     for ours, theirs in zip(by_onnx, by_torch, strict=True):
         assert ours["label"] == theirs["label"]
         assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-5)
+
+
+def test_a_program_with_other_classes_than_the_data_is_refused(tmp_path, capsys):
+    """The program would name the classes of the data by the places of others."""
+    folder = ExportFolder(tmp_path / "export")
+    names = [str(digit) for digit in reversed(range(10))]
+    net = load_net("digits")
+    name_classes(net.config, names)
+    net.save_pretrained(folder.path)
+    load_processor("digits").save_pretrained(folder.path)
+    onnx.convert(net, folder.onnx, (3, 16, 16))
+    Image.effect_noise((20, 20), 90).convert("RGB").save(tmp_path / "0.png")
+    options = [f"--model.pretrained={folder.path}", f"--data.predict_images={tmp_path}/0.png"]
+    options += [f"--predictions.output={tmp_path / 'p.csv'}", "--data.source=digits"]
+    with pytest.raises(SystemExit):
+        main(["predict", *options, "--runtime=onnx", *SMALL])
+    assert "the program predicts the 10 classes of the export" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

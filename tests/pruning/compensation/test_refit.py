@@ -8,6 +8,7 @@ from transformers import Dinov2Config, Dinov2ForImageClassification
 
 from tests.conftest import tiny_net
 from vitprune.model.anatomy.layers import OUTPUT_ROLES, find_layers
+from vitprune.model.token_merging import merge_tokens
 from vitprune.pruning import Combined, Head, LayerSelection, Method, Neuron, Ridge, Variance, prune
 from vitprune.pruning.compensation.moments import InputMoments
 from vitprune.pruning.compensation.refit import refit
@@ -127,3 +128,12 @@ def test_a_model_whose_blocks_run_twice_stays_as_it_is():
 
     refit(net, dense, masks, [twice], DAMPING)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_blocks_that_merge_tokens_keep_merging_them():
+    net = tiny_net()
+    merge_tokens(net, 1)
+    forwards = [vars(module).get("forward") for module in net.modules()]
+    assert any(forwards)
+    prune(net, METHOD, 0.3, BATCHES)
+    assert [vars(module).get("forward") for module in net.modules()] == forwards

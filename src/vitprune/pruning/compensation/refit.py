@@ -35,9 +35,9 @@ def refit(
     earlier errors are corrected. If a block does not add the plain outputs of its layers, as with
     LayerScale, s - s' is left out.
 
-    Nothing happens in models without one residual stream, or whose blocks or layers do not run once
-    each, in their order, and to layers outside of blocks or with single pruned weights inside kept
-    inputs.
+    Nothing happens in models without one residual stream, whose blocks or layers do not run once
+    each in their order, or where other code has replaced the forward of a block (token merging);
+    nor to layers outside of blocks or with single pruned weights inside kept inputs.
 
     Cost: about five forward passes, and memory for four streams of all images.
 
@@ -54,7 +54,8 @@ def refit(
         return
     names = [name.removesuffix(".") for name in find_stages(model)]
     writers = [layer for layer in find_layers(model) if layer.role in OUTPUT_ROLES]
-    if not _run_once(model, [model.get_submodule(name) for name in names], runs[0]):
+    stages = [model.get_submodule(name) for name in names]
+    if any("forward" in vars(stage) for stage in stages) or not _run_once(model, stages, runs[0]):
         return
     if not _run_once(model, [layer.module for layer in writers], runs[0]):
         return
@@ -156,17 +157,13 @@ class _Call:
 @contextmanager
 def _answering(stages: Sequence[nn.Module], output: object) -> Iterator[None]:
     """Let stages return a copy of an output instead of computing theirs."""
-    own = [vars(stage).get("forward") for stage in stages]  # of a module that was changed
     try:
         for stage in stages:
             stage.forward = lambda *_, **__: copy.deepcopy(output)
         yield
     finally:
-        for stage, forward in zip(stages, own, strict=True):
-            if forward is None:
-                del stage.forward  # the class has the real one
-            else:
-                stage.forward = forward
+        for stage in stages:
+            stage.__dict__.pop("forward", None)  # the class has the real one
 
 
 def _first(output: Any) -> Tensor:
