@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from vitprune.cli import folder_commands
+from vitprune.cli import folder_parser
 from vitprune.cli.arguments import resolve_arguments
 from vitprune.cli.failures import one_message
+from vitprune.cli.folder_commands import COMMANDS
 from vitprune.cli.pruning_cli import PruningCLI
 from vitprune.cli.quiet import quieten
 from vitprune.runs.commands import command_line
@@ -30,9 +31,9 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _run(words: list[str], program: str) -> None:
-    if words and words[0] in folder_commands.COMMANDS:
+    if words and words[0] in COMMANDS:
         sys.argv = [program, *words]
-        folder_commands.run(words[0], words[1:])
+        folder_parser.run(words[0], words[1:])
     else:
         sys.argv = [program, *resolve_arguments(words)]
         PruningCLI(command_line([program, *words]))

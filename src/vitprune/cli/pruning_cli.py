@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.optim import Optimizer
 from transformers import PreTrainedConfig
 
-from vitprune.cli import folder_commands
+from vitprune.cli import folder_commands, folder_parser
 from vitprune.cli.arguments import arguments_of, check_sections
 from vitprune.cli.errors import explain
 from vitprune.cli.finish import finish
@@ -114,7 +114,7 @@ class PruningCLI(LightningCLI):
         for entry in listed:
             entry.help = PURPOSES.get(entry.dest, entry.help)
         for name in folder_commands.COMMANDS:  # dispatched before this parser
-            purpose = folder_commands.purpose(name)
+            purpose = folder_parser.purpose(name)
             listed.append(subcommands._ChoicesPseudoAction(name, (), purpose))  # noqa: SLF001
 
     def _prepare_subcommand_parser(

@@ -8,7 +8,8 @@ from lightning.pytorch.cli import LightningCLI
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from vitprune.cli.folder_commands import COMMANDS, options_of_command
+from vitprune.cli.folder_commands import COMMANDS
+from vitprune.cli.folder_parser import options_of_command
 from vitprune.cli.options import Options, parameters
 from vitprune.cli.trainer import SCANS, PruningTrainer
 from vitprune.data import ImageData

@@ -12,34 +12,27 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from vitprune.data import ImageData
 from vitprune.data.processor import load_processor
-from vitprune.data.unlabelled import holds_images
 from vitprune.errors import UsageError
 from vitprune.exports.folder import check_target
 from vitprune.exports.load import load_stock
 from vitprune.exports.model import export
 from vitprune.exports.nets import copy_net
-from vitprune.exports.shrinking.prospects import find_prospects
+from vitprune.exports.shrinking.removable import removable
 from vitprune.exports.summary import flops_line
+from vitprune.exports.unlabelled_images import divide, sample_images
 from vitprune.exports.verify import logits
 from vitprune.model.features import load_classifier_or_features, save_backbone
 from vitprune.pruning import (
     Budget,
-    Combined,
     Granularity,
-    Head,
-    HeadDim,
     Isomorphic,
-    LayerSelection,
     Method,
-    Neuron,
     Ridge,
     Search,
     Variance,
     prune,
 )
-from vitprune.pruning.criteria.calibration import BATCH_SIZE, sample
 from vitprune.runs.report import RunReport
 
 Batch = dict[str, Tensor]
@@ -111,13 +104,14 @@ def shrink_without_training(
 
     """
     check_target(output)
-    batches = _batches(model, images, effort.calibration_images + effort.test_images, effort.seed)
-    calibration, held_out = _divide(batches, effort.calibration_images, images)
+    needed = effort.calibration_images + effort.test_images
+    batches = sample_images(model, images, needed, effort.seed)
+    calibration, held_out = divide(batches, effort.calibration_images, images)
     net, is_backbone = load_classifier_or_features(model, "MODEL")
     net.eval()
     if is_backbone and effort.search:
         raise UsageError("--search compares classes, and this model has none. Leave it out.")
-    granularity = _removable(net, calibration[0][:1])
+    granularity = removable(net, calibration[0][:1])
     dense = copy_net(net)
     compared = max(1, min(SEARCHED, effort.calibration_images // 4))
     allocation = Search(effort.search, compared) if effort.search else Isomorphic()
@@ -137,67 +131,6 @@ def _same_class(ours: Tensor, theirs: Tensor) -> Tensor:
 
 def _cosine(ours: Tensor, theirs: Tensor) -> Tensor:
     return F.cosine_similarity(ours, theirs)
-
-
-def _batches(model: str, images: str, count: int, seed: int) -> Iterator[Tensor]:
-    """Yield normalised images in batches, in random order."""
-    if holds_images(images):
-        data = ImageData(processor=model, predict_images=images, batch_size=BATCH_SIZE)
-        loader = data.predict_dataloader()
-    else:
-        data = ImageData(images, model, batch_size=BATCH_SIZE)
-        loader = data.calibration_dataloader()
-    device = torch.device("cpu")
-    for batch, _ in sample(loader, count, seed):
-        yield data.prepare(batch, device)["pixel_values"]
-
-
-def _divide(
-    batches: Iterator[Tensor], calibration: int, folder: str
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the batches for calibration, and those that are held out."""
-    every = torch.cat(list(batches))
-    if len(every) <= calibration:
-        raise UsageError(
-            f"--images {folder!r} holds {len(every)} readable images, and calibration takes "
-            f"{calibration}, which leaves none to compare on. Set --calibration_images to "
-            f"{len(every) * 4 // 5} or less."
-        )
-    return list(every[:calibration].split(BATCH_SIZE)), list(every[calibration:].split(BATCH_SIZE))
-
-
-def _removable(net: PreTrainedModel, image: Tensor) -> Granularity:
-    """Return the structure of a model that can be removed.
-
-    Dimensions of heads rather than heads, as there are more of them, and the same share in every
-    layer, so that plain loading builds the smaller model where the configuration can express it.
-
-    Raises:
-        UsageError: If neither heads nor neurons can be removed.
-
-    """
-    heads = find_prospects(net, image, neurons=False).stays
-    neurons = find_prospects(net, image, heads=False).stays
-    found: list[Granularity] = []
-    if heads is None:
-        dims = HeadDim(loadable=True)
-        found.append(dims if _shrinks(dims, net) else Head())
-    if neurons is None:
-        found.append(Neuron(loadable=True))
-    if not found:
-        raise UsageError(
-            f"neither heads nor neurons of this model can be removed: {heads} {neurons}"
-        )
-    return Combined(found)
-
-
-def _shrinks(granularity: Granularity, net: PreTrainedModel) -> bool:
-    """Return whether pruning by a granularity makes a model smaller."""
-    try:
-        groupings = granularity.groupings(LayerSelection().select(net, granularity.roles))
-    except UsageError:
-        return False
-    return all(grouping.dimension for grouping in groupings)
 
 
 def _labelled(dense: PreTrainedModel, batches: Sequence[Tensor]) -> Iterator[Batch]:
