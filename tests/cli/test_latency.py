@@ -48,6 +48,8 @@ def test_a_table_of_the_users(table, tmp_path, capsys):
     assert report.latency.conditions == LatencyTable.read(table).conditions
     assert "times as fast, 1.4" in capsys.readouterr().out
     assert not run.latency.exists()
+    main(["report", str(run.path), "--images=0"])
+    assert "times as fast, 1.4" in run.html_report.read_text()
 
 
 def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, capsys, caplog):

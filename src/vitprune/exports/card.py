@@ -125,7 +125,7 @@ def _sentence(name: str, report: RunReport) -> str:
     sparsity = report.sparsity
     sentence = (
         f"{name}, fine-tuned; {sparsity.prunable:.2%} of the prunable weights and "
-        f"{sparsity.total:.2%} of all parameters are zero."
+        f"{sparsity.total:.2%} of all parameters are pruned."
     )
     if report.finished:
         return sentence

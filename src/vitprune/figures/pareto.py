@@ -69,9 +69,8 @@ def plot_pareto(models: Sequence[Tradeoff]) -> Figure:
             alpha=0.6,
             linewidths=0,
         )
-        above = (
-            FIRST_ROW + (number - 1) % ROWS * ROW_HEIGHT
-        )  # where bubbles overlap, numbers do not
+        # where bubbles overlap, numbers do not
+        above = FIRST_ROW + (number - 1) % ROWS * ROW_HEIGHT
         axes.annotate(
             str(number),
             place,
@@ -81,7 +80,7 @@ def plot_pareto(models: Sequence[Tradeoff]) -> Figure:
             fontsize="small",
         )
         names.append(f"{number}  {model.name}, {model.megabytes:.3g} MB")
-    axes.margins(0.15)
+    axes.margins(0.15, 0.3)  # numbers stay inside
     axes.set_xlim(left=0)
     axes.set(xlabel="latency of one image (ms)", ylabel="validation accuracy (%)")
     figure.suptitle("\n".join(names), x=0.02, ha="left", fontsize="small")

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from vitprune.benchmark.latency import describe_latency
 from vitprune.evaluation import histograms, sensitivity_result
 from vitprune.evaluation.heads import head_densities
 from vitprune.evaluation.sensitivity_result import SensitivityResult
@@ -43,6 +44,8 @@ def before_and_after(page: Page, report: RunReport) -> None:
     )
     if report.benchmark:
         page.table(SPEED_HEADER, _speeds(report.benchmark))
+    elif report.latency:
+        page.paragraph(f"Latency: {describe_latency(report.latency)}")
     else:
         page.paragraph(
             "Latency was not measured. Run vitprune benchmark on the export, then rerun vitprune "
