@@ -217,6 +217,11 @@ def test_a_damaged_table(levels, message, tmp_path):
         (None, Neuron(), "needs a table of measurements. Make one by vitprune latency-table"),
         (table_for(tiny_net(), flops=1e9), Neuron(), "of a model with 1,000,000,000 FLOPs"),
         (table_for(tiny_net()), HeadDim(), "no measurements with fewer head_dims. Measure"),
+        (
+            table_for(tiny_net(), mlp=Grid({"neurons": [0.5, 1.0], "width": FULL}, [8, 10])),
+            Branch(),  # prunes whole MLPs
+            "no measurements with fewer neurons",
+        ),
     ],
 )
 def test_a_table_of_something_else(table, granularity, message):
