@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.cli.arguments import CONFIG_FOLDER, CONFIGS, DIGITS, SMALL
+from tests.cli.latency_tables import proportional_table
 from vitprune.cli.main import main
 
 
@@ -32,8 +33,12 @@ def test_every_configuration_runs_a_batch(path, tmp_path):
     arguments = ["--config", str(path), *local, *SMALL]
     verb = verb_of(path)
     if verb == "fit":
-        precision = ["--trainer.precision=32-true"] if hub else []
-        main(["fit", *arguments, *precision, "--trainer.fast_dev_run=true"])
+        if hub:
+            arguments.append("--trainer.precision=32-true")
+        if "class_path: Latency" in path.read_text():
+            table = proportional_table(tmp_path / "latency.json", "width", "head_dims", "neurons")
+            arguments.append(f"--pruning.budget.table={table}")
+        main(["fit", *arguments, "--trainer.fast_dev_run=true"])
     else:
         fewer = [] if verb == "histograms" else ["--sparsities=[0.5]"]
         main(

@@ -1,10 +1,10 @@
 """Pruning by latency on the command line: a table of the user's, and one that a run measures."""
 
-import json
 
 import pytest
 
 from tests.cli.arguments import SMALL
+from tests.cli.latency_tables import proportional_table
 from vitprune.cli.main import main
 from vitprune.pruning.budget.latency_table import LatencyTable
 from vitprune.runs.report import RunReport
@@ -25,15 +25,9 @@ FASTER = [
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Return a file with a table of the digits model whose latencies are as good as its FLOPs."""
+    """Return a file with a table of the digits model."""
     file = tmp_path_factory.mktemp("table") / "latency.json"
-    options = ["--structure=[head_dims, neurons]", "--repeats=1", "--device=cpu", "--threads=1"]
-    main(["latency-table", "digits", f"--output={file}", *options])
-    content = json.loads(file.read_text())
-    content["attention"]["ms"] = [7.0, 8.0, 9.0, 10.0]
-    content["mlp"]["ms"] = [5.0, 6.0, 7.0, 8.0, 10.0]
-    file.write_text(json.dumps(content))
-    return file
+    return proportional_table(file, "head_dims", "neurons")
 
 
 def test_a_table_of_the_users(table, tmp_path, capsys):
