@@ -1,6 +1,5 @@
 """Pruning by latency on the command line: a table of the user's, and one that a run measures."""
 
-
 import pytest
 
 from tests.cli.arguments import SMALL
