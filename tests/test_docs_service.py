@@ -19,6 +19,7 @@ from tests.conftest import tiny_net
 from vitprune.exports import onnx
 from vitprune.runs.run_folder import ExportFolder
 
+pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 ALONE = "import sys\nsys.modules['vitprune'] = sys.modules['torch'] = None\n"
 

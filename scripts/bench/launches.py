@@ -162,7 +162,7 @@ def step_of(net: PreTrainedModel, masks: Masks) -> Callable[[], None]:
     images, labels = batch()
 
     def step() -> None:
-        masks.restore()
+        masks.apply()
         F.cross_entropy(net(pixel_values=images).logits, labels).backward()
         masks.before_step(optimizer)
         optimizer.step()

@@ -51,7 +51,7 @@ class Training:
 
     def step(self) -> None:
         """Train for one step."""
-        self.masks.restore()
+        self.masks.apply()
         logits = self.net(pixel_values=self.images).logits
         nn.functional.cross_entropy(logits, self.labels).backward()
         self.optimizer.step()

@@ -50,6 +50,7 @@ def test_spread_is_the_distance_of_the_quartiles():
     assert spread(range(1, 8)) == 4
 
 
+@pytest.mark.slow
 def test_every_model_is_compiled_for_each_batch_size(monkeypatch):
     """As it would be in use; kernels for any size are slower."""
     batch_sizes = []

@@ -45,6 +45,7 @@ def test_a_model_without_a_size_sees_any(run):
     assert (run("convnext", "--data.image_size=48") / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["clip", "siglip"])
 def test_a_vision_tower_is_adapted_to_another_size(run, family):
     export = run(family, "--data.image_size=48")

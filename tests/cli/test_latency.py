@@ -45,6 +45,7 @@ def test_a_table_of_the_users(table, tmp_path, capsys):
     assert "times as fast, 1.4" in run.html_report.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, capsys, caplog):
     wanted = ["--pruning.budget.batch_size=32", "--pruning.budget.speedup=1.02"]
     run = RunFolder(tmp_path / "lightning_logs" / "version_0")

@@ -15,6 +15,7 @@ from vitprune.runs.metrics import read_metrics
 from vitprune.runs.run_folder import RunFolder
 
 
+@pytest.mark.slow
 def test_last_is_found_under_the_root_of_the_configuration(tmp_path, capsys, caplog):
     (tmp_path / "root.yaml").write_text(
         f"trainer: {{default_root_dir: {tmp_path}/runs, max_epochs: 1}}\n"

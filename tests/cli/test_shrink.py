@@ -57,6 +57,7 @@ def test_labels_are_not_read(tmp_path, capsys):
     assert str(export) in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_search_finds_what_heads_and_neurons_give(tmp_path):
     left = []
     for trials in ("0", "6"):

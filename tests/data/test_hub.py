@@ -66,6 +66,7 @@ def script(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_a_script_is_read_from_the_conversion_of_the_hub(script):
     with serving(script) as environment:
         in_memory, streamed, without, wrong, partial = run(
@@ -80,6 +81,7 @@ def test_a_data_set_that_is_a_script_is_read_from_the_conversion_of_the_hub(scri
     assert "the hub has converted only the first part of 'huge'" in partial
 
 
+@pytest.mark.slow
 def test_a_run_by_names_on_the_hub(script, tmp_path):
     pretrained = revision(script, "models", "someone/vit")
     net = tiny_net()

@@ -62,7 +62,15 @@ def run(folder, source, after_batches=-1, ckpt=None, workers=0):
     return train(folder, model, data, pruning, after_batches, ckpt, every_n_steps=1, max_epochs=3)
 
 
-@pytest.mark.parametrize(("after", "workers"), [(5, 0), (17, 0), (19, 2), (33, 2)])
+@pytest.mark.parametrize(
+    ("after", "workers"),
+    [
+        (5, 0),
+        pytest.param(17, 0, marks=pytest.mark.slow),
+        pytest.param(19, 2, marks=pytest.mark.slow),
+        (33, 2),
+    ],
+)
 def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, workers):
     undisturbed = run(tmp_path / "a", shards, workers=workers)
     assert run(tmp_path / "b", shards, after, workers=workers) is None

@@ -51,6 +51,7 @@ def test_onnx_runtime_predicts_what_the_model_does(export, tmp_path, caplog):
         assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_program_with_other_classes_than_the_data_is_refused(tmp_path, capsys):
     """The program would name the classes of the data by the places of others."""
     folder = ExportFolder(tmp_path / "export")

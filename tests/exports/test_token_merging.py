@@ -18,6 +18,7 @@ from vitprune.model.token_merging import merge_tokens
 pytestmark = pytest.mark.parametrize("exported", ["vit"], indirect=True)
 
 
+@pytest.mark.slow
 def test_programs_merge_tokens(exported):
     written, failed = write_formats(Choices(["pt2", "onnx"], token_merging=2), exported)
     assert not failed

@@ -123,6 +123,7 @@ def test_fewer_channels(family, tmp_path):
         assert report.shrunk.loads_smaller == [*plain, "load_pruned"]
 
 
+@pytest.mark.slow
 @families("onnx")
 @pytest.mark.filterwarnings("ignore")  # of the exporter
 def test_onnx(family, tmp_path):

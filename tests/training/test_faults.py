@@ -16,6 +16,7 @@ from vitprune.data.sources import load_source
 from vitprune.errors import UsageError
 from vitprune.runs.checkpoint import TrainingCheckpoint
 
+pytestmark = pytest.mark.slow
 STATE = ("state_dict", "optimizer_states", "lr_schedulers", "generators", "ImageData")
 
 
@@ -38,7 +39,6 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_killed_again_and_again_at_random_moments(tmp_path, undisturbed):
     moments = random.Random(0)
     for _ in range(10):
@@ -201,7 +201,6 @@ def streamed(tmp_path):
     return [*stream, "--trainer.max_epochs=3"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("source", ["digits", "stream"])
 def test_a_dead_rank(tmp_path, source, request):
     options = (

@@ -168,12 +168,21 @@ CASES = {
 }
 
 
+QUICK = {"between epochs", "mid-epoch", "rounds in steps", "accumulated gradients", "compensated"}
+QUICK |= {"weights rewound", "channels of the residual stream"}
+
+
 def build(options):
     return {k: v() if k == "pruning" else v for k, v in options.items()}
 
 
 @pytest.mark.parametrize(
-    ("case", "workers"), [*((case, 0) for case in CASES), ("between epochs", 2), ("mid-epoch", 2)]
+    ("case", "workers"),
+    [
+        *(pytest.param(case, 0, marks=() if case in QUICK else pytest.mark.slow) for case in CASES),
+        ("between epochs", 2),
+        pytest.param("mid-epoch", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     after, options = CASES[case]

@@ -59,7 +59,7 @@ class Training:
 
     def step(self) -> None:
         """Train for one step."""
-        self.masks.restore()
+        self.masks.apply()
         with torch.autocast(self.device, torch.bfloat16):
             logits = self.net(pixel_values=self.images).logits
             loss = F.cross_entropy(logits, self.labels)

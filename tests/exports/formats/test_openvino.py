@@ -29,6 +29,7 @@ def test_any_batch_size(exported):
     assert report.bytes < 2 * weights + graph + 2000
 
 
+@pytest.mark.slow
 def test_zeros_stay_zeros(tmp_path, monkeypatch):
     exported = quantizable(tmp_path)
     OpenVINO().write(exported)

@@ -9,6 +9,8 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
 from scripts.bench.on_gpu.figures import Figure, attempted
 from scripts.bench.on_gpu.part import Part, run_part
 from scripts.bench.on_gpu.scale import Ceilings, Scale
@@ -18,6 +20,7 @@ QUICK = Scale("cpu", quick=True)
 PARTS = ["ceilings", "masks", "export", "steps", "updates"]
 
 
+@pytest.mark.slow
 def test_the_quick_form(tmp_path):
     (tmp_path / "datasets.py").write_text("raise ImportError('datasets is not installed')")
     command = [sys.executable, "scripts/bench/gpu.py", "--quick", "--parts", *PARTS]

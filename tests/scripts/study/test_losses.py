@@ -8,6 +8,7 @@ from scripts.study import losses
 from tests.scripts.study.conftest import DIGITS
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_losses_of_every_step_are_drawn(tmp_path, monkeypatch, capsys):
     figure = tmp_path / "losses.png"

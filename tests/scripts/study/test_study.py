@@ -58,12 +58,14 @@ def test_one_rate_is_trained_and_not_reported(run_rows):
     assert scored == []
 
 
+@pytest.mark.slow
 def test_a_score_whose_weights_are_gone_is_that_of_the_same_training(run_rows, tmp_path):
     trained, scored = run_rows(Ours())
     remove_weights_and_scores(tmp_path / "64x4")
     assert run_rows(Ours()) == (trained, scored)
 
 
+@pytest.mark.slow
 def test_heads_and_neurons_are_removed(run_rows):
     pytest.importorskip("torch_pruning")
     trained, _ = run_rows(
@@ -75,6 +77,7 @@ def test_heads_and_neurons_are_removed(run_rows):
         assert training.reached == pytest.approx(0.5, abs=0.01), training.key.row
 
 
+@pytest.mark.slow
 def test_a_score_of_other_weights_is_refused(run_rows, tmp_path):
     run_rows(Ours())
     remove_weights_and_scores(tmp_path / "64x4")

@@ -170,11 +170,18 @@ class Masks:
         trained = (value for group in optimizer.param_groups for value in group["params"])
         return [self._masks[value] for value in trained if value in self._masks]
 
+    def apply(self) -> None:
+        """Set pruned entries to zero, without waiting for a GPU."""
+        for mask in self:
+            mask.apply()
+
     def restore(self) -> list[str]:
-        """Set pruned entries to zero that other code has changed.
+        """Set pruned entries to zero that other code has changed, and say where it has.
+
+        It looks at all parameters and waits for a GPU; `apply` does neither.
 
         Returns:
-            The names of the parameters where it has.
+            The names of the parameters that had other values.
 
         """
         if not self._masks:
@@ -211,7 +218,7 @@ class Masks:
         finally:
             for mask in self:
                 mask.refresh()
-                mask.apply()
+            self.apply()
             self._write_channels()
 
     def _write_channels(self) -> None:

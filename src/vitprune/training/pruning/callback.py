@@ -246,7 +246,10 @@ class IterativePruning(Callback):
         """Prune if a round is due that is not done; decided by state, so no resume can miss it."""
         if self._saved_masks:  # a checkpoint was loaded within training, as by the LR finder
             self._hold(trainer)
-        self._restore_zeros()
+        if batch_idx == 0:
+            self._restore_zeros()
+        else:
+            self.masks.apply()
         if self.settings.rewind:
             self.settings.rewind.keep(trainer, pl_module, self.state.early_weights)
         in_epochs = self.settings.schedule.unit == "epoch"
@@ -329,8 +332,7 @@ class IterativePruning(Callback):
     ) -> None:
         """Put the zeros back if the step of an optimizer failed, before a checkpoint is saved."""
         if self.masks.straight_through:
-            for mask in self.masks:
-                mask.apply()
+            self.masks.apply()
 
     def _restore_zeros(self) -> None:
         """Set pruned entries to zero that other code has changed; warn the first time."""
