@@ -40,6 +40,8 @@ def test_a_table_of_the_users(table, tmp_path, capsys):
     assert report.latency.predicted_speedup == pytest.approx(1.4, abs=0.02)
     assert report.latency.conditions == LatencyTable.read(table).conditions
     assert "times as fast, 1.4" in capsys.readouterr().out
+    row = f"| latency of {report.latency.conditions} | "
+    assert [line for line in run.export.card.read_text().split("\n") if line.startswith(row)]
     assert not run.latency.exists()
     main(["report", str(run.path), "--images=0"])
     assert "times as fast, 1.4" in run.html_report.read_text()

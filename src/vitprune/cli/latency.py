@@ -16,11 +16,13 @@ from vitprune.benchmark.backends import conditions_here
 from vitprune.benchmark.candidates import dense_of
 from vitprune.benchmark.latency import compare_by_table, describe, describe_latency, table_of
 from vitprune.errors import UsageError
+from vitprune.exports.card import with_latency
 from vitprune.exports.load import load_pruned
 from vitprune.model import ViTClassifier
 from vitprune.pruning import IterativePruning, Latency
 from vitprune.pruning.budget.latency import structures_of
 from vitprune.pruning.budget.latency_table import LatencyTable
+from vitprune.runs.atomic import write_text
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import RunFolder
 
@@ -100,6 +102,7 @@ def compare_to_table(run: RunFolder, pruning: IterativePruning) -> None:
         print(f"  Latencies are not compared: the table is of {budget.measured.conditions}.")
     else:
         replace(report, latency=latency).write(run.export.report)
+        write_text(run.export.card, with_latency(run.export.card.read_text(), latency))
         print(f"  {describe_latency(latency)}")
 
 

@@ -7,8 +7,9 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from vitprune.exports.shrinking.removed import describe_removed
 from vitprune.exports.usage import Loading, describe_usage
+from vitprune.runs.latency_report import LatencyReport
 from vitprune.runs.report import ModelReport, RunReport
-from vitprune.runs.rounds import RoundReport, round_table
+from vitprune.runs.rounds import RoundReport, in_units, round_table
 
 CARD = """\
 ---
@@ -39,6 +40,7 @@ print(model.config.id2label[int(logits.argmax())])
 All numbers are in `report.json`.
 {plots}"""
 
+HEADER = "|  | base | pruned |\n|---|---|---|"
 ROWS = {  # title: attribute of `ModelReport` and format
     "validation accuracy": ("accuracy", "{:.2%}"),
     "validation loss": ("loss", "{:.4f}"),
@@ -82,6 +84,15 @@ def model_card(
         removed=describe_removed(report.shrunk),
         plots="".join(f"\n![{Path(plot).stem}]({plot})\n" for plot in plots),
     )
+
+
+def with_latency(card: str, latency: LatencyReport) -> str:
+    """Return a model card with a row about latencies, which are measured after the export."""
+    pruned = f"{in_units(latency.pruned_ms)} ms, {latency.speedup:.2f} times as fast"
+    if latency.predicted_speedup is not None:
+        pruned += f" ({latency.predicted_speedup:.2f} predicted)"
+    row = _row(f"latency of {latency.conditions}", f"{in_units(latency.dense_ms)} ms", pruned)
+    return card.replace(f"\n{HEADER}\n", f"\n{HEADER}\n{row}\n", 1)
 
 
 def _metadata(
@@ -146,7 +157,7 @@ def _numbers(report: RunReport) -> str:
         if written.accuracy is not None and written.largest_logit_difference is not None:
             difference = f"{written.largest_logit_difference:.2g}"
             rows.append(_row(f"largest change of a logit as {name}", "-", difference))
-    return "\n".join([_row("", "base", "pruned"), "|---|---|---|", *rows])
+    return "\n".join([HEADER, *rows])
 
 
 def _cell(model: ModelReport, attribute: str, form: str) -> str:
