@@ -30,7 +30,8 @@ def _readable() -> Iterator[None]:
     except UnidentifiedImageError as error:  # its text names a different object each time
         raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(str(error).splitlines()[0].rstrip(".")) from error
+        reason = getattr(error, "strerror", None) or str(error)  # the path is known
+        raise UnreadableImageError(reason.splitlines()[0].rstrip(".")) from error
 
 
 class EncodedImage:

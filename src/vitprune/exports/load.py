@@ -11,7 +11,7 @@ from vitprune.exports.shrinking.stream import fit_to_state, load_narrow
 from vitprune.model.loading import CANNOT_BUILD, net_from_config
 from vitprune.model.timm import timm_settings
 from vitprune.runs.run_folder import ExportFolder, RunFolder
-from vitprune.runs.typed_json import read_json
+from vitprune.runs.typed_json import check_readable, read_json
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
@@ -80,3 +80,4 @@ def _check_files(export: ExportFolder) -> None:
             f"{export.compressed.name}."
         )
     read_json(export.config, dict)
+    check_readable(export.weights if export.weights.is_file() else export.compressed)

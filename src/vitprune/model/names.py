@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vitprune.errors import UsageError
-from vitprune.runs.typed_json import read_json
+from vitprune.runs.typed_json import check_readable, read_json
 
 EMBEDDED = {"digits": Path(__file__).parents[1] / "assets" / "vit-digits"}
 
@@ -13,7 +13,7 @@ def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
 
     Raises:
         UsageError: If the name looks like a path and there is no such folder, or if a configuration
-            in it is damaged.
+            in it is damaged or its weights may not be read.
 
     """
     folder = EMBEDDED.get(name) or local_folder(name, option)
@@ -22,6 +22,8 @@ def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
     for file in (folder / "config.json", folder / "preprocessor_config.json"):
         if file.is_file():
             read_json(file, dict)
+    for file in folder.glob("*.safetensors"):
+        check_readable(file)  # safetensors would say that there is no such file
     return str(folder)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitprune.runs.write_errors import naming
+from vitprune.runs.write_errors import naming, partial
 
 
 @contextmanager
@@ -78,8 +78,3 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-def partial(target: Path) -> Path:
-    """Return the path that is written before it is renamed to `target`."""
-    return target.with_name(f".{target.name}.partial")

@@ -14,7 +14,7 @@ from vitprune.errors import UsageError
 from vitprune.runs.checkpoint_content import Content, Pruned, Resumable
 from vitprune.runs.pruning_record import PruningRecord
 from vitprune.runs.run_folder import ExportFolder, RunFolder
-from vitprune.runs.typed_json import damaged, first_mistake
+from vitprune.runs.typed_json import check_readable, damaged, first_mistake
 
 VALID = (
     "A checkpoint is a .ckpt file, or the folder of the run that saved it "
@@ -195,6 +195,7 @@ def _check_path(path: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    check_readable(path)
     if not is_zipfile(path):
         raise UsageError(
             f"{str(path)!r} is not a checkpoint that can be loaded: it is incomplete, or was not "
