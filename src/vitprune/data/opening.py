@@ -80,6 +80,8 @@ def _problem_in(folder: Path) -> str:
             f"{metadata[0]} cannot be read. It must be UTF-8 and have the columns file_name and "
             "label"
         )
+    if "::" in str(folder.absolute()):
+        return "its path has '::', which chains file systems. Rename the folder"
     if any(name.lower().endswith(".zip") for name in names):
         return "it holds archives, whose content cannot be read. Extract them"
     return "its files cannot be read"

@@ -13,8 +13,9 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.runs.checkpoint_content import Content, Pruned, Resumable
 from vitprune.runs.pruning_record import PruningRecord
+from vitprune.runs.readable import check_readable
 from vitprune.runs.run_folder import ExportFolder, RunFolder
-from vitprune.runs.typed_json import check_readable, damaged, first_mistake
+from vitprune.runs.typed_json import damaged, first_mistake
 
 VALID = (
     "A checkpoint is a .ckpt file, or the folder of the run that saved it "

@@ -32,14 +32,6 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise damaged(path, first_mistake(error)) from error
 
 
-def check_readable(path: Path) -> None:
-    """Raise `UsageError` if a file exists and cannot be opened, for example for other users."""
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-
-
 def damaged(path: Path, reason: str) -> UsageError:
     """Return the error for a file with invalid content."""
     return UsageError(f"{path} is damaged or from another version: {reason}.")
