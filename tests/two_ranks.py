@@ -14,6 +14,7 @@ from lightning import Callback, seed_everything
 from lightning.pytorch.strategies import ModelParallelStrategy
 
 from tests.conftest import TINY, quiet_trainer
+from tests.pruning.budget.test_latency import table_for
 from vitprune.data import ImageData
 from vitprune.model import ViTClassifier
 from vitprune.pruning import (
@@ -30,7 +31,9 @@ from vitprune.pruning import (
     Global,
     Head,
     HeadDim,
+    Isomorphic,
     IterativePruning,
+    Latency,
     LayerSelection,
     LearningRate,
     Linear,
@@ -100,6 +103,14 @@ def build():
     )
 
 
+def by_latency():
+    """Return pruning by a table of invented latencies."""
+    budget = Latency()
+    budget.measured = table_for(build().net)
+    structure = Combined([Head(), Neuron(), Width()])
+    return IterativePruning(rounds(0.4), Taylor(), structure, Isomorphic(), budget)
+
+
 SETTINGS = {
     "magnitude": lambda: IterativePruning(rounds(), Magnitude(), allocation=Global()),
     "columns": lambda: IterativePruning(
@@ -132,6 +143,7 @@ SETTINGS = {
         FLOPs(),
         calibration_images=40,
     ),
+    "by latency": by_latency,
     "compensated branches": lambda: IterativePruning(
         rounds(), Variance(), Branch(), compensation=Mean(), calibration_images=40
     ),

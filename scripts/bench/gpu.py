@@ -29,7 +29,16 @@ if ROOT not in sys.path:  # run as a file
 
 import torch  # noqa: E402
 
-from scripts.bench.on_gpu import fit, loader, right, steps, training, updates, worth  # noqa: E402
+from scripts.bench.on_gpu import (  # noqa: E402
+    fit,
+    latency,
+    loader,
+    right,
+    steps,
+    training,
+    updates,
+    worth,
+)
 from scripts.bench.on_gpu.ceilings import ceilings, read_ceilings  # noqa: E402
 from scripts.bench.on_gpu.part import Part, Result, run_part  # noqa: E402
 from scripts.bench.on_gpu.report import (  # noqa: E402
@@ -53,6 +62,7 @@ PARTS = {
     "updates": Part("Fast: mask updates", updates.updates, 60),
     "fit": Part("Fast: fit against a bare loop", fit.fit, 75),
     "worth": Part("Worth it: pruned models", worth.worth, 90),
+    "latency": Part("Worth it: half of the latency by a table", latency.latency, 40),
     "loader": Part("Fast: the training loader", loader.loader, 40),
     "large": Part("Fast: training steps of larger models", steps.large_steps, 90),
 }

@@ -17,7 +17,7 @@ from scripts.bench.on_gpu.scale import Ceilings, Scale
 
 ROOT = Path(__file__).parents[3]
 QUICK = Scale("cpu", quick=True)
-PARTS = ["ceilings", "masks", "export", "steps", "updates"]
+PARTS = ["ceilings", "masks", "export", "steps", "updates", "latency"]
 
 
 @pytest.mark.slow
@@ -38,7 +38,15 @@ def test_the_quick_form(tmp_path):
     assert all(math.isfinite(figure["value"]) for figure in figures)
     assert all(figure["passed"] is not False for figure in figures)
     names = " ".join(figure["name"] for figure in figures)
-    for name in ("SparseGPT", "Movement", "2:4", "shrunk", "masked / dense", "masked, teacher"):
+    for name in (
+        "SparseGPT",
+        "Movement",
+        "2:4",
+        "shrunk",
+        "masked / dense",
+        "masked, teacher",
+        "speed-up",
+    ):
         assert name in names
     assert "masked / dense images/s" in done.stdout
 
