@@ -175,6 +175,8 @@ def latency_table(  # noqa: PLR0913  # each is an option
 
     """
     check_positive(batch_size=batch_size, repeats=repeats)
+    if Path(output).is_dir():
+        raise UsageError(f"--output {output!r} is a folder. Use the path of a file.")
     check_writable(Path(output))
     if not structure:
         raise UsageError("--structure is empty. Valid are heads, head_dims, neurons and width.")
