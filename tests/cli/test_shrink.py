@@ -95,7 +95,7 @@ def test_a_backbone(tmp_path, capsys):
     [
         (
             ["--flops", "0.5", "--parameters", "0.5"],
-            "set one of --flops, --parameters and --speedup",
+            "exactly one of --flops, --parameters and --speedup is needed, not ",
         ),
         (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
         (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),

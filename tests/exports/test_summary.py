@@ -10,7 +10,7 @@ from vitprune.runs.format_report import FormatReport, Verification
 def test_main_numbers():
     assert summarize(run_report()).splitlines() == [
         "  sparsity 50.00%, validation accuracy 90.00%, 95.00% before pruning",
-        "  900 of 1,000 parameters stored, 500 of them nonzero",
+        "  900 parameters (1,000 before pruning), 500 of them nonzero",
         "  logits equal to those of the pruned model",
     ]
 
