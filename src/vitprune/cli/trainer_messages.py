@@ -20,8 +20,8 @@ ANSWERS = {
     "auto, ddp, ddp_spawn, fsdp, deepspeed and other names in Lightning's documentation.",
     r"strategy `(\w+)` requires a GPU accelerator": "trainer.strategy {1} needs GPUs. Use auto or "
     "ddp, or set trainer.accelerator to gpu.",
-    r"`Trainer\(devices='?(.*?)'?\)` value is not a valid": "trainer.devices must be at least 1, or "
-    "auto, not {1}.",
+    r"`Trainer\(devices='?(.*?)'?\)` value is not a valid": "trainer.devices must be at least "
+    "1, or auto, not {1}.",
     r"`devices` selected with `CPUAccelerator`": "trainer.devices must be an integer of at least 1 "
     "on a CPU, or auto.",
     r"You requested gpu: \[(.*)\] But your machine only has: \[(.*)\]": "trainer.devices asks for "
