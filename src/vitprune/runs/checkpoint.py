@@ -26,7 +26,6 @@ WEIGHTS = "state_dict"
 OPTIMIZERS = "optimizer_states"
 HYPERPARAMETERS = "hyper_parameters"
 STEP = "global_step"
-EPOCH = "epoch"
 # Keys that the callbacks and the data module of this package add to Lightning's.
 COMMANDS = "commands"
 GENERATORS = "generators"
@@ -67,7 +66,7 @@ class TrainingCheckpoint:
         path = Path(path)
         _check_path(path)
         content = _load(path)
-        _check_keys(content, (WEIGHTS, "loops", STEP, EPOCH), path)
+        _check_keys(content, (WEIGHTS, "loops", STEP), path)
         _check_types(content, Content, path)
         check_format(content, str(path))
         _check_types(content, Pruned, path)
@@ -101,7 +100,7 @@ class TrainingCheckpoint:
     @property
     def saved_in_epoch(self) -> int:
         """Epoch, counted from 0, in or after which the checkpoint was saved."""
-        return int(self.content[EPOCH])
+        return int(self.content.get("epoch", 0))
 
     @property
     def step(self) -> int:
