@@ -9,7 +9,7 @@ ATTENTION_OUTPUT = re.compile(
     r".*(o_proj|self_attn\.out_proj|attention\.output\.dense|(attn|attention)\.proj)"
 )
 MLP_OUTPUT = re.compile(
-    r".*(mlp\.fc2|down_proj|dense2|pwconv2|(layer|layers|blocks)\.\d+\.output\.dense)"
+    r".*(mlp\.(fc2|weights_out)|down_proj|dense2|pwconv2|(layer|layers|blocks)\.\d+\.output\.dense)"
 )
 POOLING = re.compile(r"(vision_model\.head|(timm_model\.)?attn_pool)\.")
 

@@ -96,8 +96,11 @@ def method(schedule=None, **options):
     }
 
 
+MAX_DROP = 0.02
+
+
 def guarded():
-    return AccuracyGuarded(step=0.4, max_drop=0.14, patience=1, min_step=0.05)
+    return AccuracyGuarded(step=0.4, max_drop=MAX_DROP, patience=1, min_step=0.05)
 
 
 STEP_ROUNDS = {
@@ -192,15 +195,9 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path, case, workers):
     random.seed(1)
     resumed = run(tmp_path / "disturbed", ckpt=str(last), workers=workers, **build(options))
     assert_same(undisturbed, resumed)
-    if (
-        case == "guarded"
-    ):  # interrupted in the third round, which is given up for the state after the second
-        dense = undisturbed["dense"]["val/top5"]
-        assert [round.finetuned >= dense - 0.14 for round in undisturbed["rounds"]][:3] == [
-            True,
-            True,
-            False,
-        ]
+    if case == "guarded":  # before the interruption, a round was given up for the state before it
+        least = undisturbed["dense"]["val/top5"] - MAX_DROP
+        assert not all(round.finetuned >= least for round in undisturbed["rounds"][:2])
 
 
 def test_interrupted_twice(tmp_path):
