@@ -77,7 +77,7 @@ def choose_setting(
 
     Args:
         device: `auto` is a GPU if there is one.
-        dtype: Type to compute in.
+        dtype: Data type of weights and activations.
         compile: Whether to use `torch.compile`.
         threads: Number of threads of torch and ONNX Runtime; None keeps that of torch.
         token_merging: Tokens that each block merges in an additional candidate; 0 for none.

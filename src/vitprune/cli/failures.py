@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vitprune.cli.arguments import how_to_continue
 from vitprune.cli.errors import explain
 from vitprune.cli.subcommands import SUBCOMMANDS, explain_unknown, options_of_subcommand
+from vitprune.cli.trainer_messages import explain_trainer
 from vitprune.errors import UsageError
 from vitprune.runs.write_errors import FULL, REFUSED
 
@@ -49,7 +50,7 @@ def one_message(words: list[str]) -> Iterator[None]:
     except (ValueError, TypeError, MisconfigurationException) as error:
         if not _raised_by_lightning(error):
             raise
-        _fail(str(error))
+        _fail(explain_trainer(str(error)))
     except OSError as error:
         if error.errno is None:
             raise
@@ -63,7 +64,7 @@ def one_message(words: list[str]) -> Iterator[None]:
                 _fail(f"{meaning} ({reason}). To continue, {how_to_continue(words)}", code=1)
         if not _raised_by_lightning(error):
             raise
-        _fail(text)
+        _fail(explain_trainer(text))
 
 
 def _after(error: OSError, words: list[str]) -> str:

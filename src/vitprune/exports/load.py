@@ -16,6 +16,8 @@ from vitprune.runs.readable import check_readable
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 from vitprune.runs.typed_json import read_json
 
+EXAMPLE = "the folder of an export, such as lightning_logs/version_N/export"
+
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
     """Load the smallest model with the logits of an export: each block has its own widths.
@@ -73,14 +75,14 @@ def _load(export: ExportFolder) -> PreTrainedModel:
 def _check_files(export: ExportFolder) -> None:
     if not export.config.is_file():
         inner = RunFolder(export.path).export
-        hint = f" Use {str(inner.path)!r}." if inner.config.is_file() else ""
+        right = repr(str(inner.path)) if inner.config.is_file() else EXAMPLE
         raise UsageError(
-            f"{str(export.path)!r} is not an export: it has no {export.config.name}.{hint}"
+            f"{str(export.path)!r} is not an export: it has no {export.config.name}. Use {right}."
         )
     if not export.weights.is_file() and not export.compressed.is_file():
         raise UsageError(
             f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "
-            f"{export.compressed.name}."
+            f"{export.compressed.name}. Use {EXAMPLE}."
         )
     read_json(export.config, ModelFile)
     check_readable(export.weights if export.weights.is_file() else export.compressed)

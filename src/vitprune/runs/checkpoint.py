@@ -99,6 +99,11 @@ class TrainingCheckpoint:
         return int(self.content[DATA]["epoch"])
 
     @property
+    def saved_in_epoch(self) -> int:
+        """Epoch, counted from 0, in or after which the checkpoint was saved."""
+        return int(self.content.get("epoch", 0))
+
+    @property
     def step(self) -> int:
         """Number of optimizer steps."""
         return int(self.content[STEP])

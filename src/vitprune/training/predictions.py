@@ -28,7 +28,9 @@ class Prediction(NamedTuple):
 
 
 class Predictions(BasePredictionWriter):
-    """Write `file, label, probability` of each image; with several processes, one file for each.
+    """Write `file, label, probability` of each image that `vitprune predict` classifies.
+
+    Each of several processes writes a file of its own.
 
     Args:
         output: Path of the file: JSON lines if it ends with `.jsonl`, else CSV.
