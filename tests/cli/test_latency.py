@@ -107,3 +107,9 @@ def test_onnx_runtime_is_measured_in_float32(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["latency-table", "digits", *options])
     assert "the backend onnx is measured on a CPU in float32" in capsys.readouterr().err
+
+
+def test_a_table_does_not_fit_into_a_folder(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["latency-table", "digits", f"--output={tmp_path}"])
+    assert "is a folder. Use the path of a file." in capsys.readouterr().err

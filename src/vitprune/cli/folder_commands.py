@@ -1,6 +1,7 @@
 """The commands without a configuration, as functions whose arguments are their options."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from vitprune.benchmark.backends import conditions_here
 from vitprune.benchmark.latency import REPEATS, table_of
@@ -18,6 +19,7 @@ from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
 from vitprune.runs.latency_report import Backend, TimedType
+from vitprune.runs.write_errors import check_writable
 
 STRUCTURE: list[Structure] = ["heads", "neurons"]
 
@@ -182,6 +184,9 @@ def latency_table(  # noqa: PLR0913  # each is an option
 
     """
     check_positive(batch_size=batch_size, repeats=repeats)
+    if Path(output).is_dir():
+        raise UsageError(f"--output {output!r} is a folder. Use the path of a file.")
+    check_writable(Path(output))
     if not structure:
         raise UsageError("--structure is empty. Valid are heads, head_dims, neurons and width.")
     chosen = choose_setting(device, dtype, compile=False, threads=threads).device
