@@ -15,7 +15,7 @@ def test_the_page_about_own_modules_runs(tmp_path, monkeypatch, capsys):
     example = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     names = {}
     exec(compile(example, "own_modules.md", "exec"), names)  # what a reader would do
-    told = re.search(r"^```\n(pruning .*)\n```", page, re.MULTILINE).group(1)
+    told = re.search(r"^```\n(prunable: .*)\n```", page, re.MULTILINE).group(1)
     assert told in capsys.readouterr().out
     module = names["MyModule"].load_from_checkpoint("pruned.ckpt")
     weights = [module.net[0].weight, module.head.weight]

@@ -74,7 +74,7 @@ def test_folders_of_others_get_no_files_unless_asked(tmp_path):
 BAD = {
     "no folder": (["{tmp}/nothing"], "nothing' is not an export: it has no config.json"),
     "no model": (["{tmp}/other"], "holds no image classifier that can be loaded"),
-    "no folders": ([], "missing folders"),
+    "no folders": ([], "missing FOLDERS"),
     "unknown option": (
         ["{export}", "--batch=3"],
         "Did you mean --batch_size? Valid are --base, --batch_size, ",

@@ -85,7 +85,7 @@ def test_rounds_are_monitored_without_a_validation_just_after_pruning(tmp_path, 
     assert [r.pruned for r in pruning.state.rounds] == [None, None]
     assert None not in [r.finetuned for r in pruning.state.rounds]
     assert (
-        f"sparsity 50.00% val/score {pruning.state.rounds[1].finetuned:.4f} fine-tuned\n"
+        f"sparsity 50.00% val/score {pruning.state.rounds[1].finetuned:.4f} after fine-tuning\n"
         in capsys.readouterr().out
     )
 
