@@ -12,9 +12,8 @@ from vitprune.cli.main import main
 
 
 def verb_of(path):
-    return re.search(
-        r"^# Command:   python scripts/train.py (\w+) --config", path.read_text(), re.MULTILINE
-    ).group(1)
+    command = re.search(r"^# Command:   vitprune (\w+) --config", path.read_text(), re.MULTILINE)
+    return command.group(1)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
@@ -23,6 +22,7 @@ def test_every_configuration_says_how_to_use_it(path):
     assert f"--config {path.relative_to(CONFIG_FOLDER)}\n" in head
     assert verb_of(path) in {"fit", "sensitivity", "sweep", "histograms"}
     assert "# Hardware:" in head
+    assert "# Result:" in head
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)

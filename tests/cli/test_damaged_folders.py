@@ -1,5 +1,6 @@
 """Damaged runs, checkpoints and exports: every command names the file in one line."""
 
+import json
 import shutil
 
 import pytest
@@ -98,3 +99,32 @@ def test_numbers_in_metrics_that_are_none_are_skipped(run, tmp_path):
     with (run / "metrics.csv").open("ab") as file:
         file.write(b"1,throughput/images_seen,inf\n2,throughput/images_seen,nan\n,,\n")
     main(["compare", str(run), f"--output={tmp_path / 'compare'}"])
+
+
+VALUES = {
+    "no classes": ("config.json", {"id2label": {}}, "id2label: "),
+    "a list of classes": ("config.json", {"id2label": ["cat"]}, "id2label: Input should be a map"),
+    "no pixels": ("preprocessor_config.json", {"size": {"height": 0}}, "size: must be above 0"),
+    "a size in words": ("preprocessor_config.json", {"size": "big"}, "not 'big'"),
+    "a mean in words": ("preprocessor_config.json", {"image_mean": "x"}, "image_mean: must be a"),
+    "no deviation": ("preprocessor_config.json", {"image_std": [0, 1, 1]}, "image_std: must be"),
+    "interpolation": ("preprocessor_config.json", {"resample": 99}, "resample: must be one of"),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_an_impossible_value_is_named_with_its_key(run, tmp_path, capsys, case):
+    file, values, said = VALUES[case]
+    path = run / "export" / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    message = fails("pretrained", run, tmp_path, capsys)
+    assert f"{path} is damaged or from another version: " in message
+    assert said in message
+
+
+@pytest.mark.parametrize("command", ["benchmark", "pretrained", "export"])
+def test_pointers_of_git_lfs_are_named(run, tmp_path, capsys, command):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    for path in (run / "export" / "model.safetensors", run / "checkpoints" / "best.ckpt"):
+        path.write_bytes(pointer)
+    assert "Fetch it with `git lfs pull`" in fails(command, run, tmp_path, capsys)

@@ -16,3 +16,35 @@ def test_own_options_come_first_and_those_of_the_trainer_last(name, own, capsys)
     assert places == sorted(places)
     assert "optimization routine" not in printed
     assert "<class 'torch" not in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "folders"),
+    [
+        ("benchmark", "Folders of exports (lightning_logs/version_N/export)"),
+        ("compare", "Folders of finished runs (lightning_logs/version_N) and of sweeps"),
+        ("report", "Folders of finished runs (lightning_logs/version_N)."),
+        ("push", "Folder of an export"),
+        ("shrink", "Image classifier or backbone: a hub name or folder"),
+    ],
+)
+def test_which_folders_a_command_takes(name, folders, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert folders in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("fit", "Pruning callback; null trains the dense model."),
+        ("sweep", "of which layers, calibration_images and seed are used."),
+        ("predict", "only fit prunes."),
+    ],
+)
+def test_what_a_subcommand_uses_of_the_pruning_settings(name, text, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    assert text in capsys.readouterr().out

@@ -88,7 +88,10 @@ def test_merged_tokens_are_not_measured(tmp_path, capsys):
     [
         (["--pruning.budget.speedup=9"], "of the latency cannot be removed. At most"),
         (["--pruning.budget.speedup=null"], "neither is given. Set one of"),
-        (["--pruning.granularity=Element"], "Latency counts what a smaller model costs"),
+        (
+            ["--pruning.granularity=Element"],
+            "pruning.budget Latency needs a granularity that makes the model smaller, and Element ",
+        ),
     ],
 )
 def test_what_is_refused_before_training(options, message, table, tmp_path, capsys):
@@ -104,3 +107,9 @@ def test_onnx_runtime_is_measured_in_float32(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["latency-table", "digits", *options])
     assert "the backend onnx is measured on a CPU in float32" in capsys.readouterr().err
+
+
+def test_a_table_does_not_fit_into_a_folder(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["latency-table", "digits", f"--output={tmp_path}"])
+    assert "is a folder. Use the path of a file." in capsys.readouterr().err

@@ -95,11 +95,11 @@ def test_a_backbone(tmp_path, capsys):
     [
         (
             ["--flops", "0.5", "--parameters", "0.5"],
-            "set one of --flops, --parameters and --speedup",
+            "exactly one of --flops, --parameters and --speedup is needed, not ",
         ),
         (["--flops", "1.5"], r"must lie in \(0, 1\), not 1.5"),
         (["--flops", "0.5", "--calibration_images", "0"], "must be at least 1, not 0"),
-        (["--flops", "0.5", "--search", "-1"], "--search must be 0 or more trials, not -1"),
+        (["--flops", "0.5", "--search", "-1"], "--search must be at least 0, not -1"),
         (["--flops", "0.5", "--calibration_images", "170"], "Set --calibration_images to 136"),
         (["--flops", "0.99", *FEW], r"99.00% of the FLOPs cannot be removed. At most [\d.]+% can"),
     ],

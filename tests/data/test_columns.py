@@ -43,7 +43,7 @@ def test_an_image_folder_without_two_classes(tmp_path, files):
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         picture().save(tmp_path / file)
-    with pytest.raises(UsageError, match="one class only, or none: at least two .*train/cat/1.jpg"):
+    with pytest.raises(UsageError, match="fewer than two class folders. Put .*train/cat/1.jpg"):
         load_source(str(tmp_path))
 
 

@@ -28,6 +28,7 @@ def test_names_decide_about_labels_that_are_strings(tmp_path):
         ([0, 1, -1], ClassLabel(num_classes=2), "label -1; valid are 0 to 1"),
         ([0.5, 1.5], Value("float64"), "integers or strings"),
         ([0, None, 1], None, "row 1 of .* has no label"),
+        (["cat", "", "dog"], Value("string"), "row 1 of .* has no label"),
         ([0, 0, 0], None, "one class only"),
         ([0, 0, 0], ClassLabel(names=["a"]), "one class only"),
     ],

@@ -10,9 +10,18 @@ from vitprune.runs.format_report import FormatReport, Verification
 def test_main_numbers():
     assert summarize(run_report()).splitlines() == [
         "  sparsity 50.00%, validation accuracy 90.00%, 95.00% before pruning",
-        "  900 of 1,000 parameters stored, 500 of them nonzero",
+        "  900 parameters (1,000 before pruning), 500 of them nonzero",
         "  logits equal to those of the pruned model",
     ]
+
+
+def test_the_file_is_as_large_as_before():
+    report = run_report()
+    report = replace(report, pruned=replace(report.pruned, parameters=report.base.parameters))
+    assert summarize(report).splitlines()[2] == (
+        "  pruned weights are stored as zeros; --formats compressed writes a smaller file"
+    )
+    assert "stored as zeros" not in summarize(replace(report, rounds=[]))
 
 
 def test_an_unfinished_run_without_a_dense_model():

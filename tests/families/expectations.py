@@ -82,7 +82,8 @@ REFUSALS = [
             *("timm_swinv2", "hiera", "pvt_v2"),
         ),
         "the code of its forward fixes its width",
-        "Pruned heads stay in the tensors as zeros: the code of the attention fixes its width.",
+        "The code of the attention fixes its width: pruned heads stay in the tensors as zeros, and "
+        "the model does not become faster.",
     ),
     Refusal(
         ("width", "fewer_channels"),
@@ -97,8 +98,8 @@ REFUSALS = [
         ("width", "fewer_channels"),
         ("siglip",),
         "(nn.MultiheadAttention) are in all as wide as the residual stream",
-        "The pooling head is an `nn.MultiheadAttention`, whose heads are in all as wide as the "
-        "residual stream.",
+        "The pooling head is an `nn.MultiheadAttention`, whose heads together must be as wide as "
+        "the residual stream.",
     ),
     Refusal(
         ("width", "fewer_channels"),
@@ -107,7 +108,7 @@ REFUSALS = [
             *("timm_siglip", "timm_beit"),
         ),
         "fixes its width",
-        "The code of the attention needs heads that are in all as wide as the residual stream.",
+        "The code of the attention needs heads that together are as wide as the residual stream.",
     ),
     Refusal(
         ("size",),

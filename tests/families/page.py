@@ -28,7 +28,7 @@ TITLES = {
     "fewer neurons": ("fewer_neurons",),
     "fewer channels": ("fewer_channels",),
 }
-# their cells say what loads the export; where that is not smaller, there may be masks
+# their cells say what loads the export; where it is not smaller, pruned structure may be zeros
 EXPORTS = {
     "export": "element",
     "fewer heads": "head",
@@ -48,17 +48,18 @@ The columns:
   and `Width`
 - training: `fit` from a model folder to an export, with distillation; a resumed run equals an
   uninterrupted one bit for bit
-- scans: `sensitivity` and `sweep` compute the logits of the whole model bit for bit
+- scans: the logits that `sensitivity` and `sweep` compute equal those of the whole model, bit for
+  bit
 - image size: training on images of another size than that of the pretrained model
 - ONNX: ONNX Runtime computes the logits of the pruned model
-- export: what loads the export of a model with single pruned weights
+- export: what loads the export of a model pruned by single weights
 - fewer heads, fewer neurons: what loads the smaller model after half of the heads or neurons of
   every block were pruned. `transformers` and timm can if the configuration expresses the smaller
-  width. Otherwise only `load_pruned`, pt2 and ONNX can; they also support different widths in each
-  block.
+  width. `load_pruned` in a cell stands for `load_pruned`, pt2 and ONNX; they also support different
+  widths in each block.
 - fewer channels: what loads the model after half of the channels of the residual stream were
-  pruned. Where that is only `load_pruned`, pt2 and ONNX, plain loading raises an error, unless
-  dimensions of heads were pruned as well until they fit.
+  pruned. With `load_pruned` in the cell, `from_pretrained` of transformers or timm raises an error,
+  unless dimensions of heads are pruned too, so that all heads together are as wide as the stream.
 
 "Remote code" means that `transformers` has no image classifier for the family. The export contains
 the code of one; load it with `trust_remote_code=True`.
@@ -94,7 +95,7 @@ def _cell(title: str, family: Family, notes: list[str]) -> str:
     if numbers:
         marks = f"<sup>{', '.join(map(str, numbers))}</sup>"
         if title in EXPORTS and refusal(EXPORTS[title], family) is None:
-            return f"masks only {marks}"
+            return f"zeros only {marks}"
         return f"{'no' if all(found) else 'partly'} {marks}"
     return _loader(title, family) if title in EXPORTS else "yes"
 

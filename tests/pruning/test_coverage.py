@@ -14,7 +14,7 @@ def line_of(net, trained=None, **selection):
 
 def test_all_of_a_model():
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.ReLU(), nn.Linear(3, 3, bias=False))
-    assert line_of(net) == "pruning 2 layers, 100.0% of the parameters"
+    assert line_of(net) == "prunable: 2 layers, 100.0% of the parameters"
 
 
 def test_modules_of_other_kinds_are_named_with_their_shares():
@@ -32,7 +32,7 @@ def test_modules_of_other_kinds_are_named_with_their_shares():
     total = sum(parts.values()) + vectors + 2 * bias_kv
     vectors -= 25  # the bias of fc
     assert line_of(net) == (
-        f"pruning 2 layers, {100 / total:.1%} of the parameters; not pruned: "
+        f"prunable: 2 layers, {100 / total:.1%} of the parameters; not pruned: "
         f"fc (Linear, excluded by default) {525 / total:.1%}, "
         f"text (ModuleDict) {300 / total:.1%}, attn.bias_k (Parameter) {bias_kv / total:.1%}, "
         f"attn.bias_v (Parameter) {bias_kv / total:.1%}, norms and biases {vectors / total:.1%}"
@@ -81,7 +81,7 @@ def test_tied_parameters_count_once_and_are_named():
     net = nn.ModuleDict({"tokens": nn.Embedding(6, 4), "out": nn.Linear(4, 6, bias=False)})
     net["out"].weight = net["tokens"].weight
     assert line_of(net) == (
-        "pruning 1 layer, 100.0% of the parameters (out.weight is also tokens.weight)"
+        "prunable: 1 layer, 100.0% of the parameters (out.weight is also tokens.weight)"
     )
 
 

@@ -150,7 +150,7 @@ def test_a_pruned_model_is_plain_and_masks_keep_its_zeros_in_training():
         (Method(Wanda()), 0.5, [LABELS], r"a pair \(inputs, labels\), not Tensor"),
         (Method(Wanda()), 0.5, [], "no calibration data"),
         (Method(Movement()), 0.5, None, "Use IterativePruning, or another criterion"),
-        (Method(granularity=NofM(2, 4)), 0.6, None, "fixes the final sparsity at 0.5, not 0.6"),
+        (Method(granularity=NofM(2, 4)), 0.6, None, "final sparsity of 0.5, not 0.6. Set final_"),
         (Method(granularity=Head()), 0.5, None, "vitprune knows no attention in Sequential"),
         (Method(Magnitude()), float("nan"), None, "must lie in"),
         (Magnitude(), 0.5, None, "must be a Method, such as"),

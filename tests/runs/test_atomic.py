@@ -1,7 +1,10 @@
 """Files and folders appear whole or not at all."""
 
+import os
+
 import pytest
 
+from vitprune.errors import UsageError
 from vitprune.runs.atomic import (
     copy_file,
     partial,
@@ -86,3 +89,10 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     (tmp_path / "config.yaml").write_text("whole")
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe is a device or a pipe"):
+        write_text(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from vitprune.benchmark.candidates import candidate, candidates_of, dense_candidate
-from vitprune.benchmark.results import add_to_reports, print_speeds, save
+from vitprune.benchmark.results import JSON, add_to_reports, print_speeds, save
 from vitprune.benchmark.setting import Setting, describe_conditions
 from vitprune.benchmark.speed import measure_speeds
 from vitprune.errors import UsageError, check_positive
@@ -16,6 +16,7 @@ from vitprune.exports.load import load_stock
 from vitprune.runs.names import resolve, short_names
 from vitprune.runs.report import RunReport
 from vitprune.runs.run_folder import ExportFolder
+from vitprune.runs.write_errors import check_writable
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -44,11 +45,14 @@ def run(
 
     Raises:
         UsageError: If a folder holds no model, or a number is not positive.
+        OSError: If the results cannot be written.
 
     """
     check_positive(batch_size=batch_size, repeats=repeats)
     names = {ExportFolder(path): name for path, name in short_names(resolve(folders)).items()}
     exports = _exports(names)
+    for written in (*(folder.path for folder in exports), *([Path(output)] if output else [])):
+        check_writable(written / JSON)
     if base:
         candidates = [candidate("dense", load_stock(base), setting, None)]
     else:
@@ -73,7 +77,7 @@ def choose_setting(
 
     Args:
         device: `auto` is a GPU if there is one.
-        dtype: Type to compute in.
+        dtype: Data type of weights and activations.
         compile: Whether to use `torch.compile`.
         threads: Number of threads of torch and ONNX Runtime; None keeps that of torch.
         token_merging: Tokens that each block merges in an additional candidate; 0 for none.

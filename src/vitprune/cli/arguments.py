@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 from vitprune.errors import UsageError
 from vitprune.runs.checkpoint import TrainingCheckpoint
-from vitprune.runs.run_folder import RunFolder, find_last, resolve_checkpoint
+from vitprune.runs.run_folder import RunFolder, find_last, resolve_checkpoint, run_folders
 
 ROOT = "--trainer.default_root_dir"
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parents[3] / "configs")
@@ -40,15 +40,24 @@ def resolve_arguments(arguments: list[str]) -> list[str]:
     return words
 
 
-def command_to_resume(words: list[str]) -> str:
-    """Return the command that resumes the run of a command line."""
+def how_to_continue(words: list[str]) -> str:
+    """Return what continues a command that failed: it is rerun, or its run resumed.
+
+    Args:
+        words: The command line without its program.
+
+    """
     split = [word for argument in words for word in _split_option(argument)]
     root = _option(split, ROOT)
     for index, word in enumerate(split[:-1]):
         if root is None and word in ("--config", "-c"):
             root = _root_in(Path(find_config(split[index + 1])))
+    runs = run_folders(Path(root or "."))
+    is_saved = words[0] == "fit" and bool(runs) and runs[max(runs)].last.is_file()
+    if not is_saved and _option(split, "--ckpt_path") != "last":
+        return "rerun the command"
     option = f" {ROOT} {shlex.quote(root)}" if root else ""
-    return f"fit --ckpt_path last{option}"
+    return f"resume from the last checkpoint with: fit --ckpt_path last{option}"
 
 
 def _root_in(config: Path) -> str | None:

@@ -2,19 +2,28 @@
 
 import builtins
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 from pydoc import locate
 from typing import Any
 
-from vitprune.cli.options import TORCH_BASES, Options, class_names, classes_in, describe, options_of
+from vitprune.cli.options import (
+    TORCH_BASES,
+    Options,
+    class_names,
+    classes_in,
+    describe,
+    options_in,
+    options_of,
+)
 from vitprune.cli.parser_messages import (
     Missing,
     Mistake,
     NoValue,
     Path,
     Remark,
+    Unexpected,
     UnknownClass,
     UnknownOption,
     WrongType,
@@ -50,11 +59,14 @@ def _sentence(mistake: Mistake, options: Options) -> str:
         case UnknownClass():
             return _unknown_class(mistake, options)
         case WrongType(path, value, expected, owner):
-            return _wrong_type(path, value, _annotation(path, owner, options) or _type(expected))
+            annotation = _annotation(path, owner, options) or _type(expected)
+            return _wrong_type(path, value, annotation, options)
         case Missing(path, owner):
             return _missing(path, owner, options)
+        case Unexpected(arguments):
+            return _unexpected(arguments, options)
         case NoValue(option):
-            is_section = any(classes_in(options.get(option.removeprefix("--"))))
+            is_section = _is_section(option.removeprefix("--"), options)
             inside = ", or a key under it," if is_section else ""
             return f"{option}{inside} needs a value."
         case Remark(path, text):
@@ -76,13 +88,48 @@ def _unknown_option(mistake: UnknownOption, options: Options) -> str:
         valid.sort()
     dashes = "--" if mistake.typed else ""
     sentence = f"unknown {'option' if mistake.typed else 'key'} {dashes}{key}."
-    if close := difflib.get_close_matches(path[size], valid, n=1):
+    longer = [name for name in valid if name.startswith(f"{path[size]}_")]
+    if close := difflib.get_close_matches(path[size], valid, n=1) or longer:
         sentence += f" Did you mean {dashes}{'.'.join([*parents, close[0], *path[size + 1 :]])}?"
+    elif not parents and (inside := _in_sections(key, options)):
+        sentence += f" Did you mean {' or '.join(dashes + name for name in inside)}?"
     if not valid:
         return sentence
     if parents:
         return f"{sentence} Valid under {dashes}{'.'.join(parents)} are {', '.join(valid)}."
-    return f"{sentence} Valid are {', '.join(f'{dashes}{name}' for name in valid)}."
+    if mistake.typed:
+        valid = [f"--{name}{'.KEY' * _is_section(name, options)}" for name in valid]
+    return f"{sentence} Valid are {', '.join(valid)}."
+
+
+def _in_sections(name: str, options: Options) -> list[str]:
+    """Return the keys of this name that sections have, or else those of the most similar names."""
+    keys = [
+        f"{section}.{key}"
+        for section, annotation in options.items()
+        if annotation not in TORCH_BASES  # whose keys depend on the class
+        for key in options_in(options, (section,))
+    ]
+    leaves = [key.rpartition(".")[2] for key in keys]
+    found = [name] if name in leaves else difflib.get_close_matches(name, leaves, n=2)
+    return [key for key, leaf in zip(keys, leaves, strict=True) if leaf in found]
+
+
+def _is_section(name: str, options: Options) -> bool:
+    """Return whether an option is a group of keys."""
+    return any(classes_in(options.get(name)))
+
+
+def _unexpected(arguments: Sequence[str], options: Options) -> str:
+    """Return which options take a path in place of arguments that belong to none."""
+    sentence = f"unexpected argument{'s' * (len(arguments) > 1)} {' '.join(arguments)}."
+    if "config" not in options:
+        return f"{sentence} Valid are {', '.join(f'--{name}' for name in options)}."
+    images = "data.predict_images" if "return_predictions" in options else "data.source"
+    return (
+        f"{sentence} Name a run or checkpoint by --ckpt_path, a model or export by "
+        f"--model.pretrained, images by --{images}, and a configuration by --config."
+    )
 
 
 def _is_of_base(mistake: UnknownOption) -> bool:
@@ -102,16 +149,16 @@ def _known(path: Path, options: Options) -> int:
 def _unknown_class(mistake: UnknownClass, options: Options) -> str:
     annotation = _annotation(mistake.path, mistake.owner, options)
     if not mistake.name[:1].isupper() and annotation is not None:
-        return _wrong_type(mistake.path, mistake.name, annotation)
+        return _wrong_type(mistake.path, mistake.name, annotation, options)
     valid = class_names(annotation)
-    sentence = f"{'.'.join(_visible(mistake.path))}: the class {mistake.name!r} is not known."
+    sentence = f"{_named(mistake.path, options)}: the class {mistake.name!r} is not known."
     if close := difflib.get_close_matches(mistake.name, valid, n=1):
         sentence += f" Did you mean {close[0]}?"
     return f"{sentence} Valid are {', '.join(valid)}." if valid else sentence
 
 
-def _wrong_type(path: Path, value: str | None, annotation: Any) -> str:
-    key = ".".join(_visible(path))
+def _wrong_type(path: Path, value: str | None, annotation: Any, options: Options) -> str:
+    key = _named(path, options)
     hint = EXAMPLES.get(key, "")
     sentence = f"{key or 'the value'} must be {describe(annotation)}"
     if value is None:
@@ -125,9 +172,18 @@ def _wrong_type(path: Path, value: str | None, annotation: Any) -> str:
 def _missing(path: Path, owner: str | None, options: Options) -> str:
     if path[0] not in options and path[1:2] and path[1] in options:
         path = path[1:]  # the parser puts the subcommand before its options
-    sentence = f"missing {'.'.join(_visible(path))}, which is required."
+    name = _named(path, options)
+    if len(path) == 1 and "config" not in options and path[0] not in options:
+        name = path[0].upper()  # no option, but an argument in a fixed place
+    sentence = f"missing {name}, which is required."
     valid = class_names(_annotation(path, owner, options))
     return f"{sentence} Valid are {', '.join(valid)}." if valid else sentence
+
+
+def _named(path: Path, options: Options) -> str:
+    """Return a key as it is written: an option of a subcommand itself as it is typed."""
+    key = ".".join(_visible(path))
+    return f"--{key}" if key in options and not _is_section(key, options) else key
 
 
 def _annotation(path: Path, owner: str | None, options: Options) -> Any:

@@ -11,11 +11,12 @@ from typing import NoReturn
 from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vitprune.cli.arguments import command_to_resume
+from vitprune.cli.arguments import how_to_continue
 from vitprune.cli.errors import explain
 from vitprune.cli.subcommands import SUBCOMMANDS, explain_unknown, options_of_subcommand
+from vitprune.cli.trainer_messages import explain_trainer
 from vitprune.errors import UsageError
-from vitprune.runs.write_errors import FULL
+from vitprune.runs.write_errors import FULL, REFUSED
 
 # what other libraries say when a process that this one depends on is gone, and what that means
 GONE = {
@@ -49,31 +50,30 @@ def one_message(words: list[str]) -> Iterator[None]:
     except (ValueError, TypeError, MisconfigurationException) as error:
         if not _raised_by_lightning(error):
             raise
-        _fail(str(error))
+        _fail(explain_trainer(str(error)))
     except OSError as error:
         if error.errno is None:
             raise
-        where = f": {error.filename}" if error.filename else ""
+        where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         _fail(f"{error.strerror}{where}{_after(error, words)}", code=1)
     except RuntimeError as error:
         text = str(error)
         for pattern, meaning in GONE.items():
             if re.search(pattern, text):
                 reason = text.splitlines()[0]
-                _fail(f"{meaning} ({reason}). Resume with: {command_to_resume(words)}", code=1)
+                _fail(f"{meaning} ({reason}). To continue, {how_to_continue(words)}", code=1)
         if not _raised_by_lightning(error):
             raise
-        _fail(text)
+        _fail(explain_trainer(text))
 
 
 def _after(error: OSError, words: list[str]) -> str:
-    """Return what to do after a disk was full, as the end of a message."""
+    """Return what to do after a file could not be written, as the end of a message."""
+    if error.errno in REFUSED:
+        return ". Change its permissions, or use another path"
     if error.errno not in FULL:
         return ""
-    if words[0] != "fit":
-        return ". Free some space and rerun the command"
-    command = command_to_resume(words)
-    return f". Free some space and resume from the last checkpoint with: {command}"
+    return f". Free some space and {how_to_continue(words)}"
 
 
 def _raised_by_lightning(error: Exception) -> bool:

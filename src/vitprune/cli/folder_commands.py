@@ -1,6 +1,7 @@
 """The commands without a configuration, as functions whose arguments are their options."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from vitprune.benchmark.backends import conditions_here
 from vitprune.benchmark.latency import REPEATS, table_of
@@ -18,6 +19,7 @@ from vitprune.pruning.budget.latency_table import Structure
 from vitprune.reports import compare as compare_runs
 from vitprune.reports import report as run_report
 from vitprune.runs.latency_report import Backend, TimedType
+from vitprune.runs.write_errors import check_writable
 
 STRUCTURE: list[Structure] = ["heads", "neurons"]
 
@@ -37,18 +39,20 @@ def benchmark(  # noqa: PLR0913  # each is an option
     """Measure latency and throughput of exports against the dense model.
 
     Args:
-        folders: Exports; each is measured as plain transformers loads it and in its other formats.
-        base: Folder of the dense model; by default the architecture of the first export before
-            pruning.
+        folders: Folders of exports (lightning_logs/version_N/export); each is measured as plain
+            transformers loads it and in its other formats.
+        base: Folder of the dense model; by default a model with random weights and the
+            architecture that the first export had before pruning.
         batch_size: Batch size for throughput; latency is measured at batch size 1.
         repeats: Number of measurements of each model after the warm-up.
         threads: Number of threads of torch and ONNX Runtime; by default that of torch.
         device: Device to measure on; auto is a GPU if there is one.
-        dtype: Type to compute in.
+        dtype: Data type of weights and activations.
         compile: Whether to use torch.compile.
-        token_merging: Also measure each export with this number of tokens merged in each block.
+        token_merging: Also measure each export with token merging, which changes its accuracy:
+            number of tokens merged in each block; 0 for none.
         output: Folder for benchmark.csv, benchmark.json, benchmark.png and pareto.png; by default
-            the first export of vitprune.
+            the first of the folders that has a report.json.
 
     """
     run_benchmark(
@@ -67,7 +71,8 @@ def compare(folders: list[str], output: str | None = None) -> None:
     """Compare finished runs and sweeps in one table and one figure.
 
     Args:
-        folders: Folders of runs (lightning_logs/version_N) and of sweeps; others are skipped.
+        folders: Folders of finished runs (lightning_logs/version_N) and of sweeps; others are
+            skipped.
         output: Folder of compare.csv and compare.png; by default `compare` beside the first folder.
 
     """
@@ -78,7 +83,7 @@ def report(folders: list[str], output: str | None = None, images: int = 1000) ->
     """Write a self-contained HTML page about each finished run.
 
     Args:
-        folders: Folders of runs (lightning_logs/version_N).
+        folders: Folders of finished runs (lightning_logs/version_N).
         output: File of the page of a single run; by default report.html in the folder of each run.
         images: Number of validation images to classify with the dense and the pruned model, to list
             the confusions of only the pruned one; 0 for none.
@@ -91,7 +96,7 @@ def push(folder: str, repo: str, license: str | None = None) -> None:
     """Push an export to the Hugging Face hub.
 
     Args:
-        folder: Export.
+        folder: Folder of an export (lightning_logs/version_N/export).
         repo: Name of the new model on the hub, OWNER/NAME or NAME.
         license: License in the model card, such as apache-2.0; by default that of the base model,
             if it is on the hub.
@@ -112,30 +117,33 @@ def shrink(  # noqa: PLR0913  # each is an option
     search: int = 0,
     seed: int = 42,
 ) -> None:
-    """Make a model smaller without labels and without training, in minutes on a CPU.
+    """Remove neurons and dimensions of heads without labels or training, in minutes on a CPU.
 
-    Dimensions of heads and neurons are removed and the remaining ones compensate for them, by ridge
-    regression.
+    Whole heads are removed where the architecture allows no fewer dimensions. What remains
+    compensates for them, by ridge regression.
 
     Args:
         model: Image classifier or backbone: a hub name or folder, or digits.
-        images: Folder of images like those the model will classify, also in subfolders; or another
-            data.source, whose training images are used without their labels.
+        images: Folder of images like those the model will classify, also in subfolders; or a hub
+            data set, a folder of parquet files or digits, whose training images are used without
+            their labels.
         output: Folder of the export.
-        flops: Fraction of the FLOPs to remove, in (0, 1).
-        parameters: Fraction of the parameters to remove, in (0, 1); instead of flops.
-        speedup: Speed-up to reach on this CPU at batch size 1, above 1; instead of flops. Measures
-            a latency table, which takes a minute or more.
+        flops: Fraction of the FLOPs to remove, in (0, 1). Exactly one of flops, parameters and
+            speedup is required.
+        parameters: Fraction of the parameters to remove, in (0, 1).
+        speedup: Speed-up to reach on this CPU at batch size 1, above 1. Measures a latency table
+            first, which takes a minute or more.
         calibration_images: Number of images from which the importance scores are computed.
         test_images: Number of other images on which both models are compared.
-        search: Number of trials, such as 50, of a search for the fractions of heads and neurons to
-            remove. A trial is a pass over 128 images; 0 is no search.
+        search: Number of trials, such as 50, of a search for the fractions of neurons and of
+            dimensions of heads to remove. A trial prunes the model and evaluates it on at most
+            128 images; 0 is no search.
         seed: Seed that chooses the images.
 
     """
     check_positive(calibration_images=calibration_images, test_images=test_images)
     if search < 0:
-        raise UsageError(f"--search must be 0 or more trials, not {search}.")
+        raise UsageError(f"--search must be at least 0, not {search}.")
     run_shrink(
         model,
         images,
@@ -156,23 +164,29 @@ def latency_table(  # noqa: PLR0913  # each is an option
     threads: int | None = None,
     repeats: int = REPEATS,
 ) -> None:
-    """Measure a model with fewer heads, neurons or channels, for the budget Latency.
+    """Measure the latency of a model at several numbers of heads, neurons or channels.
 
-    Run it on the device that the pruned model is for, and set pruning.budget.table to the file.
+    The budget Latency reads this table: run it on the device that the pruned model is for, and set
+    pruning.budget.table to the file.
 
     Args:
         model: Image classifier: a hub name or folder, or digits.
         output: File of the table, such as latency.json.
-        structure: Structure to remove: one or more of heads, head_dims, neurons and width.
+        structure: What to vary: one or more of heads, head_dims (dimensions of heads), neurons and
+            width (channels of the residual stream).
         batch_size: Batch size.
-        backend: Program that runs the model: PyTorch, PyTorch with torch.compile, or ONNX Runtime.
-        dtype: Type to compute in.
+        backend: What runs the model: eager is PyTorch, compiled is PyTorch with torch.compile,
+            onnx is ONNX Runtime.
+        dtype: Data type of weights and activations.
         device: Device to measure on; auto is a GPU if there is one.
         threads: Number of threads of torch and ONNX Runtime; by default that of torch.
         repeats: Number of measurements of each width after the warm-up.
 
     """
     check_positive(batch_size=batch_size, repeats=repeats)
+    if Path(output).is_dir():
+        raise UsageError(f"--output {output!r} is a folder. Use the path of a file.")
+    check_writable(Path(output))
     if not structure:
         raise UsageError("--structure is empty. Valid are heads, head_dims, neurons and width.")
     chosen = choose_setting(device, dtype, compile=False, threads=threads).device

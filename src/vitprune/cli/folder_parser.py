@@ -1,6 +1,7 @@
 """The parser of the commands without a configuration, which run before LightningCLI is built."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -13,9 +14,9 @@ from vitprune.cli.options import parameters as options_in
 from vitprune.errors import UsageError
 
 POSITIONAL: dict[str, dict[str, Any]] = {
-    "folder": {"help": "Folder of an export."},
-    "folders": {"nargs": "+", "help": "Folders that vitprune has written."},
-    "model": {"help": "Model: a hub name or folder, or digits."},
+    "folder": {"type": str},
+    "folders": {"type": str, "nargs": "+"},
+    "model": {"type": str},
 }
 
 
@@ -40,7 +41,7 @@ def run(name: str, arguments: list[str]) -> None:
         allow_abbrev=False,
     )
     [positional] = [name for name in POSITIONAL if name in inspect.signature(command).parameters]
-    parser.add_argument(positional, type=str, **POSITIONAL[positional])
+    parser.add_argument(positional, help=_text(command, positional), **POSITIONAL[positional])
     parser.add_function_arguments(command, skip={positional})
     name_own_options(parser, name)
     try:
@@ -48,6 +49,13 @@ def run(name: str, arguments: list[str]) -> None:
     except ArgumentError as error:
         raise UsageError(explain(str(error), options_of_command(name))) from error
     command(**settings.as_dict())
+
+
+def _text(command: Callable[..., None], name: str) -> str | None:
+    """Return the help text of an argument in the docstring of a command."""
+    documented = ArgumentParser()
+    documented.add_function_arguments(command)
+    return next(each.help for each in documented._actions if each.dest == name)  # noqa: SLF001
 
 
 def purpose(name: str) -> str:

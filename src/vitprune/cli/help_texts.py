@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 PROGRAM = (
     "Prune Vision Transformers during fine-tuning; export, evaluate and compare them. Begin with: "
-    "vitprune fit --config iterative.yaml"
+    "vitprune fit --config iterative.yaml. For a faster model of your own: vitprune fit --config "
+    "imagenette_deit_tiny_shrunk.yaml --model.pretrained MODEL_FOLDER --data.source IMAGE_FOLDER"
+)
+KEYS = (
+    "--model.help, --data.help and --pruning.help list the keys of a section, and "
+    "--pruning.criterion.help SparseGPT the settings of a class."
 )
 PURPOSES = {
     "fit": "Prune and fine-tune a model, then export the best checkpoint.",
@@ -24,7 +29,8 @@ TITLES = {
 OPTIONS = {
     "config": "Configuration in YAML, a path or a name in configs/. Several are merged; the later "
     "one wins.",
-    "print_config": "Print the whole configuration and exit.",
+    "print_config": "Print the whole configuration and exit; --print_config=skip_default leaves "
+    "out the defaults.",
     "seed_everything": "Seed of all random numbers; true chooses one at random.",
 }
 OPTIONS_OF_LIGHTNING = {
@@ -37,6 +43,14 @@ RESUMED = (
     "Checkpoint to resume: a file, the folder of a run, or `last` for the newest run. Without "
     "--config, the configuration of its run is used."
 )
+PRUNING = {
+    "fit": "Pruning callback; null trains the dense model.",
+    "sensitivity": "Pruning settings, of which criterion, granularity, layers, calibration_images "
+    "and seed are used.",
+    "sweep": "Pruning settings, of which layers, calibration_images and seed are used.",
+    "histograms": "Pruning settings, of which calibration_images and seed are used.",
+}
+NOT_PRUNED = "Pruning callback of the run; only fit prunes."
 EVALUATED = (
     "Checkpoint to load: a file, or the folder of a run for its best one. Without --config, the "
     "configuration of its run is used."
@@ -58,7 +72,9 @@ def improve(parser: ArgumentParser, subcommand: str) -> None:
         parser.description = PURPOSES[subcommand]
         texts |= OPTIONS_OF_LIGHTNING
         texts["ckpt_path"] = RESUMED if subcommand == "fit" else EVALUATED
+    texts["pruning"] = PRUNING.get(subcommand, NOT_PRUNED)
     parser.usage = USAGE.format(subcommand)
+    parser.description = f"{parser.description} {KEYS}"
     set_texts(parser, texts)
     groups = parser._action_groups  # noqa: SLF001
     for group in groups:

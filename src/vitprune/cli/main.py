@@ -8,7 +8,7 @@ from vitprune.cli.arguments import resolve_arguments
 from vitprune.cli.failures import one_message
 from vitprune.cli.folder_commands import COMMANDS
 from vitprune.cli.pruning_cli import PruningCLI
-from vitprune.cli.quiet import quieten
+from vitprune.cli.quiet import no_tracebacks_of_tensorboard, quieten
 from vitprune.runs.commands import command_line
 
 
@@ -23,7 +23,7 @@ def main(args: list[str] | None = None) -> None:
     sys.path.append(str(Path.cwd()))
     words = argv[1:] if args is None else args
     try:
-        with one_message(words):
+        with one_message(words), no_tracebacks_of_tensorboard():
             _run(words, argv[0])
     finally:
         sys.argv = argv

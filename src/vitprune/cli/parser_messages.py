@@ -7,6 +7,7 @@ the keys and classes above it that are indented less.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 Path = tuple[str, ...]
 
@@ -63,6 +64,13 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Unexpected:
+    """Arguments of the command line that belong to no option."""
+
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class NoValue:
     """An option of the command line without its value."""
 
@@ -77,7 +85,7 @@ class Remark:
     text: str
 
 
-Mistake = UnknownOption | UnknownClass | WrongType | Missing | NoValue | Remark
+Mistake = UnknownOption | UnknownClass | WrongType | Missing | Unexpected | NoValue | Remark
 
 # lines that repeat the type system instead of naming the mistake
 NOISE = re.compile(
@@ -163,10 +171,12 @@ def _named(text: str, level: _Level) -> list[Mistake]:
     path = level.path
     owner = level.owner
     if found := UNRECOGNIZED.match(text):
-        options = [word.partition("=")[0] for word in found[1].split() if word.startswith("--")]
-        if not options:
-            return [Remark((), f"unexpected argument {found[1]}.")]
-        return [UnknownOption(path + _split(option), typed=True) for option in options]
+        words = found[1].split()
+        # what follows an unknown option may be its value
+        alone = tuple(takewhile(lambda word: not word.startswith("--"), words))
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        unknown = [UnknownOption(path + _split(option), typed=True) for option in options]
+        return [*unknown, Unexpected(alone)] if alone else list(unknown)
     if found := NOT_ACCEPTED.match(text):
         return [UnknownOption(path + _split(found[1]), owner)]
     if found := NO_CLASS.match(text):
@@ -184,8 +194,9 @@ def _split(option: str) -> Path:
 
 def _most_specific(mistakes: list[Mistake]) -> list[Mistake]:
     """Drop wrong-type mistakes of a key for which a more specific mistake is known."""
-    paths = [one.path for one in mistakes if not isinstance(one, NoValue)]
-    named = [one.path for one in mistakes if not isinstance(one, NoValue | WrongType)]
+    placed = [one for one in mistakes if not isinstance(one, NoValue | Unexpected)]
+    paths = [one.path for one in placed]
+    named = [one.path for one in placed if not isinstance(one, WrongType)]
 
     def is_told_better(one: Mistake) -> bool:
         if not isinstance(one, WrongType):

@@ -26,6 +26,7 @@ from vitprune.cli.resuming import Resumed, find_resumed
 from vitprune.cli.structure import check_structure
 from vitprune.cli.subcommands import TRAINER_SUBCOMMANDS, options_of_subcommand
 from vitprune.cli.trainer import SCANS, PruningTrainer
+from vitprune.cli.trainer_messages import explain_trainer
 from vitprune.data import ImageData
 from vitprune.errors import UsageError
 from vitprune.exports.choices import check_max_drop
@@ -97,7 +98,6 @@ class PruningCLI(LightningCLI):
             "--pruning",
             type=IterativePruning | None,
             default=None,
-            help="Pruning callback; null trains the dense model.",
         )
         parser.add_lightning_class_args(RunCheckpoints, "checkpoint")
         parser.add_lightning_class_args(Predictions, "predictions")
@@ -208,7 +208,10 @@ class PruningCLI(LightningCLI):
         # the user's callbacks come last: weight averaging must follow pruning
         kwargs["callbacks"] = [*callbacks, *own]
         kwargs["plugins"] = [*_as_list(settings["plugins"]), AtomicCheckpointIO()]
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UsageError(explain_trainer(str(error))) from error
 
     def _training_callbacks(self, pruning: list[Callback], *, has_loggers: bool) -> list[Callback]:
         return [

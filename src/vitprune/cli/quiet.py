@@ -2,7 +2,10 @@
 
 import logging
 import os
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import datasets
 import huggingface_hub
@@ -46,3 +49,19 @@ def quieten() -> None:
         logging.getLogger(name).addFilter(
             lambda record: not any(u in record.getMessage() for u in UNHELPFUL_LINES)
         )
+
+
+@contextmanager
+def no_tracebacks_of_tensorboard() -> Iterator[None]:
+    """Hide the traceback of TensorBoard's thread; its next call raises the same error."""
+    report = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard."):
+            report(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = report

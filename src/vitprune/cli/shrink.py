@@ -40,10 +40,14 @@ class Goal:
         """Check the numbers."""
         given = [each for each in (self.flops, self.parameters, self.speedup) if each is not None]
         if len(given) != 1:
-            raise UsageError("set one of --flops, --parameters and --speedup.")
+            raise UsageError(
+                f"exactly one of --flops, --parameters and --speedup is needed, not {len(given)}; "
+                "--flops 0.5 removes half of the FLOPs."
+            )
         if self.speedup is not None and self.speedup <= 1:
             raise UsageError(
-                f"--speedup must be above 1, not {self.speedup}; 1.5 is half as fast again."
+                f"--speedup must be above 1, not {self.speedup}; 1.5 is one and a half times as "
+                "fast."
             )
         if self.speedup is None and not 0 < given[0] < 1:
             raise UsageError(
@@ -66,11 +70,11 @@ class Goal:
 
 
 def run(model: str, images: str, output: str, goal: Goal, effort: Effort) -> None:
-    """Make a model smaller without training; print its size and its latency.
+    """Remove structure of a model without training; print its size and its latency.
 
     Args:
         model: Hub name or folder of a model, or `digits`.
-        images: Folder of images, or another `data.source`.
+        images: Folder of images, or anything else that `data.source` can be.
         output: Folder of the export.
         goal: What the smaller model should have.
         effort: Numbers of images and of trials.

@@ -52,7 +52,7 @@ class PruningTrainer(Trainer):
         output: str | None = None,
         ckpt_path: str | None = None,
     ) -> None:
-        """Prune one layer, block or role at a time without fine-tuning; evaluate the model.
+        """Prune one layer, block or role at a time without fine-tuning, and evaluate the model.
 
         Uses criterion, granularity, layers, calibration_images and seed of `pruning`. Rerun the
         same command to resume an interrupted scan.
@@ -82,16 +82,16 @@ class PruningTrainer(Trainer):
         output: str | None = None,
         ckpt_path: str | None = None,
     ) -> None:
-        """Prune the whole model by several methods without fine-tuning; evaluate the model.
+        """Prune the whole model by several methods without fine-tuning, and evaluate it.
 
         Uses layers, calibration_images and seed of `pruning`. Rerun the command to resume a sweep.
 
         Args:
             model: The model.
             datamodule: Validation images; `data.max_images` selects a fixed part of them.
-            methods: Criterion, granularity and allocation by name; or names among
-                random_unstructured, l1_unstructured, random_structured and l1_structured, which are
-                the default.
+            methods: Methods to compare: a list of random_unstructured, l1_unstructured,
+                random_structured and l1_structured (default: all four), or a mapping of names of
+                your own to {criterion, granularity, allocation}.
             sparsities: Target sparsities of the prunable weights, each in (0, 1).
             seeds: Number of seeds of each random method.
             images_in_memory: Number of images kept in memory at a time.
@@ -114,18 +114,18 @@ class PruningTrainer(Trainer):
         output: str | None = None,
         ckpt_path: str | None = None,
     ) -> None:
-        """Draw the weights of layers before pruning, after each method, and after fine-tuning.
+        """Plot histograms of weights before pruning, after each method, and after fine-tuning.
 
         Uses calibration_images and seed of `pruning`.
 
         Args:
             model: The model.
             datamodule: Classes, and calibration images for criteria that need them.
-            names: Names of the layers to prune and draw, a figure for each; `*` matches anything.
+            names: Names of the layers to prune and plot, a figure for each; `*` matches anything.
             sparsity: Target sparsity of these layers, in (0, 1).
-            methods: Criterion, granularity and allocation by name; or names among
-                random_unstructured, l1_unstructured, random_structured and l1_structured, which are
-                the default.
+            methods: Methods to compare: a list of random_unstructured, l1_unstructured,
+                random_structured and l1_structured (default: all four), or a mapping of names of
+                your own to {criterion, granularity, allocation}.
             finetuned: Folder of the same model after pruning and fine-tuning, for example the
                 export of a run.
             output: Folder of the results; by default `histograms` in the run of the checkpoint, or
@@ -155,8 +155,9 @@ class PruningTrainer(Trainer):
             return_predictions: Whether to return the predictions.
             ckpt_path: Checkpoint whose weights are used.
             weights_only: Whether to refuse checkpoints that hold code.
-            runtime: Runtime of the export in `model.pretrained`: torch, onnx or openvino. Its int8
-                program is used if there is one.
+            runtime: Runtime that classifies: torch, onnx or openvino. For onnx and openvino, the
+                export in `model.pretrained` must contain that format; its int8 model is used if
+                there is one.
 
         """
         if isinstance(model, ViTClassifier):
@@ -186,10 +187,10 @@ class PruningTrainer(Trainer):
             output: Folder of the export; by default `export` in the folder of the run.
             formats: Further formats, separated by commas: pt2, onnx, openvino, compressed,
                 semi_structured. hf is always written.
-            shrink: auto physically removes all structure that can be removed exactly, required
-                raises an error if zeroed structure stays, off removes nothing.
-            dtype: Type of the stored weights. int8 also writes quantized ONNX and OpenVINO models
-                if they are faster on this machine; all other weights stay in float32.
+            shrink: auto physically removes pruned structure where the logits stay the same;
+                required raises an error if pruned structure stays as zeros; off removes nothing.
+            dtype: Data type of the stored weights. int8 stores them in float32, and quantizes the
+                onnx and openvino models that are in `formats`, if that is faster on this machine.
             push_to_hub: Name of a new model on the hub, to which the export is pushed.
             max_drop: Largest accepted drop of validation accuracy in int8, in [0, 1].
 

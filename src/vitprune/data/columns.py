@@ -43,7 +43,8 @@ def normalise_columns(split: Dataset, source: str, columns: Columns) -> Dataset:
     split = split.select_columns([image, label])
     if not _holds_images(split.features[image]):
         raise UsageError(
-            f"column {image!r} of {source!r} holds {split.features[image]}, not images."
+            f"column {image!r} of {source!r} holds {split.features[image]}, not images. Set "
+            "data.columns.image to a column of images."
         )
     _refuse_several_labels(split.features[label], label, source)
     # before the names change: a stream would decode the images to rename their column
@@ -84,8 +85,8 @@ def _find_image_column(split: Dataset, source: str) -> str:
 def _find_label_column(split: Dataset, source: str) -> str:
     if split.column_names == ["image"] and split.info.builder_name == "imagefolder":
         raise UsageError(
-            f"the image folder {source!r} has one class only, or none: at least two folders of "
-            "different names must hold images, one per class, all at the same depth, for example "
+            f"the image folder {source!r} has fewer than two class folders. Put the images of each "
+            "class into a folder with its name, all at the same depth, for example "
             "train/cat/1.jpg and train/dog/2.jpg."
         )
     typed = [name for name, feature in split.features.items() if isinstance(feature, ClassLabel)]

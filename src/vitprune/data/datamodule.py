@@ -171,7 +171,7 @@ class ImageData(LightningDataModule):
         if len(loader) == 0:
             raise UsageError(
                 f"the train split has {len(images)} images, less than a batch of {self.batch_size} "
-                "per process."
+                "per process. Decrease data.batch_size."
             )
         if isinstance(loader.dataset, TrainingStream):
             self.position.follow(loader.dataset, loader.num_workers)

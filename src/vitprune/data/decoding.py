@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional as vf
 
+from vitprune.runs.readable import LFS_POINTER
+
 ORIENTATION = 0x0112  # EXIF: from 5 on, width and height are exchanged
 TORCHVISION = {(form, mode) for form in ("JPEG", "MPO", "PNG") for mode in ("RGB", "L")}
-LFS_POINTER = b"version https://git-lfs"
 SCALES = (8, 4, 2)  # factors by which JPEG decoders shrink in the frequency domain
 
 
@@ -30,7 +31,8 @@ def _readable() -> Iterator[None]:
     except UnidentifiedImageError as error:  # its text names a different object each time
         raise UnreadableImageError("its format is not known") from error
     except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(str(error).splitlines()[0].rstrip(".")) from error
+        reason = getattr(error, "strerror", None) or str(error)  # the path is known
+        raise UnreadableImageError(reason.splitlines()[0].rstrip(".")) from error
 
 
 class EncodedImage:

@@ -47,7 +47,7 @@ def images_by_split(folders: Folders, source: str) -> FolderSplits:
     inside = {parts[len(wrapper) :]: names for parts, names in folders.items()}
     filled = {parts: names for parts, names in inside.items() if names}
     where = "/".join([source.rstrip("/"), *wrapper])
-    notes = [f"Reading {'/'.join(wrapper)}, the only folder in {source}."] * bool(wrapper)
+    notes = [f"Reading {where}: all images of {source} are there."] * bool(wrapper)
     _refuse_splits_of_images(filled, where)
     classes = _classes_by_top(filled)
     splits = {top: split for top in classes if (split := split_named(top))}

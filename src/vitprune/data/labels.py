@@ -34,11 +34,12 @@ def share_labels(
 
 def _class_label(split: Dataset, source: str, class_names: list[str] | None) -> ClassLabel:
     values = split.unique("label")
-    if None in values:
-        row = split["label"].index(None)
-        raise UsageError(
-            f"row {row} of {source!r} has no label. Label the image, or remove the row."
-        )
+    for empty in (None, ""):
+        if empty in values:
+            row = split["label"].index(empty)
+            raise UsageError(
+                f"row {row} of {source!r} has no label. Label the image, or remove the row."
+            )
     if any(not isinstance(value, int | str) for value in values):
         raise UsageError(f"the labels of {source!r} must be integers or strings, not {values[:3]}.")
     if listed := [value for value in values if isinstance(value, str) and _is_list(value)]:

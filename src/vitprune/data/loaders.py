@@ -75,7 +75,7 @@ def make_loader(
     if len(images) < share.world_size:
         raise UsageError(
             f"the {samples.name} split has {len(images)} images, fewer than the "
-            f"{share.world_size} processes."
+            f"{share.world_size} processes. Decrease trainer.devices or trainer.num_nodes."
         )
     if not shuffle:
         batch_size = share.even_batch_size(len(images), batch_size)

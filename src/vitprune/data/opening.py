@@ -15,7 +15,7 @@ from vitprune.data.shards import other_columns
 from vitprune.data.table_folders import METADATA
 from vitprune.errors import UsageError
 from vitprune.model.names import local_folder
-from vitprune.runs.write_errors import FULL
+from vitprune.runs.write_errors import FULL, REFUSED
 
 CONVERSION = "refs/convert/parquet"  # the hub's branch with a data set as parquet files
 
@@ -32,7 +32,7 @@ def open_source(
 
     Raises:
         UsageError: If the source cannot be loaded.
-        OSError: If the disk of the cache is full.
+        OSError: If the cache cannot be written, as on a full disk, or a file may not be read.
 
     """
     if Path(source).expanduser().is_file():
@@ -48,9 +48,8 @@ def open_source(
         if several := re.search(r"available[^:]*: (\[.*\])", str(error), re.IGNORECASE):
             raise _wrong_subset(source, subset, several[1]) from error
         cause = error.__cause__ or error  # the library says that something went wrong, not what
-        if isinstance(cause, OSError) and cause.errno in FULL:
-            cache = str(datasets.config.HF_DATASETS_CACHE)
-            raise OSError(cause.errno, f"{cause.strerror} while data were cached", cache) from error
+        if isinstance(cause, OSError) and cause.errno in (*FULL, *REFUSED):
+            raise _not_cached(cause, source) from error
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         hint = "the hub has no such data set, or cannot be reached"
         if folder := local_folder(source, "data.source"):
@@ -58,6 +57,16 @@ def open_source(
         raise UsageError(
             f"data.source {source!r} could not be loaded: {hint} ({reason})"
         ) from error
+
+
+def _not_cached(error: OSError, source: str) -> OSError:
+    """Return the error for a cache that cannot be written; that of a file of the source itself."""
+    folder = local_folder(source, "data.source")
+    if folder and error.filename and Path(error.filename).is_relative_to(folder.absolute()):
+        return error
+    cache = str(datasets.config.HF_DATASETS_CACHE)
+    reason = f"{error.strerror} while data were cached (in a subfolder of HF_HOME)"
+    return OSError(error.errno, reason, cache)
 
 
 def _problem_in(folder: Path) -> str:
@@ -71,6 +80,8 @@ def _problem_in(folder: Path) -> str:
             f"{metadata[0]} cannot be read. It must be UTF-8 and have the columns file_name and "
             "label"
         )
+    if "::" in str(folder.absolute()):
+        return "its path has '::', which chains file systems. Rename the folder"
     if any(name.lower().endswith(".zip") for name in names):
         return "it holds archives, whose content cannot be read. Extract them"
     return "its files cannot be read"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +13,9 @@ from vitprune.data.timm_processor import timm_processor
 from vitprune.errors import UsageError
 from vitprune.model.names import resolve_pretrained
 from vitprune.model.timm import timm_settings
+from vitprune.model.trial import first_line
+
+LONGEST_REASON = 200  # characters; transformers lists all its families
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,10 @@ def load_processor(
             given |= _sizes(load(), image_size)
         return load(**{key: value for key, value in given.items() if value is not None})
     except (OSError, ValueError) as error:
+        reason = shorten(first_line(error), LONGEST_REASON)
         raise UsageError(
-            f"{pretrained!r} has no image processor (preprocessor_config.json), or cannot be "
-            "reached. Set data.processor to a model that has one."
+            f"{pretrained!r} has no image processor (preprocessor_config.json) that can be loaded: "
+            f"{reason}. Set data.processor to a model that has one."
         ) from error
 
 

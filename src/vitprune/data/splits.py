@@ -55,7 +55,10 @@ class Splits:
                 f"data.source {self.source!r} has no {name} split; it has {sorted(self.by_name)}."
             )
         if len(self.by_name[name]) == 0:
-            raise UsageError(f"the {name} split of {self.source!r} is empty.")
+            raise UsageError(
+                f"the {name} split of {self.source!r} is empty. Use a source with images "
+                f"in its {name} split."
+            )
         return self.by_name[name]
 
     @cached_property
@@ -68,6 +71,6 @@ class Splits:
         if given and len(given) != len(found):
             raise UsageError(
                 f"data.columns.class_names has {len(given)} names, but the data has {len(found)} "
-                "classes."
+                "classes. Name all of them, in order."
             )
         return given or found

@@ -80,7 +80,8 @@ def load_streams(
     found = {name: split for name in SPLIT_NAMES if (split := find_split(raw, name))}
     if not {"train", "validation"} <= set(found):
         raise UsageError(
-            f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}."
+            f"streaming needs a train and a validation split, and {source!r} has {sorted(raw)}. "
+            "Set data.streaming to null, which can split off validation images."
         )
     streams = {}
     for name, split in found.items():

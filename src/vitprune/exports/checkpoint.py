@@ -25,6 +25,7 @@ from vitprune.exports.stored import measure_stored
 from vitprune.exports.usage import loading_of
 from vitprune.exports.write import write_weights
 from vitprune.figures.run import figures_of
+from vitprune.figures.saving import save_figure
 from vitprune.model.logits import Logits
 from vitprune.pruning.sparsity import measure
 from vitprune.runs.atomic import write_text
@@ -135,5 +136,5 @@ def _draw(report: RunReport, run: RunFolder, folder: ExportFolder) -> list[str]:
     folder.plots.mkdir()
     files = {folder.plots / f"{name}.png": plot for name, plot in figures_of(report, run).items()}
     for file, figure in files.items():
-        figure.savefig(file, dpi=150)
+        save_figure(figure, file)
     return [str(file.relative_to(folder.path)) for file in files]

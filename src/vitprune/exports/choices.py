@@ -24,9 +24,9 @@ class Choices:
 
     Attributes:
         formats: Further formats, names in `FORMATS`, a quantized one after its source.
-        shrink: `auto` removes all structure that can be removed exactly, `required` raises an error
-            if zeroed structure stays, `off` removes nothing.
-        dtype: Type of the stored weights.
+        shrink: `auto` removes pruned structure where the logits stay the same, `required` raises
+            an error if pruned structure stays as zeros, `off` removes nothing.
+        dtype: Data type of the stored weights.
         max_drop: Largest accepted drop of accuracy in int8, in [0, 1].
         token_merging: Tokens that each block merges in the formats that are programs; 0 for none.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from vitprune.errors import UsageError
 from vitprune.runs.atomic import replacing_folder
 from vitprune.runs.run_folder import ExportFolder
+from vitprune.runs.write_errors import check_writable
 
 
 def check_target(path: str | Path) -> ExportFolder:
@@ -15,6 +16,7 @@ def check_target(path: str | Path) -> ExportFolder:
 
     Raises:
         UsageError: If the folder holds anything else.
+        OSError: If it may not be written.
 
     """
     folder = ExportFolder(Path(path).expanduser().resolve())
@@ -22,6 +24,7 @@ def check_target(path: str | Path) -> ExportFolder:
         raise UsageError(
             f"{folder.path} holds something that is not an export. Choose a new or empty folder."
         )
+    check_writable(folder.path)
     return folder
 
 

@@ -8,10 +8,15 @@ from vitprune.errors import UsageError
 from vitprune.exports import compressed
 from vitprune.exports.shrinking.shrink import shrink
 from vitprune.exports.shrinking.stream import fit_to_state, load_narrow
+from vitprune.model.config_files import ModelFile
 from vitprune.model.loading import CANNOT_BUILD, net_from_config
 from vitprune.model.timm import timm_settings
+from vitprune.model.trial import first_line
+from vitprune.runs.readable import check_readable
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 from vitprune.runs.typed_json import read_json
+
+EXAMPLE = "the folder of an export, such as lightning_logs/version_N/export"
 
 
 def load_pruned(folder: str | Path) -> PreTrainedModel:
@@ -42,7 +47,7 @@ def load_stock(folder: str | Path) -> PreTrainedModel:
     try:
         return _load(export)
     except CANNOT_BUILD as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UsageError(
             f"{str(folder)!r} holds no image classifier that can be loaded: {reason}"
         ) from error
@@ -70,13 +75,14 @@ def _load(export: ExportFolder) -> PreTrainedModel:
 def _check_files(export: ExportFolder) -> None:
     if not export.config.is_file():
         inner = RunFolder(export.path).export
-        hint = f" Use {str(inner.path)!r}." if inner.config.is_file() else ""
+        right = repr(str(inner.path)) if inner.config.is_file() else EXAMPLE
         raise UsageError(
-            f"{str(export.path)!r} is not an export: it has no {export.config.name}.{hint}"
+            f"{str(export.path)!r} is not an export: it has no {export.config.name}. Use {right}."
         )
     if not export.weights.is_file() and not export.compressed.is_file():
         raise UsageError(
             f"{str(export.path)!r} is not an export: it has neither {export.weights.name} nor "
-            f"{export.compressed.name}."
+            f"{export.compressed.name}. Use {EXAMPLE}."
         )
-    read_json(export.config, dict)
+    read_json(export.config, ModelFile)
+    check_readable(export.weights if export.weights.is_file() else export.compressed)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from vitprune.runs.write_errors import naming
+
 INPUT = "pixel_values"
 OUTPUT = "logits"
 
@@ -26,7 +28,8 @@ def convert(program: ExportedProgram, file: Path, image_shape: Sequence[int]) ->
     model.reshape([-1, *image_shape])
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
-    openvino.save_model(model, file, compress_to_fp16=True)
+    with naming(file):
+        openvino.save_model(model, file, compress_to_fp16=True)
 
 
 class Runtime:

@@ -50,7 +50,7 @@ def run(
         choices=choices,
     )
     data.bad_images.report()
-    which = " (best epoch)" if checkpoint.is_best else ""
+    which = f" (best epoch: {checkpoint.saved_in_epoch})" if checkpoint.is_best else ""
     print(f"Exported {checkpoint.path}{which} to {folder}:\n{summarize(report)}")
     if report.failed_formats:
         raise UsageError(

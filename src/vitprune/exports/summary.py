@@ -9,9 +9,10 @@ def summarize(report: RunReport) -> str:
     """Return the main numbers of an export and one line for each further format."""
     lines = [
         f"sparsity {report.sparsity.prunable:.2%}{_unfinished(report)}, {_accuracies(report)}",
-        f"{report.pruned.parameters:,} of {report.base.parameters:,} parameters stored, "
+        f"{report.pruned.parameters:,} parameters ({report.base.parameters:,} before pruning), "
         f"{report.pruned.nonzero_parameters:,} of them nonzero",
         *_smaller(report),
+        *_zeros(report),
         *flops_line(report),
         _describe_difference(report.verification.largest_logit_difference),
     ]
@@ -28,6 +29,13 @@ def _smaller(report: RunReport) -> list[str]:
     if not further:
         return []
     return [f"{report.pruned.parameters - further:,} parameters with load_pruned, pt2 and onnx"]
+
+
+def _zeros(report: RunReport) -> list[str]:
+    """Return that no tensor became smaller, and what makes a smaller file."""
+    if not report.rounds or report.pruned.parameters < report.base.parameters or report.formats:
+        return []
+    return ["pruned weights are stored as zeros; --formats compressed writes a smaller file"]
 
 
 def flops_line(report: RunReport) -> list[str]:

@@ -92,7 +92,7 @@ def shrink_without_training(
     Args:
         model: Hub name or folder of the model, or `digits`.
         images: Images such as the model will see: a folder of images, also in subfolders, or
-            another `data.source`, whose training images are used without their labels.
+            anything else that `data.source` can be, whose training images are used without labels.
         output: Folder of the export.
         budget_for: Returns what is counted, of the model and of what is removed from it.
         fraction: Fraction of the budget to remove, in (0, 1).

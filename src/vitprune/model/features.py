@@ -10,6 +10,7 @@ from vitprune.model.anatomy.layers import Layer, find_layers
 from vitprune.model.headless import body_of
 from vitprune.model.loading import explaining, read_net
 from vitprune.model.unused import find_unused
+from vitprune.runs.atomic import replacing_folder
 
 
 def load_classifier_or_features(pretrained: str, option: str) -> tuple[PreTrainedModel, bool]:
@@ -70,7 +71,8 @@ def save_backbone(net: PreTrainedModel, source: str, folder: Path) -> None:
     missing, _ = backbone.load_state_dict(body.state_dict(), strict=False)
     parts = original.state_dict()
     backbone.load_state_dict({name: parts[name] for name in missing}, strict=False)
-    backbone.save_pretrained(folder)
+    with replacing_folder(folder) as scratch:
+        backbone.save_pretrained(scratch)
 
 
 def _head_of(net: PreTrainedModel) -> Layer:

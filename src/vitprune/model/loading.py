@@ -27,6 +27,7 @@ from vitprune.model.headless import is_headless, load_headless
 from vitprune.model.imagenet import CLASSES, are_unnamed
 from vitprune.model.names import resolve_pretrained
 from vitprune.model.timm import MODEL_TYPE, check_installed, name_on_hub, timm_settings
+from vitprune.model.trial import first_line
 
 # what transformers and timm raise if a model cannot be built from its configuration and weights
 CANNOT_BUILD = (
@@ -133,7 +134,7 @@ def explaining(pretrained: str, option: str) -> Iterator[str]:
     except UsageError:
         raise
     except CANNOT_BUILD as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         of_timm = name_on_hub(pretrained)
         hint = f" Did you mean {of_timm!r}?" if of_timm else ""
         raise UsageError(

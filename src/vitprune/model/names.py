@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from vitprune.errors import UsageError
+from vitprune.model.config_files import ModelFile, ProcessorFile
+from vitprune.runs.readable import check_readable
 from vitprune.runs.typed_json import read_json
 
 EMBEDDED = {"digits": Path(__file__).parents[1] / "assets" / "vit-digits"}
@@ -13,15 +15,17 @@ def resolve_pretrained(name: str, option: str = "model.pretrained") -> str:
 
     Raises:
         UsageError: If the name looks like a path and there is no such folder, or if a configuration
-            in it is damaged.
+            in it is damaged or its weights may not be read.
 
     """
     folder = EMBEDDED.get(name) or local_folder(name, option)
     if folder is None:
         return name
-    for file in (folder / "config.json", folder / "preprocessor_config.json"):
-        if file.is_file():
-            read_json(file, dict)
+    for name, kind in (("config.json", ModelFile), ("preprocessor_config.json", ProcessorFile)):
+        if (folder / name).is_file():
+            read_json(folder / name, kind)
+    for file in folder.glob("*.safetensors"):
+        check_readable(file)  # safetensors would say that it does not exist
     return str(folder)
 
 
@@ -29,9 +33,11 @@ def local_folder(name: str, option: str) -> Path | None:
     """Return the folder of a name; None if it can only be a hub name.
 
     Raises:
-        UsageError: If the name looks like a path and there is no such folder.
+        UsageError: If the name is empty, or looks like a path and there is no such folder.
 
     """
+    if not name:
+        raise UsageError(f"{option} is empty. Valid are a folder, a hub name, or 'digits'.")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder

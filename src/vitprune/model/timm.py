@@ -66,6 +66,5 @@ def check_installed(name: str) -> None:
     """Raise `UsageError` if timm is not installed, which the model of this name needs."""
     if find_spec("timm") is None:
         raise UsageError(
-            f"{name!r} is a model of timm, which is not installed. Install it: "
-            "pip install 'vitprune[timm]'"
+            f"{name!r} is a model of timm, which is not installed. Run pip install timm."
         )

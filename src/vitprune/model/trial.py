@@ -52,6 +52,10 @@ def why_refused(net: PreTrainedModel, height: int, width: int) -> str | None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the class of an error without one."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    """Return the first line of an error's message, or the class of an error without one.
+
+    A line that ends with a colon is followed by the next one, which says what is wrong.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    shown = lines[:2] if lines[0].endswith(":") else lines[:1]
+    return " ".join(line.strip() for line in shown).rstrip(".")

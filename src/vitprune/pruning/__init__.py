@@ -1,4 +1,6 @@
-"""Pruning with torch alone: the axes of a pruning method, layer selection, schedules and masks.
+"""Pruning with torch alone: methods, layer selection, schedules and masks.
+
+A method has a criterion, a granularity, an allocation, a budget and a compensation.
 
 The names that hook into a Trainer live in `vitprune.training.pruning` and are imported on first
 use, so that this package works without Lightning.

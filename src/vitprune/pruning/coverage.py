@@ -51,7 +51,7 @@ def describe_coverage(
     Examples:
         >>> model = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 15, bias=False))
         >>> describe_coverage(model, find_layers(model))
-        'pruning 1 layer, 60.0% of the parameters; not pruned: 0 (Embedding) 40.0%'
+        'prunable: 1 layer, 60.0% of the parameters; not pruned: 0 (Embedding) 40.0%'
 
     """
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -66,8 +66,10 @@ def describe_coverage(
     if vectors:
         parts.append(f"norms and biases {_share(vectors, total)}")
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
-    pruned = f"pruning {count}, {_share(weights, total)} of the parameters{_tied(model, layers)}"
-    return f"{pruned}; not pruned: {', '.join(parts)}" if parts else pruned
+    prunable = (
+        f"prunable: {count}, {_share(weights, total)} of the parameters{_tied(model, layers)}"
+    )
+    return f"{prunable}; not pruned: {', '.join(parts)}" if parts else prunable
 
 
 def find_unpruned(model: nn.Module, layers: Sequence[Layer]) -> Iterator[Unpruned]:

@@ -34,7 +34,7 @@ class Method:
         criterion: How weights are ranked; by default `Magnitude()`.
         granularity: Group of weights that is pruned as one; by default `Element()`.
         allocation: How the sparsity is divided among the layers; by default `Uniform()`, or
-            `Global()` for whole branches.
+            `Global()` for `Branch` and `Width`, also in `Combined`.
         budget: What sparsities are fractions of; by default `PrunableWeights()`.
         compensation: How the remaining weights compensate for pruned groups; not at all by
             default. Needs a granularity that removes structure.
@@ -126,7 +126,8 @@ class Method:
         if self.calibrated:
             check_observable(layers)
         self.allocation.check(layers, self.granularity)
-        self.budget.check(self.granularity.groupings(layers))
+        name = type(self.granularity).__name__
+        self.budget.check(self.granularity.groupings(layers), name)
 
     def check_sparsity(
         self, layers: Sequence[Layer], sparsity: float, costs: Costs | None = None

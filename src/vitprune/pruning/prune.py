@@ -48,8 +48,8 @@ def prune(
     Args:
         model: Any module; its layers must not be sharded.
         method: How to prune.
-        sparsity: Fraction of the budget of the method that is removed, in [0, 1): by default the
-            absolute sparsity of the weights of these layers. None if the budget has a target.
+        sparsity: Target sparsity of the layers, absolute, in [0, 1). With a budget of FLOPs,
+            parameters or latency, the fraction of it to remove; None if the budget has a target.
         batches: Calibration data, for criteria, budgets and compensation that need it: mappings
             with `labels`, whose other entries are arguments of the model, or pairs (inputs,
             labels). The loss is the cross-entropy of the model's output, or of its `logits`. The

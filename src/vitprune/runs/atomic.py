@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitprune.runs.write_errors import naming
+from vitprune.errors import UsageError
+from vitprune.runs.write_errors import naming, partial
 
 
 @contextmanager
@@ -15,9 +16,12 @@ def replacing(target: Path) -> Iterator[Path]:
     If the block raises, the new file is deleted and an existing `target` stays as it is.
 
     Raises:
+        UsageError: If the target is a device, which must not be replaced.
         OSError: If the file cannot be written, as on a full disk; the error names `target`.
 
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UsageError(f"{target} is a device or a pipe. Use the path of a file.")
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = partial(target)  # a file that a killed process left here is overwritten
@@ -78,8 +82,3 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-def partial(target: Path) -> Path:
-    """Return the path that is written before it is renamed to `target`."""
-    return target.with_name(f".{target.name}.partial")

@@ -13,6 +13,7 @@ from torch import Tensor
 from vitprune.errors import UsageError
 from vitprune.runs.checkpoint_content import Content, Pruned, Resumable
 from vitprune.runs.pruning_record import PruningRecord
+from vitprune.runs.readable import check_readable
 from vitprune.runs.run_folder import ExportFolder, RunFolder
 from vitprune.runs.typed_json import damaged, first_mistake
 
@@ -96,6 +97,11 @@ class TrainingCheckpoint:
         """Number of completed epochs; see `check_data`."""
         self.check_data()
         return int(self.content[DATA]["epoch"])
+
+    @property
+    def saved_in_epoch(self) -> int:
+        """Epoch, counted from 0, in or after which the checkpoint was saved."""
+        return int(self.content.get("epoch", 0))
 
     @property
     def step(self) -> int:
@@ -195,6 +201,7 @@ def _check_path(path: Path) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    check_readable(path)
     if not is_zipfile(path):
         raise UsageError(
             f"{str(path)!r} is not a checkpoint that can be loaded: it is incomplete, or was not "

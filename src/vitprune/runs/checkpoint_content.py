@@ -84,6 +84,7 @@ class Content(_Content):
     version: str = Field(alias="pytorch-lightning_version", pattern=r"^\d+\.\d+")
     state_dict: dict[str, Tensor]
     global_step: int = Field(ge=0)
+    epoch: int = Field(0, ge=0)
     loops: dict[str, Any]
     hyper_parameters: _Hyperparameters = _Hyperparameters()
     callbacks: _Callbacks | None = None

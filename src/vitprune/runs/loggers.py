@@ -20,6 +20,11 @@ class NamingTensorBoard(TensorBoardLogger):
         with naming(Path(self.log_dir), LOGGED):
             super().log_metrics(*args, **options)
 
+    def finalize(self, status: str) -> None:
+        """Flush what is left; events are written by a thread, whose errors end up here."""
+        with naming(Path(self.log_dir), LOGGED):
+            super().finalize(status)
+
     def save(self) -> None:
         """Flush events and hyperparameters to the disk."""
         with naming(Path(self.log_dir), LOGGED):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vitprune.runs.atomic import remove_partial
 from vitprune.runs.run_folder import RunFolder, new_run_folder
+from vitprune.runs.write_errors import check_writable
 
 
 class Reservation:
@@ -29,10 +30,17 @@ class Reservation:
         """Create the folder of a new run, with the next free number if this one is taken.
 
         In the folder of a resumed run, delete what was left half written.
+
+        Raises:
+            OSError: If the folder or a file in it may not be written.
+
         """
         if not self._is_new:
-            for folder in (self.folder.path, self.folder.checkpoints):
-                remove_partial(folder)
+            for file in (self.folder.config, self.folder.last):
+                check_writable(file)
+                remove_partial(file.parent)
+            if self.folder.metrics.exists():
+                self.folder.metrics.open("a").close()
         while self._is_new and not self._created:
             try:
                 self.folder.path.mkdir(parents=True)

@@ -182,8 +182,11 @@ class RunFolder:
 
 def run_folders(root: Path) -> dict[int, RunFolder]:
     """Return the runs under a root folder by their number."""
-    folders = (root / LOGS).glob(f"{VERSION}*")
-    numbers = {folder.name.removeprefix(VERSION): folder for folder in folders}
+    logs = root / LOGS
+    if not logs.is_dir():
+        return {}
+    # `glob` finds nothing in a folder that may not be read
+    numbers = {p.name.removeprefix(VERSION): p for p in logs.iterdir() if p.match(f"{VERSION}*")}
     return {int(n): RunFolder(folder) for n, folder in numbers.items() if n.isdigit()}
 
 

@@ -33,7 +33,8 @@ class RunCheckpoints(Checkpoint):
 
     Args:
         monitor: Validation metric, higher = better; not a loss.
-        every_n_steps: Also save `last` after this many optimizer steps; None for epochs only.
+        every_n_steps: Also save `last.ckpt` every this many optimizer steps; null saves it after
+            each epoch only.
 
     """
 

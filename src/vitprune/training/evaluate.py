@@ -45,7 +45,9 @@ class Evaluation:
         """
         parts = list(parts)
         if not parts:
-            raise UsageError("there are no images to evaluate on.")
+            raise UsageError(
+                "there are no images to evaluate on. Set trainer.limit_val_batches to 1 or more."
+            )
         return cls(
             torch.cat([part.labels for part in parts]),
             torch.cat([part.predictions for part in parts]),

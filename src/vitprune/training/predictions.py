@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vitprune.errors import UsageError
 from vitprune.runs.atomic import replacing
+from vitprune.runs.write_errors import check_writable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings that spreadsheets take for a formula
 
@@ -27,7 +28,9 @@ class Prediction(NamedTuple):
 
 
 class Predictions(BasePredictionWriter):
-    """Write `file, label, probability` of each image; with several processes, one file for each.
+    """Write `file, label, probability` of each image that `vitprune predict` classifies.
+
+    Each of several processes writes a file of its own.
 
     Args:
         output: Path of the file: JSON lines if it ends with `.jsonl`, else CSV.
@@ -40,11 +43,12 @@ class Predictions(BasePredictionWriter):
         self._start = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a folder before predicting."""
+        """Refuse a folder, and a file that may not be written, before predicting."""
         if self.output.is_dir():
             raise UsageError(
                 f"predictions.output {str(self.output)!r} is a folder. Use the path of a file."
             )
+        check_writable(self.output)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start to measure."""

@@ -6,6 +6,7 @@ import torch
 from tests.exports.formats.quantizable import quantizable
 from tests.exports.formats.test_int8 import timed_as
 from tests.exports.small_nets import linear
+from tests.runs.test_write_errors import no_large_files
 from vitprune.exports.formats.available import programs_in
 from vitprune.exports.formats.openvino import OpenVINO
 from vitprune.exports.formats.openvino_int8 import OpenVINOInt8
@@ -27,6 +28,13 @@ def test_any_batch_size(exported):
     weights = sum(parameter.numel() for parameter in exported.smallest.parameters())
     graph = exported.folder.openvino.stat().st_size
     assert report.bytes < 2 * weights + graph + 2000
+
+
+@pytest.mark.parametrize("exported", ["vit"], indirect=True)
+def test_a_full_disk_is_not_a_model_that_cannot_be_converted(exported):
+    with no_large_files(), pytest.raises(OSError, match="Input/output error") as raised:
+        OpenVINO().write(exported)
+    assert raised.value.filename == str(exported.folder.openvino)
 
 
 @pytest.mark.slow

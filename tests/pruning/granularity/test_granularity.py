@@ -98,7 +98,7 @@ def toy_layer(out=6, inputs=6, role="query"):
         (lambda: Neuron(round_to=0), "at least 1"),
         (lambda: NofM(2, 4).groupings([toy_layer()]), "does not divide the 6 inputs of toy"),
         (lambda: Tile(4, 2).groupings([toy_layer()]), "does not divide the 6 x 6 weights of toy"),
-        (lambda: NofM(2, 4).check_sparsity(0.8), "fixes the final sparsity at 0.5, not 0.8"),
+        (lambda: NofM(2, 4).check_sparsity(0.8), "has a final sparsity of 0.5, not 0.8"),
         (
             lambda: Method(granularity=Branch(), allocation=Uniform()),
             "set pruning.allocation to Global",

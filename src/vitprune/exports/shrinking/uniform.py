@@ -55,7 +55,10 @@ def cut_uniformly(net: PreTrainedModel, shares: Mapping[Structure, float]) -> Pr
     smaller = shrink_both(cut)
     if smaller.left:
         reasons = "; ".join(f"{kind}: {why_not}" for kind, why_not in smaller.left.items())
-        raise UsageError(f"{' and '.join(less)} of this model cannot be removed ({reasons}).")
+        raise UsageError(
+            f"{' and '.join(less)} of this model cannot be removed ({reasons}). Choose other "
+            "structure."
+        )
     return smaller.ragged
 
 

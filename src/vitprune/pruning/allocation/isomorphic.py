@@ -29,9 +29,9 @@ class Isomorphic(Global):
         rates: Factors of the scores by kind of structure (heads, query_key, value, neurons, branch,
             width), as `Search` finds them: a kind with a higher rate than another is pruned less.
             `depth` is the rate of the last block relative to the first. All of these are 1 by
-            default. With `evenness` e, the scores of a layer are also divided by its mean score to
-            the power of e, where the mean over its kind is 1: with 0, the default, layers compete,
-            and with 1 each is pruned about as much as others of its kind.
+            default. With `evenness` e, the scores of a layer are also divided by (its mean score /
+            the mean of its kind)^e: with 0, the default, layers compete, and with 1 each is pruned
+            about as much as others of its kind.
 
     """
 

@@ -67,13 +67,20 @@ class Budget(ABC):
         found += [layer.branch for each in groupings if each.companions for layer in each.layers]
         return list(dict.fromkeys(branch for branch in found if branch))
 
-    def check(self, groupings: Sequence[Grouping]) -> None:
-        """Raise `UsageError` if pruning these groups does not make the model smaller."""
+    def check(self, groupings: Sequence[Grouping], granularity: str) -> None:
+        """Raise `UsageError` if pruning these groups does not make the model smaller.
+
+        Args:
+            groupings: What is pruned.
+            granularity: Name of the granularity, for the message.
+
+        """
         if self.is_physical and all(grouping.dimension is None for grouping in groupings):
             raise UsageError(
-                f"{type(self).__name__} counts what a smaller model costs, and this granularity "
-                "removes no structure. Use Neuron, Head, HeadDim, Branch, Width or several of them "
-                "as pruning.granularity, or PrunableWeights as pruning.budget."
+                f"pruning.budget {type(self).__name__} needs a granularity that makes the model "
+                f"smaller, and {granularity} removes no structure. Use Neuron, Head, HeadDim, "
+                "Branch, Width or several of them as pruning.granularity, or PrunableWeights as "
+                "pruning.budget."
             )
 
     def describe_left(self, removed: float, costs: Costs) -> str:

@@ -43,8 +43,8 @@ class Latency(Budget):
     `vitprune fit` measures it on this machine before training, as the other arguments say, and
     keeps it as `latency.json` in the folder of the run.
 
-    Each attention and MLP takes its part of the difference that the table has for all of them
-    together, in proportion to its FLOPs.
+    The table has latencies of the whole model, with the same share kept in every attention or MLP.
+    What this saves is divided among the attentions or MLPs in proportion to their FLOPs.
 
     Cost: some minutes to measure the table.
 
@@ -55,7 +55,7 @@ class Latency(Budget):
         table: Table of latencies; null measures one.
         batch_size: Images in a batch, if a table is measured.
         backend: What will run the model, if a table is measured: eager, compiled or onnx.
-        dtype: Type of the computation, if a table is measured.
+        dtype: Data type of weights and activations, if a table is measured.
 
     Attributes:
         measured: The table; None until it is read or measured.
@@ -84,7 +84,9 @@ class Latency(Budget):
         if batch_size < 1:
             raise UsageError(f"the batch_size of Latency must be at least 1, not {batch_size}.")
         if backend == "onnx" and dtype != "float32":
-            raise UsageError(f"Latency measures ONNX Runtime in float32, not {dtype}.")
+            raise UsageError(
+                f"Latency measures ONNX Runtime in float32, not {dtype}. Set dtype to float32."
+            )
         self.table = table
         self.batch_size = plain(batch_size)
         self.backend = backend

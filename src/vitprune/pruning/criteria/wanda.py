@@ -13,8 +13,8 @@ class Wanda(Criterion):
     Cost: a forward pass over the calibration images, and hardly any memory.
 
     Args:
-        per_output: Single weights compete within their output, as published; else within their
-            layer. Groups of several weights always compete within their layer.
+        per_output: Whether single weights are ranked within their output, as published, instead of
+            within their layer. Groups of several weights are always ranked within their layer.
 
     """
 

@@ -82,7 +82,7 @@ class Coupled(Granularity):
         if (groups := grouping.groups // grouping.pools) % grouping.round_to:
             raise UsageError(
                 f"round_to {self.round_to} does not divide the {groups} groups of "
-                f"{parts[0].layer.name}."
+                f"{parts[0].layer.name}. Set it to a divisor of {groups}."
             )
         return grouping
 

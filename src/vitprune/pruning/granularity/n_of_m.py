@@ -48,5 +48,6 @@ class NofM(Granularity):
         fixed = 1 - self.n / self.m
         if abs(final_sparsity - fixed) > 1e-9:
             raise UsageError(
-                f"{self} fixes the final sparsity at {fixed:g}, not {final_sparsity:g}."
+                f"{self} has a final sparsity of {fixed:g}, not {final_sparsity:g}. Set "
+                f"final_sparsity to {fixed:g}, or choose another n and m."
             )

@@ -56,7 +56,7 @@ class Width(Granularity):
         if stream.channels % self.round_to:
             raise UsageError(
                 f"round_to {self.round_to} does not divide the {stream.channels} channels of the "
-                "residual stream."
+                f"residual stream. Set it to a divisor of {stream.channels}."
             )
         return [
             Grouping(

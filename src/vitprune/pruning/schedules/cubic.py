@@ -6,7 +6,7 @@ from vitprune.pruning.schedules.schedule import Schedule
 class Cubic(Schedule):
     """Prune most weights early: s(x) = s1 + (s0 - s1) (1 - x)^3.
 
-    Here s0 is the initial and s1 the final sparsity.
+    Here s0 is the initial and s1 the final sparsity, and x = r / R in round r of R.
 
     Source: Zhu and Gupta 2017.
 

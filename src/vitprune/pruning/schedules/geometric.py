@@ -6,7 +6,8 @@ from vitprune.pruning.schedules.schedule import Schedule
 class Geometric(Schedule):
     """Prune the same fraction of the remaining weights in every round.
 
-    1 - s(x) = (1 - s0) ((1 - s1) / (1 - s0))^x, with the initial sparsity s0 and the final s1.
+    1 - s(x) = (1 - s0) ((1 - s1) / (1 - s0))^x, with the initial sparsity s0, the
+    final s1, and x = r / R in round r of R.
 
     Source: Frankle and Carbin 2019.
 

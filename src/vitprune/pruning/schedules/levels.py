@@ -6,7 +6,7 @@ from vitprune.runs.plain_values import plain
 
 
 class Levels(Schedule):
-    """Prune to the listed sparsities, one per round: s(r / R) = levels[r].
+    """Prune to the listed sparsities, one per round: the first round reaches levels[0].
 
     Args:
         levels: Increasing sparsities, each in [0, 1).

@@ -13,10 +13,10 @@ class AccuracyGuarded:
     A backtracking search in place of a schedule: s_(r+1) = s_good + step, where s_good
     is the last good sparsity. It decides after the validation of each epoch that follows a round.
     If the metric is within `max_drop` of the dense model, the state is good, and the next epoch
-    prunes `step` more. Otherwise fine-tuning continues; after `patience` such validations the last
-    good weights and masks are restored and the step is halved. Training stops when the step is
-    below `min_step` or the sparsity reaches `max_sparsity`, and ends with the last good state. The
-    best checkpoint is the sparsest good one.
+    increases the sparsity by `step`. Otherwise fine-tuning continues; after `patience` such
+    validations the last good weights and masks are restored and the increase is halved. Training
+    stops when the increase is below `min_step` or the sparsity reaches `max_sparsity`, and ends
+    with the last good state. The best checkpoint is the sparsest good one.
 
     The number of epochs is not known beforehand: `trainer.max_epochs` is a limit, and the end of
     the learning-rate schedule. With `LearningRate` as `rewind` the learning rate decays in every
@@ -33,7 +33,7 @@ class AccuracyGuarded:
         max_drop: Largest accepted drop of the monitored metric from the best value of the dense
             model; absolute: 0.01 is one point of accuracy.
         patience: Validations below the threshold after which a round is given up.
-        min_step: Smallest step that is tried, in (0, step].
+        min_step: Smallest increase that is tried, in (0, step].
         max_sparsity: Sparsity at which the search ends, in (0, 1). The highest sparsity that the
             layers can reach ends it, too.
         begin: Epoch at whose start the first round is due.

@@ -65,7 +65,7 @@ class IterativePruning(Callback):
     `Movement`), and they are set to zero after every optimizer step. `masks.remove()` removes the
     hooks after training and changes no value. Weights that are zero when a run begins are pruned,
     so a sparse export can be fine-tuned and pruned further (`Movement` and `RigL` can regrow
-    weights). A round is pruned as soon as it is due and not done, so a resume never skips or
+    weights). A round runs as soon as it is due and not done, so a resume never skips or
     repeats one. Layers are selected when training begins, among those that an optimizer trains.
     Several of these callbacks may prune different layers of one module.
 
@@ -75,14 +75,15 @@ class IterativePruning(Callback):
         granularity: Pruning granularity: the group of weights that is pruned as one; `Element()`
             by default.
         allocation: How the sparsity is divided among the layers; `Uniform()` by default, or
-            `Global()` for whole branches.
+            `Global()` for `Branch` and `Width`, also in `Combined`.
         budget: What the sparsities of the schedule are fractions of; the weights of the pruned
             layers by default.
-        layers: Layers to prune; by default those of the granularity, else every linear and
-            convolutional layer that an optimizer trains, except patch embedding and classifier,
-            which are recognised by the names that they have in Hugging Face ViTs.
+        layers: Layers to prune, among those that an optimizer trains; by default those of the
+            granularity, else all attentions and MLPs. In a model without any: all linear and
+            convolutional layers but the stem, the classifier and depthwise convolutions.
         rewind: Weight or learning-rate rewinding after each round; none by default.
-        regrow: Whether pruned weights can regrow; none do by default.
+        regrow: Rule by which pruned weights regrow, such as `RigL()`; by default they stay pruned
+            (except with the criterion `Movement`).
         compensation: How the remaining weights compensate for pruned heads, neurons and branches;
             not at all by default.
         calibration_images: Number of training images for calibration statistics, for criteria that

@@ -1,10 +1,13 @@
 """What rounds write to the loggers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning import Trainer
 
 from vitprune.model.anatomy.layers import Layer
+from vitprune.runs.loggers import LOGGED
+from vitprune.runs.write_errors import naming
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce
 from vitprune.training.pruning.histograms import log_histograms
@@ -47,9 +50,9 @@ def log_weights(trainer: Trainer, layers: Sequence[Layer]) -> None:
     """Send histograms of the weights to TensorBoard."""
     for logger in trainer.loggers:
         if is_a(logger, "TensorBoardLogger"):
-            log_histograms(
-                logger.experiment if trainer.is_global_zero else None, layers, trainer.global_step
-            )
+            writer = logger.experiment if trainer.is_global_zero else None
+            with naming(Path(logger.log_dir), LOGGED):
+                log_histograms(writer, layers, trainer.global_step)
 
 
 def end_round(

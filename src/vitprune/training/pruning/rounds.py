@@ -51,6 +51,6 @@ class Round:
             line += f" (target {target})"
         if self.left:
             line += " " + ", ".join(f"{in_units(cost)} {unit}" for unit, cost in self.left.items())
-        metrics = {"pruned": self.pruned, "fine-tuned": self.finetuned}
+        metrics = {"after pruning": self.pruned, "after fine-tuning": self.finetuned}
         known = [f"{value:.4f} {when}" for when, value in metrics.items() if value is not None]
         return f"{line} {monitor} {', '.join(known)}" if known else line

@@ -20,8 +20,8 @@ class Weights(LearningRate):
     Cost: a copy of the parameters, in memory and in checkpoints.
 
     Args:
-        step: Number of optimizer steps after which the early values are kept; 0 keeps the initial
-            ones.
+        step: Number of optimizer steps after which the values to restore are saved; 0 saves the
+            initial ones.
 
     """
 
@@ -33,17 +33,17 @@ class Weights(LearningRate):
         self.step = step
 
     def prepare(self, trainer: Trainer, plan: Plan) -> None:
-        """See the base class; the early values must be kept before the first round."""
+        """See the base class; the early values must be saved before the first round."""
         super().prepare(trainer, plan)
         first = plan.begin * (steps_per_epoch(trainer) if plan.unit == "epoch" else 1)
         if self.step > first:
             raise UsageError(
-                f"Weights keeps the parameters after step {self.step}, but the first round is due "
+                f"Weights saves the parameters after step {self.step}, but the first round is due "
                 f"after step {first}. Decrease step, or increase pruning.schedule.begin."
             )
 
     def keep(self, trainer: Trainer, module: LightningModule, early: EarlyWeights) -> None:
-        """Keep the parameters once, after `step` optimizer steps."""
+        """Save the parameters once, after `step` optimizer steps."""
         if not early and trainer.global_step >= self.step:
             early.update(snapshot(dict(module.named_parameters())))
 
