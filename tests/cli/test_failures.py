@@ -110,7 +110,7 @@ BAD = {
         ["fitt"],
         "unknown subcommand fitt. Did you mean fit? Valid are fit, validate, test, ",
     ),
-    "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Available names are"),
+    "accelerator": ([*ITERATIVE, "--trainer.accelerator=foo"], "Valid are gpu, auto, "),
     "batch": ([*ITERATIVE, "--data.batch_size=5000"], "less than a batch of 5000"),
 }
 

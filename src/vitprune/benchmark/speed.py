@@ -37,7 +37,11 @@ def measure_speeds(
 
 @contextmanager
 def compiling(models: int) -> Iterator[None]:
-    """Let torch compile this many models for two batch sizes; above its limit, it runs eagerly."""
+    """Let torch compile this many models for two batch sizes; above its limit, it runs eagerly.
+
+    The limit counts all graphs of a function, so those of earlier models are forgotten.
+    """
+    torch.compiler.reset()
     config = torch._dynamo.config  # noqa: SLF001  # has no public name
     with config.patch(recompile_limit=2 * models):
         yield

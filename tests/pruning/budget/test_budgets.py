@@ -128,7 +128,7 @@ def test_heads_their_dimensions_and_neurons_to_a_sparsity():
 @pytest.mark.parametrize(
     ("granularity", "budget", "sparsity", "message"),
     [
-        (Element(), FLOPs(), 0.5, "this granularity removes no structure. Use Neuron"),
+        (Element(), FLOPs(), 0.5, "Element removes no structure. Use Neuron"),
         (Neuron(), FLOPs(), 0.9, r"90.00% of the FLOPs cannot be removed. At most .*% can be"),
         (Neuron(), FLOPs(target=1e6), 0.5, "both is given"),
         (Neuron(), FLOPs(), None, "neither is given"),
