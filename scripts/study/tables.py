@@ -129,6 +129,7 @@ TABLES: dict[str, tuple[Part, ...]] = {
                 NORMALIZED_RECIPE,
                 replace(WARMED_UP_RECIPE, batch_size=8),
                 BEST_RECIPE,
+                replace(BEST_RECIPE, in_order=True),
             ),
             (0.9,),
         ),

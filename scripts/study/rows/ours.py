@@ -19,6 +19,7 @@ from vitprune.pruning import (
     Magnitude,
     OneShot,
     Schedule,
+    SparseGPT,
     Uniform,
 )
 
@@ -40,6 +41,7 @@ class Ours(Row):
         calibration_images: Training images that a data-driven criterion sees in each round.
         random_crops: Whether training images are cropped at random.
         batch_size: Images in an optimizer step.
+        in_order: Whether `SparseGPT` fits the remaining weights again, layer after layer.
 
     """
 
@@ -53,6 +55,7 @@ class Ours(Row):
     calibration_images: int = CALIBRATION_IMAGES
     random_crops: bool = False
     batch_size: int = Budget.batch_size
+    in_order: bool = False
 
     @property
     def name(self) -> str:
@@ -70,6 +73,7 @@ class Ours(Row):
             images if self.calibration_images != CALIBRATION_IMAGES else None,
             "random crops" if self.random_crops else None,
             f"batches of {self.batch_size}" if self.batch_size != Budget.batch_size else None,
+            "in order" if self.in_order else None,
         )
         return differences or "one-shot magnitude"
 
@@ -99,7 +103,7 @@ class Ours(Row):
         model = tuning.classifier(self.teacher, warmup_fraction=self.warmup_fraction)
         pruning = IterativePruning(
             self.schedule(tuning.sparsity, budget.steps),
-            self.criterion(),
+            SparseGPT(in_order=True) if self.in_order else self.criterion(),
             self.groups.granularity() if self.groups else Element(),
             self.allocation(),
             rewind=LearningRate() if self.rewind_learning_rate else None,

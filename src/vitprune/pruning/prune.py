@@ -24,6 +24,7 @@ from vitprune.pruning.layer_selection import LayerSelection
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.method import Method
 from vitprune.pruning.rates import try_rates
+from vitprune.pruning.reconstruct import reconstructed
 from vitprune.pruning.sparsity import Sparsity, measure
 from vitprune.pruning.update import update_masks
 from vitprune.runs.trials import Trials
@@ -102,7 +103,11 @@ def prune(
     with _evaluating(model):
         method = _with_found_rates(model, method, masks, update, held_out)
     dense = copy.deepcopy(model) if method.refit_damping else None
-    update(masks, method)
+    if method.criterion.in_order:
+        with _evaluating(model), reconstructed(model, masks, list(_losses(model, data))):
+            update(masks, method)
+    else:
+        update(masks, method)
     if dense is not None and method.refit_damping:
         with _evaluating(model), _evaluating(dense):
             refit(model, dense, masks, _runs(data), method.refit_damping)
@@ -156,7 +161,7 @@ def _divide(
     every = iter(() if batches is None else batches)
     some = list(islice(every, 1))
     read = chain(some, every)
-    return some, list(read) if method.compensates else read, []
+    return some, list(read) if method.compensates or method.criterion.in_order else read, []
 
 
 def _hold_out(batches: list[Batch], images: int) -> tuple[list[Batch], list[Batch]]:

@@ -19,6 +19,7 @@ from vitprune.pruning import Cubic, Geometric, Global, SparseGPT, Taylor
     [
         (Ours(), "one-shot magnitude"),
         (Ours(teacher=NORMALIZED, batch_size=8), "normalised distillation, batches of 8"),
+        (Ours(criterion=SparseGPT, in_order=True), "SparseGPT, in order"),
         (Ours(teacher=LOGITS), "logit distillation"),
         (
             Ours(

@@ -1,10 +1,6 @@
 """Refit what writes to the residual stream, block after block, to the stream of the dense model."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +8,9 @@ from torch import Tensor, nn
 from vitprune.model.anatomy.layers import OUTPUT_ROLES, Layer, find_layers
 from vitprune.model.anatomy.stages import find_stages
 from vitprune.pruning.compensation.affine import bias_of, matrix_of, write
+from vitprune.pruning.compensation.stage_runs import Run, StageRuns, first_tensor, run_once
 from vitprune.pruning.masks import Masks
 
-Run = Callable[[nn.Module], object]
 TOLERANCE = 1e-3  # relative error of the sum of a block's branches, in float32
 
 
@@ -55,12 +51,12 @@ def refit(
     names = [name.removesuffix(".") for name in find_stages(model)]
     writers = [layer for layer in find_layers(model) if layer.role in OUTPUT_ROLES]
     stages = [model.get_submodule(name) for name in names]
-    if any("forward" in vars(stage) for stage in stages) or not _run_once(model, stages, runs[0]):
+    if any("forward" in vars(stage) for stage in stages) or not run_once(model, stages, runs[0]):
         return
-    if not _run_once(model, [layer.module for layer in writers], runs[0]):
+    if not run_once(model, [layer.module for layer in writers], runs[0]):
         return
-    pruned_runs = _Runs(model, names, runs)
-    dense_runs = _Runs(dense, names, runs)
+    pruned_runs = StageRuns(model, names, runs)
+    dense_runs = StageRuns(dense, names, runs)
     for name in names:
         layers = [layer for layer in writers if layer.name.startswith(f"{name}.")]
         if layers:
@@ -69,111 +65,8 @@ def refit(
         dense_runs.advance()
 
 
-def _run_once(model: nn.Module, modules: Sequence[nn.Module], run: Run) -> bool:
-    """Return whether each of these modules is called once, in their order."""
-    called: list[nn.Module] = []
-    handles = [
-        module.register_forward_hook(lambda module, *_: called.append(module)) for module in modules
-    ]
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            run(model)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return called == list(modules)
-
-
-class _Runs:
-    """A model that runs from one stage on, on the recorded outputs of the stage before.
-
-    Args:
-        model: The model.
-        names: Names of its stages.
-        runs: Each runs the model on a batch.
-
-    """
-
-    def __init__(self, model: nn.Module, names: Sequence[str], runs: Sequence[Run]) -> None:
-        self.model = model
-        self.stages = [model.get_submodule(name) for name in names]
-        self.runs = runs
-        self.done = 0
-        self.outputs: list[Any] = [None] * len(runs)
-
-    def stream(self, batch: int) -> Tensor:
-        """Return the residual stream before the next stage."""
-        if self.done == 0:
-            return _first(self.call(batch, self.stages[0]).inputs)
-        return _first(self.outputs[batch])
-
-    def call(self, batch: int, module: nn.Module) -> "_Call":
-        """Return the first call of a module on a batch; what comes after it is not run."""
-        found: list[_Call] = []
-
-        def stop(
-            _: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
-        ) -> None:
-            found.append(_Call(next(iter((*args, *kwargs.values()))), output))
-            raise _Reached
-
-        handle = module.register_forward_hook(stop, with_kwargs=True)
-        try:
-            with (
-                _answering(self.stages[: self.done], self.outputs[batch]),
-                torch.compiler.set_stance("force_eager"),
-                suppress(_Reached),
-            ):
-                self.runs[batch](self.model)
-        finally:
-            handle.remove()
-        return found[0]
-
-    def advance(self) -> None:
-        """Run the next stage."""
-        stage = self.stages[self.done]
-        self.outputs = [self.call(batch, stage).output for batch in range(len(self.runs))]
-        self.done += 1
-
-
-class _Reached(Exception):  # noqa: N818  # no error
-    """The module was called."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A call of a module.
-
-    Attributes:
-        inputs: Its first argument.
-        output: What it returned.
-
-    """
-
-    inputs: Any
-    output: Any
-
-
-@contextmanager
-def _answering(stages: Sequence[nn.Module], output: object) -> Iterator[None]:
-    """Let stages return a copy of an output instead of computing theirs."""
-    try:
-        for stage in stages:
-            stage.forward = lambda *_, **__: copy.deepcopy(output)
-        yield
-    finally:
-        for stage in stages:
-            stage.__dict__.pop("forward", None)  # the class has the real one
-
-
-def _first(output: Any) -> Tensor:
-    """Return the tensor in the output of a stage, or the first one."""
-    found: Tensor = output if isinstance(output, Tensor) else output[0]
-    return found
-
-
 def _refit_block(
-    layers: Sequence[Layer], masks: Masks, pruned: _Runs, dense: _Runs, damping: float
+    layers: Sequence[Layer], masks: Masks, pruned: StageRuns, dense: StageRuns, damping: float
 ) -> None:
     """Refit those of the layers of a block that have masks."""
     batches = range(len(pruned.runs))
@@ -194,10 +87,10 @@ def _refit_block(
             gaps = [wanted[batch] - pruned.call(batch, layer.module).output for batch in batches]
 
 
-def _adds_up(layers: Sequence[Layer], dense: _Runs) -> bool:
+def _adds_up(layers: Sequence[Layer], dense: StageRuns) -> bool:
     """Return whether the next stage adds the outputs of these layers, and nothing else."""
     before = dense.stream(0)
-    after = _first(dense.call(0, dense.stages[dense.done]).output)
+    after = first_tensor(dense.call(0, dense.stages[dense.done]).output)
     total = before
     for layer in layers:
         output = dense.call(0, dense.model.get_submodule(layer.name)).output

@@ -61,6 +61,7 @@ class Criterion(ABC):
             `observe_step`. Pruned weights are then trained as well, and may regrow (see `Masks`).
         updates_weights: Whether remaining weights are updated to compensate for pruned ones,
             through `update_weights`.
+        in_order: Whether they are updated again, layer after layer, with `reconstructed`.
 
     """
 
@@ -74,6 +75,7 @@ class Criterion(ABC):
     observes_gradient: bool = False
     straight_through: bool = False
     updates_weights: bool = False
+    in_order: bool = False
 
     @abstractmethod
     def score(self, weight: Tensor, scoring: Scoring) -> Tensor:

@@ -1,7 +1,7 @@
 """Calibration on the training data of a Trainer."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -47,6 +47,15 @@ def calibrate_on(
         UsageError: If the module optimizes manually, or the data cannot be indexed.
 
     """
+    with calibration_batches(trainer, module, images, seed) as batches:
+        return calibrate(criterion, layers, batches, lambda total: sum_over_ranks(trainer, total))
+
+
+@contextmanager
+def calibration_batches(
+    trainer: Trainer, module: LightningModule, images: int, seed: int
+) -> Iterator[Iterator[CalibrationBatch]]:
+    """Put a module into evaluation mode and yield its calibration batches; see `calibrate_on`."""
     check_training_step(module)
     frozen = [each for each in module.parameters() if not each.requires_grad]
     with (
@@ -55,8 +64,7 @@ def calibrate_on(
         tensors_restored(frozen),  # `training_step` may update an averaged teacher
     ):
         begin_evaluation(module)
-        losses = _losses(trainer, module, training_batches(trainer, module, images, seed))
-        return calibrate(criterion, layers, losses, lambda total: sum_over_ranks(trainer, total))
+        yield _losses(trainer, module, training_batches(trainer, module, images, seed))
 
 
 def check_training_step(module: LightningModule) -> None:

@@ -1,7 +1,7 @@
 """One pruning round: update the masks during training, and record the result."""
 
-from collections.abc import Mapping, Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from lightning import LightningModule, Trainer
@@ -17,13 +17,18 @@ from vitprune.pruning.criteria.calibration import Observer
 from vitprune.pruning.criteria.taylor import Taylor
 from vitprune.pruning.masks import Masks
 from vitprune.pruning.masks.sharding import reshard
+from vitprune.pruning.reconstruct import reconstructed
 from vitprune.pruning.regrow import Exchange, resetting_optimizers
 from vitprune.pruning.schedules.schedule import Schedule
 from vitprune.pruning.sparsity import measure
 from vitprune.pruning.update import update_masks
 from vitprune.training.lightning_internals import is_a
 from vitprune.training.probe import announce, validate_now
-from vitprune.training.pruning.calibration import calibrate_on
+from vitprune.training.pruning.calibration import (
+    calibrate_on,
+    calibration_batches,
+    sum_over_ranks,
+)
 from vitprune.training.pruning.rate_search import find_rates
 from vitprune.training.pruning.round_log import end_round, is_long, log_scalars, prefix
 from vitprune.training.pruning.rounds import Round
@@ -185,5 +190,22 @@ def _update_masks(
         final = partial(update, sparsity=state.plan.last_sparsity)
         state.rates = find_rates(trainer, module, masks, settings, final, state.number)
         method = method.with_rates(state.rates)
-    with resetting:
+    reconstructing: AbstractContextManager[None] = nullcontext()
+    if method.criterion.in_order:
+        reconstructing = _reconstructed(trainer, module, masks, settings)
+    with resetting, reconstructing:
         update(masks, method, state.plan.sparsity(round), exchange=exchange)
+
+
+@contextmanager
+def _reconstructed(
+    trainer: Trainer, module: LightningModule, masks: Masks, settings: PruningSettings
+) -> Iterator[None]:
+    """Fit the remaining weights on calibration images after an update; see `reconstructed`."""
+    reduce = partial(sum_over_ranks, trainer)
+    images = settings.calibration_images
+    with (
+        calibration_batches(trainer, module, images, settings.seed) as batches,
+        reconstructed(module, masks, list(batches), reduce),
+    ):
+        yield
