@@ -68,7 +68,7 @@ def run(folder, source, after_batches=-1, ckpt=None, workers=0):
         (5, 0),
         pytest.param(17, 0, marks=pytest.mark.slow),
         pytest.param(19, 2, marks=pytest.mark.slow),
-        (33, 2),
+        pytest.param(33, 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_resumed_stream_goes_on_with_the_next_image(tmp_path, shards, after, workers):

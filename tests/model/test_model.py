@@ -212,6 +212,7 @@ def test_a_checkpoint_of_numpy_rates_can_be_loaded_safely(tmp_path):
     assert (saved["learning_rate"], saved["weight_decay"]) == (1e-3, 0.5)
 
 
+@pytest.mark.slow
 def test_compiled_in_place_with_masks_that_change(tmp_path):
     model = ViTClassifier("digits", labels=LABELS, compile=True)
     names = set(model.state_dict())

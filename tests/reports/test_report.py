@@ -92,6 +92,7 @@ class TestReport:
         prunable = 6 * (4 * 64 * 64 + 2 * 64 * 128)
         assert zeros == [0, round(report["sparsity"]["prunable"] * prunable)]
 
+    @pytest.mark.slow
     def test_missing_data_and_models_are_named(self, logs, tmp_path):
         run = tmp_path / "run"
         shutil.copytree(logs / "version_1", run)

@@ -68,6 +68,7 @@ def run(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_a_process_without_this_package_gets_the_logits_of_the_run(run, tmp_path):
     report = export(run, formats=["pt2"])
     assert report.shrunk.before.channels == 32

@@ -36,6 +36,7 @@ def test_every_method_meets_its_sparsity_on_the_same_budget(run_rows):
     assert [score.key.row for score in scored] == [row.name for row in rows]
 
 
+@pytest.mark.slow
 def test_the_search_chooses_and_nothing_is_done_twice(run_rows):
     trained, scored = run_rows(Ours(), seeds=2)
     rates = {

@@ -76,7 +76,7 @@ NOT_THE_DEFAULTS = [
     Magnitude(2.0),
     Movement(),
     Random(),
-    SparseGPT(0.1),
+    SparseGPT(0.1, in_order=True),
     Taylor(joint=True),
     Variance(),
     Wanda(per_output=False),
