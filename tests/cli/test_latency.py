@@ -48,17 +48,15 @@ def test_a_table_of_the_users(table, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, capsys, caplog):
+def test_a_run_measures_its_table_and_a_resumed_run_goes_on_with_it(tmp_path, capsys):
     wanted = ["--pruning.budget.batch_size=32", "--pruning.budget.speedup=1.02"]
     run = RunFolder(tmp_path / "lightning_logs" / "version_0")
     arguments = [*FASTER, *wanted, f"--trainer.default_root_dir={tmp_path}"]
     main([*arguments, "--trainer.max_epochs=2"])
-    assert "Measuring latencies on this machine: 32 images, eager, float32" in caplog.text
     measured = LatencyTable.read(run.latency)
-    caplog.clear()
+    assert measured.conditions.batch_size == 32
     main([*arguments, "--trainer.max_epochs=3", "--ckpt_path=last"])
-    assert "Measuring latencies" not in caplog.text
-    assert LatencyTable.read(run.latency) == measured
+    assert LatencyTable.read(run.latency) == measured  # not measured again, which has noise
     left = RunReport.read(run.export.report).rounds[-1].left["ms"]
     assert left <= measured.dense_ms / 1.02
 
