@@ -68,7 +68,7 @@ def test_the_smaller_model_costs_what_is_predicted(kinds, target, seed, budget):
     assume(target <= method.highest_sparsity(masks.layers, costs))
     update_masks(masks, method, target, seed=seed, costs=costs)
     shares = shares_in(masks, granularity)
-    assert costs.removed(shares) >= target
+    assert costs.removed(shares) >= target - 1e-12  # rounding
     small = shrink(net, ragged=True)
     norms = NORMS * sum(not alive for alive in alive_blocks(shares))
     without_norms = norms if isinstance(budget, Parameters) else 0
